@@ -1,0 +1,83 @@
+// Names that more than one program, the chart or a user's manifest depends on (design 3). A change here is a change of contract.
+
+export const apiGroup = 'aadpodidentity.k8s.io';
+export const apiVersion = 'v1';
+
+/** The pod label that asks for identities; its value is the selector of the bindings. */
+export const bindingLabel = 'aadpodidbinding';
+
+export const annotationPrefix = 'aadpodidentity.k8s.io/';
+export const annotations = {
+  /** On a pod: `true` or `false`. */
+  inject: `${annotationPrefix}inject`,
+  /** Written by the webhook on every injected pod: JSON, see webhook/render.ts. */
+  status: `${annotationPrefix}status`,
+  /** On a pod: name of the identity that answers requests which name none. */
+  defaultIdentity: `${annotationPrefix}default-identity`,
+  /** On a pod or namespace: `none` switches to environment variables instead of a redirect. */
+  interception: `${annotationPrefix}interception`,
+  /** On an AzureIdentity: `namespaced` limits it to pods of its own namespace. Upstream's spelling, capital B. */
+  behavior: `${annotationPrefix}Behavior`,
+  // What this system adds to an AzureAssignedIdentity. Annotations, because upstream's schema prunes unknown fields.
+  podUid: `${annotationPrefix}pod-uid`,
+  scope: `${annotationPrefix}scope`,
+  clientId: `${annotationPrefix}client-id`,
+  objectId: `${annotationPrefix}object-id`,
+  assignedAt: `${annotationPrefix}assigned-at`,
+  reason: `${annotationPrefix}reason`,
+  message: `${annotationPrefix}message`,
+  retryAt: `${annotationPrefix}retry-at`,
+} as const;
+
+export const initContainerName = 'aad-pod-identity-init';
+export const proxyContainerName = 'aad-pod-identity-proxy';
+export const tokenVolumeName = 'aad-pod-identity-token';
+export const emptyVolumeName = 'aad-pod-identity-empty';
+
+/** uid and gid of the proxy; the redirect lets exactly this pair through. */
+export const proxyId = 25790;
+export const proxyPort = 2579;
+export const imdsAddress = '169.254.169.254';
+export const wireServerAddress = '168.63.129.16';
+
+export const natChain = 'aad-metadata';
+export const guardChain = 'aad-metadata-guard';
+
+/** How the sidecar image starts its program; the same in the Dockerfile's ENTRYPOINT and in injected pods. */
+export const sidecarCommand = ['/usr/local/bin/bun', '--smol', '--no-env-file', '/app/sidecar.js'] as const;
+/** Where kubelet mounts the bound token in the proxy container. */
+export const tokenDirectory = '/var/run/secrets/aad-pod-identity';
+export const tokenFile = `${tokenDirectory}/token`;
+/** Mounted over in our containers, so that no token for the Kubernetes API reaches them. */
+export const apiTokenDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+/** Audience of the bound token that a sidecar shows to the broker. */
+export const brokerAudience = 'aad-pod-identity-broker';
+
+export const assignedIdentityFinalizer = `azureassignedidentity.finalizers.${apiGroup}`;
+/** The one label of an AzureAssignedIdentity, upstream's spelling. */
+export const nodeNameLabel = 'nodename';
+
+export const leaderLeaseName = 'aad-pod-identity-controller';
+export const eventSource = apiGroup;
+export const metricPrefix = 'aadpodidentity_';
+
+// Made and kept by the controller in the release namespace (design 7, certificates).
+export const caSecretName = 'aad-pod-identity-ca';
+export const webhookCertificateSecretName = 'aad-pod-identity-webhook-tls';
+export const brokerCertificateSecretName = 'aad-pod-identity-broker-tls';
+export const caBundleConfigMapName = 'aad-pod-identity-ca-bundle';
+export const caBundleKey = 'ca.crt';
+
+// Services and the webhook configuration, as the chart names them.
+export const webhookServiceName = 'aad-pod-identity-webhook';
+export const brokerServiceName = 'aad-pod-identity-broker';
+/** Sorts after other mutating webhooks, so that ours sees their containers and takes index 0. */
+export const webhookConfigurationName = 'zz-aad-pod-identity-webhook';
+
+export const scopeRecordPrefix = 'aad-pod-identity-scope-';
+
+export const ports = {
+  controller: { broker: 9443, probes: 8080, metrics: 8888 },
+  webhook: { admission: 9443, probes: 8081, metrics: 8889 },
+} as const;

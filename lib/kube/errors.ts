@@ -1,0 +1,25 @@
+/** An answer of the API server that is not a success. */
+export class KubeError extends Error {
+  override readonly name = 'KubeError';
+  /** HTTP status. */
+  readonly status: number;
+  /** `reason` of the Status object, such as `NotFound`, `AlreadyExists`, `Conflict`, `Expired`; empty if the answer had none. */
+  readonly reason: string;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(status: number, reason: string, message: string, retryAfterSeconds?: number) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+export const isNotFound = (error: unknown): boolean => error instanceof KubeError && error.status === 404;
+/** Lost a race: the object changed since it was read. */
+export const isConflict = (error: unknown): boolean =>
+  error instanceof KubeError && error.status === 409 && error.reason !== 'AlreadyExists';
+export const isAlreadyExists = (error: unknown): boolean =>
+  error instanceof KubeError && error.status === 409 && error.reason === 'AlreadyExists';
+/** The resourceVersion asked for is no longer kept: list anew. */
+export const isGone = (error: unknown): boolean => error instanceof KubeError && error.status === 410;

@@ -1,0 +1,44 @@
+// Reading raw JSON objects of the API server without trusting their shape.
+import type { ObjectMeta } from '../../api/kinds.ts';
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value at a path of keys, undefined where the path ends early. */
+export function at(value: unknown, ...path: string[]): unknown {
+  let here = value;
+  for (const key of path) {
+    if (!isRecord(here)) return undefined;
+    here = here[key];
+  }
+  return here;
+}
+
+export function stringAt(value: unknown, ...path: string[]): string | undefined {
+  const found = at(value, ...path);
+  return typeof found === 'string' ? found : undefined;
+}
+
+/** A map of strings; entries of another type are dropped. */
+export function stringMapAt(value: unknown, ...path: string[]): Record<string, string> {
+  const found = at(value, ...path);
+  if (!isRecord(found)) return {};
+  return Object.fromEntries(Object.entries(found).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+/** The parts of `metadata` that this system reads; only those present are set. */
+export function metadataOf(object: unknown): ObjectMeta {
+  const metadata: ObjectMeta = {};
+  for (const key of ['name', 'namespace', 'uid', 'resourceVersion', 'creationTimestamp', 'deletionTimestamp'] as const) {
+    const value = stringAt(object, 'metadata', key);
+    if (value !== undefined) metadata[key] = value;
+  }
+  const labels = stringMapAt(object, 'metadata', 'labels');
+  if (Object.keys(labels).length > 0) metadata.labels = labels;
+  const annotations = stringMapAt(object, 'metadata', 'annotations');
+  if (Object.keys(annotations).length > 0) metadata.annotations = annotations;
+  const finalizers = at(object, 'metadata', 'finalizers');
+  if (Array.isArray(finalizers)) metadata.finalizers = finalizers.filter((item): item is string => typeof item === 'string');
+  return metadata;
+}

@@ -1,0 +1,47 @@
+import { plurals } from '../../api/kinds.ts';
+import { apiGroup, apiVersion } from '../../api/names.ts';
+
+export interface Resource {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly kind: string;
+}
+
+const core = (plural: string, kind: string): Resource => ({ group: '', version: 'v1', plural, kind });
+const ours = (kind: keyof typeof plurals): Resource => ({ group: apiGroup, version: apiVersion, plural: plurals[kind], kind });
+
+export const pods = core('pods', 'Pod');
+export const nodes = core('nodes', 'Node');
+export const namespaces = core('namespaces', 'Namespace');
+export const services = core('services', 'Service');
+export const secrets = core('secrets', 'Secret');
+export const configMaps = core('configmaps', 'ConfigMap');
+export const endpoints = core('endpoints', 'Endpoints');
+export const events: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' };
+export const leases: Resource = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' };
+export const tokenReviews: Resource = { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', kind: 'TokenReview' };
+export const mutatingWebhookConfigurations: Resource = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'mutatingwebhookconfigurations',
+  kind: 'MutatingWebhookConfiguration',
+};
+export const azureIdentities = ours('AzureIdentity');
+export const azureIdentityBindings = ours('AzureIdentityBinding');
+export const azureAssignedIdentities = ours('AzureAssignedIdentity');
+export const azurePodIdentityExceptions = ours('AzurePodIdentityException');
+
+export interface Place {
+  namespace?: string;
+  name?: string;
+}
+
+/** Path of a collection (no name) or an object (name), cluster-wide where no namespace is given. */
+export function resourcePath(resource: Resource, place: Place = {}): string {
+  const root = resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`;
+  const scope = place.namespace === undefined ? '' : `/namespaces/${encodeURIComponent(place.namespace)}`;
+  const object = place.name === undefined ? '' : `/${encodeURIComponent(place.name)}`;
+  return `${root}${scope}/${resource.plural}${object}`;
+}

@@ -1,0 +1,20 @@
+import type { Logger } from 'pino';
+import pino from 'pino';
+
+export type { Logger };
+
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** One JSON line a record on standard output. Objects are logged field by field by the caller: nothing here would hide a token. */
+export function createLogger(options: { program: string; level: LogLevel }): Logger {
+  return pino({
+    level: options.level,
+    base: { program: options.program },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  });
+}
+
+/** For tests and for code that may run without a log. */
+export const silentLogger: Logger = pino({ level: 'silent' });

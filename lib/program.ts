@@ -1,0 +1,47 @@
+// What every Node program does around its own work: --help, --version, settings, one clear line for a bad one, a signal, an orderly stop.
+import { version } from '../api/version.ts';
+import type { Logger, LogLevel } from './log.ts';
+import { createLogger } from './log.ts';
+import type { Table, Values } from './settings.ts';
+import { helpOf, parseSettings, SettingsError } from './settings.ts';
+import type { Stopper } from './shutdown.ts';
+import { createStopper, untilSignal } from './shutdown.ts';
+
+export interface Program<T extends Table> {
+  name: string;
+  summary: string;
+  settings: T;
+  /** Starts everything and registers how to stop it; returns once started. May throw {@link SettingsError}. */
+  start(values: Values<T>, context: { log: Logger; stopper: Stopper }): Promise<void>;
+}
+
+/** Runs until a signal; sets the exit code. The settings must include `logLevel`. */
+export async function runProgram<const T extends Table & { logLevel: Table[string] }>(program: Program<T>): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help')) {
+    process.stdout.write(helpOf(program.name, program.summary, program.settings));
+    return;
+  }
+  if (argv.includes('--version')) {
+    process.stdout.write(`${program.name} ${version}\n`);
+    return;
+  }
+  let stopper: Stopper | undefined;
+  try {
+    const values = parseSettings(program.settings, argv, process.env);
+    const log = createLogger({ program: program.name, level: (values as { logLevel: LogLevel }).logLevel });
+    stopper = createStopper(log);
+    const signalled = untilSignal();
+    await program.start(values, { log, stopper });
+    log.info({ signal: await signalled }, 'stopping');
+    await stopper.stop();
+    log.info('stopped');
+    process.exit(0);
+  } catch (error) {
+    // One line where kubectl logs and a terminal show it; the stack only helps for what is not the user's to mend.
+    const line = error instanceof SettingsError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`${program.name}: ${line}\n`);
+    await stopper?.stop();
+    process.exit(error instanceof SettingsError ? 2 : 1);
+  }
+}

