@@ -1,0 +1,193 @@
+// The leader's first half: keeps the AzureAssignedIdentities of every labelled pod as they should be and tells the scopes what they need.
+import { annotations } from '../../api/names.ts';
+import { isAlreadyExists, isConflict } from '../../lib/kube/errors.ts';
+import type { EventRecorder } from '../../lib/kube/events.ts';
+import type { Logger } from '../../lib/log.ts';
+import { createWorkQueue } from '../../lib/queue.ts';
+import type { Scope } from '../azure/resource-ids.ts';
+import { isIdentityId, parseProviderId } from '../azure/resource-ids.ts';
+import type { AssignedIdentities } from './assigned-identities.ts';
+import type { Demand, Need } from './demand.ts';
+import { regardingBinding } from './events.ts';
+import type { Match } from './match.ts';
+import { assignmentName, assignmentNamespace } from './name.ts';
+import type { Assignment, Pod } from './objects.ts';
+import type { AssignmentAction } from './plan.ts';
+import { planAssignments } from './plan.ts';
+import type { AssignmentReason } from './reasons.ts';
+import type { World } from './world.ts';
+
+export interface AssignerOptions {
+  world: World;
+  demand: Demand;
+  objects: AssignedIdentities;
+  events: EventRecorder;
+  log: Logger;
+  rules: { forceNamespaced: boolean; assignUninjected: boolean };
+  /** Upstream's createDeleteBatch. */
+  concurrency: number;
+  /** What a scope needs has changed, or an object of one of its needs has. */
+  onScope(scopeId: string): void;
+}
+
+/** Works until stopped. The caches must have synced. */
+export function runAssigner(options: AssignerOptions): { stop(): Promise<void> } {
+  const { world, demand, objects, events, log, rules } = options;
+  const queue = createWorkQueue({
+    concurrency: options.concurrency,
+    work: reconcile,
+    onError: (podKey, error, retryMs) => {
+      // A conflict only says that the cache was behind; the event that mends it is on its way.
+      if (!isConflict(error) && !isAlreadyExists(error))
+        log.warn({ pod: podKey, error: String(error), retryMs: Math.round(retryMs) }, 'assignment not written');
+    },
+  });
+
+  const unsubscribe = [
+    world.matches.onPod((podKey) => queue.add(podKey)),
+    world.assignments.onChange(({ before, after }) => {
+      const podKey = (after ?? before)?.podKey;
+      if (podKey === undefined) return;
+      queue.add(podKey);
+      const scopeId = demand.scopeIdOfPod(podKey);
+      if (scopeId !== undefined) options.onScope(scopeId);
+    }),
+    world.nodes.onChange(({ key }) => {
+      for (const podKey of world.podsOfNode(key)) queue.add(podKey);
+    }),
+  ];
+  // All needs are known before the first scope looks: one that saw only some would take away what the others use.
+  for (const pod of world.pods.values()) look(pod.key);
+  for (const pod of world.pods.values()) queue.add(pod.key);
+  for (const assignment of world.assignments.values()) queue.add(assignment.podKey);
+
+  function look(podKey: string): { pod: Pod | undefined; matches: Match[]; actions: AssignmentAction[] } {
+    const pod = world.pods.get(podKey);
+    const matches = pod === undefined ? [] : world.matches.matchesOf(pod);
+    const existing = world.assignmentsOf(podKey);
+    const excepted = pod !== undefined && world.matches.exceptedNow(pod);
+    const actions = planAssignments({ pod, matches, excepted, existing, assignUninjected: rules.assignUninjected });
+    tellScopes(podKey, pod, matches, actions);
+    return { pod, matches, actions };
+  }
+
+  async function reconcile(podKey: string): Promise<void> {
+    const { pod, matches, actions } = look(podKey);
+    for (const action of actions) await apply(pod, action);
+    if (pod !== undefined) await explain(pod, matches);
+  }
+
+  /** A pod needs what it has an object for, or is about to get one for: a pod that may not begin needs nothing. */
+  function tellScopes(podKey: string, pod: Pod | undefined, matches: readonly Match[], actions: readonly AssignmentAction[]): void {
+    const scope = pod === undefined ? undefined : scopeOf(pod);
+    const needs: Need[] = [];
+    if (pod !== undefined && typeof scope === 'object') {
+      const released = new Set(actions.flatMap((action) => (action.kind === 'release' ? [action.current] : [])));
+      const has = (match: Match) =>
+        actions.some((action) => action.kind !== 'release' && action.match === match) ||
+        world.assignmentsOf(podKey).some((assignment) => assignment.identityKey === match.identity.key && !released.has(assignment));
+      for (const match of matches) {
+        if (match.identity.type === 0 && isIdentityId(match.identity.resourceID) && has(match))
+          needs.push({ pod, match, identityId: match.identity.resourceID.toLowerCase() });
+      }
+    }
+    for (const scopeId of demand.set(podKey, typeof scope === 'object' ? scope : undefined, needs)) options.onScope(scopeId);
+  }
+
+  function scopeOf(pod: Pod): Scope | 'pending' | 'unsupported' {
+    const node = world.nodes.get(pod.node);
+    return node === undefined ? 'pending' : parseProviderId(node.providerID);
+  }
+
+  async function apply(pod: Pod | undefined, action: AssignmentAction): Promise<void> {
+    if (action.kind === 'release') {
+      await objects.release(action.current);
+      log.info({ assignment: action.current.key, pod: action.current.podKey }, 'assignment released');
+      return;
+    }
+    if (pod === undefined) return;
+    if (action.kind === 'create') {
+      const namespace = assignmentNamespace(action.match.identity, rules.forceNamespaced);
+      const name = assignmentName(pod, action.match.identity, (candidate) =>
+        isOthers(world.assignments.get(`${namespace}/${candidate}`), pod),
+      );
+      try {
+        await objects.create(pod, action.match, name, namespace);
+        log.info({ assignment: `${namespace}/${name}`, pod: pod.key }, 'assignment created');
+      } catch (error) {
+        // The cache is behind, or the former pod of this name is not cleared away yet; both end in an event.
+        if (isAlreadyExists(error)) throw error;
+        const why = error instanceof Error ? error.message : String(error);
+        events.record(
+          regardingBinding(action.match.binding),
+          'Warning',
+          'binding apply error',
+          `failed to create AzureAssignedIdentity ${namespace}/${name} for pod ${pod.key}, error: ${why}`,
+        );
+        throw error;
+      }
+    } else if (action.kind === 'update') {
+      await objects.update(pod, action.match, action.current, action.restart);
+    } else {
+      await objects.mark(action.current, 'Assigned', { assignedAt: new Date().toISOString() });
+      events.record(
+        regardingBinding(action.match.binding),
+        'Normal',
+        'binding applied',
+        `Binding ${action.match.binding.name} applied on node ${pod.node} for pod ${pod.name}`,
+      );
+    }
+  }
+
+  /** What can never be attached says so on the object, where `kubectl describe` shows it. */
+  async function explain(pod: Pod, matches: readonly Match[]): Promise<void> {
+    const scope = scopeOf(pod);
+    for (const match of matches) {
+      const current = world.assignmentsOf(pod.key).find((assignment) => assignment.identityKey === match.identity.key);
+      if (current === undefined || current.status !== 'Created') continue;
+      const problem = problemOf(match, scope, world.nodes.get(pod.node)?.providerID ?? '');
+      const known = current.metadata.annotations?.[annotations.reason];
+      if (problem !== undefined && known !== problem.reason) {
+        await objects.mark(current, undefined, problem);
+        events.record(regardingBinding(match.binding), 'Warning', 'binding apply error', problem.message);
+      }
+    }
+  }
+
+  return {
+    async stop() {
+      for (const off of unsubscribe) off();
+      await queue.stop();
+    },
+  };
+}
+
+/** Another pod's object stands under the name; the same pod's former self does not count, since it goes away. */
+const isOthers = (assignment: Assignment | undefined, pod: Pod): boolean => assignment !== undefined && assignment.podKey !== pod.key;
+
+function problemOf(
+  match: Match,
+  scope: Scope | 'pending' | 'unsupported',
+  providerID: string,
+): { reason: AssignmentReason; message: string } | undefined {
+  const { identity } = match;
+  if (identity.type === undefined)
+    return {
+      reason: 'UnknownType',
+      message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1 or 2`,
+    };
+  if (identity.type !== 0) return undefined;
+  if (!isIdentityId(identity.resourceID)) {
+    const form = '/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>';
+    return {
+      reason: 'InvalidResourceID',
+      message: `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${form}`,
+    };
+  }
+  if (scope === 'unsupported')
+    return {
+      reason: 'UnsupportedNode',
+      message: `the pod's node has providerID '${providerID}', which is no Azure scale set or virtual machine`,
+    };
+  return undefined;
+}

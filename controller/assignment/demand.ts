@@ -1,0 +1,50 @@
+// Who needs which identity on which ARM scope.
+import type { Scope } from '../azure/resource-ids.ts';
+import type { Match } from './match.ts';
+import type { Pod } from './objects.ts';
+
+/** One identity of type 0 that one pod needs on its node's scope. */
+export interface Need {
+  pod: Pod;
+  match: Match;
+  /** Lower-case ARM id of the identity. */
+  identityId: string;
+}
+
+export interface Demand {
+  /** Replaces what a pod needs; tells the ids of the scopes that this touches. */
+  set(podKey: string, scope: Scope | undefined, needs: readonly Need[]): string[];
+  needsOf(scopeId: string): Need[];
+  scopeOf(scopeId: string): Scope | undefined;
+  scopeIdOfPod(podKey: string): string | undefined;
+}
+
+export function createDemand(): Demand {
+  const byScope = new Map<string, { scope: Scope; pods: Map<string, readonly Need[]> }>();
+  const scopeByPod = new Map<string, string>();
+
+  return {
+    set(podKey, scope, needs) {
+      const before = scopeByPod.get(podKey);
+      const touched = new Set<string>();
+      if (before !== undefined) {
+        touched.add(before);
+        const entry = byScope.get(before);
+        entry?.pods.delete(podKey);
+        if (entry?.pods.size === 0) byScope.delete(before);
+        scopeByPod.delete(podKey);
+      }
+      if (scope !== undefined && needs.length > 0) {
+        touched.add(scope.id);
+        const entry = byScope.get(scope.id) ?? { scope, pods: new Map() };
+        entry.pods.set(podKey, needs);
+        byScope.set(scope.id, entry);
+        scopeByPod.set(podKey, scope.id);
+      }
+      return [...touched];
+    },
+    needsOf: (scopeId) => [...(byScope.get(scopeId)?.pods.values() ?? [])].flat(),
+    scopeOf: (scopeId) => byScope.get(scopeId)?.scope,
+    scopeIdOfPod: (podKey) => scopeByPod.get(podKey),
+  };
+}

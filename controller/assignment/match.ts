@@ -1,0 +1,52 @@
+// Which identities a pod may use: pure, and the same for the leader that assigns them and for every replica's broker.
+import type { Binding, Exception, Identity, Pod } from './objects.ts';
+
+export interface Match {
+  identity: Identity;
+  binding: Binding;
+}
+
+export interface MatchRules {
+  /** Every identity behaves as if annotated `namespaced`. */
+  forceNamespaced: boolean;
+}
+
+/** Byte order, as upstream sorts; never the locale's. */
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/**
+ * The identities of a pod in order of preference: the pod's own namespace first, then binding namespace, binding name (design 5).
+ * An identity name counts once: the first match wins, since an AzureAssignedIdentity is named by it (spec/aad-pod-identity.md 2.4.2, E26).
+ */
+export function matchPod(
+  pod: Pod,
+  bindings: Iterable<Binding>,
+  identityOf: (key: string) => Identity | undefined,
+  rules: MatchRules,
+): Match[] {
+  if (pod.selector === '') return [];
+  const own = (binding: Binding) => (binding.namespace === pod.namespace ? 0 : 1);
+  const candidates = [...bindings]
+    .filter((binding) => binding.selector === pod.selector)
+    .sort((a, b) => own(a) - own(b) || compare(a.namespace, b.namespace) || compare(a.name, b.name));
+
+  const matches = new Map<string, Match>();
+  for (const binding of candidates) {
+    const identity = identityOf(binding.identityKey);
+    if (identity === undefined || matches.has(identity.name)) continue;
+    if ((rules.forceNamespaced || identity.namespaced) && binding.namespace !== pod.namespace) continue;
+    matches.set(identity.name, { identity, binding });
+  }
+  return [...matches.values()];
+}
+
+/** True where any one label of any exception of the pod's namespace is on the pod; values compare without case, as upstream does. */
+export function isExcepted(pod: Pod, exceptions: Iterable<Exception>): boolean {
+  for (const exception of exceptions) {
+    if (exception.namespace !== pod.namespace) continue;
+    for (const [label, value] of Object.entries(exception.podLabels)) {
+      if (pod.labels[label]?.toLowerCase() === value.toLowerCase()) return true;
+    }
+  }
+  return false;
+}

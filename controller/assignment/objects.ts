@@ -1,0 +1,163 @@
+// What the controller keeps of each watched object, picked from the raw JSON at ingestion.
+
+import type { AzureAssignedIdentity, AzureIdentity, AzureIdentityBinding, IdentityType, ObjectMeta } from '../../api/kinds.ts';
+import { annotations, bindingLabel } from '../../api/names.ts';
+import { at, isRecord, metadataOf, stringAt, stringMapAt } from '../../lib/kube/objects.ts';
+
+export interface Pod {
+  key: string;
+  namespace: string;
+  name: string;
+  uid: string;
+  /** Value of the binding label. */
+  selector: string;
+  labels: Record<string, string>;
+  /** Empty until scheduled. */
+  node: string;
+  /** Succeeded or Failed: its containers are gone for good. */
+  finished: boolean;
+  injected: boolean;
+  hostNetwork: boolean;
+  defaultIdentity: string | undefined;
+}
+
+export interface Identity {
+  key: string;
+  namespace: string;
+  name: string;
+  namespaced: boolean;
+  type: IdentityType | undefined;
+  resourceID: string;
+  clientID: string;
+  tenantID: string;
+  /** As it goes into an AzureAssignedIdentity: metadata without managed fields, and spec. */
+  object: AzureIdentity;
+}
+
+export interface Binding {
+  key: string;
+  namespace: string;
+  name: string;
+  identityKey: string;
+  selector: string;
+  object: AzureIdentityBinding;
+}
+
+export interface Exception {
+  key: string;
+  namespace: string;
+  name: string;
+  podLabels: Record<string, string>;
+}
+
+export interface Node {
+  name: string;
+  providerID: string;
+}
+
+/** An AzureAssignedIdentity. */
+export interface Assignment {
+  key: string;
+  namespace: string;
+  name: string;
+  metadata: ObjectMeta;
+  podKey: string;
+  /** Undefined on objects that aad-pod-identity wrote. */
+  podUid: string | undefined;
+  node: string;
+  identityKey: string;
+  bindingKey: string;
+  status: string;
+  object: AzureAssignedIdentity;
+}
+
+export function podOf(raw: unknown): Pod | undefined {
+  const metadata = metadataOf(raw);
+  const selector = metadata.labels?.[bindingLabel];
+  if (metadata.namespace === undefined || metadata.name === undefined || metadata.uid === undefined || selector === undefined)
+    return undefined;
+  const phase = stringAt(raw, 'status', 'phase');
+  return {
+    key: `${metadata.namespace}/${metadata.name}`,
+    namespace: metadata.namespace,
+    name: metadata.name,
+    uid: metadata.uid,
+    selector,
+    labels: metadata.labels ?? {},
+    node: stringAt(raw, 'spec', 'nodeName') ?? '',
+    finished: phase === 'Succeeded' || phase === 'Failed',
+    injected: metadata.annotations?.[annotations.status] !== undefined,
+    hostNetwork: at(raw, 'spec', 'hostNetwork') === true,
+    defaultIdentity: metadata.annotations?.[annotations.defaultIdentity],
+  };
+}
+
+export function identityOf(raw: unknown): Identity | undefined {
+  const metadata = metadataOf(raw);
+  if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
+  const spec = at(raw, 'spec');
+  const type = at(raw, 'spec', 'type') ?? 0;
+  return {
+    key: `${metadata.namespace}/${metadata.name}`,
+    namespace: metadata.namespace,
+    name: metadata.name,
+    namespaced: metadata.annotations?.[annotations.behavior] === 'namespaced',
+    type: type === 0 || type === 1 || type === 2 ? type : undefined,
+    resourceID: stringAt(spec, 'resourceID')?.trim() ?? '',
+    clientID: stringAt(spec, 'clientID')?.trim() ?? '',
+    tenantID: stringAt(spec, 'tenantID') ?? '',
+    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(isRecord(spec) ? { spec } : {}) },
+  };
+}
+
+export function bindingOf(raw: unknown): Binding | undefined {
+  const metadata = metadataOf(raw);
+  if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
+  const spec = at(raw, 'spec');
+  return {
+    key: `${metadata.namespace}/${metadata.name}`,
+    namespace: metadata.namespace,
+    name: metadata.name,
+    identityKey: `${metadata.namespace}/${stringAt(spec, 'azureIdentity') ?? ''}`,
+    selector: stringAt(spec, 'selector') ?? '',
+    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentityBinding', metadata, ...(isRecord(spec) ? { spec } : {}) },
+  };
+}
+
+export function exceptionOf(raw: unknown): Exception | undefined {
+  const metadata = metadataOf(raw);
+  if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
+  return {
+    key: `${metadata.namespace}/${metadata.name}`,
+    namespace: metadata.namespace,
+    name: metadata.name,
+    podLabels: stringMapAt(raw, 'spec', 'podLabels'),
+  };
+}
+
+export function nodeOf(raw: unknown): Node | undefined {
+  const { name } = metadataOf(raw);
+  return name === undefined ? undefined : { name, providerID: stringAt(raw, 'spec', 'providerID') ?? '' };
+}
+
+export function assignmentOf(raw: unknown): Assignment | undefined {
+  const metadata = metadataOf(raw);
+  if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
+  const reference = (field: string) => {
+    const { namespace, name } = metadataOf(at(raw, 'spec', field));
+    return `${namespace ?? ''}/${name ?? ''}`;
+  };
+  return {
+    key: `${metadata.namespace}/${metadata.name}`,
+    namespace: metadata.namespace,
+    name: metadata.name,
+    metadata,
+    podKey: `${stringAt(raw, 'spec', 'podNamespace') ?? ''}/${stringAt(raw, 'spec', 'pod') ?? ''}`,
+    podUid: metadata.annotations?.[annotations.podUid],
+    node: stringAt(raw, 'spec', 'nodename') ?? '',
+    identityKey: reference('azureIdentityRef'),
+    bindingKey: reference('azureBindingRef'),
+    status: stringAt(raw, 'status', 'status') ?? '',
+    object: { metadata, spec: (at(raw, 'spec') ?? {}) as NonNullable<AzureAssignedIdentity['spec']> },
+  };
+}

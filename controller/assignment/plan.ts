@@ -1,0 +1,75 @@
+// What has to happen to the AzureAssignedIdentities of one pod: pure, from what should be and what is.
+import { isDeepStrictEqual } from 'node:util';
+import type { Match } from './match.ts';
+import type { Assignment, Pod } from './objects.ts';
+
+export type AssignmentAction =
+  | { kind: 'create'; match: Match }
+  /** The object stays, its references or node change; `restart` sets it back to Created because the token it stands for changes. */
+  | { kind: 'update'; match: Match; current: Assignment; restart: boolean }
+  /** Types 1 and 2 need nothing of Azure. */
+  | { kind: 'assign'; match: Match; current: Assignment }
+  | { kind: 'release'; current: Assignment };
+
+export interface PodSituation {
+  /** Undefined once the pod is gone. */
+  pod: Pod | undefined;
+  matches: readonly Match[];
+  excepted: boolean;
+  existing: readonly Assignment[];
+  assignUninjected: boolean;
+}
+
+/** An object without a pod uid was written by aad-pod-identity and counts for the live pod of that name (design 3). */
+const belongsTo = (assignment: Assignment, pod: Pod): boolean => assignment.podUid === undefined || assignment.podUid === pod.uid;
+
+export function planAssignments(situation: PodSituation): AssignmentAction[] {
+  const { pod, existing } = situation;
+  if (pod === undefined || pod.finished) return existing.map((current) => ({ kind: 'release', current }));
+
+  const actions: AssignmentAction[] = [];
+  const own = existing.filter((assignment) => belongsTo(assignment, pod));
+  for (const current of existing) if (!own.includes(current)) actions.push({ kind: 'release', current });
+
+  // hostNetwork and excepted pods are never injected and get their identities as upstream gives them (design 7).
+  const mayBegin =
+    pod.node !== '' && (pod.injected || pod.hostNetwork || situation.excepted || situation.assignUninjected || own.length > 0);
+  const kept = new Set<Assignment>();
+  for (const match of situation.matches) {
+    const current = own.find((assignment) => assignment.identityKey === match.identity.key && !kept.has(assignment));
+    if (current === undefined) {
+      if (mayBegin) actions.push({ kind: 'create', match });
+      continue;
+    }
+    kept.add(current);
+    actions.push(...keep(pod, match, current));
+  }
+  for (const current of own) if (!kept.has(current)) actions.push({ kind: 'release', current });
+  return actions;
+}
+
+function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
+  // Somebody deletes it while it is needed: let it go in good order; its disappearance makes a new one.
+  if (current.metadata.deletionTimestamp !== undefined) return [{ kind: 'release', current }];
+  const { spec } = current.object;
+  const before = spec?.azureIdentityRef?.spec ?? {};
+  const after = match.identity.object.spec ?? {};
+  const moved = pod.node !== '' && current.node !== pod.node;
+  const otherToken =
+    (before.type ?? 0) !== (after.type ?? 0) ||
+    !sameText(before.resourceID, after.resourceID) ||
+    !sameText(before.clientID, after.clientID);
+  // Unassigned is on its way out, but the pod matches again; upstream leaves such an object stuck (spec 1.9, defect 1).
+  const restart = moved || otherToken || !['Created', 'Assigned'].includes(current.status);
+  const stale =
+    restart ||
+    current.podUid === undefined ||
+    current.bindingKey !== match.binding.key ||
+    !isDeepStrictEqual(before, after) ||
+    !isDeepStrictEqual(spec?.azureBindingRef?.spec ?? {}, match.binding.object.spec ?? {});
+  if (stale) return [{ kind: 'update', match, current, restart }];
+  const needsAzure = match.identity.type === 0;
+  return !needsAzure && current.status === 'Created' ? [{ kind: 'assign', match, current }] : [];
+}
+
+const sameText = (a: string | undefined, b: string | undefined): boolean => (a ?? '').toLowerCase() === (b ?? '').toLowerCase();

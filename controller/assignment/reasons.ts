@@ -1,0 +1,20 @@
+// Why an assignment is not there yet: the `reason` annotation of an AzureAssignedIdentity, an Event's reason, and `reason` of a broker row.
+
+/** Waiting does not help: somebody has to change something. The sidecar answers "Identity not found" with the reason. */
+export const terminalReasons = [
+  'InvalidResourceID',
+  'UnknownType',
+  'UnsupportedNode',
+  'ClientIDMismatch',
+  'IdentityNotFound',
+  'MissingRole',
+  'DenyAssignment',
+  'ScopePaused',
+] as const;
+
+/** It goes on by itself. */
+export const passingReasons = ['Attaching', 'Throttled', 'AzureError', 'RecreatedIdentity'] as const;
+
+export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passingReasons)[number];
+
+export const isTerminal = (reason: string | undefined): boolean => terminalReasons.some((terminal) => terminal === reason);

@@ -1,0 +1,73 @@
+// Everything a replica watches, and the questions the rest asks of it.
+import { bindingLabel } from '../../api/names.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import type { Reflector } from '../../lib/kube/reflector.ts';
+import { reflect } from '../../lib/kube/reflector.ts';
+import type { Resource } from '../../lib/kube/resources.ts';
+import {
+  azureAssignedIdentities,
+  azureIdentities,
+  azureIdentityBindings,
+  azurePodIdentityExceptions,
+  nodes,
+  pods,
+} from '../../lib/kube/resources.ts';
+import type { Logger } from '../../lib/log.ts';
+import { groupBy } from './group.ts';
+import type { MatchRules } from './match.ts';
+import type { MatchIndex } from './match-index.ts';
+import { indexMatches } from './match-index.ts';
+import type { Assignment, Binding, Exception, Identity, Node, Pod } from './objects.ts';
+import { assignmentOf, bindingOf, exceptionOf, identityOf, nodeOf, podOf } from './objects.ts';
+
+export interface World {
+  pods: Reflector<Pod>;
+  identities: Reflector<Identity>;
+  bindings: Reflector<Binding>;
+  exceptions: Reflector<Exception>;
+  assignments: Reflector<Assignment>;
+  nodes: Reflector<Node>;
+  matches: MatchIndex;
+  assignmentsOf(podKey: string): Assignment[];
+  podsOfNode(node: string): string[];
+  readonly synced: boolean;
+  whenSynced(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function watchWorld(options: { client: KubeClient; log: Logger; rules: MatchRules }): World {
+  const { client, log } = options;
+  const watch = <T>(resource: Resource, project: (raw: unknown) => T | undefined, labelSelector?: string): Reflector<T> =>
+    reflect({ client, log, resource, project, ...(labelSelector === undefined ? {} : { labelSelector }) });
+
+  const sources = {
+    pods: watch(pods, podOf, bindingLabel),
+    identities: watch(azureIdentities, identityOf),
+    bindings: watch(azureIdentityBindings, bindingOf),
+    exceptions: watch(azurePodIdentityExceptions, exceptionOf),
+    assignments: watch(azureAssignedIdentities, assignmentOf),
+    nodes: watch(nodes, nodeOf),
+  };
+  const all = Object.values(sources);
+
+  // Registered before anybody else can listen, so that every listener finds the indexes up to date.
+  const matches = indexMatches(sources, options.rules);
+  const assignmentsByPod = groupBy(sources.assignments, (assignment) => assignment.podKey);
+  const podsByNode = groupBy(sources.pods, (pod) => pod.node);
+
+  return {
+    ...sources,
+    matches,
+    assignmentsOf: (podKey) => [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []),
+    podsOfNode: (node) => [...podsByNode(node)],
+    get synced() {
+      return all.every((reflector) => reflector.synced);
+    },
+    whenSynced: async () => {
+      await Promise.all(all.map((reflector) => reflector.whenSynced()));
+    },
+    stop: async () => {
+      await Promise.all(all.map((reflector) => reflector.stop()));
+    },
+  };
+}

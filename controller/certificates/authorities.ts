@@ -1,0 +1,90 @@
+// Which CAs there should be: pure. Two of them exist from the start and both are trusted everywhere, so that at a rotation everyone who
+// verifies already knows the CA that signs from then on.
+import { X509Certificate } from 'node:crypto';
+import type { KeyAndCertificate } from './issue.ts';
+import { dayMs, leafLifeMs } from './issue.ts';
+import { lifeOf, readPair } from './pair.ts';
+
+/** As the CA Secret holds them. `previous` is a certificate without its key: its last leaves may still be served. */
+export interface Authorities {
+  current: KeyAndCertificate;
+  next: KeyAndCertificate;
+  previous?: string;
+}
+
+/** The parts of `Authorities` that a Secret really holds; a part that does not hold together is absent. */
+export type StoredAuthorities = Partial<Authorities>;
+
+/** A CA signs only after it was trusted for so long: pods injected before it existed learn of it from the broker's answers. */
+const publishedMs = 365 * dayMs;
+
+/**
+ * What to keep of the stored CAs; what is absent must be issued anew. The present CA gives way after two thirds of its life, if the next
+ * one was published for a year; at the latest when less than a year is left.
+ */
+export function planAuthorities(stored: StoredAuthorities, now: Date): StoredAuthorities {
+  const time = now.getTime();
+  const alive = (pair: KeyAndCertificate | undefined) =>
+    pair !== undefined && time + leafLifeMs < lifeOf(pair.certificate).notAfter ? pair : undefined;
+  const next = alive(stored.next);
+  const current = alive(stored.current);
+  const keepPrevious = next !== undefined && stored.previous !== undefined && time < lifeOf(next.certificate).notBefore + leafLifeMs;
+
+  if (current !== undefined && (next === undefined || !isDue(current, next, time)))
+    return {
+      current,
+      ...(next === undefined ? {} : { next }),
+      ...(keepPrevious && stored.previous !== undefined ? { previous: stored.previous } : {}),
+    };
+  // Also where the current pair was damaged: the next one is trusted already.
+  const retired = stored.current?.certificate;
+  return { ...(next === undefined ? {} : { current: next }), ...(retired === undefined ? {} : { previous: retired }) };
+}
+
+function isDue(current: KeyAndCertificate, next: KeyAndCertificate, time: number): boolean {
+  const { notBefore, notAfter } = lifeOf(current.certificate);
+  const pastTwoThirds = time >= notBefore + ((notAfter - notBefore) * 2) / 3;
+  return pastTwoThirds && (time >= lifeOf(next.certificate).notBefore + publishedMs || time >= notAfter - publishedMs);
+}
+
+/** PEM of every CA to trust; the same text for the same CAs. */
+export function bundleOf({ current, next, previous }: Authorities): string {
+  return [current.certificate, next.certificate, ...(previous === undefined ? [] : [previous])].map((pem) => `${pem.trim()}\n`).join('');
+}
+
+export const authorityKeys = {
+  current: { certificate: 'current.crt', key: 'current.key' },
+  next: { certificate: 'next.crt', key: 'next.key' },
+  previous: 'previous.crt',
+} as const;
+
+/** From the Secret's decoded data. */
+export function readAuthorities(data: Readonly<Record<string, string>>): StoredAuthorities {
+  const current = readPair(data[authorityKeys.current.certificate], data[authorityKeys.current.key]);
+  const next = readPair(data[authorityKeys.next.certificate], data[authorityKeys.next.key]);
+  const previous = data[authorityKeys.previous];
+  return {
+    ...(isAuthority(current?.certificate) && current !== undefined ? { current } : {}),
+    ...(isAuthority(next?.certificate) && next !== undefined && next.certificate !== current?.certificate ? { next } : {}),
+    ...(isAuthority(previous) && previous !== undefined ? { previous } : {}),
+  };
+}
+
+export function writeAuthorities({ current, next, previous }: Authorities): Record<string, string> {
+  return {
+    [authorityKeys.current.certificate]: current.certificate,
+    [authorityKeys.current.key]: current.key,
+    [authorityKeys.next.certificate]: next.certificate,
+    [authorityKeys.next.key]: next.key,
+    ...(previous === undefined ? {} : { [authorityKeys.previous]: previous }),
+  };
+}
+
+function isAuthority(certificate: string | undefined): boolean {
+  if (certificate === undefined) return false;
+  try {
+    return new X509Certificate(certificate).ca;
+  } catch {
+    return false;
+  }
+}

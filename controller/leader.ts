@@ -1,0 +1,101 @@
+// Everything that only the leader does: certificates, AzureAssignedIdentities, Azure. Starts when leadership begins, stops when it ends.
+import type { KubeClient } from '../lib/kube/client.ts';
+import type { EventRecorder } from '../lib/kube/events.ts';
+import type { Logger } from '../lib/log.ts';
+import { createStopper } from '../lib/shutdown.ts';
+import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
+import { runAssigner } from './assignment/assigner.ts';
+import type { Need } from './assignment/demand.ts';
+import { createDemand } from './assignment/demand.ts';
+import { protectedIdentities } from './assignment/protected.ts';
+import { storeScopeRecords } from './assignment/scope-record.ts';
+import { runScopes } from './assignment/scopes.ts';
+import type { World } from './assignment/world.ts';
+import type { Compute } from './azure/compute.ts';
+import type { ControllerSettings } from './settings.ts';
+
+export interface LeaderContext {
+  client: KubeClient;
+  world: World;
+  compute: Compute;
+  events: EventRecorder;
+  log: Logger;
+  settings: ControllerSettings;
+  /** Time that leadership still lasts, ms. */
+  remainingMs(): number;
+}
+
+export interface LeaderWork {
+  /** IMDS does not know an identity that is recorded as attached: look at that scope now. */
+  lookAgain(podKey: string): void;
+  stop(): Promise<void>;
+}
+
+/** A PATCH must be sent well before another replica could take over. */
+const writeMarginMs = 5_000;
+
+export function lead(context: LeaderContext): LeaderWork {
+  const { client, world, log, settings } = context;
+  const stopper = createStopper(log);
+  const objects = writeAssignedIdentities(client);
+  const demand = createDemand();
+  const assignmentOf = (need: Need) =>
+    world.assignmentsOf(need.pod.key).find((assignment) => assignment.identityKey === need.match.identity.key);
+
+  const scopes = runScopes({
+    demand,
+    client,
+    namespace: settings.namespace,
+    log,
+    worker: {
+      assignmentOf,
+      compute: context.compute,
+      records: storeScopeRecords(client, settings.namespace),
+      objects,
+      events: context.events,
+      log,
+      mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
+      isProtected: protectedIdentities(settings),
+      lingerMs: settings.identityLinger * 1000,
+      quietMs: settings.collectQuiet,
+      maxMs: settings.collectMax,
+      reconcileMs: settings.identityAssignmentReconcileInterval * 1000,
+      now: () => new Date(),
+      random: Math.random,
+    },
+  });
+  stopper.add('scopes', () => scopes.stop());
+
+  async function begin(): Promise<void> {
+    // Without complete caches a pod that was not read yet would look gone, and its identity unused.
+    await world.whenSynced();
+    if (stopped) return;
+    const assigner = runAssigner({
+      world,
+      demand,
+      objects,
+      events: context.events,
+      log,
+      rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
+      concurrency: 20,
+      onScope: (scopeId) => scopes.wake(scopeId),
+    });
+    stopper.add('assigner', () => assigner.stop());
+    await scopes.resumeRecorded();
+  }
+
+  let stopped = false;
+  const beginning = settings.operationMode === 'managed' ? Promise.resolve() : begin();
+  beginning.catch((error: unknown) => log.error({ error: String(error) }, 'could not begin to lead'));
+
+  return {
+    lookAgain(podKey) {
+      const scopeId = demand.scopeIdOfPod(podKey);
+      if (scopeId !== undefined) scopes.wake(scopeId);
+    },
+    async stop() {
+      stopped = true;
+      await stopper.stop();
+    },
+  };
+}

@@ -1,0 +1,88 @@
+import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
+import { logLevels } from '../lib/log.ts';
+import type { Values } from '../lib/settings.ts';
+import { boolean, choice, list, number, text } from '../lib/settings.ts';
+
+export const settings = {
+  kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
+  namespace: text({ description: 'release namespace: home of the Lease, the certificates and the scope records', default: 'default' }),
+  instance: text({ description: 'name of this replica in the Lease; empty is the host name', default: '' }),
+  logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
+  clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1 }),
+
+  brokerListen: text({ description: 'identity broker (TLS)', form: 'address:port', default: `:${ports.controller.broker}` }),
+  probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.controller.probes}` }),
+  metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.controller.metrics}` }),
+  brokerService: text({ description: 'Service of the broker, part of its certificate', default: brokerServiceName }),
+  webhookService: text({ description: 'Service of the webhook, part of its certificate', default: webhookServiceName }),
+  webhookConfiguration: text({ description: 'MutatingWebhookConfiguration that gets the CA bundle', default: webhookConfigurationName }),
+
+  leaseDuration: number({ description: 'a leader that is silent for so long is replaced', unit: 'seconds', default: 10, min: 1 }),
+  leaseRenew: number({ description: 'a leader that could not renew for so long stops writing', unit: 'seconds', default: 7, min: 1 }),
+  leaseRetry: number({ description: 'time between two attempts at the Lease', unit: 'seconds', default: 2, min: 1 }),
+
+  operationMode: choice(['standard', 'managed'], {
+    description: 'managed attaches nothing and serves identities that are already on the nodes',
+    default: 'standard',
+  }),
+  forceNamespaced: boolean({ description: 'a pod may only use identities of its own namespace', default: false }),
+  assignUninjected: boolean({ description: 'assign identities also to labelled pods without our sidecar', default: false }),
+  immutableUserMsis: list({ description: 'client ids or resource ids of identities that are never detached', default: [] }),
+  adoptAttached: boolean({
+    description: 'treat identities that were attached before, by an aad-pod-identity MIC, as ours to detach',
+    default: false,
+  }),
+  identityLinger: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
+  collectQuiet: number({ description: 'a scope waits for so long without a change before it writes', unit: 'milliseconds', default: 300 }),
+  collectMax: number({ description: 'and at most for so long after the first change', unit: 'milliseconds', default: 1000 }),
+  identityAssignmentReconcileInterval: number({
+    description: 'time between two comparisons of a scope with Azure',
+    unit: 'seconds',
+    default: 180,
+    min: 1,
+  }),
+
+  cloud: text({ description: 'AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud', default: 'AzurePublicCloud' }),
+  cloudConfig: text({ description: 'azure.json of the node; settings below win over it', form: 'a file', default: '' }),
+  armEndpoint: text({ description: 'Resource Manager of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
+  entraEndpoint: text({ description: 'Entra of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
+  imdsEndpoint: text({
+    description: 'where managed identities sign in',
+    form: 'http URL',
+    pattern: /^http:\/\/[^/]+\/?$/,
+    default: 'http://169.254.169.254',
+  }),
+  azureCaFile: text({ description: 'more CAs to trust for Azure endpoints, PEM', form: 'a file', default: '' }),
+  armApiVersion: text({
+    description: "api-version for compute; empty is the SDK's",
+    form: 'YYYY-MM-DD',
+    pattern: /^\d{4}-\d{2}-\d{2}$/,
+    default: '',
+  }),
+  armPollInterval: number({
+    description: 'first pause between two looks at a long-running operation',
+    unit: 'milliseconds',
+    default: 2000,
+    min: 50,
+  }),
+
+  tenantId: text({ description: "tenant of the controller's own sign-in", default: '' }),
+  clientId: text({ description: "application of the controller's own sign-in", default: '' }),
+  clientSecretFile: text({ description: 'file with the secret of that application', form: 'a file', default: '' }),
+  clientCertificateFile: text({
+    description: 'PEM or PKCS#12 file with the certificate and key of that application',
+    form: 'a file',
+    default: '',
+  }),
+  clientCertificatePasswordFile: text({ description: 'file with the password of the PKCS#12 file', form: 'a file', default: '' }),
+  federatedTokenFile: text({ description: 'projected token for workload identity', form: 'a file', default: '' }),
+  useMsi: boolean({ description: 'sign in with the managed identity of the node', default: false }),
+  userAssignedMsiClientId: text({ description: 'client id of that identity; empty is the system-assigned one', default: '' }),
+
+  allowCrossNamespaceSecrets: boolean({
+    description: 'let an AzureIdentity name a Secret of another namespace, as upstream did',
+    default: false,
+  }),
+} as const;
+
+export type ControllerSettings = Values<typeof settings>;
