@@ -20,7 +20,13 @@ describe('settings', () => {
   it('takes a flag over the environment and the environment over the default', () => {
     const env = { LOG_LEVEL: 'debug', IDENTITY_LINGER: '5' };
     const values = parseSettings(table, ['--identity-linger=7', '--arm-endpoint', 'https://arm', '--force-namespaced'], env);
-    assert.deepEqual(values, { armEndpoint: 'https://arm', logLevel: 'debug', forceNamespaced: true, identityLinger: 7, immutableUserMsis: [] });
+    assert.deepEqual(values, {
+      armEndpoint: 'https://arm',
+      logLevel: 'debug',
+      forceNamespaced: true,
+      identityLinger: 7,
+      immutableUserMsis: [],
+    });
   });
 
   it('reads a boolean flag with and without a value', () => {

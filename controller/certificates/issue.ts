@@ -51,7 +51,11 @@ export function issueAuthority({ now, key, serial }: IssueContext): KeyAndCertif
 }
 
 /** A server certificate for 90 days, never longer than its CA. */
-export function issueLeaf(authority: KeyAndCertificate, dnsNames: readonly string[], { now, key, serial }: IssueContext): KeyAndCertificate {
+export function issueLeaf(
+  authority: KeyAndCertificate,
+  dnsNames: readonly string[],
+  { now, key, serial }: IssueContext,
+): KeyAndCertificate {
   const ca = forge.pki.certificateFromPem(authority.certificate);
   const end = Math.min(now.getTime() + leafLifeMs, ca.validity.notAfter.getTime());
   const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(end) });

@@ -17,7 +17,8 @@ describe('splitLines', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(line), fc.array(fc.nat(5)), async (lines, sizes) => {
         const found: string[] = [];
-        for await (const each of splitLines(cut(new TextEncoder().encode(lines.map((text) => `${text}\n`).join('')), sizes))) found.push(each);
+        for await (const each of splitLines(cut(new TextEncoder().encode(lines.map((text) => `${text}\n`).join('')), sizes)))
+          found.push(each);
         assert.deepEqual(found, lines);
       }),
     );

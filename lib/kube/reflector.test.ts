@@ -4,13 +4,16 @@ import { silentLogger } from '../log.ts';
 import type { KubeClient } from './client.ts';
 import { KubeError } from './errors.ts';
 import { stringAt } from './objects.ts';
-import { type Change, reflect, type Reflector } from './reflector.ts';
+import type { Change, Reflector } from './reflector.ts';
+import { reflect } from './reflector.ts';
 import { pods } from './resources.ts';
 
 type Step = { list: unknown } | { fail: Error } | { watch: unknown[]; then?: Error };
 
 const pod = (name: string, version: string, color = 'red') => ({ metadata: { namespace: 'ns', name, resourceVersion: version }, color });
-const listOf = (version: string, items: unknown[], next?: string) => ({ list: { metadata: { resourceVersion: version, ...(next === undefined ? {} : { continue: next }) }, items } });
+const listOf = (version: string, items: unknown[], next?: string) => ({
+  list: { metadata: { resourceVersion: version, ...(next === undefined ? {} : { continue: next }) }, items },
+});
 
 /** An API server that follows a script; the queries it got are kept. After the script it holds the watch open. */
 function scripted(steps: Step[]) {
@@ -41,7 +44,9 @@ function scripted(steps: Step[]) {
   return { client, queries, ended: ended.promise };
 }
 
-async function play(steps: Step[]): Promise<{ reflector: Reflector<string>; changes: Change<string>[]; queries: Record<string, string>[] }> {
+async function play(
+  steps: Step[],
+): Promise<{ reflector: Reflector<string>; changes: Change<string>[]; queries: Record<string, string>[] }> {
   const { client, queries, ended } = scripted(steps);
   const changes: Change<string>[] = [];
   const reflector = reflect({ client, log: silentLogger, resource: pods, project: (raw) => stringAt(raw, 'color'), retryMs: [1, 2] });
@@ -79,7 +84,10 @@ describe('reflector', () => {
   });
 
   it('resumes after a bookmark, so that a quiet collection never has to be listed again', async () => {
-    const { reflector, queries } = await play([listOf('1', []), { watch: [{ type: 'BOOKMARK', object: { metadata: { resourceVersion: '90' } } }] }]);
+    const { reflector, queries } = await play([
+      listOf('1', []),
+      { watch: [{ type: 'BOOKMARK', object: { metadata: { resourceVersion: '90' } } }] },
+    ]);
     assert.equal(reflector.resourceVersion, '90');
     assert.equal(queries.at(-1)?.resourceVersion, '90');
   });
@@ -112,7 +120,10 @@ describe('reflector', () => {
   });
 
   it('drops an object that the projection no longer wants', async () => {
-    const { reflector, changes } = await play([listOf('1', [pod('a', '1')]), { watch: [{ type: 'MODIFIED', object: { metadata: { namespace: 'ns', name: 'a', resourceVersion: '2' } } }] }]);
+    const { reflector, changes } = await play([
+      listOf('1', [pod('a', '1')]),
+      { watch: [{ type: 'MODIFIED', object: { metadata: { namespace: 'ns', name: 'a', resourceVersion: '2' } } }] },
+    ]);
     assert.equal(reflector.get('ns/a'), undefined);
     assert.deepEqual(changes.at(-1), { key: 'ns/a', before: 'red', after: undefined });
   });
