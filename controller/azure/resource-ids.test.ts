@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { identityIdOf, scopeOfId, scopeOfProviderId } from './resource-ids.ts';
+
+const subscription = '0a1b2c3d-0000-4000-8000-00000000000f';
+
+const subscriptions = fc.uuid();
+const resourceGroups = fc.stringMatching(/^[A-Za-z0-9_().-]{0,20}[A-Za-z0-9_()-]$/);
+const names = fc.stringMatching(/^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,20}[A-Za-z0-9_-])?$/);
+/** The same text with the case of every letter thrown anew. */
+const anyCase = (text: string) =>
+  fc
+    .infiniteStream(fc.boolean())
+    .map((upper) => [...text].map((letter) => (upper.next().value ? letter.toUpperCase() : letter.toLowerCase())).join(''));
+
+test('an instance of a Uniform set leads to the set, a VM to itself', () => {
+  const root = `azure:///subscriptions/${subscription}/resourceGroups/MC_rg.(1)/providers/Microsoft.Compute`;
+  assert.deepEqual(scopeOfProviderId(`${root}/virtualMachineScaleSets/aks-Pool-vmss/virtualMachines/150`), {
+    kind: 'scaleSet',
+    subscription,
+    resourceGroup: 'MC_rg.(1)',
+    name: 'aks-Pool-vmss',
+    id: `/subscriptions/${subscription}/resourcegroups/mc_rg.(1)/providers/microsoft.compute/virtualmachinescalesets/aks-pool-vmss`,
+    displayId: `/subscriptions/${subscription}/resourceGroups/MC_rg.(1)/providers/Microsoft.Compute/virtualMachineScaleSets/aks-Pool-vmss`,
+  });
+  const machine = scopeOfProviderId(`${root}/virtualMachines/Node-1`);
+  assert.ok(typeof machine === 'object');
+  assert.equal(machine.kind, 'virtualMachine');
+  assert.equal(machine.name, 'Node-1');
+});
+
+test('every spelling of one provider id is one scope', () => {
+  const provider = fc
+    .tuple(subscriptions, resourceGroups, names, fc.option(fc.nat(), { nil: undefined }))
+    .map(([subscription, group, name, instance]) =>
+      instance === undefined
+        ? `azure:///subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Compute/virtualMachines/${name}`
+        : `azure:///subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Compute/virtualMachineScaleSets/${name}/virtualMachines/${instance}`,
+    );
+  fc.assert(
+    fc.property(
+      provider.chain((text) => fc.tuple(fc.constant(text), anyCase(text))),
+      ([original, spelled]) => {
+        const first = scopeOfProviderId(original);
+        const second = scopeOfProviderId(spelled);
+        assert.ok(typeof first === 'object' && typeof second === 'object');
+        assert.equal(second.id, first.id);
+        assert.equal(second.kind, first.kind);
+        assert.equal(first.displayId.toLowerCase(), first.id);
+        // The id read back is the same scope: scope records are found by it after the node is gone.
+        assert.equal(scopeOfId(first.id)?.id, first.id);
+      },
+    ),
+  );
+});
+
+test('two sets of one name in different resource groups are two scopes', () => {
+  const at = (group: string) =>
+    scopeOfId(`/subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Compute/virtualMachineScaleSets/pool`);
+  assert.notEqual(at('a')?.id, at('b')?.id);
+});
+
+test('no id yet waits; what is not an Azure machine is unsupported', () => {
+  assert.equal(scopeOfProviderId(''), 'pending');
+  assert.equal(scopeOfProviderId('  '), 'pending');
+  const root = `azure:///subscriptions/${subscription}/resourceGroups/rg/providers/Microsoft.Compute`;
+  for (const other of [
+    'aws:///eu-west-1a/i-0123',
+    'kind://docker/kind/node',
+    'azure://',
+    root,
+    `${root}/disks/d`,
+    `${root}/virtualMachines/..`,
+    `${root}/virtualMachines/a?x=1`,
+    `${root}/virtualMachines/a/extensions/b`,
+    `azure:///subscriptions/${subscription}/resourceGroups/../providers/Microsoft.Compute/virtualMachines/a`,
+    `prefix ${root}/virtualMachines/a`,
+  ])
+    assert.equal(scopeOfProviderId(other), 'unsupported', other);
+});
+
+test('no text whatever makes parsing throw or lets a separator into a name', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.string().map((text) => `azure:///subscriptions/s/resourceGroups/${text}`),
+      ),
+      (text) => {
+        const scope = scopeOfProviderId(text);
+        if (typeof scope === 'object') assert.doesNotMatch(scope.resourceGroup + scope.name, /[/?#%\s]/);
+      },
+    ),
+  );
+});
+
+test('an identity id is valid in any case and lower-cased; anything around or inside it is refused', () => {
+  const good = `/subscriptions/${subscription}/resourcegroups/My.(rg)/providers/Microsoft.ManagedIdentity/userAssignedIdentities/App_id-1`;
+  assert.equal(identityIdOf(good), good.toLowerCase());
+  assert.equal(identityIdOf(` ${good.toUpperCase()}\n`), good.toLowerCase());
+  for (const bad of [
+    '',
+    'app',
+    `x${good}`,
+    `${good}/`,
+    `${good}/x`,
+    `${good}'`,
+    good.replace('My.(rg)', 'a/b'),
+    good.replace('ManagedIdentity', 'Compute'),
+  ])
+    assert.equal(identityIdOf(bad), undefined, bad);
+});

@@ -1,0 +1,60 @@
+// ARM ids from nodes and AzureIdentities. ARM compares ids without case and so do we: every `id` here is lower case, `displayId` is as it came
+// (spec/azure-protocols.md 6: kubelets, cloud providers and tools disagree on the case of every part).
+
+export interface Scope {
+  /** What carries the identities: a Uniform scale set as a whole, or one VM (stand-alone, or of a Flexible set). */
+  readonly kind: 'scaleSet' | 'virtualMachine';
+  readonly subscription: string;
+  readonly resourceGroup: string;
+  readonly name: string;
+  /** Lower case: the key for every comparison. */
+  readonly id: string;
+  /** The ARM path to call and to show. */
+  readonly displayId: string;
+}
+
+// Resource groups may hold any letter or digit and `_ - . ( )`, but not end in a dot; so no part can be `..` or carry a separator.
+const subscription = '[0-9a-z][0-9a-z-]*';
+const resourceGroup = '[\\p{L}\\p{N}_().-]*[\\p{L}\\p{N}_()-]';
+const computeName = '[\\p{L}\\p{N}_](?:[\\p{L}\\p{N}_.-]*[\\p{L}\\p{N}_-])?';
+const identityName = '[0-9a-z_-]+';
+
+const group = `/subscriptions/(?<subscription>${subscription})/resourceGroups/(?<resourceGroup>${resourceGroup})/providers`;
+const scaleSetPattern = new RegExp(
+  `^${group}/Microsoft\\.Compute/virtualMachineScaleSets/(?<name>${computeName})(?:/virtualMachines/${computeName})?/?$`,
+  'iu',
+);
+const machinePattern = new RegExp(`^${group}/Microsoft\\.Compute/virtualMachines/(?<name>${computeName})/?$`, 'iu');
+const identityPattern = new RegExp(`^${group}/Microsoft\\.ManagedIdentity/userAssignedIdentities/${identityName}$`, 'iu');
+
+/**
+ * Where the identities of a node's pods are attached. `pending`: the cloud provider has not set the id yet. `unsupported`: not an Azure machine,
+ * or an id that names neither a scale set nor a VM.
+ */
+export function scopeOfProviderId(providerId: string): Scope | 'pending' | 'unsupported' {
+  const trimmed = providerId.trim();
+  if (trimmed === '') return 'pending';
+  const prefix = /^azure:\/\/(?=\/)/i.exec(trimmed);
+  return (prefix === null ? undefined : scopeOfId(trimmed.slice(prefix[0].length))) ?? 'unsupported';
+}
+
+/** The scope that an ARM id names: of a scale set, of an instance of one, or of a VM. */
+export function scopeOfId(id: string): Scope | undefined {
+  return scopeFrom('scaleSet', scaleSetPattern.exec(id)) ?? scopeFrom('virtualMachine', machinePattern.exec(id));
+}
+
+function scopeFrom(kind: Scope['kind'], match: RegExpExecArray | null): Scope | undefined {
+  const { subscription, resourceGroup, name } = match?.groups ?? {};
+  if (subscription === undefined || resourceGroup === undefined || name === undefined) return undefined;
+  const collection = kind === 'scaleSet' ? 'virtualMachineScaleSets' : 'virtualMachines';
+  const displayId = `/subscriptions/${subscription}/resourceGroups/${resourceGroup}/providers/Microsoft.Compute/${collection}/${name}`;
+  return { kind, subscription, resourceGroup, name, id: displayId.toLowerCase(), displayId };
+}
+
+export const identityIdForm = '/subscriptions/<id>/resourceGroups/<name>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>';
+
+/** The lower-case id of a user-assigned identity; undefined for a text that is not one, see {@link identityIdForm}. */
+export function identityIdOf(resourceId: string): string | undefined {
+  const trimmed = resourceId.trim();
+  return identityPattern.test(trimmed) ? trimmed.toLowerCase() : undefined;
+}
