@@ -41,7 +41,8 @@ describe('work queue', () => {
     const queue = createWorkQueue({
       concurrency: 3,
       async work(key) {
-        most = Math.max(most, ++active);
+        active += 1;
+        most = Math.max(most, active);
         await new Promise((resolve) => setImmediate(resolve));
         active -= 1;
         done.add(key);
@@ -77,7 +78,10 @@ describe('work queue', () => {
 
   it('stops with nothing left to run', async () => {
     let runs = 0;
-    const queue = createWorkQueue({ concurrency: 1, work: async () => void (runs += 1), onError: refuse });
+    const count = () => {
+      runs += 1;
+    };
+    const queue = createWorkQueue({ concurrency: 1, work: async () => count(), onError: refuse });
     queue.addAfter('a', 1);
     await queue.stop();
     queue.add('b');

@@ -5,7 +5,7 @@ import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { createWorkQueue } from '../../lib/queue.ts';
 import type { Scope } from '../azure/resource-ids.ts';
-import { isIdentityId, parseProviderId } from '../azure/resource-ids.ts';
+import { identityIdForm, identityIdOf, scopeOfProviderId } from '../azure/resource-ids.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import type { Demand, Need } from './demand.ts';
 import { regardingBinding } from './events.ts';
@@ -87,8 +87,8 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
         actions.some((action) => action.kind !== 'release' && action.match === match) ||
         world.assignmentsOf(podKey).some((assignment) => assignment.identityKey === match.identity.key && !released.has(assignment));
       for (const match of matches) {
-        if (match.identity.type === 0 && isIdentityId(match.identity.resourceID) && has(match))
-          needs.push({ pod, match, identityId: match.identity.resourceID.toLowerCase() });
+        const identityId = match.identity.type === 0 ? identityIdOf(match.identity.resourceID) : undefined;
+        if (identityId !== undefined && has(match)) needs.push({ pod, match, identityId });
       }
     }
     for (const scopeId of demand.set(podKey, typeof scope === 'object' ? scope : undefined, needs)) options.onScope(scopeId);
@@ -96,7 +96,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   function scopeOf(pod: Pod): Scope | 'pending' | 'unsupported' {
     const node = world.nodes.get(pod.node);
-    return node === undefined ? 'pending' : parseProviderId(node.providerID);
+    return node === undefined ? 'pending' : scopeOfProviderId(node.providerID);
   }
 
   async function apply(pod: Pod | undefined, action: AssignmentAction): Promise<void> {
@@ -177,12 +177,9 @@ function problemOf(
       message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1 or 2`,
     };
   if (identity.type !== 0) return undefined;
-  if (!isIdentityId(identity.resourceID)) {
-    const form = '/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>';
-    return {
-      reason: 'InvalidResourceID',
-      message: `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${form}`,
-    };
+  if (identityIdOf(identity.resourceID) === undefined) {
+    const message = `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${identityIdForm}`;
+    return { reason: 'InvalidResourceID', message };
   }
   if (scope === 'unsupported')
     return {

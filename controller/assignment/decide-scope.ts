@@ -1,11 +1,6 @@
 // What to attach to and detach from one ARM scope: pure, from what is wanted, what is recorded and what a GET just showed.
+import type { AttachedIdentity } from '../azure/plan.ts';
 import type { EntryState, ScopeRecord } from './scope-record.ts';
-
-/** An identity as the scope's GET shows it; without ids it was deleted and made anew, and its tokens do not work. */
-export interface AttachedIdentity {
-  clientId: string | undefined;
-  principalId: string | undefined;
-}
 
 export interface ScopeSituation {
   record: ScopeRecord;
@@ -38,7 +33,7 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
     const entry = record.identities.get(id);
     const there = attached.get(id);
     // Without our entry it is foreign and not ours to repair, whatever its state.
-    const recreated = there !== undefined && entry !== undefined && there.clientId === undefined && there.principalId === undefined;
+    const recreated = there === null && entry !== undefined;
     if (there === undefined || recreated) {
       if (resting.has(id)) continue;
       adds.push(id);
@@ -52,7 +47,7 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
     const there = attached.get(id);
     if (there === undefined) {
       entries.push([id, undefined]);
-    } else if (situation.isProtected(id, there.clientId)) {
+    } else if (situation.isProtected(id, there?.clientId)) {
       // Ours or not, it stays for ever: without an entry nothing will ever remove it.
       entries.push([id, undefined]);
     } else if (due.has(id) && !resting.has(id)) {

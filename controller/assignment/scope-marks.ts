@@ -1,9 +1,9 @@
 // Tells on the objects how it stands with the identities of a scope.
 import { annotations } from '../../api/names.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
+import type { AttachedIdentity } from '../azure/plan.ts';
 import type { Scope } from '../azure/resource-ids.ts';
 import type { AssignedIdentities, AssignmentNotes } from './assigned-identities.ts';
-import type { AttachedIdentity } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import { regardingBinding, regardingIdentity } from './events.ts';
 import type { Assignment } from './objects.ts';
@@ -27,7 +27,7 @@ export async function markAttached(
     needs.map(async (need) => {
       const current = context.assignmentOf(need);
       const there = attached.get(need.identityId);
-      if (current?.status !== 'Created' || there?.clientId === undefined) return;
+      if (current?.status !== 'Created' || there === undefined || there === null) return;
       const { identity, binding } = need.match;
       if (identity.clientID !== '' && identity.clientID.toLowerCase() !== there.clientId.toLowerCase()) {
         const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${there.clientId}`;
@@ -38,7 +38,7 @@ export async function markAttached(
       await context.objects.mark(current, 'Assigned', {
         scope: context.scope.displayId,
         clientId: there.clientId,
-        objectId: there.principalId ?? null,
+        objectId: there.principalId,
         assignedAt: context.now().toISOString(),
         reason: null,
         message: null,

@@ -5,11 +5,11 @@ import { isConflict } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute } from '../azure/compute.ts';
+import type { AttachedIdentity } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
 import type { Scope } from '../azure/resource-ids.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import { collectCalls } from './collect.ts';
-import type { AttachedIdentity } from './decide-scope.ts';
 import { decideScope, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import type { Assignment } from './objects.ts';
@@ -110,15 +110,15 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
     }
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
     if (decision.entries.length > 0) stored = await records.save(stored, withEntries(stored.record, decision.entries, options.now()));
-    const chunks = planWrites(state, decision.adds, decision.removes);
-    if (chunks.length === 0) return untilNext(now);
+    const writes = planWrites(state, { add: decision.adds, remove: decision.removes, owned: new Set(stored.record.identities.keys()) });
+    if (writes.length === 0) return untilNext(now);
 
     let failure: unknown;
     try {
-      for (const [index, chunk] of chunks.entries()) {
+      for (const [index, write] of writes.entries()) {
         if (index > 0) state = await compute.read(scope, signal);
         if (!options.mayWrite()) throw new Error('leadership is about to end');
-        await compute.write(scope, chunk, { ifMatch: state.etag, signal });
+        await compute.write(scope, write, { ifMatch: state.etag, signal });
       }
     } catch (error) {
       failure = error;
@@ -163,7 +163,7 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
     removes: readonly string[],
     attached: ReadonlyMap<string, AttachedIdentity>,
   ): Promise<number> {
-    const verdict = judgeFailure(error, [...adds, ...removes]);
+    const verdict = judgeFailure(error, [...adds, ...removes], options.random);
     const now = options.now().getTime();
     failures += 1;
     const retryMs = verdict.retryMs ?? retryDelay(failures, options.random);

@@ -5,7 +5,7 @@ import { at, stringAt } from '../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Scope } from '../azure/resource-ids.ts';
-import { parseScopeId } from '../azure/resource-ids.ts';
+import { scopeOfId } from '../azure/resource-ids.ts';
 import type { Demand } from './demand.ts';
 import { scopeRecordSelector } from './scope-record.ts';
 import type { ScopeWorker, ScopeWorkerOptions } from './scope-worker.ts';
@@ -51,7 +51,7 @@ export function runScopes(options: {
       const items = at(list, 'items');
       for (const item of Array.isArray(items) ? (items as unknown[]) : []) {
         const id = stringAt(item, 'data', 'scope') ?? '';
-        const scope = parseScopeId(id);
+        const scope = scopeOfId(id);
         if (scope === undefined)
           options.log.error(
             { record: stringAt(item, 'metadata', 'name'), scope: id },

@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { KeyAndCertificate } from './issue.ts';
 import { dayMs, leafLifeMs } from './issue.ts';
-import { lifeOf, readPair } from './pair.ts';
+import { lifeOf, readPair } from './leaf.ts';
 
 /** As the CA Secret holds them. `previous` is a certificate without its key: its last leaves may still be served. */
 export interface Authorities {
@@ -28,14 +28,12 @@ export function planAuthorities(stored: StoredAuthorities, now: Date): StoredAut
     pair !== undefined && time + leafLifeMs < lifeOf(pair.certificate).notAfter ? pair : undefined;
   const next = alive(stored.next);
   const current = alive(stored.current);
-  const keepPrevious = next !== undefined && stored.previous !== undefined && time < lifeOf(next.certificate).notBefore + leafLifeMs;
 
-  if (current !== undefined && (next === undefined || !isDue(current, next, time)))
-    return {
-      current,
-      ...(next === undefined ? {} : { next }),
-      ...(keepPrevious && stored.previous !== undefined ? { previous: stored.previous } : {}),
-    };
+  if (current !== undefined && next === undefined) return { current };
+  if (current !== undefined && next !== undefined && !isDue(current, next, time)) {
+    const stillServed = stored.previous !== undefined && time < lifeOf(next.certificate).notBefore + leafLifeMs;
+    return { current, next, ...(stillServed ? { previous: stored.previous } : {}) };
+  }
   // Also where the current pair was damaged: the next one is trusted already.
   const retired = stored.current?.certificate;
   return { ...(next === undefined ? {} : { current: next }), ...(retired === undefined ? {} : { previous: retired }) };
@@ -64,9 +62,9 @@ export function readAuthorities(data: Readonly<Record<string, string>>): StoredA
   const next = readPair(data[authorityKeys.next.certificate], data[authorityKeys.next.key]);
   const previous = data[authorityKeys.previous];
   return {
-    ...(isAuthority(current?.certificate) && current !== undefined ? { current } : {}),
-    ...(isAuthority(next?.certificate) && next !== undefined && next.certificate !== current?.certificate ? { next } : {}),
-    ...(isAuthority(previous) && previous !== undefined ? { previous } : {}),
+    ...(current !== undefined && isAuthority(current.certificate) ? { current } : {}),
+    ...(next !== undefined && isAuthority(next.certificate) && next.certificate !== current?.certificate ? { next } : {}),
+    ...(previous !== undefined && isAuthority(previous) ? { previous } : {}),
   };
 }
 
@@ -80,8 +78,7 @@ export function writeAuthorities({ current, next, previous }: Authorities): Reco
   };
 }
 
-function isAuthority(certificate: string | undefined): boolean {
-  if (certificate === undefined) return false;
+function isAuthority(certificate: string): boolean {
   try {
     return new X509Certificate(certificate).ca;
   } catch {

@@ -17,8 +17,8 @@ export interface LeaseOptions {
   durationMs: number;
   renewMs: number;
   retryMs: number;
-  /** Called when leadership begins; the signal aborts when it ends. */
-  onLead(signal: AbortSignal): void;
+  /** Does the leader's work until the signal aborts, and resolves once all of it has ended: only then is the Lease given back or taken anew. */
+  onLead(signal: AbortSignal): Promise<void>;
   monotonic?: () => number;
   wallClock?: () => Date;
 }
@@ -48,6 +48,9 @@ export function campaign(options: LeaseOptions): Leadership {
   const stopping = new AbortController();
 
   let reign: AbortController | undefined;
+  let work: Promise<void> = Promise.resolve();
+  /** Work of an earlier reign may linger for a moment: it must not run beside that of the next. */
+  let working = false;
   /** When the last successful renewal was sent. */
   let renewedAt = 0;
   let observed: { fingerprint: string; at: number } | undefined;
@@ -115,7 +118,13 @@ export function campaign(options: LeaseOptions): Leadership {
   function begin(): void {
     reign = new AbortController();
     log.info({ lease: options.name, identity: options.identity }, 'leading');
-    options.onLead(reign.signal);
+    working = true;
+    work = options
+      .onLead(reign.signal)
+      .catch((error: unknown) => log.error({ error: String(error) }, 'the work of the leader ended with an error'))
+      .finally(() => {
+        working = false;
+      });
   }
 
   function end(why: string): void {
@@ -129,7 +138,7 @@ export function campaign(options: LeaseOptions): Leadership {
     while (!stopping.signal.aborted) {
       try {
         if (await attempt()) {
-          if (reign === undefined) begin();
+          if (reign === undefined && !working) begin();
         } else end('another replica took the Lease');
       } catch (error) {
         if (stopping.signal.aborted) return;
@@ -154,6 +163,7 @@ export function campaign(options: LeaseOptions): Leadership {
       stopping.abort(new Error('stopped'));
       end('stopped');
       await running;
+      await work;
       if (held) await release();
     },
   };

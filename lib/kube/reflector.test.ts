@@ -8,7 +8,7 @@ import type { Change, Reflector } from './reflector.ts';
 import { reflect } from './reflector.ts';
 import { pods } from './resources.ts';
 
-type Step = { list: unknown } | { fail: Error } | { watch: unknown[]; then?: Error };
+type Step = { list: unknown } | { fail: Error } | { watch: unknown[]; breaks?: Error };
 
 const pod = (name: string, version: string, color = 'red') => ({ metadata: { namespace: 'ns', name, resourceVersion: version }, color });
 const listOf = (version: string, items: unknown[], next?: string) => ({
@@ -36,7 +36,7 @@ function scripted(steps: Step[]) {
       } else if ('fail' in step) throw step.fail;
       else if ('watch' in step) {
         yield* step.watch;
-        if (step.then !== undefined) throw step.then;
+        if (step.breaks !== undefined) throw step.breaks;
       } else throw new Error('script: a watch was not expected');
     },
     close: async () => undefined,
@@ -111,7 +111,7 @@ describe('reflector', () => {
       { fail: new KubeError(500, '', 'not yet') },
       listOf('1', []),
       { fail: new Error('reset') },
-      { watch: [{ type: 'ADDED', object: pod('a', '2') }], then: new Error('terminated') },
+      { watch: [{ type: 'ADDED', object: pod('a', '2') }], breaks: new Error('terminated') },
       { watch: [{ type: 'ADDED', object: pod('b', '3') }] },
     ]);
     assert.deepEqual([...reflector.values()], ['red', 'red']);

@@ -1,4 +1,4 @@
-// Reading certificates that others may have touched.
+// Certificates and keys as Secrets hold them, where anyone may have touched them.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KeyAndCertificate } from './issue.ts';
 
@@ -31,3 +31,9 @@ export function isLeafGood(leaf: KeyAndCertificate, authority: string, dnsNames:
     now.getTime() < notBefore + ((notAfter - notBefore) * 2) / 3
   );
 }
+
+/** From the decoded data of a Secret of type kubernetes.io/tls. */
+export const readLeaf = (data: Readonly<Record<string, string>>): KeyAndCertificate | undefined =>
+  readPair(data['tls.crt'], data['tls.key']);
+
+export const writeLeaf = ({ certificate, key }: KeyAndCertificate): Record<string, string> => ({ 'tls.crt': certificate, 'tls.key': key });

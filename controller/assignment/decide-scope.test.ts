@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { AttachedIdentity } from '../azure/plan.ts';
+import type { ScopeSituation } from './decide-scope.ts';
+import { decideScope, settle } from './decide-scope.ts';
+import type { EntryState } from './scope-record.ts';
+import { emptyRecord, withEntries } from './scope-record.ts';
+
+const ids = (id: string): AttachedIdentity => ({ clientId: `client-${id}`, principalId: `principal-${id}` });
+const date = new Date(0);
+
+function situation(parts: {
+  record?: Record<string, EntryState>;
+  attached?: string[];
+  recreated?: string[];
+  wanted?: string[];
+  due?: string[];
+  resting?: string[];
+  kept?: string[];
+}): ScopeSituation {
+  const attached = new Map<string, AttachedIdentity>((parts.attached ?? []).map((id) => [id, ids(id)]));
+  for (const id of parts.recreated ?? []) attached.set(id, null);
+  return {
+    record: withEntries(emptyRecord('/scope'), Object.entries(parts.record ?? {}), date),
+    attached,
+    wanted: new Set(parts.wanted),
+    due: new Set(parts.due),
+    resting: new Set(parts.resting),
+    isProtected: (id) => parts.kept?.includes(id) ?? false,
+  };
+}
+
+describe('what a scope needs', () => {
+  it('records the intent to attach what is missing', () => {
+    assert.deepEqual(decideScope(situation({ wanted: ['a'] })), { adds: ['a'], removes: [], entries: [['a', 'intent']] });
+  });
+
+  it('uses what somebody else attached and never claims it', () => {
+    assert.deepEqual(decideScope(situation({ wanted: ['a'], attached: ['a'] })), { adds: [], removes: [], entries: [] });
+  });
+
+  it('never removes what it has no record of, wanted or not', () => {
+    assert.deepEqual(decideScope(situation({ attached: ['a'], due: ['a'] })).removes, []);
+  });
+
+  it('removes its own only once its linger is over', () => {
+    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, attached: ['a'] })), { adds: [], removes: [], entries: [] });
+    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, attached: ['a'], due: ['a'] })), {
+      adds: [],
+      removes: ['a'],
+      entries: [['a', 'detaching']],
+    });
+  });
+
+  it('finds out after a crash how an intended attach ended', () => {
+    assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, wanted: ['a'], attached: ['a'] })).entries, [['a', 'owned']]);
+    assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, attached: ['a'] })).entries, [['a', 'owned']]);
+    assert.deepEqual(decideScope(situation({ record: { a: 'intent' } })).entries, [['a', undefined]]);
+    assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, wanted: ['a'] })), { adds: ['a'], removes: [], entries: [] });
+  });
+
+  it('keeps what is wanted again while it was being detached', () => {
+    assert.deepEqual(decideScope(situation({ record: { a: 'detaching' }, wanted: ['a'], attached: ['a'] })).entries, [['a', 'owned']]);
+    assert.deepEqual(decideScope(situation({ record: { a: 'detaching' }, wanted: ['a'] })), {
+      adds: ['a'],
+      removes: [],
+      entries: [['a', 'owned']],
+    });
+  });
+
+  it('attaches again what others took away', () => {
+    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, wanted: ['a'] })).adds, ['a']);
+  });
+
+  it('repairs a recreated identity of its own, not a foreign one', () => {
+    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, wanted: ['a'], recreated: ['a'] })).adds, ['a']);
+    assert.deepEqual(decideScope(situation({ wanted: ['a'], recreated: ['a'] })).adds, []);
+  });
+
+  it('leaves a protected identity for ever', () => {
+    const decision = decideScope(situation({ record: { a: 'owned' }, attached: ['a'], due: ['a'], kept: ['a'] }));
+    assert.deepEqual(decision, { adds: [], removes: [], entries: [['a', undefined]] });
+  });
+
+  it('does not try what rests after a failure', () => {
+    assert.deepEqual(decideScope(situation({ wanted: ['a', 'b'], resting: ['a'] })).adds, ['b']);
+  });
+
+  it('for every situation: removes only recorded, unwanted, unprotected ids, and after a perfect write nothing is left to do', () => {
+    const id = fc.constantFrom<string>('a', 'b', 'c', 'd');
+    const some = fc.uniqueArray(id);
+    const record = fc.dictionary(id, fc.constantFrom<EntryState>('intent', 'owned', 'detaching'));
+    fc.assert(
+      fc.property(fc.record({ record, attached: some, wanted: some, due: some, kept: some }), (parts) => {
+        const before = situation(parts);
+        const decision = decideScope(before);
+        for (const removed of decision.removes) {
+          assert.ok(before.record.identities.has(removed) && !before.wanted.has(removed) && !parts.kept.includes(removed));
+        }
+        const attached = new Map(before.attached);
+        for (const added of decision.adds) attached.set(added, ids(added));
+        for (const removed of decision.removes) attached.delete(removed);
+        let after = withEntries(before.record, decision.entries, date);
+        after = withEntries(after, settle(after, attached, decision), date);
+        const again = decideScope({ ...before, record: after, attached });
+        assert.deepEqual(again, { adds: [], removes: [], entries: [] });
+      }),
+    );
+  });
+});

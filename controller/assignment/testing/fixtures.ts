@@ -1,0 +1,44 @@
+// Objects for the unit tests of this folder.
+import assert from 'node:assert/strict';
+import type { Assignment, Binding, Identity, Pod } from '../objects.ts';
+import { assignmentOf, bindingOf, identityOf, podOf } from '../objects.ts';
+
+export function pod(overrides: Partial<Pod> = {}): Pod {
+  const made = podOf({
+    metadata: { namespace: 'app', name: 'web', uid: 'u1', labels: { aadpodidbinding: 'sel' } },
+    spec: { nodeName: 'n1' },
+  });
+  assert.ok(made);
+  return { ...made, injected: true, ...overrides };
+}
+
+export function identity(key: string, overrides: Partial<Identity> = {}): Identity {
+  const [namespace, name] = key.split('/');
+  const resourceID = `/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+  const made = identityOf({ metadata: { namespace, name }, spec: { type: 0, resourceID, clientID: `client-${name}` } });
+  assert.ok(made);
+  return { ...made, ...overrides };
+}
+
+export function binding(key: string, identityName: string, selector = 'sel'): Binding {
+  const [namespace, name] = key.split('/');
+  const made = bindingOf({ metadata: { namespace, name }, spec: { azureIdentity: identityName, selector } });
+  assert.ok(made);
+  return made;
+}
+
+/** The object that the controller would have written for this match. */
+export function assignment(of: Pod, to: Identity, by: Binding, overrides: Partial<Assignment> = {}): Assignment {
+  const made = assignmentOf({
+    metadata: {
+      namespace: 'default',
+      name: `${of.name}-${of.namespace}-${to.name}`,
+      uid: 'a1',
+      annotations: { 'aadpodidentity.k8s.io/pod-uid': of.uid },
+    },
+    spec: { azureIdentityRef: to.object, azureBindingRef: by.object, pod: of.name, podNamespace: of.namespace, nodename: of.node },
+    status: { status: 'Assigned' },
+  });
+  assert.ok(made);
+  return { ...made, ...overrides };
+}

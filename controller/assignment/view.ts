@@ -1,0 +1,119 @@
+// What the broker tells a pod: the leader's own match, run on this replica's caches, with the state that the leader wrote on the objects.
+
+import type { IdentityRow } from '../../api/broker.ts';
+import { annotations } from '../../api/names.ts';
+import type { Reflector } from '../../lib/kube/reflector.ts';
+import type { BrokerView, PodView, Seen } from '../broker/view.ts';
+import type { Match } from './match.ts';
+import type { Assignment, Pod } from './objects.ts';
+import { isTerminal } from './reasons.ts';
+import type { World } from './world.ts';
+
+export function brokerView(world: World, options: { managed: boolean }): BrokerView {
+  const kinds: Record<string, Reflector<unknown>> = {
+    pods: world.pods,
+    identities: world.identities,
+    bindings: world.bindings,
+    exceptions: world.exceptions,
+    assignments: world.assignments,
+  };
+  const isBehind = (seen: Seen) => Object.entries(seen).some(([kind, version]) => isOlder(kinds[kind]?.resourceVersion, version));
+
+  return {
+    get synced() {
+      return world.synced;
+    },
+
+    rowsFor(podKey): PodView | undefined {
+      const pod = world.pods.get(podKey);
+      if (pod === undefined || pod.finished) return undefined;
+      const assignments = world
+        .assignmentsOf(podKey)
+        .filter((assignment) => assignment.podUid === undefined || assignment.podUid === pod.uid);
+      return {
+        uid: pod.uid,
+        excepted: world.matches.exceptedNow(pod),
+        identities: world.matches.matchesOf(pod).flatMap((match) => rowOf(pod, match, assignments, options.managed) ?? []),
+        ...(pod.defaultIdentity === undefined ? {} : { defaultIdentity: pod.defaultIdentity }),
+      };
+    },
+
+    onChange(listener) {
+      const off = [
+        world.matches.onPod(listener),
+        world.assignments.onChange(({ before, after }) => {
+          const podKey = (after ?? before)?.podKey;
+          if (podKey !== undefined) listener(podKey);
+        }),
+      ];
+      return () => {
+        for (const each of off) each();
+      };
+    },
+
+    seen: () => Object.fromEntries(Object.entries(kinds).map(([kind, reflector]) => [kind, reflector.resourceVersion])),
+
+    async whenSeen(seen, signal) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      const check = () => {
+        if (!isBehind(seen)) resolve();
+      };
+      const abort = () => reject(signal.reason);
+      const off = Object.values(kinds).map((reflector) => reflector.onAdvance(check));
+      signal.addEventListener('abort', abort, { once: true });
+      check();
+      try {
+        await promise;
+      } finally {
+        for (const each of off) each();
+        signal.removeEventListener('abort', abort);
+      }
+    },
+  };
+}
+
+/** Resource versions are numbers that grow, and comparable within one kind (KEP-5504); a kind this replica does not know cannot be behind. */
+function isOlder(mine: string | undefined, theirs: string): boolean {
+  if (mine === undefined || !/^\d+$/.test(theirs)) return false;
+  return !/^\d+$/.test(mine) || BigInt(mine) < BigInt(theirs);
+}
+
+/** Undefined for an identity of a type nobody knows. */
+function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], managed: boolean): IdentityRow | undefined {
+  const { identity, binding } = match;
+  if (identity.type === undefined) return undefined;
+  const row = {
+    name: identity.name,
+    namespace: identity.namespace,
+    binding: binding.key,
+    type: identity.type,
+    clientID: identity.clientID,
+    resourceID: identity.type === 0 ? identity.resourceID : '',
+    ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
+  };
+  if (managed) return { ...row, state: 'Assigned' };
+
+  const assignment = assignments.find((candidate) => candidate.identityKey === identity.key);
+  if (assignment === undefined) {
+    const waitsFor = pod.node === '' ? 'the pod has no node yet' : 'the controller has not written its AzureAssignedIdentity yet';
+    return { ...row, state: 'Created', reason: waitsFor };
+  }
+  const noted = assignment.metadata.annotations ?? {};
+  // The object may still stand for what the identity was before it was changed in place.
+  const sameIdentity =
+    (assignment.object.spec?.azureIdentityRef?.spec?.resourceID ?? '').toLowerCase() === identity.resourceID.toLowerCase();
+  if (assignment.status !== 'Assigned' || !sameIdentity) {
+    const why = [noted[annotations.reason], noted[annotations.message]].filter((part) => part !== undefined).join(': ');
+    return { ...row, state: isTerminal(noted[annotations.reason]) ? 'Failed' : 'Created', ...(why === '' ? {} : { reason: why }) };
+  }
+  const clientID = noted[annotations.clientId];
+  const objectID = noted[annotations.objectId];
+  const assignedAt = noted[annotations.assignedAt];
+  return {
+    ...row,
+    state: 'Assigned',
+    ...(clientID === undefined ? {} : { clientID }),
+    ...(objectID === undefined ? {} : { objectID }),
+    ...(assignedAt === undefined ? {} : { assignedAt }),
+  };
+}

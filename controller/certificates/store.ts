@@ -1,0 +1,95 @@
+// Reading and writing the objects that hold certificates, without a lock: whoever loses a race reads again what the winner wrote.
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../../lib/kube/errors.ts';
+import { at, isRecord, stringMapAt } from '../../lib/kube/objects.ts';
+import type { Resource } from '../../lib/kube/resources.ts';
+import { configMaps, resourcePath, secrets } from '../../lib/kube/resources.ts';
+
+const managedBy = { 'app.kubernetes.io/managed-by': 'aad-pod-identity-controller' };
+const attempts = 5;
+
+export interface Store {
+  client: KubeClient;
+  namespace: string;
+  signal: AbortSignal;
+}
+
+interface Wanted {
+  data: Record<string, string>;
+  /** Keys to remove. */
+  drop?: readonly string[];
+}
+
+type Decide = (data: Record<string, string>) => Wanted | undefined | Promise<Wanted | undefined>;
+
+/**
+ * Brings a Secret to what `decide` wants, given its decoded data (empty if it does not exist); undefined leaves it as it is.
+ * Keys that `decide` does not name are kept, since others may add theirs. Returns the data that are there in the end.
+ */
+export async function settleSecret(
+  store: Store,
+  name: string,
+  type: 'Opaque' | 'kubernetes.io/tls',
+  decide: Decide,
+): Promise<Record<string, string>> {
+  return settle(store, secrets, name, decodeData, decide, (data) => ({
+    type,
+    data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])),
+  }));
+}
+
+/** As {@link settleSecret}, for a ConfigMap. */
+export async function settleConfigMap(store: Store, name: string, decide: Decide): Promise<Record<string, string>> {
+  return settle(
+    store,
+    configMaps,
+    name,
+    (raw) => stringMapAt(raw, 'data'),
+    decide,
+    (data) => ({ data }),
+  );
+}
+
+export function decodeData(rawSecret: unknown): Record<string, string> {
+  const entries = Object.entries(stringMapAt(rawSecret, 'data'));
+  return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
+}
+
+async function settle(
+  { client, namespace, signal }: Store,
+  resource: Resource,
+  name: string,
+  read: (raw: unknown) => Record<string, string>,
+  decide: Decide,
+  write: (data: Record<string, string>) => Record<string, unknown>,
+): Promise<Record<string, string>> {
+  const collection = resourcePath(resource, { namespace });
+  const object = resourcePath(resource, { namespace, name });
+  for (let attempt = 1; ; attempt += 1) {
+    const existing = await client.call('GET', object, { signal }).catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+    const before = read(existing);
+    const wanted = await decide(before);
+    if (wanted === undefined) return before;
+    const data = { ...before, ...wanted.data };
+    for (const key of wanted.drop ?? []) delete data[key];
+    const base = isRecord(existing) ? existing : { apiVersion: resource.version, kind: resource.kind, metadata: { name, namespace } };
+    const metadata = at(base, 'metadata');
+    const body = {
+      ...base,
+      metadata: { ...(isRecord(metadata) ? metadata : {}), labels: { ...stringMapAt(base, 'metadata', 'labels'), ...managedBy } },
+      ...write(data),
+    };
+    try {
+      if (existing === undefined) await client.call('POST', collection, { body, signal });
+      // The body carries the resourceVersion that was read, so a change in between is a conflict.
+      else await client.call('PUT', object, { body, signal });
+      return data;
+    } catch (error) {
+      const lostRace = isAlreadyExists(error) || isConflict(error) || (existing !== undefined && isNotFound(error));
+      if (!lostRace || attempt === attempts) throw error;
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import os from 'node:os';
+import { leaderLeaseName } from '../api/names.ts';
+import { version } from '../api/version.ts';
+import { parseListener, serveSmall } from '../lib/http.ts';
+import { connect } from '../lib/kube/client.ts';
+import { createEventRecorder } from '../lib/kube/events.ts';
+import { campaign } from '../lib/kube/lease.ts';
+import { createRegistry, serveMetrics } from '../lib/metrics.ts';
+import { runProgram } from '../lib/program.ts';
+import { brokerView } from './assignment/view.ts';
+import { watchWorld } from './assignment/world.ts';
+import { startBroker } from './broker/server.ts';
+import { maintainCertificates } from './certificates/maintain.ts';
+import { followPublished } from './certificates/published.ts';
+import type { LeaderWork } from './leader.ts';
+import { lead } from './leader.ts';
+import { metricsOf } from './metrics.ts';
+import { settings } from './settings.ts';
+import { connectAzure } from './sign-in.ts';
+
+await runProgram({
+  name: 'controller',
+  summary: 'assigns Azure identities to pods, attaches them to scale sets and VMs, and tells sidecars which identities are theirs',
+  settings,
+  async start(values, { log, stopper }) {
+    const instance = values.instance || os.hostname();
+    const compute = connectAzure(values, log);
+    const client = connect({
+      kubeconfig: values.kubeconfig || undefined,
+      userAgent: `aad-pod-identity-controller/${version}`,
+      qps: values.clientQps,
+    });
+    stopper.add('API client', () => client.close());
+
+    const world = watchWorld({ client, log, rules: { forceNamespaced: values.forceNamespaced } });
+    stopper.add('watches', () => world.stop());
+    const events = createEventRecorder({ client, log, instance });
+    stopper.add('events', () => events.flush());
+
+    const published = followPublished({ client, log, namespace: values.namespace });
+    stopper.add('certificates', () => published.stop());
+
+    let work: LeaderWork | undefined;
+    const broker = await startBroker({
+      client,
+      log,
+      listen: parseListener('--broker-listen', values.brokerListen),
+      view: brokerView(world, { managed: values.operationMode === 'managed' }),
+      published,
+      onReport: ({ podKey, identity, reason }) => {
+        log.warn({ pod: podKey, identity, reason }, 'a sidecar reports that IMDS disagrees');
+        work?.lookAgain(podKey);
+      },
+    });
+    stopper.add('broker', () => broker.stop());
+
+    const leadership = campaign({
+      client,
+      log,
+      namespace: values.namespace,
+      name: leaderLeaseName,
+      identity: `${instance}_${process.pid}`,
+      durationMs: values.leaseDuration * 1000,
+      renewMs: values.leaseRenew * 1000,
+      retryMs: values.leaseRetry * 1000,
+      async onLead(signal) {
+        const maintenance = maintainCertificates({
+          client,
+          log,
+          namespace: values.namespace,
+          webhookService: values.webhookService,
+          brokerService: values.brokerService,
+          webhookConfiguration: values.webhookConfiguration,
+        });
+        const leading = lead({ client, world, compute, events, log, settings: values, remainingMs: () => leadership.remainingMs() });
+        work = leading;
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+        work = undefined;
+        await Promise.all([maintenance.stop(), leading.stop()]);
+      },
+    });
+    // Registered last of what writes, so stopped first.
+    stopper.add('leadership', () => leadership.stop());
+
+    const registry = createRegistry();
+    metricsOf(registry, { world, leadership });
+    const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
+    stopper.add('metrics', () => metrics.stop());
+    const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
+      // Upstream's path and bodies: 200 whether it leads or not.
+      '/healthz': () => ({ status: 200, body: leadership.leading ? 'Active' : 'Not Active' }),
+      '/readyz': () =>
+        broker.ready ? { status: 200, body: 'ready\n' } : { status: 503, body: 'not ready: caches or certificates are not there yet\n' },
+    });
+    stopper.add('probes', () => probes.stop());
+    log.info({ version, broker: broker.port, metrics: metrics.port, probes: probes.port }, 'started');
+  },
+});
