@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { before, describe, test } from 'node:test';
+import type { Authorities, StoredAuthorities } from './authorities.ts';
+import { bundleOf, planAuthorities, readAuthorities, writeAuthorities } from './authorities.ts';
+import type { KeyAndCertificate } from './issue.ts';
+import { dayMs, generateKey, issueAuthority, issueLeaf } from './issue.ts';
+import { lifeOf } from './leaf.ts';
+
+const start = new Date('2026-01-01T00:00:00Z');
+const day = (days: number) => new Date(start.getTime() + days * dayMs);
+
+describe('certificate authorities', () => {
+  let key: string;
+  const authority = (days: number): KeyAndCertificate => issueAuthority({ now: day(days), key, serial: randomBytes(16) });
+  before(async () => {
+    key = await generateKey();
+  });
+
+  /** What a pass leaves behind: what was kept, completed. */
+  const settle = (stored: StoredAuthorities, days: number): Authorities => {
+    const kept = planAuthorities(stored, day(days));
+    return { ...kept, current: kept.current ?? authority(days), next: kept.next ?? authority(days) };
+  };
+
+  test('nothing stored: both are missing', () => {
+    assert.deepEqual(planAuthorities({}, start), {});
+  });
+
+  test('nothing changes before two thirds of the life, nor while the next one was not published for a year', () => {
+    const stored = { current: authority(0), next: authority(0) };
+    assert.deepEqual(planAuthorities(stored, day(2400)), stored);
+    const young = { current: authority(0), next: authority(2300) };
+    assert.deepEqual(planAuthorities(young, day(2500)), young);
+  });
+
+  test('after two thirds the next one signs, the old one stays trusted for as long as its leaves live', () => {
+    const stored = { current: authority(0), next: authority(0) };
+    const rotated = settle(stored, 2500);
+    assert.equal(rotated.current, stored.next);
+    assert.equal(rotated.previous, stored.current.certificate);
+    assert.equal(bundleOf(rotated), rotated.current.certificate + rotated.next.certificate + stored.current.certificate);
+    assert.equal(planAuthorities(rotated, day(2580)).previous, stored.current.certificate);
+    const later = planAuthorities(rotated, day(2600));
+    assert.deepEqual(later, { current: rotated.current, next: rotated.next });
+  });
+
+  test('over fifty years every signing CA was published a year before it signs and never ends under a leaf', () => {
+    let stored: StoredAuthorities = {};
+    const known = new Map<string, number>();
+    let signing = '';
+    let rotations = 0;
+    for (let days = 0; days < 50 * 365; days += 30) {
+      const settled = settle(stored, days);
+      for (const certificate of [settled.current.certificate, settled.next.certificate])
+        if (!known.has(certificate)) known.set(certificate, days);
+      if (settled.current.certificate !== signing) {
+        if (signing !== '') {
+          rotations += 1;
+          assert.ok(days - (known.get(settled.current.certificate) ?? days) >= 365, `CA signs unannounced on day ${days}`);
+        }
+        signing = settled.current.certificate;
+      }
+      assert.ok(new Date(lifeEnd(settled.current)) > day(days + 90));
+      stored = readAuthorities(writeAuthorities(settled));
+    }
+    assert.ok(rotations >= 5, `${rotations} rotations`);
+  });
+
+  test('an installation that slept for eleven years starts anew', () => {
+    const settled = settle({ current: authority(0), next: authority(0) }, 4015);
+    assert.ok(lifeEnd(settled.current) > day(4015).getTime() && lifeEnd(settled.next) > day(4015).getTime());
+  });
+
+  test('damage: a broken current gives way to the next, a broken next is made anew, anything else in the Secret counts for nothing', () => {
+    const good = { current: authority(0), next: authority(0) };
+    const data = writeAuthorities(good);
+    assert.deepEqual(planAuthorities(readAuthorities({ ...data, 'current.crt': 'x' }), day(1)), { current: good.next });
+    assert.deepEqual(planAuthorities(readAuthorities({ ...data, 'next.key': '' }), day(1)), { current: good.current });
+    assert.deepEqual(readAuthorities({ 'current.crt': 'x', extra: 'y' }), {});
+    const leaf = issueLeaf(good.current, ['a'], { now: start, key, serial: randomBytes(16) });
+    assert.deepEqual(readAuthorities({ 'current.crt': leaf.certificate, 'current.key': leaf.key }), {});
+    assert.deepEqual(
+      readAuthorities({ ...data, 'next.crt': good.current.certificate }),
+      { current: good.current },
+      'the same CA twice would leave nothing to rotate to',
+    );
+  });
+});
+
+function lifeEnd({ certificate }: KeyAndCertificate): number {
+  return lifeOf(certificate).notAfter;
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { connect, createServer } from 'node:tls';
+import { dayMs, generateKey, issueAuthority, issueLeaf, serviceNames } from './issue.ts';
+import { isLeafGood, lifeOf, readPair } from './leaf.ts';
+
+const now = new Date('2026-03-01T00:00:00Z');
+const context = async () => ({ now, key: await generateKey(), serial: randomBytes(16) });
+
+test('a CA is a CA for ten years and may not sign other CAs', async () => {
+  const { certificate } = issueAuthority(await context());
+  const parsed = new X509Certificate(certificate);
+  assert.equal(parsed.ca, true);
+  assert.equal(lifeOf(certificate).notAfter - now.getTime(), 3650 * dayMs);
+  assert.ok(lifeOf(certificate).notBefore < now.getTime(), 'a verifier whose clock is behind must accept it');
+  assert.match(parsed.subject, /^CN=aad-pod-identity CA [0-9a-f]{16}$/);
+});
+
+test('a serial number is positive and as long as given, whatever the random bytes', async () => {
+  const key = await generateKey();
+  for (const serial of [new Uint8Array(16), new Uint8Array(16).fill(0xff)]) {
+    const parsed = new X509Certificate(issueAuthority({ now, key, serial }).certificate);
+    assert.match(parsed.serialNumber, /^[4-7][0-9A-F]{31}$/);
+  }
+});
+
+test('a leaf serves TLS 1.3 under every name of its Service, trusted through a bundle that holds another CA too', async (t) => {
+  const [authority, other] = [issueAuthority(await context()), issueAuthority(await context())];
+  const names = serviceNames('broker', 'identity');
+  assert.deepEqual(names, ['broker.identity.svc', 'broker.identity.svc.cluster.local', 'broker.identity', 'broker']);
+  const leaf = issueLeaf(authority, names, { ...(await context()), now: new Date() });
+  const server = createServer({ cert: leaf.certificate, key: leaf.key }, (socket) => socket.end()).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  for (const servername of names) {
+    const socket = connect({ port, host: '127.0.0.1', servername, ca: other.certificate + authority.certificate, minVersion: 'TLSv1.3' });
+    await once(socket, 'secureConnect');
+    socket.destroy();
+  }
+  const wrong = connect({ port, host: '127.0.0.1', servername: 'broker.other.svc', ca: authority.certificate });
+  const [refused] = (await once(wrong, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(refused.code, 'ERR_TLS_CERT_ALTNAME_INVALID');
+  const untrusted = connect({ port, host: '127.0.0.1', servername: names[0] ?? '', ca: other.certificate });
+  await once(untrusted, 'error');
+});
+
+test('a leaf never outlives its CA', async () => {
+  const authority = issueAuthority(await context());
+  const late = new Date(lifeOf(authority.certificate).notAfter - 5 * dayMs);
+  const leaf = issueLeaf(authority, ['a'], { ...(await context()), now: late });
+  assert.equal(lifeOf(leaf.certificate).notAfter, lifeOf(authority.certificate).notAfter);
+});
+
+test('a leaf is good for its CA, its names and two thirds of its life', async () => {
+  const [authority, other] = [issueAuthority(await context()), issueAuthority(await context())];
+  const names = serviceNames('broker', 'identity');
+  const leaf = issueLeaf(authority, names, await context());
+  const after = (days: number) => new Date(now.getTime() + days * dayMs);
+  assert.equal(isLeafGood(leaf, authority.certificate, names, after(59)), true);
+  assert.equal(isLeafGood(leaf, authority.certificate, names, after(61)), false);
+  assert.equal(isLeafGood(leaf, other.certificate, names, after(1)), false);
+  assert.equal(isLeafGood(leaf, authority.certificate, serviceNames('webhook', 'identity'), after(1)), false);
+});
+
+test('a key that does not belong to the certificate makes no pair', async () => {
+  const [one, two] = [issueAuthority(await context()), issueAuthority(await context())];
+  assert.notEqual(readPair(one.certificate, one.key), undefined);
+  assert.equal(readPair(one.certificate, two.key), undefined);
+  assert.equal(readPair('not PEM', one.key), undefined);
+  assert.equal(readPair(one.certificate, undefined), undefined);
+});
+
+test('a Service name of 63 characters in a long namespace still makes a certificate', async () => {
+  const authority = issueAuthority(await context());
+  const names = serviceNames('s'.repeat(63), 'n'.repeat(63));
+  const leaf = issueLeaf(authority, names, await context());
+  assert.equal(isLeafGood(leaf, authority.certificate, names, now), true);
+});

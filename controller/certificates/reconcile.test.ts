@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { randomBytes, X509Certificate } from 'node:crypto';
+import { beforeEach, describe, test } from 'node:test';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { KubeError } from '../../lib/kube/errors.ts';
+import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { dayMs } from './issue.ts';
+import { reconcileCertificates } from './reconcile.ts';
+import { decodeData } from './store.ts';
+
+const names = {
+  ca: '/api/v1/namespaces/home/secrets/aad-pod-identity-ca',
+  webhook: '/api/v1/namespaces/home/secrets/aad-pod-identity-webhook-tls',
+  broker: '/api/v1/namespaces/home/secrets/aad-pod-identity-broker-tls',
+  bundle: '/api/v1/namespaces/home/configmaps/aad-pod-identity-ca-bundle',
+  configuration: '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/hook',
+};
+
+/** Objects by path with optimistic concurrency, as the API server keeps them. */
+function fakeCluster() {
+  const objects = new Map<string, Record<string, unknown>>();
+  const writes: string[] = [];
+  let version = 0;
+  /** Runs once, just before the next write: where another writer gets in between. */
+  let before: ((path: string) => void) | undefined;
+  let failing = '';
+  const put = (path: string, object: Record<string, unknown>) => {
+    version += 1;
+    const metadata = isRecord(object.metadata) ? object.metadata : {};
+    objects.set(path, { ...object, metadata: { ...metadata, resourceVersion: String(version) } });
+  };
+  const client: KubeClient = {
+    async call(method, path, options = {}) {
+      const body = options.body;
+      if (method === 'GET') {
+        const found = objects.get(path);
+        if (found === undefined) throw new KubeError(404, 'NotFound', `${path} not found`);
+        return structuredClone(found);
+      }
+      const target = method === 'POST' ? `${path}/${stringAt(body, 'metadata', 'name') ?? ''}` : path;
+      if (target === failing) throw new KubeError(403, 'Forbidden', 'no');
+      const interloper = before;
+      before = undefined;
+      interloper?.(target);
+      const existing = objects.get(target);
+      if (method === 'POST') {
+        if (existing !== undefined) throw new KubeError(409, 'AlreadyExists', 'exists');
+        put(target, structuredClone(body) as Record<string, unknown>);
+      } else {
+        if (existing === undefined) throw new KubeError(404, 'NotFound', 'gone');
+        const next = method === 'PUT' ? (structuredClone(body) as Record<string, unknown>) : patched(existing, body);
+        if (stringAt(next, 'metadata', 'resourceVersion') !== stringAt(existing, 'metadata', 'resourceVersion'))
+          throw new KubeError(409, 'Conflict', 'changed');
+        put(target, next);
+      }
+      writes.push(target);
+      return undefined;
+    },
+    watch: () => assert.fail('a pass watches nothing'),
+    close: async () => undefined,
+  };
+  return {
+    client,
+    objects,
+    writes,
+    put,
+    interfere: (action: (path: string) => void) => {
+      before = action;
+    },
+    failOn: (path: string) => {
+      failing = path;
+    },
+  };
+}
+
+function patched(object: Record<string, unknown>, operations: unknown): Record<string, unknown> {
+  const copy = structuredClone(object);
+  for (const operation of operations as { op: string; path: string; value: unknown }[]) {
+    assert.equal(operation.op, 'add');
+    const keys = operation.path.split('/').slice(1);
+    const last = keys.pop() ?? '';
+    let here: unknown = copy;
+    for (const key of keys) here = (here as Record<string, unknown>)[key];
+    (here as Record<string, unknown>)[last] = operation.value;
+  }
+  return copy;
+}
+
+describe('a pass over the certificates', () => {
+  let cluster: ReturnType<typeof fakeCluster>;
+  let now: Date;
+  const pass = () =>
+    reconcileCertificates(
+      {
+        client: cluster.client,
+        log: silentLogger,
+        namespace: 'home',
+        webhookService: 'hook',
+        brokerService: 'broker',
+        webhookConfiguration: 'hook',
+        now: () => now,
+        random: randomBytes,
+      },
+      new AbortController().signal,
+    );
+  const secret = (path: string) => decodeData(cluster.objects.get(path));
+  const bundles = () => {
+    const configuration = cluster.objects.get(names.configuration);
+    const webhooks = at(configuration, 'webhooks') as unknown[];
+    return webhooks.map((webhook) => Buffer.from(stringAt(webhook, 'clientConfig', 'caBundle') ?? '', 'base64').toString());
+  };
+  const signedBy = (leaf: string, ca: string) => new X509Certificate(leaf).verify(new X509Certificate(ca).publicKey);
+
+  beforeEach(() => {
+    cluster = fakeCluster();
+    now = new Date('2026-01-01T00:00:00Z');
+    cluster.put(names.configuration, {
+      metadata: { name: 'hook' },
+      webhooks: [
+        { name: 'a', clientConfig: { service: { name: 'hook' } } },
+        { name: 'b', clientConfig: { service: { name: 'hook' } } },
+      ],
+    });
+  });
+
+  test('makes everything, publishes both CAs to all webhooks before any leaf, and then has nothing to do', async () => {
+    await pass();
+    assert.deepEqual(cluster.writes, [names.ca, names.bundle, names.configuration, names.webhook, names.broker]);
+    const ca = secret(names.ca);
+    const both = `${ca['current.crt']}${ca['next.crt']}`;
+    assert.equal(stringAt(cluster.objects.get(names.bundle), 'data', 'ca.crt'), both);
+    assert.deepEqual(bundles(), [both, both]);
+    for (const path of [names.webhook, names.broker]) {
+      assert.equal(cluster.objects.get(path)?.type, 'kubernetes.io/tls');
+      assert.equal(signedBy(secret(path)['tls.crt'] ?? '', ca['current.crt'] ?? ''), true);
+    }
+    for (const path of [names.ca, names.bundle, names.webhook, names.broker])
+      assert.equal(at(cluster.objects.get(path), 'metadata', 'labels', 'app.kubernetes.io/managed-by'), 'aad-pod-identity-controller');
+    cluster.writes.length = 0;
+    await pass();
+    assert.deepEqual(cluster.writes, []);
+  });
+
+  test('a leaf is renewed at two thirds of its life, nothing else is touched', async () => {
+    await pass();
+    cluster.writes.length = 0;
+    now = new Date(now.getTime() + 61 * dayMs);
+    await pass();
+    assert.deepEqual(cluster.writes, [names.webhook, names.broker]);
+  });
+
+  test('at a rotation the leaves of the new CA verify under the bundle of before, those of the old CA under the bundle of after', async () => {
+    await pass();
+    const old = secret(names.ca);
+    const oldBundle = bundles()[0] ?? '';
+    const oldLeaf = secret(names.broker)['tls.crt'] ?? '';
+    now = new Date(now.getTime() + 2500 * dayMs);
+    await pass();
+    const fresh = secret(names.ca);
+    assert.equal(fresh['current.crt'], old['next.crt']);
+    assert.ok(!Object.values(fresh).includes(old['current.key'] ?? ''), 'the retired key must be gone');
+    assert.ok(oldBundle.includes(fresh['current.crt'] ?? '?'));
+    assert.equal(signedBy(secret(names.broker)['tls.crt'] ?? '', fresh['current.crt'] ?? ''), true);
+    assert.ok(signedBy(oldLeaf, old['current.crt'] ?? '') && bundles().every((bundle) => bundle.includes(old['current.crt'] ?? '?')));
+    now = new Date(now.getTime() + 95 * dayMs);
+    await pass();
+    assert.deepEqual(bundles()[0], `${fresh['current.crt']}${fresh['next.crt']}`);
+    assert.equal(secret(names.ca)['previous.crt'], undefined);
+  });
+
+  test('heals a bundle, a leaf and a webhook that were edited', async () => {
+    await pass();
+    const { 'current.crt': current, 'next.crt': next } = secret(names.ca);
+    const configuration = cluster.objects.get(names.configuration) ?? {};
+    cluster.put(names.configuration, {
+      ...configuration,
+      webhooks: [
+        { name: 'a', clientConfig: { caBundle: 'eA==' } },
+        { name: 'c', clientConfig: {} },
+      ],
+    });
+    cluster.put(names.bundle, { ...cluster.objects.get(names.bundle), data: { 'ca.crt': 'x', other: 'kept' } });
+    cluster.put(names.broker, { ...cluster.objects.get(names.broker), data: secretData({ 'tls.crt': 'x', 'tls.key': 'y' }) });
+    await pass();
+    assert.deepEqual(bundles(), [`${current}${next}`, `${current}${next}`]);
+    assert.deepEqual(at(cluster.objects.get(names.bundle), 'data'), { 'ca.crt': `${current}${next}`, other: 'kept' });
+    assert.equal(signedBy(secret(names.broker)['tls.crt'] ?? '', current ?? ''), true);
+  });
+
+  test('who loses the race to create the CA uses the winner’s', async () => {
+    const winner = fakeCluster();
+    const loser = cluster;
+    cluster = winner;
+    winner.put(names.configuration, { webhooks: [] });
+    await pass();
+    cluster = loser;
+    const made = winner.objects.get(names.ca) ?? {};
+    loser.interfere((path) => {
+      assert.equal(path, names.ca);
+      loser.put(names.ca, made);
+    });
+    await pass();
+    assert.deepEqual(secret(names.ca), decodeData(made));
+    assert.equal(signedBy(secret(names.webhook)['tls.crt'] ?? '', secret(names.ca)['current.crt'] ?? ''), true);
+  });
+
+  test('a webhook configuration that changes under the patch is read again', async () => {
+    await pass();
+    const configuration = cluster.objects.get(names.configuration) ?? {};
+    const bare = { ...configuration, webhooks: [{ name: 'a', clientConfig: {} }] };
+    cluster.put(names.configuration, bare);
+    cluster.interfere(() =>
+      cluster.put(names.configuration, {
+        ...configuration,
+        webhooks: [
+          { name: 'new', clientConfig: {} },
+          { name: 'a', clientConfig: {} },
+        ],
+      }),
+    );
+    await pass();
+    assert.equal(bundles().length, 2);
+    assert.equal(new Set(bundles()).size, 1);
+    assert.ok(bundles()[0]?.startsWith('-----BEGIN CERTIFICATE-----'));
+  });
+
+  test('no leaf switches while the bundle cannot be published; without a configuration there is nothing to wait for', async () => {
+    cluster.failOn(names.configuration);
+    await assert.rejects(pass(), { name: 'KubeError', status: 403 });
+    assert.equal(cluster.objects.has(names.webhook), false);
+    cluster.objects.delete(names.configuration);
+    await pass();
+    assert.equal(cluster.objects.has(names.webhook), true);
+  });
+});
+
+function secretData(data: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]));
+}
