@@ -18,6 +18,8 @@ export interface LeaderContext {
   client: KubeClient;
   world: World;
   compute: Compute;
+  /** Of the managed identity that the controller itself signs in with. */
+  ownClientId: string | undefined;
   events: EventRecorder;
   log: Logger;
   settings: ControllerSettings;
@@ -55,7 +57,7 @@ export function lead(context: LeaderContext): LeaderWork {
       events: context.events,
       log,
       mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
-      isProtected: protectedIdentities(settings),
+      isProtected: protectedIdentities([...settings.immutableUserMsis, context.ownClientId ?? '']),
       lingerMs: settings.identityLinger * 1000,
       quietMs: settings.collectQuiet,
       maxMs: settings.collectMax,
@@ -91,7 +93,7 @@ export function lead(context: LeaderContext): LeaderWork {
   return {
     lookAgain(podKey) {
       const scopeId = demand.scopeIdOfPod(podKey);
-      if (scopeId !== undefined) scopes.wake(scopeId);
+      if (scopeId !== undefined) scopes.lookAgain(scopeId);
     },
     async stop() {
       stopped = true;

@@ -9,6 +9,7 @@ import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
 import { brokerView } from './assignment/view.ts';
 import { watchWorld } from './assignment/world.ts';
+import { connectAzure } from './azure/connect.ts';
 import { startBroker } from './broker/server.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
 import { followPublished } from './certificates/published.ts';
@@ -16,7 +17,6 @@ import type { LeaderWork } from './leader.ts';
 import { lead } from './leader.ts';
 import { metricsOf } from './metrics.ts';
 import { settings } from './settings.ts';
-import { connectAzure } from './sign-in.ts';
 
 await runProgram({
   name: 'controller',
@@ -24,7 +24,7 @@ await runProgram({
   settings,
   async start(values, { log, stopper }) {
     const instance = values.instance || os.hostname();
-    const compute = connectAzure(values, log);
+    const { compute, ownClientId } = connectAzure(values, log);
     const client = connect({
       kubeconfig: values.kubeconfig || undefined,
       userAgent: `aad-pod-identity-controller/${version}`,
@@ -72,7 +72,16 @@ await runProgram({
           brokerService: values.brokerService,
           webhookConfiguration: values.webhookConfiguration,
         });
-        const leading = lead({ client, world, compute, events, log, settings: values, remainingMs: () => leadership.remainingMs() });
+        const leading = lead({
+          client,
+          world,
+          compute,
+          ownClientId,
+          events,
+          log,
+          settings: values,
+          remainingMs: () => leadership.remainingMs(),
+        });
         work = leading;
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
         work = undefined;

@@ -1,10 +1,8 @@
-/** The immutable list (client ids or resource ids, any case) and the controller's own identity: never detached, whoever attached them. */
-export function protectedIdentities(settings: {
-  immutableUserMsis: readonly string[];
-  userAssignedMsiClientId: string;
-}): (id: string, clientId: string | undefined) => boolean {
-  const listed = new Set(
-    [...settings.immutableUserMsis, settings.userAssignedMsiClientId].map((entry) => entry.toLowerCase()).filter((entry) => entry !== ''),
-  );
-  return (id, clientId) => listed.has(id.toLowerCase()) || (clientId !== undefined && listed.has(clientId.toLowerCase()));
+/**
+ * Tells which identities are never detached, whoever attached them. `listed`: client ids or resource ids in any case, the controller's own among
+ * them; empty ones do not count.
+ */
+export function protectedIdentities(listed: readonly string[]): (id: string, clientId: string | undefined) => boolean {
+  const known = new Set(listed.map((entry) => entry.toLowerCase()).filter((entry) => entry !== ''));
+  return (id, clientId) => known.has(id.toLowerCase()) || (clientId !== undefined && known.has(clientId.toLowerCase()));
 }

@@ -40,6 +40,8 @@ export interface ScopeWorkerOptions {
 
 export interface ScopeWorker {
   wake(): void;
+  /** Compares with Azure even where nothing is waiting. */
+  lookAgain(): void;
   stop(): Promise<void>;
 }
 
@@ -81,7 +83,7 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
     const now = options.now().getTime();
     const needs = options.needs();
     const wanted = new Set(needs.map((need) => need.identityId));
-    let stored = await records.load(scope.id);
+    let stored = await finishOperation(await records.load(scope.id));
 
     const due = updateLinger(stored, wanted, now);
     const pending = needs.some((need) => !resting.at(now).has(need.identityId) && options.assignmentOf(need)?.status !== 'Assigned');
@@ -118,7 +120,12 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
       for (const [index, write] of writes.entries()) {
         if (index > 0) state = await compute.read(scope, signal);
         if (!options.mayWrite()) throw new Error('leadership is about to end');
-        await compute.write(scope, write, { ifMatch: state.etag, signal });
+        await compute.write(scope, write, state, {
+          signal,
+          onOperation: async (operation) => {
+            stored = await records.save(stored, { ...stored.record, operation });
+          },
+        });
       }
     } catch (error) {
       failure = error;
@@ -127,13 +134,26 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
 
     // Whatever the write said, a GET tells what is there now.
     state = await compute.read(scope, signal);
-    const settled = settle(stored.record, state.identities, decision);
-    if (settled.length > 0) await records.save(stored, withEntries(stored.record, settled, options.now()));
+    const settled = withEntries(stored.record, settle(stored.record, state.identities, decision), options.now());
+    await records.save(stored, { ...settled, operation: undefined });
     await markAttached(options, options.needs(), state.identities);
     log.info({ scope: scope.displayId, added: decision.adds, removed: decision.removes, failed: failure !== undefined }, 'scope written');
     return failure === undefined
       ? untilNext(options.now().getTime())
       : await handleFailure(failure, decision.adds, decision.removes, state.identities);
+  }
+
+  /** An operation that a former leader began is waited for, so that ours does not run into it; how it ended, the GET will show. */
+  async function finishOperation(stored: StoredRecord): Promise<StoredRecord> {
+    const { operation } = stored.record;
+    if (operation === undefined) return stored;
+    try {
+      await compute.resume(scope, operation, { signal });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      log.info({ scope: scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
+    }
+    return records.save(stored, { ...stored.record, operation: undefined });
   }
 
   /** Keeps the time since when a recorded identity is unused; tells those whose linger is over. */
@@ -180,6 +200,10 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
 
   return {
     wake: () => collector.call(),
+    lookAgain() {
+      lookedAt = Number.NEGATIVE_INFINITY;
+      collector.call();
+    },
     async stop() {
       stopping.abort(new Error('stopped'));
       clearTimeout(timer);

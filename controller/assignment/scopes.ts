@@ -13,6 +13,8 @@ import { runScopeWorker } from './scope-worker.ts';
 
 export interface Scopes {
   wake(scopeId: string): void;
+  /** Compares the scope with Azure now. */
+  lookAgain(scopeId: string): void;
   /** Starts a worker for every recorded scope, also those whose last pod or node went while nobody led. */
   resumeRecorded(): Promise<void>;
   stop(): Promise<void>;
@@ -45,6 +47,7 @@ export function runScopes(options: {
       if (scope !== undefined) start(scope).wake();
       else workers.get(scopeId)?.wake();
     },
+    lookAgain: (scopeId) => workers.get(scopeId)?.lookAgain(),
     async resumeRecorded() {
       const path = resourcePath(configMaps, { namespace: options.namespace });
       const list = await options.client.call('GET', path, { query: { labelSelector: scopeRecordSelector } });

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { silentLogger } from '../../lib/log.ts';
+import { ArmError } from '../azure/errors.ts';
+import type { Need } from './demand.ts';
+import { emptyRecord, withEntries } from './scope-record.ts';
+import { runScopeWorker } from './scope-worker.ts';
+import { fakeAzure, fakeObjects, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
+
+interface Parts {
+  needs: Need[];
+  azure?: ReturnType<typeof fakeAzure>;
+  records?: ReturnType<typeof fakeRecords>;
+  isProtected?: (id: string) => boolean;
+  mayWrite?: () => boolean;
+}
+
+function worker(parts: Parts) {
+  const azure = parts.azure ?? fakeAzure();
+  const records = parts.records ?? fakeRecords();
+  const objects = fakeObjects(parts.needs);
+  const events: string[] = [];
+  const running = runScopeWorker({
+    scope: testScope,
+    needs: () => parts.needs,
+    assignmentOf: objects.assignmentOf,
+    compute: azure.compute,
+    records: records.records,
+    objects: objects.objects,
+    events: { record: (regarding, _type, reason) => events.push(`${regarding.kind} ${reason}`), flush: async () => undefined },
+    log: silentLogger,
+    mayWrite: parts.mayWrite ?? (() => true),
+    isProtected: parts.isProtected ?? (() => false),
+    lingerMs: 0,
+    quietMs: 1,
+    maxMs: 5,
+    reconcileMs: 60_000,
+    now: () => new Date(),
+    random: () => 0,
+  });
+  const allAssigned = () => parts.needs.every((each) => objects.assignmentOf(each)?.status === 'Assigned');
+  const reasonOf = (of: Need) => objects.assignmentOf(of)?.metadata.annotations?.['aadpodidentity.k8s.io/reason'];
+  return {
+    azure,
+    records,
+    objects,
+    events,
+    running,
+    assigned: () => objects.until(allAssigned),
+    reason: (of: Need, reason: string) => objects.until(() => reasonOf(of) === reason),
+  };
+}
+
+describe('the worker of a scope', () => {
+  it('carries all that waits in one write, and assigns it with the ids that Azure reports', async () => {
+    const needs = [need('web-0', 'i'), need('web-1', 'i'), need('web-1', 'j')];
+    const { azure, records, objects, running, assigned, events } = worker({ needs });
+    running.wake();
+    await assigned();
+    await running.stop();
+    assert.deepEqual(azure.writes, [{ attach: [idOf('i'), idOf('j')], detach: [] }]);
+    assert.deepEqual(records.states(), { i: 'owned', j: 'owned' });
+    const annotations = objects.assignmentOf(needs[0] ?? need('', ''))?.metadata.annotations ?? {};
+    assert.equal(annotations['aadpodidentity.k8s.io/client-id'], 'client-i');
+    assert.equal(annotations['aadpodidentity.k8s.io/scope'], testScope.displayId);
+    assert.deepEqual(new Set(events), new Set(['AzureIdentityBinding binding applied']));
+  });
+
+  it('writes down what it is going to do before it does it', async () => {
+    const records = fakeRecords();
+    const azure = fakeAzure();
+    let recorded: unknown;
+    azure.onWrite.push(() => {
+      recorded = records.states();
+    });
+    const { running, assigned } = worker({ needs: [need('web', 'i')], azure, records });
+    running.wake();
+    await assigned();
+    await running.stop();
+    assert.deepEqual(recorded, { i: 'intent' });
+  });
+
+  it('uses a foreign identity without a write and never takes it away', async () => {
+    const needs = [need('web', 'foreign')];
+    const { azure, records, running, assigned } = worker({ needs, azure: fakeAzure(['foreign']) });
+    running.wake();
+    await assigned();
+    needs.length = 0;
+    running.lookAgain();
+    await azure.until(() => azure.reads === 2);
+    await running.stop();
+    assert.deepEqual(azure.writes, []);
+    assert.deepEqual(records.states(), {});
+    assert.deepEqual(azure.names(), ['foreign']);
+  });
+
+  it('takes away what it brought once nothing needs it, and leaves the rest', async () => {
+    const record = withEntries(emptyRecord(testScope.id), [[idOf('mine'), 'owned']], new Date());
+    const { azure, records, running } = worker({ needs: [], azure: fakeAzure(['mine', 'foreign']), records: fakeRecords(record) });
+    running.wake();
+    await azure.until(() => azure.reads === 2);
+    await running.stop();
+    assert.deepEqual(azure.writes, [{ attach: [], detach: [idOf('mine')] }]);
+    assert.deepEqual(azure.names(), ['foreign']);
+    assert.deepEqual(records.states().mine === undefined || records.states().mine === 'detaching', true);
+  });
+
+  it('lets one bad identity rest and attaches the others, telling the object and its binding why', async () => {
+    const needs = [need('web', 'bad'), need('web', 'good')];
+    const azure = fakeAzure();
+    azure.onWrite.push(() => {
+      throw new ArmError({ code: 'badIdentities', ids: [idOf('bad')], reason: 'notFound' }, "Resource 'bad' was not found.");
+    });
+    const { objects, running, events } = worker({ needs, azure });
+    const [bad, good] = needs;
+    assert.ok(bad && good);
+    running.wake();
+    await objects.until(() => objects.assignmentOf(good)?.status === 'Assigned');
+    await running.stop();
+    assert.deepEqual(azure.names(), ['good']);
+    assert.equal(objects.assignmentOf(bad)?.status, 'Created');
+    assert.equal(objects.assignmentOf(bad)?.metadata.annotations?.['aadpodidentity.k8s.io/reason'], 'IdentityNotFound');
+    assert.ok(events.includes('AzureIdentityBinding binding apply error'));
+  });
+
+  it('reads again and goes on at once after another writer was faster', async () => {
+    const azure = fakeAzure();
+    azure.onWrite.push(() => {
+      throw new ArmError({ code: 'preconditionFailed' }, 'etag');
+    });
+    const { running, assigned } = worker({ needs: [need('web', 'i')], azure });
+    running.wake();
+    await assigned();
+    await running.stop();
+    assert.equal(azure.writes.length, 2);
+  });
+
+  it('reports a clientID that belongs to another resource and does not serve it', async () => {
+    const wrong = need('web', 'i');
+    wrong.match.identity.clientID = 'somebody-else';
+    const { objects, running, events, reason } = worker({ needs: [wrong] });
+    running.wake();
+    await reason(wrong, 'ClientIDMismatch');
+    await running.stop();
+    assert.ok(events.includes('AzureIdentity ClientIDMismatch'));
+    assert.equal(objects.assignmentOf(wrong)?.status, 'Created');
+  });
+
+  it('leaves a protected identity and writes nothing while its record is paused or leadership ends', async () => {
+    const record = withEntries(emptyRecord(testScope.id), [[idOf('mine'), 'owned']], new Date());
+    const kept = worker({ needs: [], azure: fakeAzure(['mine']), records: fakeRecords(record), isProtected: () => true });
+    kept.running.wake();
+    await kept.azure.until(() => kept.azure.reads === 1);
+    await kept.running.stop();
+    const waiting = need('web', 'i');
+    const paused = worker({ needs: [waiting], records: fakeRecords({ ...emptyRecord(testScope.id), paused: true }) });
+    paused.running.wake();
+    await paused.reason(waiting, 'ScopePaused');
+    await paused.running.stop();
+    const ending = worker({ needs: [waiting], mayWrite: () => false });
+    ending.running.wake();
+    await ending.reason(waiting, 'AzureError');
+    await ending.running.stop();
+    assert.deepEqual([...kept.azure.writes, ...paused.azure.writes, ...ending.azure.writes], []);
+  });
+});

@@ -1,0 +1,138 @@
+// A scope in memory for the worker's tests: Azure's list, the record's ConfigMap and the objects, all with the real rules of who may change what.
+import type { Compute, ScopeState } from '../../azure/compute.ts';
+import type { AttachedIdentity, Write } from '../../azure/plan.ts';
+import { scopeOfId } from '../../azure/resource-ids.ts';
+import type { AssignedIdentities } from '../assigned-identities.ts';
+import type { Need } from '../demand.ts';
+import type { Assignment } from '../objects.ts';
+import type { ScopeRecord, ScopeRecords } from '../scope-record.ts';
+import { emptyRecord } from '../scope-record.ts';
+import { assignment, binding, identity, pod } from './fixtures.ts';
+
+const scope = scopeOfId('/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/set');
+if (scope === undefined) throw new Error('the scope of the tests is not one');
+export const testScope = scope;
+
+/** Id of a user-assigned identity as `need` uses it. */
+export const idOf = (name: string): string =>
+  `/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/${name}`;
+
+export function need(podName: string, identityName: string): Need {
+  const of = pod({ key: `app/${podName}`, name: podName, uid: `uid-${podName}` });
+  return {
+    pod: of,
+    match: { identity: identity(`app/${identityName}`), binding: binding('app/b', identityName) },
+    identityId: idOf(identityName),
+  };
+}
+
+export function fakeAzure(attached: string[] = []) {
+  const list = new Map<string, AttachedIdentity>(
+    attached.map((name) => [idOf(name), { clientId: `client-${name}`, principalId: `principal-${name}` }]),
+  );
+  const writes: Write[] = [];
+  let reads = 0;
+  /** Takes the place of one write; throwing is the failure of the PATCH. */
+  const onWrite: ((write: Write) => void)[] = [];
+  const waiting: { done(): boolean; resolve(): void }[] = [];
+  const tell = () => {
+    for (const wait of waiting) if (wait.done()) wait.resolve();
+  };
+
+  const compute: Compute = {
+    async read(): Promise<ScopeState> {
+      reads += 1;
+      tell();
+      return { type: 'UserAssigned', identities: new Map(list), etag: '"1"', provisioningState: 'Succeeded', location: 'here', readAt: 0 };
+    },
+    async write(_scope, write, _seen, options = {}) {
+      writes.push(write);
+      tell();
+      await options.onOperation?.('https://arm/operation');
+      onWrite.shift()?.(write);
+      for (const id of write.attach) list.set(id, { clientId: `client-${id.split('/').at(-1)}`, principalId: 'p' });
+      for (const id of write.detach) list.delete(id);
+    },
+    resume: async () => undefined,
+    waitMs: () => 0,
+  };
+  return {
+    compute,
+    writes,
+    onWrite,
+    get reads() {
+      return reads;
+    },
+    names: () => [...list.keys()].map((id) => id.split('/').at(-1)).sort(),
+    list,
+    until(done: () => boolean): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (done()) resolve();
+      waiting.push({ done, resolve });
+      return promise;
+    },
+  };
+}
+
+export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
+  let record = start;
+  let version = 0;
+  const history: ScopeRecord[] = [];
+  const records: ScopeRecords = {
+    load: async () => ({ record, resourceVersion: String(version) }),
+    async save(stored, changed) {
+      if (stored.resourceVersion !== String(version)) throw new Error('the record was saved over a newer one');
+      record = changed;
+      history.push(changed);
+      version += 1;
+      return { record, resourceVersion: String(version) };
+    },
+  };
+  return {
+    records,
+    history,
+    states: () => Object.fromEntries([...record.identities].map(([id, entry]) => [id.split('/').at(-1), entry.state])),
+  };
+}
+
+/** The objects of some needs, all Created; `mark` changes them as the API server would. */
+export function fakeObjects(needs: Need[]) {
+  const byNeed = new Map<string, Assignment>();
+  const keyOf = (of: Need) => `${of.pod.key} ${of.identityId}`;
+  for (const each of needs) {
+    const made = assignment(each.pod, each.match.identity, each.match.binding, { status: 'Created' });
+    byNeed.set(keyOf(each), made);
+  }
+  const waiting: { done(): boolean; resolve(): void }[] = [];
+  const objects: AssignedIdentities = {
+    create: async () => undefined,
+    update: async () => undefined,
+    release: async () => undefined,
+    async mark(current, status, notes) {
+      for (const [key, each] of byNeed) {
+        if (each !== current) continue;
+        const annotations = { ...current.metadata.annotations };
+        for (const [name, value] of Object.entries(notes)) {
+          const annotation = `aadpodidentity.k8s.io/${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+          if (value === null || value === undefined) delete annotations[annotation];
+          else annotations[annotation] = value;
+        }
+        byNeed.set(key, { ...current, status: status ?? current.status, metadata: { ...current.metadata, annotations } });
+      }
+      for (const wait of waiting) if (wait.done()) wait.resolve();
+    },
+  };
+  return {
+    objects,
+    assignmentOf: (of: Need) => byNeed.get(keyOf(of)),
+    add(of: Need): void {
+      byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status: 'Created' }));
+    },
+    until(done: () => boolean): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (done()) resolve();
+      waiting.push({ done, resolve });
+      return promise;
+    },
+  };
+}

@@ -1,0 +1,83 @@
+// From settings to a client for Azure: what main calls once at start.
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '../../lib/log.ts';
+import { SettingsError } from '../../lib/settings.ts';
+import { createArm } from './arm.ts';
+import type { Cloud } from './clouds.ts';
+import { cloudNamed, cloudNames, publicCloud } from './clouds.ts';
+import type { Compute } from './compute.ts';
+import { createCompute } from './compute.ts';
+import { createCredential } from './credential.ts';
+import { createGates } from './gates.ts';
+import { msalNetwork } from './msal-network.ts';
+import type { SignInSettings } from './sign-in.ts';
+import { chooseSignIn, parseAzureJson } from './sign-in.ts';
+
+/** Part of the controller's settings; empty text is absent. */
+export interface AzureSettings extends SignInSettings {
+  cloud: string;
+  cloudConfig: string;
+  armEndpoint: string;
+  entraEndpoint: string;
+  imdsEndpoint: string;
+  azureCaFile: string;
+  armApiVersion: string;
+  /** Milliseconds. */
+  armPollInterval: number;
+}
+
+export interface AzureConnection {
+  readonly compute: Compute;
+  readonly cloud: Cloud;
+  /** Client id of the managed identity that the controller signs in with: taking it off the node would lock us out. */
+  readonly ownClientId: string | undefined;
+}
+
+/** aad-pod-identity's library waited as long. */
+const operationBudgetMs = 15 * 60_000;
+
+/** Makes no call yet. Throws {@link SettingsError}. */
+export function connectAzure(
+  settings: AzureSettings,
+  log: Logger,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): AzureConnection {
+  const json = settings.cloudConfig === '' ? {} : parseAzureJson(fileOf('--cloud-config', settings.cloudConfig), settings.cloudConfig);
+  const name = settings.cloud || json.cloud || publicCloud.name;
+  const cloud = cloudNamed(name, {
+    armEndpoint: settings.armEndpoint || (json.resourceManagerEndpoint ?? ''),
+    entraEndpoint: settings.entraEndpoint || (env.AZURE_AUTHORITY_HOST ?? ''),
+  });
+  if (cloud === undefined)
+    throw new SettingsError(`--cloud is '${name}': accepted is ${cloudNames}, or any name with --arm-endpoint and --entra-endpoint`);
+  const ca = settings.azureCaFile === '' ? undefined : fileOf('--azure-ca-file', settings.azureCaFile);
+  const signIn = chooseSignIn(settings, json, env);
+  log.info({ cloud: cloud.name, resourceManager: cloud.resourceManager, signIn: signIn.kind, clientId: signIn.clientId }, 'Azure settings');
+
+  const credential = createCredential(signIn, {
+    cloud,
+    network: msalNetwork({ ca }),
+    imdsEndpoint: settings.imdsEndpoint,
+    now: Date.now,
+  });
+  const compute = createCompute({
+    send: createArm({ cloud, credential, ca, apiVersion: settings.armApiVersion || undefined, log }),
+    gates: createGates(Date.now),
+    resourceManager: cloud.resourceManager,
+    pollMs: settings.armPollInterval,
+    budgetMs: operationBudgetMs,
+    now: Date.now,
+    sleep: (ms) => delay(ms, undefined, { ref: false }),
+  });
+  return { compute, cloud, ownClientId: signIn.kind === 'managedIdentity' ? signIn.clientId : undefined };
+}
+
+function fileOf(flag: string, file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    throw new SettingsError(`${flag} is '${file}', which cannot be read (${code}): accepted is a file`);
+  }
+}

@@ -1,0 +1,13 @@
+/** Returns a function that says whether one more may go now: `burst` at once, then `perSecond`. Unlike lib's token bucket nobody waits. */
+export function rateLimit(perSecond: number, burst: number, now: () => number): () => boolean {
+  let allowance = burst;
+  let last = now();
+  return () => {
+    const time = now();
+    allowance = Math.min(burst, allowance + (Math.max(0, time - last) * perSecond) / 1000);
+    last = time;
+    if (allowance < 1) return false;
+    allowance -= 1;
+    return true;
+  };
+}
