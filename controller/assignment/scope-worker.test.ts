@@ -82,16 +82,18 @@ describe('the worker of a scope', () => {
 
   it('uses a foreign identity without a write and never takes it away', async () => {
     const needs = [need('web', 'foreign')];
-    const { azure, records, running, assigned } = worker({ needs, azure: fakeAzure(['foreign']) });
+    const { azure, records, objects, running, assigned } = worker({ needs, azure: fakeAzure(['foreign', 'theirs']) });
     running.wake();
     await assigned();
-    needs.length = 0;
-    running.lookAgain();
-    await azure.until(() => azure.reads === 2);
+    const other = need('other', 'theirs');
+    needs.splice(0, 1, other);
+    objects.add(other);
+    running.wake();
+    await assigned();
     await running.stop();
     assert.deepEqual(azure.writes, []);
     assert.deepEqual(records.states(), {});
-    assert.deepEqual(azure.names(), ['foreign']);
+    assert.deepEqual(azure.names(), ['foreign', 'theirs']);
   });
 
   it('takes away what it brought once nothing needs it, and leaves the rest', async () => {

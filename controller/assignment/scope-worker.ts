@@ -148,7 +148,7 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
     const { operation } = stored.record;
     if (operation === undefined) return stored;
     try {
-      await compute.resume(scope, operation, { signal });
+      await compute.resume(scope, operation, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       log.info({ scope: scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
