@@ -1,0 +1,166 @@
+// Long-running operations (A7-A9): accepted now, done when their time has come. Time is asked, never waited for, so a jump of the clock ends them.
+
+import { drawFrom, drawGuid } from '../core/random.ts';
+import { resize } from '../faults/actions.ts';
+import type { Effect } from '../faults/effects.ts';
+import { effectOf } from '../faults/effects.ts';
+import { systemIdentity } from '../state/document.ts';
+import type { AttachedIdentities, Change, ComputeResource, Operation, ServiceError, State, Wish } from '../state/model.ts';
+import { keyOf } from '../state/names.ts';
+import { mergeIdentity } from './identity.ts';
+
+function withWish(state: State, resource: ComputeResource, identity: AttachedIdentities, wish: Wish): AttachedIdentities {
+  if (wish.identity === null) return identity;
+  const system = systemIdentity(resource.id, state.config.defaults.tenant);
+  return mergeIdentity(identity, wish.identity, { replace: wish.replace, identities: state.identities, system });
+}
+
+export function running(state: State, key: string): Operation[] {
+  return [...state.operations.values()].filter((operation) => operation.resource === key && operation.status === 'InProgress');
+}
+
+function lastVisible(resource: ComputeResource): AttachedIdentities {
+  return resource.visible.at(-1)?.identity ?? resource.identity;
+}
+
+/** IMDS learns of the new identities once the propagation delay is over, never in another order than they were made. */
+function propagate(state: State, resource: ComputeResource, wish: Wish, now: number, random: () => number): ComputeResource['visible'] {
+  if (wish.identity === null) return resource.visible;
+  const from = Math.max(now + drawFrom(state.config.settings.propagationMs, random), resource.visible.at(-1)?.from ?? 0);
+  // What is over before the newest that counts now can never be asked for again (except by a clock set back, which sees the present).
+  const current = resource.visible.findLastIndex((entry) => entry.from <= now);
+  return [...resource.visible.slice(Math.max(0, current)), { from, identity: withWish(state, resource, lastVisible(resource), wish) }];
+}
+
+function finished(
+  state: State,
+  resource: ComputeResource,
+  wish: Wish,
+  options: { appliedBefore: boolean; bump: boolean; busy: boolean; now: number; random: () => number },
+): ComputeResource {
+  const { now, random } = options;
+  return {
+    ...resource,
+    identity: options.appliedBefore ? resource.identity : withWish(state, resource, resource.identity, wish),
+    instances:
+      wish.capacity === null || resource.orchestration !== 'Uniform' ? resource.instances : resize(resource.instances, wish.capacity),
+    tags: wish.tags ?? resource.tags,
+    provisioningState: options.busy ? 'Updating' : 'Succeeded',
+    etag: resource.etag + (options.bump ? 1 : 0),
+    visible: propagate(state, resource, wish, now, random),
+  };
+}
+
+/** An operation that did not succeed leaves no trace in the identities. */
+function undone(resource: ComputeResource, operation: Operation, alone: boolean): AttachedIdentities {
+  const { before, wish } = operation;
+  if (before === null || wish.identity === null) return resource.identity;
+  if (alone) return before;
+  const user = { ...resource.identity.user };
+  for (const key of Object.keys(wish.identity.user)) {
+    const earlier = before.user[key];
+    if (earlier === undefined) delete user[key];
+    else user[key] = earlier;
+  }
+  return { ...resource.identity, user };
+}
+
+function end(state: State, operation: Operation, status: Operation['end'], at: number, random: () => number): Change[] {
+  const done: Change = {
+    table: 'operations',
+    key: operation.id,
+    value: { ...operation, status: status.status, finishedAt: at, end: status },
+  };
+  const resource = state.resources.get(operation.resource);
+  if (resource === undefined) return [done];
+  const busy = running(state, operation.resource).length > 1;
+  const bump = state.config.settings.arm.etagBump !== 'accept';
+  const value =
+    status.status === 'Succeeded'
+      ? finished(state, resource, operation.wish, { appliedBefore: operation.before !== null, bump, busy, now: at, random })
+      : {
+          ...resource,
+          identity: undone(resource, operation, !busy),
+          provisioningState: busy ? 'Updating' : status.status,
+          etag: resource.etag + (bump ? 1 : 0),
+        };
+  return [done, { table: 'resources', key: operation.resource, value }];
+}
+
+export type Accepted = { readonly operation: Operation | null; readonly resource: ComputeResource; readonly changes: readonly Change[] };
+
+/** Takes a write on: the resource as it is from now on, and the operation (null where the service answers only when all is done). */
+export function accept(
+  state: State,
+  resource: ComputeResource,
+  wish: Wish,
+  failing: ServiceError | null,
+  context: { now: number; random: () => number; effects: readonly Effect[] },
+): Accepted {
+  const { now, random, effects } = context;
+  const key = keyOf(resource.id);
+  const { arm } = state.config.settings;
+  if (arm.lro === '200' && failing === null) {
+    const value = finished(state, resource, wish, { appliedBefore: false, bump: true, busy: false, now, random });
+    return { operation: null, resource: value, changes: [{ table: 'resources', key, value }] };
+  }
+  let current = resource;
+  const changes: Change[] = [];
+  const others = running(state, key);
+  if (arm.concurrency === 'preempt') {
+    for (const older of others) {
+      const error = { code: 'OperationPreempted', message: `Operation '${older.id}' has been preempted by a more recent operation.` };
+      changes.push({
+        table: 'operations',
+        key: older.id,
+        value: { ...older, status: 'Canceled', finishedAt: now, end: { status: 'Canceled', error } },
+      });
+      current = { ...current, identity: undone(current, older, others.length === 1) };
+    }
+  }
+  const fault = effectOf(effects, 'operation');
+  const length = fault === null ? arm.operationMs[resource.kind] : fault.ms;
+  const ahead = arm.concurrency === 'preempt' ? [] : others;
+  const start = ahead.some((other) => other.endsAt === null) ? null : Math.max(now, ...ahead.map((other) => other.endsAt ?? 0));
+  const applies = arm.identityVisible === 'accept' && failing === null;
+  const operation: Operation = {
+    id: drawGuid(random),
+    resource: key,
+    subscription: resource.subscription,
+    startedAt: now,
+    endsAt: start === null || length === null ? null : start + drawFrom(length, random),
+    status: 'InProgress',
+    finishedAt: null,
+    end:
+      failing !== null
+        ? { status: 'Failed', error: failing }
+        : fault === null
+          ? { status: 'Succeeded', error: null }
+          : { status: fault.end, error: fault.error },
+    wish,
+    before: applies ? current.identity : null,
+  };
+  const value = {
+    ...current,
+    identity: applies ? withWish(state, current, current.identity, wish) : current.identity,
+    provisioningState: 'Updating',
+    etag: current.etag + (arm.etagBump === 'completion' ? 0 : 1),
+  };
+  changes.push({ table: 'resources', key, value }, { table: 'operations', key: operation.id, value: operation });
+  return { operation, resource: value, changes };
+}
+
+/** The next thing that time alone brings about by `now`, or null: an operation that ends, or one that is forgotten. */
+export function settle(state: State, now: number, random: () => number): { changes: readonly Change[]; at: number } | null {
+  let due: Operation | null = null;
+  for (const operation of state.operations.values()) {
+    if (operation.status === 'InProgress') {
+      if (operation.endsAt !== null && operation.endsAt <= now && (due?.endsAt ?? Number.POSITIVE_INFINITY) > operation.endsAt)
+        due = operation;
+    } else if ((operation.finishedAt ?? now) + state.config.settings.arm.operationRetentionSeconds * 1000 < now) {
+      return { changes: [{ table: 'operations', key: operation.id, value: null }], at: now };
+    }
+  }
+  if (due === null || due.endsAt === null) return null;
+  return { changes: end(state, due, due.end, due.endsAt, random), at: due.endsAt };
+}

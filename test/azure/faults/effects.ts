@@ -1,0 +1,47 @@
+// What a fault does (spec 8.4), as data. The first group is done by the world around the handlers, the second is the handlers' own.
+import type { Answer } from '../core/messages.ts';
+import type { Range } from '../core/random.ts';
+import type { ServiceError } from '../state/model.ts';
+import type { Action } from './actions.ts';
+
+/** `processed`: the service does the work and only the answer is lost. */
+export type TransportEffect =
+  | { readonly kind: 'latency'; readonly median: number; readonly p99: number }
+  | { readonly kind: 'hang' | 'half-open' | 'reset'; readonly processed: boolean }
+  | { readonly kind: 'slow-body'; readonly ms: number }
+  | { readonly kind: 'refuse' }
+  | { readonly kind: 'answer'; readonly answer: Answer }
+  | { readonly kind: 'write'; readonly action: Action };
+
+export type ServiceEffect =
+  /** The service's own clock is off by this. */
+  | { readonly kind: 'clock-skew'; readonly ms: number }
+  /** The next token is already expired, or meant for somebody else. */
+  | { readonly kind: 'bad-token'; readonly expired: boolean; readonly audience: string | null }
+  | { readonly kind: 'entra-error'; readonly aadsts: number; readonly retryAfter: number | null }
+  /** How long the operation that this write starts takes (null: for ever) and how it ends. */
+  | {
+      readonly kind: 'operation';
+      readonly ms: Range | null;
+      readonly end: 'Succeeded' | 'Failed' | 'Canceled';
+      readonly error: ServiceError | null;
+    }
+  | { readonly kind: 'conflict' | 'precondition-failed' | 'forbidden' | 'deny-assignment' | 'unauthorized' }
+  /** Seconds; null leaves the header out. */
+  | { readonly kind: 'throttled'; readonly retryAfter: number | null }
+  | { readonly kind: 'throttled-identity'; readonly seconds: number }
+  /** The fault's identity counts as deleted, or as not assignable by the caller. */
+  | { readonly kind: 'missing-identity' | 'role-missing'; readonly identity: string };
+
+export type Effect = TransportEffect | ServiceEffect;
+
+type OfKind<K extends Effect['kind']> = Effect & { readonly kind: K };
+
+export function effectsOf<K extends Effect['kind']>(effects: readonly Effect[], kind: K): OfKind<K>[] {
+  return effects.filter((effect): effect is OfKind<K> => effect.kind === kind);
+}
+
+/** The first effect of that kind, or null. */
+export function effectOf<K extends Effect['kind']>(effects: readonly Effect[], kind: K): OfKind<K> | null {
+  return effectsOf(effects, kind)[0] ?? null;
+}

@@ -1,0 +1,129 @@
+// The Instance Metadata Service of one machine: routing first, then headers, then parameters (I2).
+import type { Context, Handler, Outcome } from '../core/handler.ts';
+import { only } from '../core/handler.ts';
+import type { Answer, Incoming } from '../core/messages.ts';
+import { json, pathSegments } from '../core/messages.ts';
+import { identityNotFound, invalid, problem, throttled } from './errors.ts';
+import { answerInstance } from './instance.ts';
+import { charge } from './limits.ts';
+import { visibleIdentities } from './select.ts';
+import { answerToken } from './token.ts';
+import { apiVersions } from './versions.ts';
+
+type Route = {
+  readonly verbs: readonly string[];
+  readonly category: 'identity' | 'other';
+  /** The first api-version that has it; null: works without one. */
+  readonly since: string | null;
+  readonly answer: (request: Incoming, context: Context, rest: readonly string[]) => Outcome;
+};
+
+const plain = (answer: (request: Incoming, context: Context) => Answer) => (request: Incoming, context: Context) =>
+  only(answer(request, context));
+
+const routes: Readonly<Record<string, Route>> = {
+  'identity/oauth2/token': { verbs: ['GET'], category: 'identity', since: '2018-02-01', answer: answerToken },
+  'identity/info': { verbs: ['GET'], category: 'identity', since: '2018-02-01', answer: plain(identityInfo) },
+  versions: { verbs: ['GET'], category: 'other', since: null, answer: plain(() => json(200, { apiVersions })) },
+  instance: {
+    verbs: ['GET'],
+    category: 'other',
+    since: '2017-03-01',
+    answer: (request, context, rest) => only(answerInstance(request, context, rest)),
+  },
+  'attested/document': { verbs: ['GET'], category: 'other', since: '2018-10-01', answer: plain(attestedDocument) },
+  loadbalancer: {
+    verbs: ['GET'],
+    category: 'other',
+    since: '2020-10-01',
+    answer: plain(() =>
+      json(404, {
+        error: 'No load balancer metadata is found. Please check if your VM is using any non-basic SKU load balancer and retry later.',
+      }),
+    ),
+  },
+  scheduledevents: { verbs: ['GET', 'POST'], category: 'other', since: '2017-08-01', answer: plain(scheduledEvents) },
+};
+
+function identityInfo(_request: Incoming, context: Context): Answer {
+  const { system, user } = visibleIdentities(context.state, context.vm, context.now);
+  if (system === null && Object.keys(user).length === 0) return identityNotFound();
+  return json(200, { tenantId: system?.tenantId ?? context.state.config.defaults.tenant });
+}
+
+function attestedDocument(request: Incoming, context: Context): Answer {
+  const resource = context.vm === null ? undefined : context.state.resources.get(context.vm.resource);
+  const time = (ms: number) => new Date(ms).toISOString();
+  const timeStamp = { createdOn: time(context.now), expiresOn: time(context.now + 6 * 3600_000) };
+  const document = { nonce: request.query.get('nonce') ?? '', subscriptionId: resource?.subscription ?? '', timeStamp };
+  return json(200, { encoding: 'pkcs7', signature: context.keys.attest(JSON.stringify(document)) });
+}
+
+function scheduledEvents(request: Incoming): Answer {
+  if (request.method === 'GET') return json(200, { DocumentIncarnation: 1, Events: [] });
+  return json(400, { error: 'Bad request. There is no event to start.' });
+}
+
+function findRoute(path: string): { route: Route; rest: readonly string[] } | null {
+  const segments = pathSegments(path);
+  if (segments === null || segments[0]?.toLowerCase() !== 'metadata') return null;
+  const below = segments.slice(1);
+  // An empty segment is a trailing or doubled slash: not tolerated here (I16), only before it gets here with `--paths lenient`.
+  if (below.includes('')) return null;
+  const route = routes[below.join('/').toLowerCase()];
+  if (route !== undefined) return { route, rest: [] };
+  const { instance } = routes;
+  return below[0]?.toLowerCase() === 'instance' && instance !== undefined ? { route: instance, rest: below.slice(1) } : null;
+}
+
+/** The newer credential paths: a client takes exactly 400 without the header as "present" (I2). */
+function newerCredentials(request: Incoming, context: Context): Answer | null {
+  const newer = /^\/metadata\/identity\/(getplatformmetadata|issuecredential)$/i.test(request.path);
+  if (!newer || !context.state.config.settings.imds.v2) return null;
+  return hasMetadataHeader(request) ? problem(500, 'server_error', 'Issuing credentials is not emulated') : missingHeader(context);
+}
+
+function hasMetadataHeader(request: Incoming): boolean {
+  return request.headers.metadata?.toLowerCase() === 'true';
+}
+
+function missingHeader(context: Context): Answer {
+  return problem(400, context.state.config.settings.imds.headerError, 'Required metadata header not specified');
+}
+
+/** I3-I5, I7: what every route asks of a request. */
+function requestProblem(request: Incoming, context: Context, route: Route): Answer | null {
+  if (request.headers['x-forwarded-for'] !== undefined)
+    return problem(400, 'bad_request', 'Requests with the X-Forwarded-For header are not accepted');
+  if (!hasMetadataHeader(request)) return missingHeader(context);
+  const names = [...request.query.keys()].map((name) => name.toLowerCase());
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) return invalid(`The query parameter ${twice} is given more than once`);
+  if (route.since === null) return null;
+  const version = request.query.get('api-version');
+  const since = route.since;
+  if (version !== null && version >= since && apiVersions.includes(version)) return null;
+  const why =
+    version === null || version === '' ? 'api-version was not specified in the request' : `api-version ${version} is not supported`;
+  return json(400, { error: `Bad request. ${why}`, 'newest-versions': apiVersions.slice(-3).reverse() });
+}
+
+export const imdsHandler: Handler = (request, context) => {
+  const { answer, changes } = answerRequest(request, context);
+  return { answer: { ...answer, headers: { server: context.state.config.settings.imds.server, ...answer.headers } }, changes };
+};
+
+function answerRequest(request: Incoming, context: Context): Outcome {
+  const found = findRoute(request.path);
+  if (found === null) return only(newerCredentials(request, context) ?? json(404, { error: 'not_found', error_description: 'Not found' }));
+  const { route, rest } = found;
+  if (!route.verbs.includes(request.method)) {
+    return only(problem(405, 'method_not_allowed', `The method ${request.method} is not allowed`, { allow: route.verbs.join(', ') }));
+  }
+  const refused = requestProblem(request, context, route);
+  if (refused !== null) return only(refused);
+  const charged = charge(context, route.category);
+  if (charged.refused) return { answer: throttled(), changes: charged.changes };
+  const { answer, changes } = route.answer(request, context, rest);
+  return { answer, changes: [...charged.changes, ...changes] };
+}

@@ -1,0 +1,176 @@
+// What the emulator's tests share: a small Azure, an emulator over it, and plain calls to its services.
+import assert from 'node:assert/strict';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { isRecord, parseJson } from '../../azure/core/messages.ts';
+import type { Emulator, EmulatorOptions } from '../../azure/emulator.ts';
+import { startEmulator } from '../../azure/emulator.ts';
+
+export const tenant = '11111111-1111-4111-8111-111111111111';
+export const subscription = '00000000-0000-4000-8000-000000000001';
+export const group = '/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/Nodes/providers';
+export const pool1 = `${group}/Microsoft.Compute/virtualMachineScaleSets/Pool1`;
+export const flex1 = `${group}/Microsoft.Compute/virtualMachineScaleSets/flex1`;
+export const flexVm = `${group}/Microsoft.Compute/virtualMachines/flex1-a`;
+export const alone = `${group}/Microsoft.Compute/virtualMachines/alone`;
+export const idOf = (name: string): string => `${group}/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+export const clientIds = {
+  reader: 'aaaaaaaa-0000-4000-8000-000000000001',
+  writer: 'aaaaaaaa-0000-4000-8000-000000000002',
+  third: 'aaaaaaaa-0000-4000-8000-000000000003',
+};
+export const app = { clientId: 'cccccccc-0000-4000-8000-000000000001', secret: 'emulator-secret' };
+export const armAudience = 'https://management.azure.com';
+
+/** Uniform Pool1 (two instances, reader attached), Flexible flex1 with flex1-a, the VM alone (system-assigned), operations of 3 s. */
+export function smallAzure(changes: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    tenant,
+    tenants: [{ id: tenant, domains: ['contoso.example'] }],
+    subscription,
+    resourceGroup: 'Nodes',
+    imds: { vm: 'Pool1/0' },
+    scaleSets: [
+      { name: 'Pool1', instances: 2, identity: { type: 'UserAssigned', ids: ['reader'] } },
+      { name: 'flex1', orchestration: 'Flexible' },
+    ],
+    virtualMachines: [
+      { name: 'flex1-a', scaleSet: 'flex1' },
+      { name: 'alone', identity: { type: 'SystemAssigned' } },
+    ],
+    identities: Object.entries(clientIds).map(([name, clientId]) => ({ name, clientId })),
+    apps: [{ clientId: app.clientId, secrets: [app.secret] }],
+    ...changes,
+  };
+}
+
+export type TestContext = { after(done: () => unknown): void };
+
+/** Starts an emulator that ends with the test. Its clock stands still unless `running`, so that nothing happens by itself. */
+export async function emulate(context: TestContext, options: Partial<EmulatorOptions> & { running?: boolean } = {}): Promise<Emulator> {
+  const emulator = await startEmulator({ state: smallAzure(), ...options });
+  context.after(() => emulator.stop());
+  if (options.running !== true) emulator.clock.freeze();
+  return emulator;
+}
+
+export type Reply = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+  readonly json: Record<string, unknown>;
+};
+export type Call = { readonly method?: string; readonly headers?: Record<string, string>; readonly body?: string; readonly ca?: string };
+
+/** One request on a connection of its own; the target is sent as it is written. */
+export function call(base: string, target: string, { method = 'GET', headers = {}, body = '', ca }: Call = {}): Promise<Reply> {
+  const url = new URL(base);
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const { hostname, port } = url;
+  return new Promise((resolve, reject) => {
+    const request = send(
+      { hostname, port, path: target, method, headers, agent: false, ...(ca === undefined ? {} : { ca }) },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('error', reject);
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString('utf8');
+          const parsed = parseJson(text);
+          const shown = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
+          resolve({ status: response.statusCode ?? 0, headers: shown, text, json: isRecord(parsed) ? parsed : {} });
+        });
+      },
+    );
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+export const tokenPath = '/metadata/identity/oauth2/token';
+
+/** Asks IMDS for a token; `query` replaces or adds to a good request's parameters, null leaves one out. */
+export function imds(
+  base: string,
+  query: Record<string, string | null> = {},
+  headers: Record<string, string> = { metadata: 'true' },
+): Promise<Reply> {
+  const all = { 'api-version': '2018-02-01', resource: armAudience, ...query };
+  const given = Object.entries(all).flatMap(([name, value]) => (value === null ? [] : [[name, value] satisfies [string, string]]));
+  return call(base, `${tokenPath}?${new URLSearchParams(given)}`, { headers });
+}
+
+/** Signs in at Entra; `form` replaces or adds to a good v2 request by secret, null leaves a field out. */
+export function signIn(
+  emulator: Emulator,
+  form: Record<string, string | null> = {},
+  path = `/${tenant}/oauth2/v2.0/token`,
+): Promise<Reply> {
+  const all = {
+    grant_type: 'client_credentials',
+    client_id: app.clientId,
+    client_secret: app.secret,
+    scope: `${armAudience}/.default`,
+    ...form,
+  };
+  const given = Object.entries(all).flatMap(([name, value]) => (value === null ? [] : [[name, value] satisfies [string, string]]));
+  const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+  return call(emulator.urls.entra, path, { method: 'POST', headers, body: new URLSearchParams(given).toString(), ca: emulator.ca });
+}
+
+export function tokenOf(reply: Reply): string {
+  const { access_token: token } = reply.json;
+  assert.ok(typeof token === 'string', `no token in ${reply.status} ${reply.text}`);
+  return token;
+}
+
+export type Arm = (
+  method: string,
+  id: string,
+  body?: unknown,
+  options?: { headers?: Record<string, string>; apiVersion?: string | null },
+) => Promise<Reply>;
+
+/** Calls ARM as the app, signed in once. `id` may already carry a query (as the URL of an operation does). */
+export async function arm(emulator: Emulator): Promise<Arm> {
+  const token = tokenOf(await signIn(emulator));
+  return (method, id, body, { headers = {}, apiVersion = '2026-04-01' } = {}) => {
+    const target = id.startsWith('https:') ? id.slice(new URL(id).origin.length) : id;
+    const versioned = apiVersion === null || target.includes('api-version=') ? target : `${target}?api-version=${apiVersion}`;
+    const sent = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
+    return call(emulator.urls.arm, versioned, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
+      body: sent,
+      ca: emulator.ca,
+    });
+  };
+}
+
+/** The body of a PATCH that adds and removes identities by name. */
+export function identityPatch(type: string, add: readonly string[] = [], remove: readonly string[] = []): Record<string, unknown> {
+  const entries = [...add.map((name) => [idOf(name), {}]), ...remove.map((name) => [idOf(name), null])];
+  return { identity: { type, ...(entries.length === 0 ? {} : { userAssignedIdentities: Object.fromEntries(entries) }) } };
+}
+
+/** Names of the user-assigned identities in an ARM answer. */
+export function attachedNames(reply: Reply): string[] {
+  const { identity } = reply.json;
+  const map = isRecord(identity) ? identity.userAssignedIdentities : undefined;
+  return isRecord(map)
+    ? Object.keys(map)
+        .map((id) => id.slice(id.lastIndexOf('/') + 1))
+        .sort()
+    : [];
+}
+
+export function errorOf(reply: Reply): { status: number; code: string; message: string } {
+  const { error, error_description: description } = reply.json;
+  if (isRecord(error)) return { status: reply.status, code: String(error.code), message: String(error.message) };
+  return { status: reply.status, code: String(error), message: String(description ?? '') };
+}
+
+export function claimsOf(token: string): Record<string, unknown> {
+  const claims = parseJson(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
+  return isRecord(claims) ? claims : {};
+}
