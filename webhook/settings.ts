@@ -1,0 +1,52 @@
+import { brokerServiceName, ports, webhookConfigurationName } from '../api/names.ts';
+import { logLevels } from '../lib/log.ts';
+import type { Setting, Values } from '../lib/settings.ts';
+import { boolean, choice, number, text } from '../lib/settings.ts';
+import { parseQuantity } from './quantity.ts';
+
+const quantity = (description: string, fallback: string): Setting<string> => ({
+  description,
+  form: `a quantity such as 20m or 64Mi${fallback === '' ? ', empty for none' : ''}`,
+  fallback,
+  parse: (value) => ((parseQuantity(value) ?? 0) > 0 ? value : undefined),
+});
+
+export const settings = {
+  kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
+  namespace: text({ description: 'release namespace: home of the certificates and of the broker', default: 'default' }),
+  logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
+  clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1 }),
+
+  admissionListen: text({ description: 'admission endpoint (TLS)', form: 'address:port', default: `:${ports.webhook.admission}` }),
+  probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.webhook.probes}` }),
+  metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.webhook.metrics}` }),
+  brokerService: text({ description: 'Service of the broker, where sidecars ask', default: brokerServiceName }),
+  webhookConfiguration: text({ description: 'MutatingWebhookConfiguration of this webhook', default: webhookConfigurationName }),
+  drainDelay: number({ description: 'time between SIGTERM and the end of new connections', unit: 'seconds', default: 10, max: 300 }),
+
+  sidecarImage: text({ description: 'image of the injected containers (required)', form: 'an image reference', default: '' }),
+  sidecarImagePullPolicy: choice(['IfNotPresent', 'Always', 'Never'], {
+    description: 'when kubelet pulls that image',
+    default: 'IfNotPresent',
+  }),
+  nativeSidecar: choice(['auto', 'always', 'never'], {
+    description: 'inject the proxy as a native sidecar; auto does so from Kubernetes 1.32 on',
+    default: 'auto',
+  }),
+  hostNetworkPods: choice(['skip', 'deny'], { description: 'what becomes of labelled pods with hostNetwork', default: 'skip' }),
+  blockWireServer: boolean({ description: 'reject the traffic of injected pods to 168.63.129.16 tcp 80 and 32526', default: false }),
+  blockInstanceMetadata: boolean({ description: 'answer /metadata/instance in injected pods with 403', default: false }),
+  iptables: choice(['nft', 'legacy'], { description: 'backend of the redirect; legacy also needs NET_RAW', default: 'nft' }),
+
+  proxyLogLevel: choice(logLevels, { description: 'log level of the injected proxy', default: 'info' }),
+  proxyCpuRequest: quantity('CPU request of the injected proxy', '10m'),
+  proxyCpuLimit: quantity('CPU limit of the injected proxy', ''),
+  proxyMemoryRequest: quantity('memory request of the injected proxy', '16Mi'),
+  proxyMemoryLimit: quantity('memory limit of the injected proxy', '64Mi'),
+  initCpuRequest: quantity('CPU request of the injected init container', '10m'),
+  initCpuLimit: quantity('CPU limit of the injected init container', ''),
+  initMemoryRequest: quantity('memory request of the injected init container', '16Mi'),
+  initMemoryLimit: quantity('memory limit of the injected init container', '64Mi'),
+} as const;
+
+export type WebhookSettings = Values<typeof settings>;
