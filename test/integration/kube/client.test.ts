@@ -1,0 +1,199 @@
+// The Kubernetes client against the real API server: what everything else stands on.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import type { KubeClient } from '../../../lib/kube/client.ts';
+import { connect, mergePatch } from '../../../lib/kube/client.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/errors.ts';
+import { createEventRecorder } from '../../../lib/kube/events.ts';
+import { campaign } from '../../../lib/kube/lease.ts';
+import { at, metadataOf, stringAt } from '../../../lib/kube/objects.ts';
+import type { Reflector } from '../../../lib/kube/reflector.ts';
+import { reflect } from '../../../lib/kube/reflector.ts';
+import { configMaps, events, leases, resourcePath } from '../../../lib/kube/resources.ts';
+import { silentLogger } from '../../../lib/log.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startControlPlane } from '../../cluster/control-plane.ts';
+
+let plane: ControlPlane;
+let client: KubeClient;
+
+before(async () => {
+  plane = await startControlPlane();
+  client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1000 });
+});
+
+after(async () => {
+  await client?.close();
+  await plane?.stop();
+});
+
+const collection = resourcePath(configMaps, { namespace: 'default' });
+const object = (name: string) => resourcePath(configMaps, { namespace: 'default', name });
+const make = (name: string, labels: Record<string, string>) =>
+  client.call('POST', collection, { body: { metadata: { name, labels }, data: { v: '0' } } });
+
+/** A copy of the ConfigMaps with this label, how often it was listed from scratch, and a way to keep it from watching for a while. */
+function copyOf(label: string): { copy: Reflector<string>; lists: () => number; cut: () => () => void } {
+  let lists = 0;
+  let isCut = false;
+  const counting: KubeClient = {
+    ...client,
+    call(method, path, options) {
+      if (options?.query?.limit !== undefined && options.query.continue === undefined) lists += 1;
+      return client.call(method, path, options);
+    },
+    watch(path, options) {
+      if (isCut) throw new Error('cut off');
+      return client.watch(path, options);
+    },
+  };
+  const copy = reflect({
+    client: counting,
+    log: silentLogger,
+    resource: configMaps,
+    namespace: 'default',
+    labelSelector: `test=${label}`,
+    project: (raw) => stringAt(raw, 'data', 'v'),
+    pageSize: 2,
+    retryMs: [20, 200],
+  });
+  const cut = () => {
+    isCut = true;
+    return () => {
+      isCut = false;
+    };
+  };
+  return { copy, lists: () => lists, cut };
+}
+
+/** Resolves once the copy holds this value. */
+function until(copy: Reflector<string>, name: string, value: string | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const check = () => {
+    if (copy.get(`default/${name}`) === value) resolve();
+  };
+  copy.onChange(check);
+  check();
+  return promise;
+}
+
+describe('calls', () => {
+  it('tells a missing object, one that exists and a lost race apart', async () => {
+    await make('calls', {});
+    await assert.rejects(client.call('GET', object('nothing')), isNotFound);
+    await assert.rejects(make('calls', {}), isAlreadyExists);
+    const stale = { metadata: { resourceVersion: '1' }, data: { v: '1' } };
+    await assert.rejects(client.call('PATCH', object('calls'), { contentType: mergePatch, body: stale }), isConflict);
+  });
+
+  it('ends a call that its caller gives up', async () => {
+    await assert.rejects(client.call('GET', collection, { signal: AbortSignal.abort(new Error('given up')) }), /given up/);
+  });
+});
+
+describe('a reflector', () => {
+  it('reads several pages, follows changes and sees deletions', async () => {
+    for (const number of [1, 2, 3, 4, 5]) await make(`pages-${number}`, { test: 'pages' });
+    const { copy } = copyOf('pages');
+    await copy.whenSynced();
+    assert.equal([...copy.values()].length, 5);
+    await client.call('PATCH', object('pages-3'), { contentType: mergePatch, body: { data: { v: '1' } } });
+    await until(copy, 'pages-3', '1');
+    await client.call('DELETE', object('pages-3'));
+    await until(copy, 'pages-3', undefined);
+    await copy.stop();
+  });
+
+  it('survives a restart of the API server and misses nothing', async () => {
+    await make('restart-1', { test: 'restart' });
+    const { copy } = copyOf('restart');
+    await copy.whenSynced();
+    await plane.restartApiServer();
+    await make('restart-2', { test: 'restart' });
+    await until(copy, 'restart-2', '0');
+    assert.equal(copy.get('default/restart-1'), '0');
+    await copy.stop();
+  });
+
+  it('lists anew after a 410, and tells what changed while it could not see', async () => {
+    await make('gone-1', { test: 'gone' });
+    await make('gone-2', { test: 'gone' });
+    const { copy, lists, cut } = copyOf('gone');
+    await copy.whenSynced();
+    const removed: string[] = [];
+    copy.onChange(({ key, after: now }) => {
+      if (now === undefined) removed.push(key);
+    });
+    const mend = cut();
+    await plane.restartApiServer();
+    await client.call('DELETE', object('gone-1'));
+    await make('gone-noise', {});
+    await plane.compact();
+    mend();
+    await until(copy, 'gone-1', undefined);
+    assert.equal(lists(), 2);
+    assert.deepEqual(removed, ['default/gone-1']);
+    await copy.stop();
+  });
+});
+
+describe('the Lease', () => {
+  it('is held by one, handed over at once by a leader that stops, and taken from one that died', async () => {
+    const name = `lease-${randomUUID().slice(0, 8)}`;
+    const led: string[] = [];
+    const candidate = (identity: string, through: KubeClient) => {
+      const began = Promise.withResolvers<void>();
+      const leadership = campaign({
+        client: through,
+        log: silentLogger,
+        namespace: 'default',
+        name,
+        identity,
+        durationMs: 2_000,
+        renewMs: 1_500,
+        retryMs: 200,
+        async onLead(signal) {
+          led.push(identity);
+          began.resolve();
+          await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+        },
+      });
+      return { leadership, began: began.promise };
+    };
+    const first = candidate('first', client);
+    await first.began;
+    // The second is about to die: its connection goes while it leads.
+    const dying = connect({ kubeconfig: plane.kubeconfig, userAgent: 'dying' });
+    const second = candidate('second', dying);
+    const third = candidate('third', client);
+    await first.leadership.stop();
+    const next = await Promise.race([second.began.then(() => second), third.began.then(() => third)]);
+    const other = next === second ? third : second;
+    if (next === second) await dying.close();
+    else await third.leadership.stop();
+    await other.began;
+    assert.equal(led.length, 3);
+    await Promise.all([second.leadership.stop(), third.leadership.stop()]);
+    await dying.close();
+    const raw = await client.call('GET', resourcePath(leases, { namespace: 'default', name }));
+    assert.equal(at(raw, 'spec', 'leaseTransitions'), 2);
+  });
+});
+
+describe('Events', () => {
+  it('are accepted by the API server, once for the same thing', async () => {
+    const recorder = createEventRecorder({ client, log: silentLogger, instance: 'test' });
+    const configMap = await make('regarded', {});
+    const regarding = { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'default', name: 'regarded', uid: metadataOf(configMap).uid };
+    recorder.record(regarding, 'Warning', 'binding apply error', 'it did not work');
+    recorder.record(regarding, 'Warning', 'binding apply error', 'it did not work');
+    await recorder.flush();
+    const list = await client.call('GET', resourcePath(events, { namespace: 'default' }));
+    const items = at(list, 'items');
+    const ours = (Array.isArray(items) ? items : []).filter((item: unknown) => stringAt(item, 'regarding', 'name') === 'regarded');
+    assert.equal(ours.length, 1);
+    assert.equal(stringAt(ours[0], 'reason'), 'binding apply error');
+    assert.equal(stringAt(ours[0], 'reportingController'), 'aadpodidentity.k8s.io');
+  });
+});
