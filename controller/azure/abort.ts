@@ -7,6 +7,10 @@ export async function untilAborted<T>(promise: PromiseLike<T>, signal: AbortSign
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     return await Promise.race([promise, aborted]);
+  } catch (error) {
+    // What was aborted may have failed for that reason first, in words of its own.
+    signal.throwIfAborted();
+    throw error;
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

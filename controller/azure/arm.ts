@@ -4,7 +4,7 @@
 import { getCACertificates } from 'node:tls';
 import { createComputeManagement } from '@azure/arm-compute/api';
 import { version } from '../../api/version.ts';
-import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { stringAt } from '../../lib/kube/objects.ts';
 import type { Logger } from '../../lib/log.ts';
 import { untilAborted } from './abort.ts';
 import type { Cloud } from './clouds.ts';
@@ -33,6 +33,8 @@ const defaultApiVersion = '2026-04-01';
 /** Maps of identities that merge exist from this one on (spec 3.1); with an older one a PATCH would replace the whole list. */
 const oldestApiVersion = '2018-06-01';
 const callTimeoutMs = 30_000;
+
+type RequestParameters = NonNullable<Parameters<ReturnType<ReturnType<typeof createComputeManagement>['pathUnchecked']>['get']>[0]>;
 
 export interface ArmOptions {
   cloud: Cloud;
@@ -65,30 +67,37 @@ export function createArm(options: ArmOptions): Send {
     const url = new URL(request.url, cloud.resourceManager);
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     const route = client.pathUnchecked(url.href);
-    const parameters = { timeout: callTimeoutMs, ...(request.signal === undefined ? {} : { abortSignal: request.signal }) };
+    let answer: Answer | undefined;
+    const parameters: RequestParameters = {
+      timeout: callTimeoutMs,
+      ...(request.signal === undefined ? {} : { abortSignal: request.signal }),
+      // Called for every answer; what the call returns or throws depends on whether the body is good JSON.
+      onResponse: ({ status, rawHeaders, parsedBody, bodyAsText }) => {
+        answer = { status, headers: rawHeaders ?? {}, body: parsedBody ?? bodyAsText };
+      },
+    };
+    const patch: RequestParameters = {
+      ...parameters,
+      contentType: 'application/json',
+      body: request.body,
+      headers: request.ifMatch === undefined ? {} : { 'if-match': request.ifMatch },
+    };
     const started = performance.now();
-    const record = (fields: object, outcome: string) =>
-      log.info({ method: request.method, resource: url.pathname, ms: Math.round(performance.now() - started), ...fields }, outcome);
+    let failure: unknown;
     try {
-      const answer = await untilAborted(
-        request.method === 'GET'
-          ? route.get(parameters)
-          : route.patch({
-              ...parameters,
-              contentType: 'application/json',
-              body: request.body,
-              headers: request.ifMatch === undefined ? {} : { 'if-match': request.ifMatch },
-            }),
-        request.signal,
-      ).then(({ status, headers, body }) => ({ status: Number(status), headers, body: body as unknown }), answerInside);
-      record({ status: answer.status, ...requestIdsOf(answer.headers) }, 'Azure answered');
-      return answer;
+      await untilAborted(request.method === 'GET' ? route.get(parameters) : route.patch(patch), request.signal);
     } catch (error) {
-      request.signal?.throwIfAborted();
-      const failed = noAnswer(error);
-      record({ failure: failed.failure.code, error: failed.message }, 'no answer of Azure');
-      throw failed;
+      failure = error;
     }
+    request.signal?.throwIfAborted();
+    const about = { method: request.method, resource: url.pathname, ms: Math.round(performance.now() - started) };
+    if (answer !== undefined) {
+      log.info({ ...about, status: answer.status, ...requestIdsOf(answer.headers) }, 'Azure answered');
+      return answer;
+    }
+    const error = noAnswer(failure);
+    log.info({ ...about, failure: error.failure.code, error: error.message }, 'no answer of Azure');
+    throw error;
   }
 
   return async (request) => {
@@ -115,17 +124,6 @@ export function newestApiVersionIn(answer: Answer): string | undefined {
   const versions = [...list.matchAll(/\d{4}-\d{2}-\d{2}(-[a-z]+)?/g)].map(([text]) => text).filter((text) => text >= oldestApiVersion);
   const stable = versions.filter((text) => text.length === 10);
   return (stable.length > 0 ? stable : versions).sort().at(-1);
-}
-
-/** An answer whose body is no JSON reaches us as an error of the SDK. */
-function answerInside(error: unknown): Answer {
-  const status = at(error, 'statusCode');
-  const response = at(error, 'response');
-  if (typeof status !== 'number' || !isRecord(response) || error instanceof SignInError) throw error;
-  const headers: Record<string, string> = {};
-  if (Symbol.iterator in Object(response.headers))
-    for (const [name, value] of response.headers as Iterable<[string, string]>) headers[name.toLowerCase()] = value;
-  return { status, headers, body: stringAt(response, 'bodyAsText') };
 }
 
 function noAnswer(error: unknown): ArmError {

@@ -2,9 +2,10 @@
 import { isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { untilAborted } from './abort.ts';
 import type { Send } from './arm.ts';
-import type { Answer } from './errors.ts';
+import type { Answer, RequestIds } from './errors.ts';
 import { ArmError, errorOf, requestIdsOf } from './errors.ts';
 import type { CallKind, Gates } from './gates.ts';
+import type { Progress } from './operation.ts';
 import {
   isResource,
   nextPollMs,
@@ -56,7 +57,7 @@ export interface ComputeOptions {
   budgetMs: number;
   /** Milliseconds since the epoch. */
   now(): number;
-  sleep(ms: number): Promise<void>;
+  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
 }
 
 /** Without an etag nothing tells that somebody else has written since: then the state must be fresh (design 7). */
@@ -101,27 +102,35 @@ export function createCompute(options: ComputeOptions): Compute {
     // What an earlier process began may have ended long ago: look at once.
     let waitMs = first === undefined ? gates.waitMs(scope, kind) : nextPollMs(options, 0, ofResource, retryAfterMs);
     while (now() - started + waitMs <= options.budgetMs) {
-      await untilAborted(options.sleep(waitMs), signal);
-      last = undefined;
-      retryAfterMs = undefined;
-      try {
-        const answer = await call(scope, kind, { method: 'GET', url, signal });
-        ids = { ...ids, ...requestIdsOf(answer.headers) };
-        const progress = progressOf(answer, ofResource, date());
-        if (progress.state === 'succeeded') return;
-        if (progress.state === 'failed') {
-          note(scope, 'write', progress.error);
-          throw progress.error;
-        }
-        if (progress.state === 'unclear') last = progress.error;
-        else retryAfterMs = progress.retryAfterMs;
-      } catch (error) {
-        if (!(error instanceof ArmError) || !isQuestionLost(error)) throw error;
-        last = error;
+      await untilAborted(options.sleep(waitMs, signal), signal);
+      const progress = await ask(scope, kind, url, signal);
+      ids = { ...ids, ...progress.ids };
+      if (progress.state === 'succeeded') return;
+      if (progress.state === 'failed') {
+        note(scope, 'write', progress.error);
+        throw progress.error;
       }
+      last = progress.state === 'unclear' ? progress.error : undefined;
+      retryAfterMs = progress.state === 'running' ? progress.retryAfterMs : undefined;
       waitMs = Math.max(nextPollMs(options, now() - started, ofResource, retryAfterMs), gates.waitMs(scope, kind));
     }
     throw operationTimedOut(options.budgetMs, last, ids);
+  }
+
+  /** One look at an operation. That the question fails says nothing of the operation, which goes on regardless. */
+  async function ask(
+    scope: Scope,
+    kind: 'read' | 'poll',
+    url: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Progress & { ids: RequestIds }> {
+    try {
+      const answer = await call(scope, kind, { method: 'GET', url, signal });
+      return { ...progressOf(answer, isResource(url, scope), date()), ids: requestIdsOf(answer.headers) };
+    } catch (error) {
+      if (error instanceof ArmError) return { state: 'unclear', error, ids: {} };
+      throw error;
+    }
   }
 
   return {
@@ -144,9 +153,6 @@ export function createCompute(options: ComputeOptions): Compute {
     waitMs: (scope, kind) => gates.waitMs(scope, kind),
   };
 }
-
-/** No answer about the operation, which goes on regardless. */
-const isQuestionLost = (error: ArmError): boolean => ['throttled', 'transient', 'signInFailed'].includes(error.failure.code);
 
 function stateOf(answer: Answer, readAt: number): ScopeState {
   const { body, headers } = answer;

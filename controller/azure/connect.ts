@@ -68,7 +68,7 @@ export function connectAzure(
     pollMs: settings.armPollInterval,
     budgetMs: operationBudgetMs,
     now: Date.now,
-    sleep: (ms) => delay(ms, undefined, { ref: false }),
+    sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
   });
   return { compute, cloud, ownClientId: signIn.kind === 'managedIdentity' ? signIn.clientId : undefined };
 }

@@ -1,7 +1,7 @@
 // Long-running operations of ARM (spec/azure-protocols.md 3.3): where to ask, what an answer means, when to ask again. Pure.
-import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { stringAt } from '../../lib/kube/objects.ts';
 import type { Answer } from './errors.ts';
-import { ArmError, errorOf, operationErrorOf, parseRetryAfter, requestIdsOf } from './errors.ts';
+import { ArmError, errorOf, operationErrorOf, parseRetryAfter } from './errors.ts';
 import type { Scope } from './resource-ids.ts';
 
 /**

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import type { INetworkModule, NetworkResponse } from '@azure/msal-node';
+import type { SignIn } from './credential.ts';
+import { createCredential, SignInError } from './credential.ts';
+
+const scope = 'https://management.azure.com/.default';
+const secretSignIn: SignIn = { kind: 'secret', tenantId: 'tenant', clientId: 'client', secret: { text: 'hunter2' } };
+
+interface Sent {
+  url: string;
+  form: URLSearchParams;
+}
+type Reply = { status: number; body: object; headers?: Record<string, string> };
+const granted = (token: string): Reply => ({
+  status: 200,
+  body: { token_type: 'Bearer', expires_in: 3599, ext_expires_in: 3599, access_token: token },
+});
+
+/** Entra as MSAL meets it, without a network. */
+function entra(...replies: Reply[]) {
+  const sent: Sent[] = [];
+  const network: INetworkModule = {
+    sendGetRequestAsync: (url) => assert.fail(`no discovery is needed, but ${url} was asked`),
+    async sendPostRequestAsync<T>(url: string, options?: { body?: string }): Promise<NetworkResponse<T>> {
+      sent.push({ url, form: new URLSearchParams(options?.body) });
+      const reply = replies.shift();
+      assert.ok(reply, 'an unexpected request');
+      return { status: reply.status, headers: reply.headers ?? {}, body: reply.body as T };
+    },
+  };
+  let now = 1_000_000;
+  const credential = (signIn: SignIn) =>
+    createCredential(signIn, {
+      cloud: { authority: 'https://login.test:444' },
+      network,
+      imdsEndpoint: 'http://127.0.0.1:9',
+      now: () => now,
+    });
+  return { credential, sent, pass: (ms: number) => (now += ms) };
+}
+
+const errorOf = async (promise: Promise<unknown>): Promise<SignInError> => {
+  const error = await promise.then(
+    () => assert.fail('it did not fail'),
+    (thrown: unknown) => thrown,
+  );
+  assert.ok(error instanceof SignInError, String(error));
+  return error;
+};
+
+test('a secret is sent to the tenant at the authority that was set, and nothing else is asked before', async () => {
+  const { credential, sent } = entra(granted('one'));
+  const { token, expiresOnTimestamp } = await credential(secretSignIn).getToken([scope]);
+  assert.equal(token, 'one');
+  assert.ok(expiresOnTimestamp > Date.now());
+  assert.match(sent[0]?.url ?? '', /^https:\/\/login\.test:444\/tenant\/oauth2\/v2\.0\/token/);
+  assert.equal(sent[0]?.form.get('client_secret'), 'hunter2');
+  assert.equal(sent[0]?.form.get('scope'), scope);
+});
+
+test('callers at the same time share one request', async () => {
+  const { credential, sent } = entra(granted('one'));
+  const shared = credential(secretSignIn);
+  const tokens = await Promise.all([shared.getToken(scope), shared.getToken([scope]), shared.getToken(scope)]);
+  assert.deepEqual(
+    tokens.map(({ token }) => token),
+    ['one', 'one', 'one'],
+  );
+  assert.equal(sent.length, 1);
+});
+
+test('files are read anew for each sign-in', async (t) => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'sign-in-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = path.join(folder, 'token');
+  const { credential, sent } = entra(granted('one'), granted('two'));
+  const federated = credential({ kind: 'workloadIdentity', tenantId: 'tenant', clientId: 'client', tokenFile: file });
+  for (const assertion of ['first', 'second']) {
+    await writeFile(file, `${assertion}\n`);
+    await federated.getToken(scope);
+  }
+  assert.deepEqual(
+    sent.map(({ form }) => form.get('client_assertion')),
+    ['first', 'second'],
+  );
+  await rm(file);
+  assert.match((await errorOf(federated.getToken(scope))).message, /token cannot be read \(ENOENT\)/);
+});
+
+test('a failure says what Entra said, not the secret, and holds the next request back for a growing while', async () => {
+  const refusal: Reply = {
+    status: 401,
+    body: { error: 'invalid_client', error_description: 'AADSTS7000215: Invalid client secret hunter2.' },
+  };
+  const { credential, sent, pass } = entra(refusal, refusal, granted('one'));
+  const { getToken } = credential(secretSignIn);
+  const error = await errorOf(getToken(scope));
+  assert.match(error.message, /AADSTS7000215/);
+  assert.doesNotMatch(error.message + String(error.stack), /hunter2/);
+  assert.equal((await errorOf(getToken(scope))).retryAfterSeconds, 1);
+  pass(1000);
+  await errorOf(getToken(scope));
+  pass(1000);
+  assert.equal((await errorOf(getToken(scope))).retryAfterSeconds, 1);
+  assert.equal(sent.length, 2);
+  pass(1000);
+  assert.equal((await getToken(scope)).token, 'one');
+});
+
+test("one 503 of Entra is not followed by a minute of MSAL's own failures", async () => {
+  const { credential, pass } = entra({ status: 503, body: { error: 'temporarily_unavailable' } }, granted('one'));
+  const { getToken } = credential(secretSignIn);
+  await errorOf(getToken(scope));
+  pass(1000);
+  assert.equal((await getToken(scope)).token, 'one');
+});
+
+test('the managed identity of the node is asked of IMDS by client id, and its refusals are told', async (t) => {
+  const urls: string[] = [];
+  const server = createServer((request, response) => {
+    urls.push(`${request.headers.metadata} ${request.url}`);
+    const good = urls.length === 1;
+    response.writeHead(good ? 200 : 400, { 'content-type': 'application/json' });
+    response.end(
+      JSON.stringify(
+        good
+          ? { access_token: 'node', expires_on: String(Math.floor(Date.now() / 1000) + 86_400), resource: 'https://management.azure.com' }
+          : { error: 'invalid_request', error_description: 'Identity not found' },
+      ),
+    );
+  }).listen(0, '127.0.0.1');
+  t.after(() => new Promise((resolve) => server.close(resolve)));
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const { getToken } = createCredential(
+    { kind: 'managedIdentity', clientId: 'kubelet' },
+    { cloud: { authority: '' }, network: {} as INetworkModule, imdsEndpoint: `http://127.0.0.1:${port}`, now: Date.now },
+  );
+  const { token, expiresOnTimestamp, refreshAfterTimestamp } = await getToken(scope);
+  assert.equal(token, 'node');
+  assert.ok(refreshAfterTimestamp !== undefined && refreshAfterTimestamp < expiresOnTimestamp - 36_000_000);
+  const resource = encodeURIComponent('https://management.azure.com');
+  assert.equal(urls[0], `true /metadata/identity/oauth2/token?api-version=2018-02-01&resource=${resource}&client_id=kubelet`);
+  assert.match((await errorOf(getToken(scope))).message, /managed identity kubelet \(HTTP 400\): Identity not found/);
+});
