@@ -1,0 +1,116 @@
+// A broker small enough to script: one pod's rows, a long poll, tokens, reports, and refusals on demand. The real one is controller/broker.
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { IdentitiesAnswer, IdentityRow } from '../../../api/broker.ts';
+import { identitiesPath, reportPath, tokenPath } from '../../../api/broker.ts';
+import { createServingCertificate } from '../../azure/core/certificates.ts';
+
+export const brokerName = 'broker.identity.svc';
+
+export interface Refusal {
+  status: number;
+  code: string;
+}
+
+export interface FakeBroker {
+  /** URL by name, with this listener's port; only `address` leads to it. */
+  readonly url: string;
+  readonly address: string;
+  readonly ca: string;
+  readonly requests: { method: string; path: string; query: URLSearchParams; token: string; body: unknown }[];
+  set(rows: IdentityRow[], more?: Partial<IdentitiesAnswer>): void;
+  /** Every poll is answered so until {@link set}. */
+  refuse(refusal: Refusal): void;
+  /** Answers of `POST /v1/token`. */
+  mint: (body: unknown) => { status: number; body: unknown };
+  stop(): Promise<void>;
+}
+
+export async function startBroker(): Promise<FakeBroker> {
+  const certificate = await createServingCertificate([brokerName]);
+  let answer: IdentitiesAnswer = {
+    pod: { name: 'app', namespace: 'team', uid: 'uid-1' },
+    excepted: false,
+    asOf: '0',
+    caBundle: certificate.ca,
+    identities: [],
+  };
+  let version = 0;
+  let refusal: Refusal | undefined;
+  const waiting = new Set<() => void>();
+  const requests: FakeBroker['requests'] = [];
+  const changed = () => {
+    version += 1;
+    for (const wake of [...waiting]) wake();
+  };
+
+  const poll = async (query: URLSearchParams, etag: string | undefined, request: IncomingMessage) => {
+    const seconds = Number(query.get('wait'));
+    if (refusal === undefined && etag === `"${version}"` && seconds > 0) {
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          clearTimeout(timer);
+          waiting.delete(wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, seconds * 1000);
+        waiting.add(wake);
+        request.socket.once('close', wake);
+      });
+    }
+    if (refusal !== undefined) return { status: refusal.status, body: { error: { code: refusal.code, message: 'as the test wants' } } };
+    if (etag === `"${version}"`) return { status: 304 };
+    return { status: 200, headers: { etag: `"${version}"` }, body: { ...answer, asOf: String(version) } };
+  };
+
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
+    const url = new URL(request.url ?? '/', 'https://broker');
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    const body: unknown = text === '' ? undefined : JSON.parse(text);
+    const token = (request.headers.authorization ?? '').replace(/^Bearer /, '');
+    requests.push({ method: request.method ?? '', path: url.pathname, query: url.searchParams, token, body });
+    const result: { status: number; headers?: Record<string, string>; body?: unknown } =
+      url.pathname === identitiesPath
+        ? await poll(url.searchParams, request.headers['if-none-match'], request)
+        : url.pathname === tokenPath
+          ? broker.mint(body)
+          : url.pathname === reportPath
+            ? { status: 202 }
+            : { status: 404 };
+    response.writeHead(result.status, { 'content-type': 'application/json', ...result.headers });
+    response.end(result.body === undefined ? undefined : JSON.stringify(result.body));
+  };
+  const server = createServer({ cert: certificate.cert, key: certificate.key }, (request, response) => {
+    handle(request, response).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+
+  const broker: FakeBroker = {
+    url: `https://${brokerName}:${port}`,
+    address: `127.0.0.1:${port}`,
+    ca: certificate.ca,
+    requests,
+    mint: () => ({ status: 503, body: { error: { code: 'token_failed', message: 'no minter in this test' } } }),
+    set(identities, more = {}) {
+      refusal = undefined;
+      answer = { ...answer, identities, ...more };
+      changed();
+    },
+    refuse(next) {
+      refusal = next;
+      changed();
+    },
+    async stop() {
+      for (const wake of [...waiting]) wake();
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+  return broker;
+}

@@ -1,0 +1,135 @@
+// Starts the real bundle on the real Bun.
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { bundle } from '../../../tools/build.ts';
+
+const root = path.resolve(import.meta.dirname, '../../..');
+const packageName = process.arch === 'arm64' ? 'bun-linux-aarch64' : 'bun-linux-x64-baseline';
+export const bun = path.join(root, 'node_modules/@oven', packageName, 'bin/bun');
+
+let built: Promise<string> | undefined;
+/** Path of the bundle, built once a process. */
+export function sidecarBundle(): Promise<string> {
+  built ??= bundle('sidecar', { write: true }).then(({ outfile }) => outfile);
+  return built;
+}
+
+export interface Output {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command of the sidecar to its end. */
+export async function runSidecar(
+  args: readonly string[],
+  options: { prefix?: readonly string[]; env?: Record<string, string> } = {},
+): Promise<Output> {
+  const [command = '', ...rest] = [...(options.prefix ?? []), bun, '--smol', '--no-env-file', await sidecarBundle(), ...args];
+  const child = spawn(command, rest, {
+    env: { PATH: process.env.PATH ?? '', BUN_JSC_useJIT: '0', ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const output: Output = { code: null, stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk) => {
+    output.stdout += String(chunk);
+  });
+  child.stderr.on('data', (chunk) => {
+    output.stderr += String(chunk);
+  });
+  await once(child, 'close');
+  output.code = child.exitCode;
+  return output;
+}
+
+export interface LogLine {
+  level: string;
+  msg: string;
+  [field: string]: unknown;
+}
+
+export interface RunningProxy {
+  readonly url: string;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  readonly log: readonly LogLine[];
+  /** The first line, past or to come, that fits. */
+  logged(fits: (line: LogLine) => boolean): Promise<LogLine>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+export interface ProxyTarget {
+  imds: string;
+  broker: { url: string; address: string; ca: string };
+  flags?: readonly string[];
+  env?: Record<string, string>;
+  prefix?: readonly string[];
+}
+
+export async function startProxy(target: ProxyTarget): Promise<RunningProxy> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'sidecar-'));
+  const tokenFile = path.join(directory, 'token');
+  await writeFile(tokenFile, 'bound-token\n');
+  const args = [
+    'proxy',
+    `--imds-url=${target.imds}`,
+    `--broker-url=${target.broker.url}`,
+    `--broker-address=${target.broker.address}`,
+    `--broker-ca=${target.broker.ca}`,
+    `--broker-token-file=${tokenFile}`,
+    ...(target.flags?.some((flag) => flag.startsWith('--listen')) === true ? [] : ['--listen=127.0.0.1:0']),
+    ...(target.flags ?? []),
+  ];
+  const [command = '', ...rest] = [...(target.prefix ?? []), bun, '--smol', '--no-env-file', await sidecarBundle(), ...args];
+  const child = spawn(command, rest, { cwd: directory, env: { BUN_JSC_useJIT: '0', ...target.env }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const log: LogLine[] = [];
+  const watchers = new Set<(line: LogLine | undefined) => void>();
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    const line: LogLine = JSON.parse(text);
+    log.push(line);
+    for (const watcher of watchers) watcher(line);
+  });
+  const ended = once(child, 'close').finally(() => {
+    for (const watcher of watchers) watcher(undefined);
+    return rm(directory, { recursive: true, force: true });
+  });
+  const logged = (fits: (line: LogLine) => boolean) => {
+    const past = log.find(fits);
+    if (past !== undefined) return Promise.resolve(past);
+    return new Promise<LogLine>((resolve, reject) => {
+      const watcher = (line: LogLine | undefined) => {
+        if (line !== undefined && !fits(line)) return;
+        watchers.delete(watcher);
+        if (line === undefined) reject(new Error(`the sidecar ended without that line; it said ${JSON.stringify(log)}`));
+        else resolve(line);
+      };
+      watchers.add(watcher);
+    });
+  };
+  const serving = await logged((line) => line.msg === 'serving');
+  return {
+    url: `http://${String(serving.address)}`,
+    pid: child.pid ?? 0,
+    child,
+    log,
+    logged,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      return child.exitCode;
+    },
+  };
+}
+
+/** KiB, by the kernel's own account. Private is what no other copy can share: the anonymous pages, not the binary's. */
+export async function memoryOf(pid: number): Promise<{ privateKiB: number; pssKiB: number; rssKiB: number }> {
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const value = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? Number.NaN);
+  return { privateKiB: value('Anonymous'), pssKiB: value('Pss'), rssKiB: value('Rss') };
+}
