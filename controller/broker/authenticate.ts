@@ -74,7 +74,9 @@ export function authenticator(options: {
     const pod = claims === undefined ? await review(token) : podOfClaims(claims);
     if (pod !== undefined) return pod;
     throw unauthenticated(
-      claims === undefined ? `the API server does not know the token for audience ${audience}, bound to a pod` : 'the token is not bound to a pod',
+      claims === undefined
+        ? `the API server does not know the token for audience ${audience}, bound to a pod`
+        : 'the token is not bound to a pod',
     );
   }
 

@@ -18,10 +18,11 @@ export function boundedCache<T>(limit: number, now: () => number): BoundedCache<
     },
     set(key, value, until) {
       entries.delete(key);
-      if (entries.size >= limit) for (const oldest of entries.keys()) {
-        entries.delete(oldest);
-        break;
-      }
+      if (entries.size >= limit)
+        for (const oldest of entries.keys()) {
+          entries.delete(oldest);
+          break;
+        }
       entries.set(key, { value, until });
     },
     get size() {

@@ -8,6 +8,7 @@ import type { Seen } from './view.ts';
  * backup of the cluster, whose versions are in the future, would be refused for ever.
  */
 const freshMs = 10 * 60_000;
+const maxLength = 2048;
 
 export function encodeCursor(seen: Seen, now: number): string {
   return Buffer.from(JSON.stringify({ at: now, seen })).toString('base64url');
@@ -17,11 +18,11 @@ export function encodeCursor(seen: Seen, now: number): string {
 export function decodeCursor(text: string, now: number): Seen | undefined {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(Buffer.from(text, 'base64url').toString());
+    parsed = text.length > maxLength ? undefined : JSON.parse(Buffer.from(text, 'base64url').toString());
   } catch {
     parsed = undefined;
   }
-  if (text.length > 2048 || !isRecord(parsed) || typeof parsed.at !== 'number' || !isRecord(parsed.seen))
+  if (!isRecord(parsed) || typeof parsed.at !== 'number' || !isRecord(parsed.seen))
     throw new Refusal('bad_request', 'asOf is not a cursor of this broker: send the one of the last answer, or none');
   return now - parsed.at > freshMs ? undefined : stringMapAt(parsed, 'seen');
 }

@@ -37,7 +37,10 @@ export function readIssuer(options: { client: KubeClient; log: Logger; now: () =
       if (name === undefined || !Array.isArray(list)) throw new Error('the discovery document or the key set is not one');
       known = { issuer: { name, key: createLocalJWKSet({ keys: list.filter(isRecord) }) }, at: now() };
     } catch (error) {
-      log.warn({ error: String(error) }, "the cluster's token keys cannot be read; tokens are checked by TokenReview where they are not known");
+      log.warn(
+        { error: String(error) },
+        "the cluster's token keys cannot be read; tokens are checked by TokenReview where they are not known",
+      );
     }
   }
 

@@ -7,6 +7,7 @@ import { metadataOf } from '../../lib/kube/objects.ts';
 import { pods, resourcePath } from '../../lib/kube/resources.ts';
 import type { BoundPod } from './bound-token.ts';
 import { boundedCache } from './bounded-cache.ts';
+import { rateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 import type { BrokerView, PodView } from './view.ts';
 
@@ -17,10 +18,13 @@ export interface Participation {
 
 /** A pod without rights keeps asking; the API server need not answer each time. */
 const confirmedMs = 10_000;
+/** Many pods that lose their label together must not use up the calls that the leader needs. */
+const asksPerSecond = 20;
 
 export function participation(options: { client: KubeClient; view: BrokerView; now: () => number }): Participation {
   const { client, view, now } = options;
   const confirmed = boundedCache<Refusal>(5_000, now);
+  const mayAsk = rateLimit(asksPerSecond, 2 * asksPerSecond, now);
   const asking = new Map<string, Promise<Refusal>>();
 
   async function ask({ namespace, name, uid }: BoundPod): Promise<Refusal> {
@@ -46,6 +50,7 @@ export function participation(options: { client: KubeClient; view: BrokerView; n
       if (before !== undefined) throw before;
       let answer = asking.get(pod.uid);
       if (answer === undefined) {
+        if (!mayAsk()) throw new Refusal('not_ready', 'too many unknown pods are being looked up: try again', { retryAfterSeconds: 5 });
         answer = ask(pod).finally(() => asking.delete(pod.uid));
         asking.set(pod.uid, answer);
       }
