@@ -1,0 +1,94 @@
+{{/* Labels of every object. Argument: dict root, component. */}}
+{{- define "aad.labels" -}}
+{{ include "aad.selector" . }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{/* Labels that select the pods of a component; they never change, since a Deployment's selector cannot. */}}
+{{- define "aad.selector" -}}
+app.kubernetes.io/name: aad-pod-identity-webhook
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end }}
+
+{{/* Image reference. Argument: dict root, image. */}}
+{{- define "aad.image" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* Settings as variables: camelCase becomes UPPER_SNAKE, lists are joined by commas. Empty ones keep the program's default. Argument: a map. */}}
+{{- define "aad.settings" -}}
+{{- range $name, $value := . }}
+{{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value "")) (and (kindIs "slice" $value) (empty $value))) }}
+- name: {{ $name | snakecase | upper }}
+  {{- if kindIs "slice" $value }}
+  value: {{ join "," $value | quote }}
+  {{- else if kindIs "float64" $value }}
+  value: {{ int64 $value | toString | quote }}
+  {{- else }}
+  value: {{ toString $value | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Values of a component that place and size its pods and are no settings of its program. */}}
+{{- define "aad.placementKeys" -}}
+replicas resources nodeSelector tolerations affinity topologySpreadConstraints priorityClassName podAnnotations podLabels
+{{- end }}
+
+{{/* Where a component's pods run. Argument: dict root, component, values. */}}
+{{- define "aad.placement" -}}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+{{- if .values.topologySpreadConstraints }}
+  {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
+{{- else }}
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - topologyKey: {{ $key }}
+    maxSkew: 1
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "aad.selector" $ | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Annotations that keep meshes away: they would ask the API server for a certificate of theirs. */}}
+{{- define "aad.outOfMeshes" -}}
+sidecar.istio.io/inject: 'false'
+linkerd.io/inject: disabled
+{{- end }}
+
+{{- define "aad.containerSecurity" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
