@@ -146,8 +146,16 @@ export function accept(
     provisioningState: 'Updating',
     etag: current.etag + (arm.etagBump === 'completion' ? 0 : 1),
   };
-  changes.push({ table: 'resources', key, value }, { table: 'operations', key: operation.id, value: operation });
+  changes.push(...forgotten(state), { table: 'resources', key, value }, { table: 'operations', key: operation.id, value: operation });
   return { operation, resource: value, changes };
+}
+
+/** However many writes there are, the number of operations that can be asked for stays bounded. */
+function forgotten(state: State): Change[] {
+  if (state.operations.size < 5000) return [];
+  for (const [key, operation] of state.operations)
+    if (operation.status !== 'InProgress') return [{ table: 'operations', key, value: null }];
+  return [];
 }
 
 /** The next thing that time alone brings about by `now`, or null: an operation that ends, or one that is forgotten. */

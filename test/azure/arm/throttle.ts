@@ -94,5 +94,7 @@ export function charge(state: State, target: Target, method: string, caller: str
   // A refused call costs nothing in the buckets that would have let it through.
   const kept = drawn.filter(({ wait }) => !refused || wait !== null);
   const changes = kept.map(({ draw, after }): Change => ({ table: 'buckets', key: draw.key, value: after }));
+  const [oldest] = state.buckets.size < 10_000 ? [] : state.buckets.keys();
+  if (oldest !== undefined) changes.unshift({ table: 'buckets', key: oldest, value: null });
   return { headers, retryAfter: refused ? Math.max(...waits) : null, changes };
 }

@@ -27,16 +27,19 @@ function readWish(body: unknown, current: ComputeResource, replace: boolean): Wi
   if (capacity !== null && (typeof capacity !== 'number' || !Number.isInteger(capacity) || capacity < 0 || capacity > 1000)) {
     return { refused: failure(400, 'InvalidParameter', 'The value of parameter sku.capacity is invalid.', {}, 'sku.capacity') };
   }
-  const tags: Record<string, string> = {};
-  if (body.tags !== undefined && body.tags !== null) {
-    if (!isRecord(body.tags)) return { refused: badContent("Error converting value to a dictionary. Path 'tags'") };
-    for (const [name, value] of Object.entries(body.tags)) {
-      if (typeof value !== 'string') return { refused: badContent(`Error converting value to type 'System.String'. Path 'tags.${name}'`) };
-      tags[name] = value;
-    }
-  }
+  const tags = readTags(body.tags);
+  if (tags !== null && 'refused' in tags) return tags;
   const wanted = identity ?? (replace ? ({ type: 'None', user: {} } as const) : null);
-  return { identity: wanted, replace, capacity, tags: isRecord(body.tags) ? tags : null };
+  return { identity: wanted, replace, capacity, tags: tags === null ? null : tags.value };
+}
+
+function readTags(value: unknown): { value: Record<string, string> } | null | { refused: Answer } {
+  if (value === undefined || value === null) return null;
+  if (!isRecord(value)) return { refused: badContent("Error converting value to a dictionary. Path 'tags'") };
+  const entries = Object.entries(value).flatMap(([name, text]) => (typeof text === 'string' ? [[name, text] as const] : []));
+  if (entries.length < Object.keys(value).length)
+    return { refused: badContent("Error converting value to type 'System.String'. Path 'tags'") };
+  return { value: Object.fromEntries(entries) };
 }
 
 /** If-Match and If-None-Match (A6): the refusal, or null. */

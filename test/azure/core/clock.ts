@@ -11,7 +11,7 @@ export type Clock = {
   freeze(): void;
   run(): void;
   readonly frozen: boolean;
-  /** Wakes every sleeper; part of stopping the emulator. */
+  /** Wakes every sleeper and lets nobody sleep again; part of stopping the emulator. */
   stop(): void;
 };
 
@@ -23,6 +23,7 @@ const longestTimer = 2 ** 31 - 1;
 export function createClock(machine: () => number = Date.now): Clock {
   let offset = 0;
   let stoppedAt: number | null = null;
+  let ended = false;
   const sleepers = new Set<Sleeper>();
 
   const now = () => stoppedAt ?? machine() + offset;
@@ -53,7 +54,7 @@ export function createClock(machine: () => number = Date.now): Clock {
             resolve();
           },
         };
-        if (signal?.aborted === true) return resolve();
+        if (ended || signal?.aborted === true) return resolve();
         signal?.addEventListener('abort', sleeper.wake, { once: true });
         sleepers.add(sleeper);
         arm(sleeper);
@@ -78,6 +79,7 @@ export function createClock(machine: () => number = Date.now): Clock {
       return stoppedAt !== null;
     },
     stop() {
+      ended = true;
       for (const sleeper of [...sleepers]) sleeper.wake();
     },
   };

@@ -55,6 +55,7 @@ export type Log = {
 
 const secretFields = new Set(['client_secret', 'client_assertion', 'assertion', 'password', 'refresh_token', 'access_token', 'id_token']);
 const longestBody = 256 * 1024;
+const mostBytes = 64 * 1024 * 1024;
 
 const hideSecrets = (entries: Iterable<[string, string]>) =>
   Object.fromEntries([...entries].map(([name, value]) => [name, secretFields.has(name.toLowerCase()) ? fingerprint(value) : value]));
@@ -91,19 +92,23 @@ function outcome(answer: Answer): { error: string | null; token: string | null }
   return { error, token };
 }
 
-/** `limit` bounds memory: beyond it the oldest entries are dropped and counted. */
+/** `limit` entries (and a size that is estimated) bound memory: beyond it the oldest entries are dropped and counted. */
 export function createLog(limit = 50_000): Log {
   let entries: LogEntry[] = [];
   let seq = 0;
   let dropped = 0;
+  let bytes = 0;
   const watchers = new Set<(entry: LogEntry) => void>();
 
-  function append<T extends LogEntry>(entry: T): T {
+  function append<T extends LogEntry>(entry: T, size: number): T {
     entries.push(entry);
+    bytes += size;
     // Cut in slices: dropping one at a time would move the whole list for each entry.
-    if (entries.length > limit * 1.1) {
-      dropped += entries.length - limit;
-      entries = entries.slice(-limit);
+    if (entries.length > limit * 1.1 || bytes > mostBytes) {
+      const kept = Math.min(limit, Math.ceil(entries.length * 0.9));
+      bytes *= kept / entries.length;
+      dropped += entries.length - kept;
+      entries = entries.slice(-kept);
     }
     for (const watcher of [...watchers]) watcher(entry);
     return entry;
@@ -115,7 +120,10 @@ export function createLog(limit = 50_000): Log {
       const shown = { query: hideSecrets(request.query), headers: shownHeaders(request.headers), body: shownBody(request) };
       seq += 1;
       const open = { status: null, answeredAt: null, error: null, token: null, faults: [] };
-      return append<RequestEntry>({ kind: 'request', seq, at, service, vm, method, path, ...shown, ...open });
+      return append<RequestEntry>(
+        { kind: 'request', seq, at, service, vm, method, path, ...shown, ...open },
+        request.target.length + request.body.length + 1000,
+      );
     },
     answered(entry, answer, at) {
       if (answer !== null) Object.assign(entry, { status: answer.status, ...outcome(answer) });
@@ -124,7 +132,7 @@ export function createLog(limit = 50_000): Log {
     },
     change(what, at, cause) {
       seq += 1;
-      append<ChangeEntry>({ kind: 'change', seq, at, cause, what });
+      append<ChangeEntry>({ kind: 'change', seq, at, cause, what }, what.length + 200);
     },
     list: (since = 0) => (since === 0 ? [...entries] : entries.filter((entry) => entry.seq > since)),
     waitFor(predicate, signal) {
@@ -151,6 +159,7 @@ export function createLog(limit = 50_000): Log {
     },
     clear() {
       entries = [];
+      bytes = 0;
     },
     get last() {
       return seq;

@@ -32,10 +32,11 @@ export type ListenerOptions = {
 
 const longestBody = 4 * 1024 * 1024;
 
+/** Null where it is too long; the rest is then not read, but the connection stays for the answer. */
 async function readBody(message: IncomingMessage): Promise<string | null> {
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of message) {
+  for await (const chunk of message.iterator({ destroyOnReturn: false })) {
     const bytes = Buffer.from(chunk);
     length += bytes.length;
     if (length > longestBody) return null;

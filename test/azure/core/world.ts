@@ -59,6 +59,9 @@ const services: Readonly<
   entra: { handler: entraHandler, describe: describeEntra },
 };
 
+/** The slowness seen of each service, in ms (spec 8.4). */
+const usualLatency = { imds: { median: 30, p99: 800 }, entra: { median: 150, p99: 1500 }, arm: { median: 120, p99: 2000 } } as const;
+
 /** What the fault `refuse` closes and opens again. */
 type Refusable = { close(): Promise<void>; open(): Promise<void> };
 
@@ -178,7 +181,10 @@ export function createWorld(parts: {
     const outcome = lost !== null && !lost.processed ? nothing : handleSafely(service, request, effects, vm, busy);
     apply(outcome.changes, clock.now(), entry.seq);
     const latency = effectOf(effects, 'latency');
-    if (latency !== null) await clock.sleep(drawLogNormal(latency.median, latency.p99, random), signal);
+    if (latency !== null) {
+      const { median, p99 } = latency.shape ?? usualLatency[service];
+      await clock.sleep(drawLogNormal(median, p99, random), signal);
+    }
     if (lost !== null) return { answer: outcome.answer, manner: lost.kind };
     log.answered(entry, outcome.answer, clock.now());
     const slow = effectOf(effects, 'slow-body');

@@ -6,7 +6,8 @@ import type { Action } from './actions.ts';
 
 /** `processed`: the service does the work and only the answer is lost. */
 export type TransportEffect =
-  | { readonly kind: 'latency'; readonly median: number; readonly p99: number }
+  /** Log-normal, in ms; null: as slow as the service usually is. */
+  | { readonly kind: 'latency'; readonly shape: { readonly median: number; readonly p99: number } | null }
   | { readonly kind: 'hang' | 'half-open' | 'reset'; readonly processed: boolean }
   | { readonly kind: 'slow-body'; readonly ms: number }
   | { readonly kind: 'refuse' }

@@ -35,15 +35,12 @@ export const action: Read<Action> = (value, path) => {
   }
 };
 
-/** The slowness seen of each service: median and 99th percentile in ms. */
-const usualLatency = { imds: { median: 30, p99: 800 }, entra: { median: 150, p99: 1500 }, arm: { median: 120, p99: 2000 } };
-
 const imdsAnswer = (status: number, error: string, description: string): Effect => ({
   kind: 'answer',
   answer: json(status, { error, error_description: description }, { server: 'IMDS/150.870.65.1854' }),
 });
 
-type Service = keyof typeof usualLatency;
+type Service = 'imds' | 'arm' | 'entra';
 type Options = Record<string, unknown>;
 type Entry = {
   /** The only service it makes sense for. */
@@ -53,7 +50,7 @@ type Entry = {
   readonly forMs?: number;
   /** The methods it is about when the document names none. */
   readonly method?: 'write';
-  readonly effect: (options: Options, service: Service | null, identity: string | null) => Effect;
+  readonly effect: (options: Options, identity: string | null) => Effect;
 };
 
 const bare = (options: Options) => fields(options, '', {});
@@ -65,7 +62,7 @@ const plain =
   (options) => ({ kind, ...bare(options) });
 const ofIdentity =
   (kind: 'missing-identity' | 'role-missing'): Entry['effect'] =>
-  (options, _service, identity) => {
+  (options, identity) => {
     bare(options);
     if (identity === null) throw new DocumentError('identity', `is needed: whose identity the fault "${kind}" is about`);
     return { kind, identity };
@@ -73,11 +70,13 @@ const ofIdentity =
 
 export const menu: Readonly<Record<string, Entry>> = {
   latency: {
-    effect(options, service) {
+    effect(options) {
       const { ms, median, p99 } = fields(options, '', { ms: [count, null], median: [count, null], p99: [count, null] });
-      const usual = usualLatency[service ?? 'arm'];
-      if (ms !== null) return { kind: 'latency', median: ms, p99: ms };
-      return { kind: 'latency', median: median ?? usual.median, p99: p99 ?? usual.p99 };
+      if (ms !== null) return { kind: 'latency', shape: { median: ms, p99: ms } };
+      if (median === null && p99 === null) return { kind: 'latency', shape: null };
+      if (median === null || p99 === null || median === 0 || p99 < median)
+        throw new DocumentError('median', 'and p99 go together: above 0, and p99 not below the median');
+      return { kind: 'latency', shape: { median, p99 } };
     },
   },
   hang: { effect: lost('hang') },
@@ -204,7 +203,7 @@ export function readFault(value: unknown, path: string, now: number): Omit<Fault
   const given = (key: string) => Object.hasOwn(value, key);
   const times = given('count') ? shared.count : given('forMs') ? null : (entry.count ?? null);
   const forMs = given('forMs') ? shared.forMs : given('count') ? null : (entry.forMs ?? null);
-  const effect = entry.effect(Object.fromEntries(split.options ?? []), service, identity);
+  const effect = entry.effect(Object.fromEntries(split.options ?? []), identity);
   const scope = { service, method: shared.method ?? entry.method ?? null, path: part, resource, identity };
   return { name, scope, skip, count: times, probability, until: forMs === null ? null : now + forMs, effect };
 }

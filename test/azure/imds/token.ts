@@ -28,7 +28,7 @@ function body(
   cached: CachedToken,
 ): Record<string, string> {
   const present = context.state.config.settings.imds.fields;
-  const left = String(Math.max(0, Math.floor((cached.expiresAt - context.now) / 1000)));
+  const left = String(Math.max(0, Math.floor(cached.expiresAt / 1000) - Math.floor(context.now / 1000)));
   const asked =
     selector === null || selector.name === 'client_id'
       ? {}

@@ -36,7 +36,7 @@ const compute = {
 
 const scaleSet = (value: unknown, path: string) =>
   fields(value, path, { ...compute, orchestration: [oneOf('Uniform', 'Flexible'), 'Uniform'], instances: [instances, []] });
-const virtualMachine = (value: unknown, path: string) => fields(value, path, { ...compute, scaleSet: [text, null] });
+const virtualMachine = (value: unknown, path: string) => fields(value, path, { ...compute, scaleSet: [orNull(text), null] });
 const userAssigned = (value: unknown, path: string) =>
   fields(value, path, {
     id: [text, null],

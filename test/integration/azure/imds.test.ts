@@ -1,0 +1,373 @@
+// Rows I1-I16 of spec/azure-protocols.md 8.1, one test or more each.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import { fingerprint } from '../../azure/core/jwt.ts';
+import { parseJson } from '../../azure/core/messages.ts';
+import { apiVersions } from '../../azure/imds/versions.ts';
+import {
+  alone,
+  arm,
+  armAudience,
+  call,
+  claimsOf,
+  clientIds,
+  emulate,
+  errorOf,
+  flexVm,
+  identityPatch,
+  idOf,
+  imds,
+  pool1,
+  smallAzure,
+  tenant,
+  tokenOf,
+  tokenPath,
+} from './support.ts';
+
+const metadata = { metadata: 'true' };
+const get = (base: string, target: string, headers: Record<string, string> = metadata) => call(base, target, { headers });
+
+test('I1 what IMDS knows follows ARM after the propagation delay, which starts when the operation ends', async (context) => {
+  const emulator = await emulate(context, { state: smallAzure({ settings: { propagationMs: 5000 } }) });
+  const call = await arm(emulator);
+  const ask = async () => errorOf(await imds(emulator.urls.imds, { client_id: clientIds.writer }));
+  assert.equal((await call('PATCH', pool1, identityPatch('UserAssigned', ['writer']))).status, 202);
+  emulator.clock.advance(3000);
+  assert.equal((await ask()).message, 'Identity not found');
+  emulator.clock.advance(4999);
+  assert.equal((await ask()).message, 'Identity not found');
+  emulator.clock.advance(1);
+  assert.equal((await ask()).status, 200);
+  // Taking it away propagates as slowly.
+  await call('PATCH', pool1, identityPatch('UserAssigned', [], ['writer']));
+  emulator.clock.advance(3000 + 4999);
+  assert.equal((await ask()).status, 200);
+  emulator.clock.advance(1);
+  assert.equal((await ask()).message, 'Identity not found');
+});
+
+test('I1 each machine has an IMDS of its own', async (context) => {
+  const emulator = await emulate(context);
+  const [second, single] = await Promise.all([emulator.addImds('Pool1/1'), emulator.addImds('alone')]);
+  assert.equal((await imds(second, { client_id: clientIds.reader })).status, 200);
+  assert.equal((await imds(single, { client_id: clientIds.reader })).status, 400);
+  assert.equal(claimsOf(tokenOf(await imds(single))).xms_mirid, alone);
+});
+
+test('I2 routes come before headers: unknown paths are 404 without Metadata too', async (context) => {
+  const { urls } = await emulate(context);
+  for (const path of [
+    '/',
+    '/metadata',
+    '/metadata/nothing',
+    '/metadata/identity',
+    '/metadata/identity/oauth2',
+    '/latest/meta-data',
+    '/metadata/%zz',
+  ]) {
+    assert.equal((await get(urls.imds, path, {})).status, 404, path);
+  }
+});
+
+test('I2 the newer credential paths are 404, or 400 without the header where they are switched on', async (context) => {
+  const emulator = await emulate(context);
+  const paths = ['/metadata/identity/getplatformmetadata?cred-api-version=2.0', '/metadata/identity/issuecredential?cred-api-version=2.0'];
+  for (const path of paths) assert.equal((await get(emulator.urls.imds, path, {})).status, 404, path);
+  emulator.patchState({ settings: { imds: { v2: true } } });
+  for (const path of paths) assert.equal((await get(emulator.urls.imds, path, {})).status, 400, path);
+});
+
+test('I3 Metadata missing or not true is 400, with either of the two codes; its case does not matter', async (context) => {
+  const emulator = await emulate(context);
+  const ask = async (headers: Record<string, string>) => errorOf(await imds(emulator.urls.imds, {}, headers));
+  const refused = { status: 400, code: 'bad_request_102', message: 'Required metadata header not specified' };
+  assert.deepEqual(await ask({}), refused);
+  assert.deepEqual(await ask({ metadata: 'false' }), refused);
+  assert.equal((await ask({ metadata: 'True' })).status, 200);
+  emulator.patchState({ settings: { imds: { headerError: 'invalid_request' } } });
+  assert.deepEqual(await ask({}), { ...refused, code: 'invalid_request' });
+});
+
+test('I4 any X-Forwarded-For is 400', async (context) => {
+  const { urls } = await emulate(context);
+  assert.equal((await imds(urls.imds, {}, { ...metadata, 'x-forwarded-for': '10.0.0.1' })).status, 400);
+  assert.equal((await imds(urls.imds, {}, { ...metadata, 'x-forwarded-for': '' })).status, 400);
+});
+
+test('I5 api-version missing, unknown or older than the category is 400 with the newest versions', async (context) => {
+  const { urls } = await emulate(context);
+  for (const version of [null, '', '2018-02-02', 'latest', '2017-12-01']) {
+    const reply = await imds(urls.imds, { 'api-version': version });
+    assert.equal(reply.status, 400, String(version));
+    assert.deepEqual(reply.json['newest-versions'], ['2025-04-07', '2024-07-17', '2024-03-15']);
+    assert.equal(typeof reply.json.error, 'string');
+  }
+  for (const version of ['2018-02-01', '2025-04-07']) assert.equal((await imds(urls.imds, { 'api-version': version })).status, 200);
+});
+
+test('I6 resource missing or blank is 400, and unknown to the tenant AADSTS500011', async (context) => {
+  const emulator = await emulate(context);
+  const ask = async (resource: string | null) => errorOf(await imds(emulator.urls.imds, { resource }));
+  const required = { status: 400, code: 'invalid_request', message: 'Required audience parameter not specified' };
+  assert.deepEqual(await ask(null), required);
+  assert.deepEqual(await ask(' '), required);
+  assert.equal((await ask('api://anything')).status, 200);
+  emulator.patchState({ audiences: [armAudience] });
+  const unknown = await ask('api://anything');
+  assert.deepEqual([unknown.status, unknown.code], [400, 'invalid_resource']);
+  assert.match(unknown.message, new RegExp(`^AADSTS500011: .*api://anything.*${tenant}`));
+  assert.equal((await ask(armAudience)).status, 200);
+});
+
+test('I7 duplicate parameters and two selectors are 400', async (context) => {
+  const { urls } = await emulate(context);
+  const start = `${tokenPath}?api-version=2018-02-01&resource=a`;
+  for (const rest of ['&resource=a', '&Resource=b', '&api-version=2018-02-01', '&client_id=a&client_id=a']) {
+    assert.equal(errorOf(await get(urls.imds, start + rest)).code, 'invalid_request', rest);
+  }
+  for (const [left, right] of [
+    ['client_id', 'object_id'],
+    ['client_id', 'msi_res_id'],
+    ['object_id', 'mi_res_id'],
+    ['msi_res_id', 'mi_res_id'],
+  ]) {
+    assert.equal((await get(urls.imds, `${start}&${left}=x&${right}=x`)).status, 400, `${left} ${right}`);
+  }
+});
+
+test('I8 an identity is named by client id, object id or resource id, in any case', async (context) => {
+  const emulator = await emulate(context);
+  const reader = emulator.state().identities.get(idOf('reader').toLowerCase());
+  assert.ok(reader !== undefined);
+  const selectors: [string, string][] = [
+    ['client_id', reader.clientId],
+    ['client_id', reader.clientId.toUpperCase()],
+    ['object_id', reader.principalId],
+    ['object_id', reader.principalId.toUpperCase()],
+    ['msi_res_id', reader.id],
+    ['msi_res_id', reader.id.toUpperCase()],
+    ['mi_res_id', reader.id.toLowerCase()],
+  ];
+  for (const [name, value] of selectors)
+    assert.equal(claimsOf(tokenOf(await imds(emulator.urls.imds, { [name]: value }))).oid, reader.principalId, `${name}=${value}`);
+  // A selector of one kind does not find by another.
+  assert.equal((await imds(emulator.urls.imds, { client_id: reader.principalId })).status, 400);
+  assert.equal((await imds(emulator.urls.imds, { object_id: reader.clientId })).status, 400);
+});
+
+test('I9 the default identity: the system one, else the only user one, else an error', async (context) => {
+  const emulator = await emulate(context);
+  const attach = (type: string, ids: string[]) =>
+    emulator.patchState({
+      scaleSets: [{ name: 'Pool1', instances: 1, identity: { type, ...(ids.length > 0 ? { ids } : {}) } }],
+      virtualMachines: [],
+    });
+  const ask = () => imds(emulator.urls.imds);
+  attach('SystemAssigned, UserAssigned', ['reader', 'writer']);
+  assert.equal(claimsOf(tokenOf(await ask())).xms_mirid, `${pool1}/virtualMachines/0`);
+  attach('UserAssigned', ['writer']);
+  assert.equal(claimsOf(tokenOf(await ask())).appid, clientIds.writer);
+  attach('UserAssigned', ['reader', 'writer']);
+  const several = 'Multiple user assigned identities exist, please specify the clientId / resourceId of the identity in the token request';
+  assert.deepEqual(errorOf(await ask()), { status: 400, code: 'invalid_request', message: several });
+  attach('None', []);
+  assert.deepEqual(errorOf(await ask()), { status: 400, code: 'invalid_request', message: 'Identity not found' });
+});
+
+test('I10 an identity that is not attached, or was recreated since, is not found until it is attached again', async (context) => {
+  const emulator = await emulate(context);
+  const call = await arm(emulator);
+  const find = async (name: 'reader' | 'writer') => {
+    const identity = emulator.state().identities.get(idOf(name).toLowerCase());
+    return errorOf(await imds(emulator.urls.imds, { client_id: identity?.clientId ?? '' }));
+  };
+  assert.deepEqual(await find('writer'), { status: 400, code: 'invalid_request', message: 'Identity not found' });
+  await emulator.act({ do: 'recreate-identity', identity: idOf('reader') });
+  assert.equal((await find('reader')).message, 'Identity not found');
+  assert.equal(errorOf(await imds(emulator.urls.imds)).message, 'Identity not found', 'nor is it the default');
+  // Adding what is there already changes nothing; removing it first does.
+  await call('PATCH', pool1, identityPatch('UserAssigned', ['reader', 'third']));
+  emulator.clock.advance(3000);
+  assert.equal((await find('reader')).message, 'Identity not found');
+  await call('PATCH', pool1, identityPatch('UserAssigned', [], ['reader']));
+  emulator.clock.advance(3000);
+  await call('PATCH', pool1, identityPatch('UserAssigned', ['reader']));
+  emulator.clock.advance(3000);
+  assert.equal((await find('reader')).status, 200);
+});
+
+test('I11 the body: strings only, the resource echoed byte for byte, the IMDS name in Server, optional fields as configured', async (context) => {
+  const emulator = await emulate(context);
+  for (const resource of ['https://vault.azure.net', 'https://vault.azure.net/', 'api://x y%20z', 'https://management.azure.com//']) {
+    const reply = await imds(emulator.urls.imds, { resource });
+    assert.equal(reply.json.resource, resource);
+    assert.ok(Object.values(reply.json).every((value) => typeof value === 'string'));
+    assert.match(reply.headers.server ?? '', /^IMDS\//);
+    assert.equal(reply.headers['content-type'], 'application/json; charset=utf-8');
+    assert.equal(Number(reply.json.expires_on), Math.floor(emulator.clock.now() / 1000) + 86_400);
+    assert.deepEqual(
+      [reply.json.expires_in, reply.json.ext_expires_in, reply.json.token_type, reply.json.refresh_token],
+      ['86400', '86400', 'Bearer', ''],
+    );
+    assert.equal(reply.json.client_id, clientIds.reader);
+  }
+  emulator.patchState({ settings: { imds: { fields: ['refresh_in'] } } });
+  const sparse = await imds(emulator.urls.imds, { msi_res_id: idOf('reader') });
+  assert.deepEqual(Object.keys(sparse.json).sort(), [
+    'access_token',
+    'expires_in',
+    'expires_on',
+    'msi_res_id',
+    'not_before',
+    'refresh_in',
+    'resource',
+    'token_type',
+  ]);
+});
+
+test('I12 tokens are JWTs that the published keys verify, with the claims of a managed identity', async (context) => {
+  const emulator = await emulate(context, { running: true });
+  const token = tokenOf(await imds(emulator.urls.imds, { resource: 'api://mine/' }));
+  const keys = await call(emulator.urls.entra, `/${tenant}/discovery/keys`, { ca: emulator.ca });
+  const jwks: JSONWebKeySet = JSON.parse(keys.text);
+  const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(jwks), {
+    issuer: `https://sts.windows.net/${tenant}/`,
+    audience: 'api://mine/',
+  });
+  const reader = emulator.state().identities.get(idOf('reader').toLowerCase());
+  assert.equal(protectedHeader.alg, 'RS256');
+  assert.deepEqual(
+    [payload.tid, payload.oid, payload.appid, payload.xms_mirid],
+    [tenant, reader?.principalId, clientIds.reader, idOf('reader')],
+  );
+  assert.equal((payload.exp ?? 0) - (payload.iat ?? 0), 86_400);
+});
+
+test('I12 one token is handed out until its refresh age; bypass_cache gives another', async (context) => {
+  const emulator = await emulate(context);
+  const ask = async (query = {}) => tokenOf(await imds(emulator.urls.imds, query));
+  const first = await ask();
+  emulator.clock.advance(12 * 3600_000 - 1);
+  const later = await imds(emulator.urls.imds);
+  assert.equal(tokenOf(later), first);
+  assert.equal(later.json.expires_in, '43200', 'counted anew for every answer');
+  assert.notEqual(await ask({ resource: 'api://other' }), first);
+  const bypassed = await ask({ bypass_cache: 'true' });
+  assert.notEqual(bypassed, first);
+  assert.equal(await ask(), bypassed);
+  emulator.clock.advance(12 * 3600_000);
+  assert.notEqual(await ask(), bypassed);
+});
+
+test('I13 more than 20 token requests a second, or 5 at once, are 429 without Retry-After; other paths get 5 a second', async (context) => {
+  const emulator = await emulate(context);
+  const second = await emulator.addImds('Pool1/1');
+  const answers = [];
+  for (let count = 0; count < 21; count += 1) answers.push(await imds(emulator.urls.imds));
+  assert.deepEqual(
+    answers.map((reply) => reply.status),
+    [...Array(20).fill(200), 429],
+  );
+  assert.deepEqual(errorOf(answers[20] ?? assert.fail()), {
+    status: 429,
+    code: 'invalid_request',
+    message: 'Temporarily throttled, too many requests',
+  });
+  assert.equal(answers[20]?.headers['retry-after'], undefined);
+  assert.equal((await imds(second)).status, 200, 'each machine has its own budget');
+  emulator.clock.advance(50);
+  assert.equal((await imds(emulator.urls.imds)).status, 200);
+  const versions = [];
+  for (let count = 0; count < 6; count += 1) versions.push((await get(emulator.urls.imds, '/metadata/versions')).status);
+  assert.deepEqual(versions, [200, 200, 200, 200, 200, 429]);
+
+  emulator.clock.advance(1000);
+  emulator.addFault({ fault: 'latency', service: 'imds', ms: 1000 });
+  const arrived = emulator.log.waitFor((entry) => entry.kind === 'request' && entry.query.mark === '6');
+  const pending = Array.from({ length: 7 }, (_, index) => imds(emulator.urls.imds, { mark: String(index) }));
+  await arrived;
+  emulator.clock.advance(1000);
+  const statuses = (await Promise.all(pending)).map((reply) => reply.status).sort();
+  assert.deepEqual(statuses, [200, 200, 200, 200, 200, 429, 429]);
+});
+
+test('I14 other verbs are 405 on every route', async (context) => {
+  const { urls } = await emulate(context);
+  for (const path of [
+    tokenPath,
+    '/metadata/versions',
+    '/metadata/instance',
+    '/metadata/identity/info',
+    '/metadata/attested/document',
+    '/metadata/loadbalancer',
+  ]) {
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+      const reply = await call(urls.imds, `${path}?api-version=2021-02-01`, { method, headers: metadata });
+      assert.deepEqual([reply.status, reply.json.error], [405, 'method_not_allowed'], `${method} ${path}`);
+    }
+  }
+});
+
+test('I14 the other paths answer what a client reads there', async (context) => {
+  const emulator = await emulate(context, { state: smallAzure({ settings: { limits: { imds: false } } }) });
+  const { imds: base } = emulator.urls;
+  const version = 'api-version=2021-02-01';
+  assert.deepEqual((await get(base, '/metadata/versions')).json, { apiVersions });
+  const { compute } = (await get(base, `/metadata/instance?${version}`)).json;
+  assert.deepEqual((await get(base, `/metadata/instance/compute?${version}`)).json, compute);
+  const leaf = await get(base, `/metadata/instance/compute/location?${version}&format=text`);
+  assert.deepEqual([leaf.text, leaf.headers['content-type']], ['westeurope', 'text/plain; charset=utf-8']);
+  assert.equal((await get(base, `/metadata/instance/compute/location?${version}`)).status, 400, 'a leaf needs format=text');
+  assert.equal((await get(base, `/metadata/instance/compute/resourceId?${version}&format=text`)).text, `${pool1}/virtualMachines/0`);
+  assert.equal(
+    (await get(base, `/metadata/instance/network/interface/0/ipv4/ipAddress/0/privateIpAddress?${version}&format=text`)).text,
+    '10.0.0.4',
+  );
+  assert.equal((await get(base, `/metadata/instance/compute/nothing?${version}`)).status, 404);
+  assert.equal((await get(base, '/metadata/instance')).status, 400, 'api-version is needed');
+  assert.deepEqual((await get(base, `/metadata/identity/info?${version}`)).json, { tenantId: tenant });
+  const attested = await get(base, `/metadata/attested/document?${version}&nonce=1234567890`);
+  assert.equal(attested.json.encoding, 'pkcs7');
+  assert.ok(Buffer.from(String(attested.json.signature), 'base64').toString('latin1').includes('"nonce":"1234567890"'));
+  assert.equal((await get(base, `/metadata/loadbalancer?${version}`)).status, 404);
+  assert.deepEqual((await get(base, `/metadata/scheduledevents?${version}`)).json, { DocumentIncarnation: 1, Events: [] });
+  const flexible = await emulator.addImds('flex1-a');
+  const machine = parseJson((await get(flexible, `/metadata/instance/compute?${version}`)).text);
+  assert.partialDeepStrictEqual(machine, { name: 'flex1-a', vmScaleSetName: 'flex1', resourceId: flexVm });
+});
+
+test('I15 the log has every request with headers, parameters and time, and tokens only as fingerprints', async (context) => {
+  const emulator = await emulate(context);
+  const token = tokenOf(await imds(emulator.urls.imds, { client_id: clientIds.reader }, { ...metadata, 'x-mark': '1' }));
+  await imds(emulator.urls.imds, { client_id: clientIds.writer });
+  const [first, , second] = emulator.log.list();
+  assert.partialDeepStrictEqual(first, {
+    kind: 'request',
+    seq: 1,
+    service: 'imds',
+    vm: `${pool1}/virtualMachines/0`,
+    method: 'GET',
+    path: tokenPath,
+    query: { resource: armAudience, client_id: clientIds.reader },
+    headers: { 'x-mark': '1' },
+    at: emulator.clock.now(),
+    status: 200,
+    token: fingerprint(token),
+  });
+  assert.partialDeepStrictEqual(second, { kind: 'request', status: 400, error: 'invalid_request: Identity not found', token: null });
+  assert.ok(!JSON.stringify(emulator.log.list()).includes(token));
+});
+
+test('I16 strict paths: a trailing or doubled slash is 404; lenient ones take them, and both take any case', async (context) => {
+  const strict = await emulate(context);
+  const lenient = await emulate(context, { paths: 'lenient' });
+  const query = `?api-version=2018-02-01&resource=${encodeURIComponent(armAudience)}`;
+  for (const path of [`${tokenPath}/`, `/${tokenPath}`, `/${tokenPath}/`, '/metadata//identity/oauth2/token']) {
+    assert.equal((await get(strict.urls.imds, path + query)).status, 404, path);
+    assert.equal((await get(lenient.urls.imds, path + query)).status, 200, path);
+  }
+  for (const base of [strict.urls.imds, lenient.urls.imds])
+    assert.equal((await get(base, `/Metadata/Identity/OAuth2/Token${query}`)).status, 200);
+});
