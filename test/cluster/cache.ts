@@ -1,0 +1,53 @@
+// What is slow to make is made once, outside the repository: a folder named by a hash of all its inputs.
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { withLock } from './lock.ts';
+
+const product = 'aad-pod-identity-webhook';
+
+export function cacheRoot(env: Record<string, string | undefined> = process.env): string {
+  if (env.AAD_POD_IDENTITY_CACHE) return path.resolve(env.AAD_POD_IDENTITY_CACHE);
+  return path.join(env.XDG_CACHE_HOME || path.join(env.HOME || os.homedir(), '.cache'), product);
+}
+
+/** The same inputs in the same order give the same key; length prefixes keep `ab`+`c` apart from `a`+`bc`. */
+export function cacheKey(inputs: Iterable<string | Uint8Array>): string {
+  const hash = createHash('sha256');
+  for (const input of inputs) hash.update(`${input.length}:`).update(input);
+  return hash.digest('hex').slice(0, 20);
+}
+
+export type Log = (line: string) => void;
+
+/** The folder that {@link cached} made before, if it did. */
+export function existing(kind: string, key: string): string | undefined {
+  const folder = path.join(cacheRoot(), kind, key);
+  return existsSync(folder) ? folder : undefined;
+}
+
+/**
+ * The folder `<cache>/<kind>/<key>`; `make` fills it if it is not there yet. It appears complete or not at all, and two processes that need
+ * it at once make it once.
+ */
+export async function cached(kind: string, key: string, log: Log, make: (folder: string) => Promise<void>): Promise<string> {
+  const parent = path.join(cacheRoot(), kind);
+  const folder = path.join(parent, key);
+  if (existsSync(folder)) return folder;
+  mkdirSync(parent, { recursive: true });
+  const fill = async () => {
+    if (existsSync(folder)) return;
+    const draft = mkdtempSync(path.join(parent, `.${key}-`));
+    try {
+      await make(draft);
+      renameSync(draft, folder);
+    } finally {
+      rmSync(draft, { recursive: true, force: true });
+    }
+  };
+  await withLock(path.join(parent, `${key}.lock`), fill, (holder, seconds) => {
+    if (seconds % 8 === 0) log(`waiting for process ${holder.pid}, which is making the same ${kind}: ${seconds} s`);
+  });
+  return folder;
+}

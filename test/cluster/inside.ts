@@ -1,0 +1,96 @@
+// The cluster's own supervisor, inside its namespaces: starts every program, waits until the node takes pods, and lives until its input ends.
+// Started by namespace.ts's setup. Says on stdout, one JSON message a line, how far it is.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseKubeconfig } from './access.ts';
+import { azureEmulator, containerd, kubelet, kubeProxy } from './node-components.ts';
+import { apiServer, controllerManager, controlPlaneFiles, etcd, scheduler } from './components.ts';
+import { forward } from './forward.ts';
+import { azure, apiPort, cniConfig, containerdConfig, containerdSocket, kubeletConfig, kubeProxyConfig, nodeAddress, nodeName } from './node-config.ts';
+import type { Command, Running } from './processes.ts';
+import { start, untilReady } from './processes.ts';
+import { apiServerReady, ask, defaultServiceAccountExists, etcdReady, nodeReady } from './ready.ts';
+import { mustRun } from './run.ts';
+import type { ImageArchive, Message } from './settings.ts';
+import { readSettings, sockets } from './settings.ts';
+
+const settings = readSettings(process.argv[2] ?? '');
+const { folder, programs, debian } = settings;
+const files = controlPlaneFiles(folder);
+// Sockets are named relative to it.
+process.chdir(folder);
+Object.assign(process.env, debian.env);
+
+const tell = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const progress = (line: string) => tell({ type: 'progress', line });
+
+function launch(command: Command): Running {
+  return start(command, path.join(folder, 'logs', `${command.name}.log`));
+}
+
+function writeNodeFiles(): void {
+  const write = (name: string, text: string) => writeFileSync(path.join(folder, name), text);
+  mkdirSync(path.join(folder, 'cni'), { recursive: true });
+  const { sandboxImage, snapshotter, cgroup, providerID } = settings;
+  const runc = path.join(debian.root, 'usr/sbin/runc');
+  const cniPrograms = path.join(debian.root, 'usr/lib/cni');
+  write('containerd.toml', containerdConfig({ folder, snapshotter, sandboxImage, runc, cniPrograms }));
+  write('cni/pods.conflist', JSON.stringify(cniConfig(folder)));
+  write('kubelet.json', JSON.stringify(kubeletConfig({ folder, cgroup: `/${cgroup}`, clientCA: files.ca, providerID })));
+  write('kube-proxy.json', JSON.stringify(kubeProxyConfig(files.kubeProxyConfig)));
+  write('resolv.conf', '');
+}
+
+const importImage = async ({ archive, reference }: ImageArchive) => {
+  const started = Date.now();
+  await mustRun('ctr', ['--address', containerdSocket, '--namespace', 'k8s.io', 'images', 'import', '--snapshotter', settings.snapshotter, archive]);
+  progress(`image ${reference} imported in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+};
+
+async function startNode(): Promise<Running> {
+  const runtime = launch(containerd());
+  await untilReady(runtime, async () => (await mustRun('ctr', ['--address', containerdSocket, 'version'])) !== '', 30);
+  await Promise.all(settings.images.map(importImage));
+  return runtime;
+}
+
+async function startAll(): Promise<Running[]> {
+  const emulator = launch(azureEmulator(files.azureCA, settings.azureStateFile));
+  const url = `https://127.0.0.1:${apiPort}`;
+  const etcdUrl = 'http://127.0.0.1:2379';
+  const store = launch(etcd(programs.etcd, files, etcdUrl, 'http://127.0.0.1:2380'));
+  const runtime = startNode();
+  // Whoever fails first is reported; a later failure of this one must not end the process unhandled.
+  runtime.catch(() => {});
+  await untilReady(store, () => etcdReady(etcdUrl), 30);
+  const server = launch(apiServer(programs['kube-apiserver'], files, etcdUrl, { bind: '0.0.0.0', port: apiPort, advertise: nodeAddress }, {}));
+  const { ca, token } = parseKubeconfig(readFileSync(files.adminConfig, 'utf8'));
+  await untilReady(server, () => apiServerReady(url, ca, token), 90);
+  progress('control plane answers');
+  const manager = launch(controllerManager(programs['kube-controller-manager'], files));
+  const rest = [launch(scheduler(programs['kube-scheduler'], files)), launch(kubeProxy(programs['kube-proxy'], folder))];
+  const node = launch(kubelet(programs.kubelet, folder, files.kubeletConfig));
+  await untilReady(emulator, async () => (await ask(`http://${azure.control}/state`)).status === 200, 30);
+  await untilReady(manager, () => defaultServiceAccountExists(url, ca, token), 60);
+  const started = [emulator, store, await runtime, server, manager, ...rest, node];
+  await untilReady(node, () => nodeReady(url, ca, token, nodeName), 90);
+  return started;
+}
+
+process.stdin.on('end', () => process.exit(0)).resume();
+writeNodeFiles();
+await forward({ path: sockets.api }, { host: '127.0.0.1', port: apiPort });
+const [host = '', port = ''] = azure.control.split(':');
+await forward({ path: sockets.control }, { host, port: Number(port) });
+try {
+  const all = await startAll();
+  tell({ type: 'ready' });
+  // A cluster that lacks a program is none: it ends as a whole, and its logs stay.
+  const first = await Promise.race(all.map(async (one) => `${one.name} ${await one.exited}`));
+  throw new Error(first);
+} catch (error) {
+  tell({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
+  process.exitCode = 1;
+  process.stdin.destroy();
+  process.exit();
+}

@@ -1,0 +1,64 @@
+// One builder at a time over a shared folder, also across processes, and never stuck on one that died.
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { identify, isAlive } from './procfs.ts';
+import type { ProcessIdentity } from './procfs.ts';
+
+export function parseIdentity(text: string): ProcessIdentity | undefined {
+  const [pid, start] = text.trim().split(' ');
+  return pid !== undefined && /^\d+$/.test(pid) ? { pid: Number(pid), start: start ?? '' } : undefined;
+}
+
+function holderOf(file: string): ProcessIdentity | undefined {
+  try {
+    return parseIdentity(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The lock is a hard link to a complete file, so it never exists without its holder's name in it. */
+function take(file: string): boolean {
+  const own = `${file}.${process.pid}.${crypto.randomUUID()}`;
+  const { pid, start } = identify(process.pid);
+  writeFileSync(own, `${pid} ${start}\n`);
+  try {
+    linkSync(own, file);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    rmSync(own);
+  }
+}
+
+/** Runs `work` while holding `file`; `waiting` is told once a second who holds it. */
+export async function withLock<T>(file: string, work: () => Promise<T>, waiting: (holder: ProcessIdentity, seconds: number) => void): Promise<T> {
+  mkdirSync(path.dirname(file), { recursive: true });
+  for (let seconds = 0; !take(file); seconds++) {
+    const holder = holderOf(file);
+    if (holder !== undefined && !isAlive(holder)) {
+      // A dead holder's lock is taken away under a second lock, so that two waiters cannot remove each other's fresh one.
+      const breaker = `${file}.breaking`;
+      if (take(breaker)) {
+        const again = holderOf(file);
+        if (again !== undefined && !isAlive(again)) rmSync(file, { force: true });
+        rmSync(breaker, { force: true });
+      } else {
+        const other = holderOf(breaker);
+        if (other !== undefined && !isAlive(other)) rmSync(breaker, { force: true });
+        await sleep(100);
+      }
+      continue;
+    }
+    if (holder !== undefined) waiting(holder, seconds);
+    await sleep(1000);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}

@@ -1,0 +1,56 @@
+// The namespaces a cluster lives in: network, processes, mounts. All of them end with their first process, so the kernel itself does the tidying:
+// whoever ends that one process ends every program, pod, mount and address of the cluster.
+import path from 'node:path';
+import { kernelSettings, nodeAddress } from './node-config.ts';
+
+/** Folders of the machine that containerd, kubelet, CNI and runc write to at fixed paths; empty ones that vanish lie over them. */
+const hidden = ['/run', '/var/lib', '/var/log'];
+
+/** One word for a shell. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Commands that keep a needed folder visible below one that gets hidden: held open, then bound again. */
+function hide(folder: string, needed: readonly string[]): string[] {
+  const kept = needed.filter((other) => other.startsWith(`${folder}/`)).slice(0, 5);
+  return [
+    ...kept.map((other, index) => `exec ${index + 4}<${quote(other)}`),
+    `mount -t tmpfs -o mode=755 tmpfs ${folder}`,
+    ...kept.flatMap((other, index) => [
+      `mkdir -p ${quote(other)}`,
+      `mount --no-canonicalize --bind /proc/self/fd/${index + 4} ${quote(other)}`,
+      `exec ${index + 4}<&-`,
+    ]),
+  ];
+}
+
+export function hideCommands(needed: readonly string[]): string[] {
+  return hidden.flatMap((folder) => hide(folder, needed));
+}
+
+/**
+ * What the first process of the namespaces does. A shell, since the first process has to reap everybody's orphans; its last command runs
+ * `program` with this process's own input, and ends everything with it.
+ */
+export function renderSetup(folder: string, needed: readonly string[], program: readonly string[]): string {
+  return [
+    'set -e',
+    // A peer group of its own: kubelet wants shared mounts, and the machine must not see them.
+    'mount --make-rshared /',
+    ...hideCommands(needed),
+    ...Object.keys(kernelSettings).map((name) => `mount --bind ${quote(path.join(folder, 'kernel', name))} /proc/sys/${name}`),
+    'ip link set lo up',
+    'ip address add 169.254.169.254/32 dev lo',
+    `ip address add ${nodeAddress}/32 dev lo`,
+    'echo 1 >/proc/sys/net/ipv4/ip_forward',
+    'exec 3<&0',
+    `${program.map(quote).join(' ')} <&3 3<&- &`,
+    'wait $!',
+  ].join('\n');
+}
+
+/** unshare's arguments; unshare itself stays outside, and its end is the end of the first process. */
+export function unshareArguments(setup: string): string[] {
+  return ['--fork', '--pid', '--mount', '--net', '--mount-proc', '--kill-child=SIGKILL', '--propagation', 'slave', 'sh', '-c', setup];
+}

@@ -1,0 +1,80 @@
+// Programs that keep running: started with their output in a file, awaited until they answer, ended for certain.
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findOnPath, lastLines } from './run.ts';
+
+export interface Command {
+  name: string;
+  file: string;
+  args: string[];
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+export interface Running {
+  name: string;
+  pid: number;
+  logFile: string;
+  /** Resolves with how it ended, never rejects. */
+  exited: Promise<string>;
+  /** SIGTERM, then SIGKILL once the grace is over; resolves when it is gone. */
+  stop(graceSeconds: number): Promise<void>;
+}
+
+function ending(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.on('error', (error) => resolve(`could not be started: ${error.message}`));
+    child.on('exit', (code, signal) => resolve(signal === null ? `ended with ${code}` : `was ended by ${signal}`));
+  });
+}
+
+/** The program is told by the kernel to end when this process does, however it does (where setpriv exists). */
+export function start(command: Command, logFile: string): Running {
+  const log = openSync(logFile, 'a');
+  const setpriv = process.platform === 'linux' ? findOnPath('setpriv') : undefined;
+  const [file, args] = setpriv === undefined ? [command.file, command.args] : [setpriv, ['--pdeathsig', 'KILL', '--', command.file, ...command.args]];
+  const child = spawn(file, args, { stdio: ['ignore', log, log], cwd: command.cwd, env: { ...process.env, ...command.env } });
+  closeSync(log);
+  let gone = false;
+  const exited = ending(child).then((how) => {
+    gone = true;
+    return how;
+  });
+  const stop = async (graceSeconds: number) => {
+    if (gone) return;
+    child.kill('SIGTERM');
+    const timer = new AbortController();
+    await Promise.race([exited, sleep(graceSeconds * 1000, undefined, { signal: timer.signal }).catch(() => {})]);
+    timer.abort();
+    if (!gone) child.kill('SIGKILL');
+    await exited;
+  };
+  return { name: command.name, pid: child.pid ?? 0, logFile, exited, stop };
+}
+
+/** Error text with the end of the program's own words. */
+export function describeFailure(running: Running, what: string): string {
+  let log = '';
+  try {
+    log = lastLines(readFileSync(running.logFile, 'utf8'), 12);
+  } catch {
+    // Nothing was written.
+  }
+  return `${running.name} ${what}; the end of ${running.logFile}:\n${log}`;
+}
+
+/** Asks `ready` until it says true; fails as soon as the program ends, or after the time is over. */
+export async function untilReady(running: Running, ready: () => Promise<boolean>, seconds: number): Promise<void> {
+  const deadline = Date.now() + seconds * 1000;
+  let ended: string | undefined;
+  void running.exited.then((how) => {
+    ended = how;
+  });
+  while (!(await ready().catch(() => false))) {
+    if (ended !== undefined) throw new Error(describeFailure(running, ended));
+    if (Date.now() > deadline) throw new Error(describeFailure(running, `is not ready after ${seconds} s`));
+    await sleep(50);
+  }
+}

@@ -1,0 +1,67 @@
+// Questions to running programs, over HTTP and etcd's JSON gateway.
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+
+export interface Answer {
+  status: number;
+  body: string;
+}
+
+export interface AskOptions {
+  ca?: string;
+  token?: string;
+  method?: string;
+  body?: string;
+}
+
+/** One request on a connection of its own, 5 s at most. */
+export function ask(url: string, options: AskOptions = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const headers = {
+      ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+      ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
+    };
+    const settings = { method: options.method ?? 'GET', headers, agent: false, ca: options.ca, timeout: 5000 };
+    const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, settings, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on('error', reject);
+    });
+    request.on('timeout', () => request.destroy(new Error(`no answer from ${url}`)));
+    request.on('error', reject);
+    request.end(options.body);
+  });
+}
+
+export const etcdReady = async (url: string) => (await ask(`${url}/health`)).status === 200;
+
+export const apiServerReady = async (url: string, ca: string, token: string) => (await ask(`${url}/readyz`, { ca, token })).status === 200;
+
+/** Pods need it; the controller manager makes it within its first second. */
+export const defaultServiceAccountExists = async (url: string, ca: string, token: string) =>
+  (await ask(`${url}/api/v1/namespaces/default/serviceaccounts/default`, { ca, token })).status === 200;
+
+/** Ready, and no taint left that would keep pods away. */
+export async function nodeReady(url: string, ca: string, token: string, name: string): Promise<boolean> {
+  const answer = await ask(`${url}/api/v1/nodes/${name}`, { ca, token });
+  if (answer.status !== 200) return false;
+  const node: { spec?: { taints?: unknown[] }; status?: { conditions?: { type: string; status: string }[] } } = JSON.parse(answer.body);
+  const ready = node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
+  return ready && (node.spec?.taints ?? []).length === 0;
+}
+
+/** etcd's own revision is in the header of every answer. */
+export async function etcdCompact(url: string): Promise<void> {
+  const post = async (path: string, body: object) => {
+    const answer = await ask(`${url}${path}`, { method: 'POST', body: JSON.stringify(body) });
+    if (answer.status !== 200) throw new Error(`etcd ${path}: ${answer.status} ${answer.body}`);
+    return answer.body;
+  };
+  const read = await post('/v3/kv/range', { key: Buffer.from('\0').toString('base64') });
+  const revision = read.match(/"revision":"(\d+)"/)?.[1];
+  if (revision === undefined) throw new Error(`etcd does not tell its revision: ${read}`);
+  await post('/v3/kv/compaction', { revision, physical: true });
+}

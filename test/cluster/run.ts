@@ -1,0 +1,82 @@
+// Programs that run to their end.
+import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+import type { Log } from './cache.ts';
+
+export interface Result {
+  stdout: string;
+  stderr: string;
+  code: number;
+}
+
+export interface RunOptions {
+  cwd?: string;
+  env?: Record<string, string | undefined>;
+  input?: string;
+  timeoutSeconds?: number;
+}
+
+/** Resolves whatever the exit code is (128 + number for a signal); rejects only where the program cannot be started. */
+export function run(file: string, args: readonly string[], options: RunOptions = {}): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, {
+      cwd: options.cwd,
+      env: options.env === undefined ? process.env : { ...process.env, ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout: options.timeoutSeconds === undefined ? undefined : options.timeoutSeconds * 1000,
+      killSignal: 'SIGKILL',
+    });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    // A program that ends without reading its input is no failure of ours.
+    child.stdin.on('error', () => {});
+    child.stdin.end(options.input ?? '');
+    child.on('error', (error) => reject(new Error(`cannot start ${file}: ${error.message}`)));
+    child.on('close', (code, signal) => resolve({ stdout, stderr, code: code ?? (signal === 'SIGKILL' ? 137 : 143) }));
+  });
+}
+
+export function lastLines(text: string, count: number): string {
+  return text.trimEnd().split('\n').slice(-count).join('\n');
+}
+
+/** As {@link run}, but a failure is an error that shows the end of what the program said. */
+export async function mustRun(file: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { stdout, stderr, code } = await run(file, args, options);
+  if (code !== 0) throw new Error(`${path.basename(file)} ${args.slice(0, 3).join(' ')} ended with ${code}:\n${lastLines(stderr || stdout, 15)}`);
+  return stdout;
+}
+
+/** Announces a long step, then tells the elapsed seconds often enough that nobody thinks it hangs. */
+export async function withProgress<T>(log: Log, what: string, usually: string, work: () => Promise<T>): Promise<T> {
+  const started = Date.now();
+  const seconds = () => Math.round((Date.now() - started) / 1000);
+  log(`${what} (usually ${usually})`);
+  const ticker = setInterval(() => log(`${what}: ${seconds()} s`), 8000);
+  try {
+    return await work();
+  } finally {
+    clearInterval(ticker);
+  }
+}
+
+/** The program's path, or undefined. */
+export function findOnPath(name: string, searchPath: string = process.env.PATH ?? ''): string | undefined {
+  for (const folder of searchPath.split(path.delimiter).filter((part) => part !== '')) {
+    const file = path.join(folder, name);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined;
+}

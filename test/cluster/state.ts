@@ -1,0 +1,91 @@
+// Folders of what runs now: one a cluster, named; one a control plane of a test, anonymous. Each says who owns it, so that a killed run's can go.
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { cacheKey, cacheRoot } from './cache.ts';
+import { parseIdentity } from './lock.ts';
+import type { ProcessIdentity } from './procfs.ts';
+import { identify, isAlive } from './procfs.ts';
+
+const ownerFile = 'owner';
+
+function readOwner(folder: string): ProcessIdentity | undefined {
+  try {
+    return parseIdentity(readFileSync(path.join(folder, ownerFile), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A fresh folder that belongs to this process; folders of dead processes go on the way. */
+export function newRunFolder(): string {
+  const parent = path.join(cacheRoot(), 'runs');
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  for (const name of readdirSync(parent)) {
+    const folder = path.join(parent, name);
+    const owner = readOwner(folder);
+    if (owner !== undefined && !isAlive(owner)) rmSync(folder, { recursive: true, force: true });
+  }
+  const folder = mkdtempSync(path.join(parent, 'control-plane-'));
+  const { pid, start } = identify(process.pid);
+  writeFileSync(path.join(folder, ownerFile), `${pid} ${start}\n`);
+  return folder;
+}
+
+export const namePattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
+
+/** Places of one named cluster. */
+export function clusterPlaces(name: string) {
+  if (!namePattern.test(name)) throw new Error(`cluster name "${name}": must be at most 30 lower-case letters, digits and dashes, with no dash at an end`);
+  const parent = path.join(cacheRoot(), 'clusters');
+  const folder = path.join(parent, name);
+  return {
+    folder,
+    lock: path.join(parent, `${name}.lock`),
+    logs: path.join(folder, 'logs'),
+    /** Logs of the last time it failed. */
+    failedLogs: path.join(parent, `${name}.failed-logs`),
+    /** The folder's hash keeps two users' clusters of one name apart. */
+    cgroup: `aad-cluster-${name}-${cacheKey([folder]).slice(0, 6)}`,
+  };
+}
+
+export function clusterNames(): string[] {
+  try {
+    return readdirSync(path.join(cacheRoot(), 'clusters'), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && namePattern.test(entry.name))
+      .map((entry) => entry.name);
+  } catch {
+    return [];
+  }
+}
+
+/** What the keeper writes about its cluster. */
+export interface ClusterRecord {
+  keeper: ProcessIdentity;
+  /** Whose end is the cluster's end; null for one that stays until `down`. */
+  owner: ProcessIdentity | null;
+  /** First process of the namespaces. */
+  init: ProcessIdentity | null;
+  networkNamespace: string | null;
+  ready: boolean;
+  server: string;
+  control: string;
+}
+
+const recordFile = 'record.json';
+
+export function writeRecord(folder: string, record: ClusterRecord): void {
+  const draft = path.join(folder, `.${recordFile}`);
+  writeFileSync(draft, JSON.stringify(record, undefined, 2));
+  renameSync(draft, path.join(folder, recordFile));
+}
+
+/** Undefined for a cluster that is not there or died before its first record. */
+export function readRecord(folder: string): ClusterRecord | undefined {
+  try {
+    const record: ClusterRecord = JSON.parse(readFileSync(path.join(folder, recordFile), 'utf8'));
+    return record;
+  } catch {
+    return undefined;
+  }
+}
