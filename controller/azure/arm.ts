@@ -68,9 +68,11 @@ export function createArm(options: ArmOptions): Send {
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     const route = client.pathUnchecked(url.href);
     let answer: Answer | undefined;
+    // The SDK's own timeout ends with the headers and leaves its timer behind.
+    const timeout = AbortSignal.timeout(callTimeoutMs);
+    const signal = request.signal === undefined ? timeout : AbortSignal.any([request.signal, timeout]);
     const parameters: RequestParameters = {
-      timeout: callTimeoutMs,
-      ...(request.signal === undefined ? {} : { abortSignal: request.signal }),
+      abortSignal: signal,
       // Called for every answer; what the call returns or throws depends on whether the body is good JSON.
       onResponse: ({ status, rawHeaders, parsedBody, bodyAsText }) => {
         answer = { status, headers: rawHeaders ?? {}, body: parsedBody ?? bodyAsText };
@@ -85,7 +87,7 @@ export function createArm(options: ArmOptions): Send {
     const started = performance.now();
     let failure: unknown;
     try {
-      await untilAborted(request.method === 'GET' ? route.get(parameters) : route.patch(patch), request.signal);
+      await untilAborted(request.method === 'GET' ? route.get(parameters) : route.patch(patch), signal);
     } catch (error) {
       failure = error;
     }
@@ -130,6 +132,6 @@ function noAnswer(error: unknown): ArmError {
   if (error instanceof SignInError)
     return new ArmError({ code: 'signInFailed', retryAfterSeconds: error.retryAfterSeconds }, error.message);
   const text = error instanceof Error ? error.message : String(error);
-  const message = error instanceof Error && error.name === 'AbortError' ? `no answer within ${callTimeoutMs / 1000} s` : text;
+  const message = error instanceof Error && error.name === 'TimeoutError' ? `no answer within ${callTimeoutMs / 1000} s` : text;
   return new ArmError({ code: 'transient', retryAfterSeconds: undefined }, message);
 }

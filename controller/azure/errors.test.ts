@@ -99,10 +99,15 @@ describe('throttling', () => {
       const failure = refused(429, code, message, headers);
       return failure.code === 'throttled' ? failure.of : failure.code;
     };
+    const usual = 'The server rejected the request because too many requests have been received for this subscription.';
+    const remaining = (list: string) => of('OperationNotAllowed', usual, { 'x-ms-ratelimit-remaining-resource': list });
+    assert.equal(of('OperationNotAllowed', usual), 'scope');
+    assert.equal(remaining('Microsoft.Compute/UpdateVMScaleSetResource;0,Microsoft.Compute/UpdateVMScaleSetSubscription;498'), 'scope');
     assert.equal(
-      of('OperationNotAllowed', 'The server rejected the request because too many requests have been received for this subscription.'),
+      remaining('Microsoft.Compute/UpdateVMScaleSetResource;3,Microsoft.Compute/UpdateVMScaleSetSubscription;0'),
       'subscription',
     );
+    assert.equal(remaining('Microsoft.Compute/PutVM3Min;0,Microsoft.Compute/PutVM30Min;100'), 'subscription');
     assert.equal(of('SubscriptionRequestsThrottled', "Number of requests for subscription 'x' exceeded"), 'principal');
     assert.equal(of('TooManyRequests', '', { 'x-ms-ratelimit-remaining-subscription-writes': '0' }), 'principal');
     assert.equal(of('TooManyRequests', '', { 'x-ms-ratelimit-remaining-subscription-reads': '200' }), 'scope');

@@ -145,18 +145,21 @@ function throttled(headers: Answer['headers'], azureCode: string, text: string, 
   return {
     code: 'throttled',
     retryAfterSeconds: Math.min(Math.max(seconds, 1), longestRetryAfterSeconds),
-    of: spentBudget(headers, azureCode, text),
+    of: spentBudget(headers, azureCode),
     source,
   };
 }
 
-function spentBudget(headers: Answer['headers'], azureCode: string, text: string): Throttled['of'] {
-  const spent = Object.entries(headers).some(
+// By the budgets that the answer shows as spent. Compute's usual text blames the subscription also where only the resource's is, so it tells nothing;
+// and to take a resource's for the subscription's would stop every other scope.
+function spentBudget(headers: Answer['headers'], azureCode: string): Throttled['of'] {
+  const frontDoor = Object.entries(headers).some(
     ([name, value]) => /^x-ms-ratelimit-remaining-subscription-/.test(name) && Number.parseInt(value, 10) === 0,
   );
-  if (spent || azureCode === 'SubscriptionRequestsThrottled') return 'principal';
-  if (/for this subscription|for subscription /i.test(text)) return 'subscription';
-  return 'scope';
+  if (frontDoor || azureCode === 'SubscriptionRequestsThrottled') return 'principal';
+  // Policies of a subscription are called so, or, of older kind, by their window, as in PutVM3Min.
+  const ofSubscription = /(?:Subscription|\dMin);0(?:,|$)/.test(headers['x-ms-ratelimit-remaining-resource'] ?? '');
+  return ofSubscription ? 'subscription' : 'scope';
 }
 
 /** Seconds; undefined for an absent or unreadable header. Not below 0. */

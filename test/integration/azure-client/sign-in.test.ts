@@ -1,0 +1,115 @@
+// Every way in which the controller signs in, up to an answer of Resource Manager.
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { SignJWT } from 'jose';
+import forge from 'node-forge';
+import { app, clientIds, pool1, tenant } from '../azure/support.ts';
+import { connected, errorOf, quickAzure, requests, scopeOf } from './support.ts';
+
+const pool = scopeOf(pool1);
+const application = { tenantId: tenant, clientId: app.clientId };
+
+function put(folder: string, name: string, content: string | Buffer): string {
+  const file = path.join(folder, name);
+  writeFileSync(file, content);
+  return file;
+}
+
+function keyPair() {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return {
+    privateKey,
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+}
+
+function issue() {
+  const { privatePem, publicPem } = keyPair();
+  const certificate = forge.pki.createCertificate();
+  certificate.publicKey = forge.pki.publicKeyFromPem(publicPem);
+  certificate.serialNumber = '01';
+  certificate.validity.notAfter = new Date(Date.now() + 86_400_000);
+  certificate.setSubject([{ name: 'commonName', value: 'controller' }]);
+  certificate.setIssuer(certificate.subject.attributes);
+  const key = forge.pki.privateKeyFromPem(privatePem);
+  certificate.sign(key, forge.md.sha256.create());
+  const asn1 = forge.pkcs12.toPkcs12Asn1(key, [certificate], 'password');
+  return {
+    privatePem,
+    certificatePem: forge.pki.certificateToPem(certificate),
+    pkcs12: Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1'),
+  };
+}
+
+test('a client secret; only a token for Resource Manager is asked for, once for many calls', async (t) => {
+  const { compute, emulator } = await connected(t);
+  await Promise.all([compute.read(pool), compute.read(pool), compute.read(pool)]);
+  const entra = emulator.log.list().flatMap((entry) => (entry.kind === 'request' && entry.service === 'entra' ? [entry.method] : []));
+  assert.deepEqual(entra, ['POST']);
+});
+
+test('a wrong secret is told with the code of Entra, and neither secret nor token is ever logged', async (t) => {
+  const { compute, logged } = await connected(t, quickAzure(), (_, folder) => ({
+    ...application,
+    clientSecretFile: put(folder, 'wrong', 'hunter2'),
+  }));
+  const error = await errorOf(compute.read(pool));
+  assert.equal(error.failure.code, 'signInFailed');
+  assert.match(error.message, /AADSTS7000215/);
+  assert.doesNotMatch(error.message + logged.join(''), /hunter2|eyJ/);
+});
+
+test('a certificate, as PEM and as PKCS#12', async (t) => {
+  const made = issue();
+  const state = quickAzure({}, { apps: [{ clientId: app.clientId, certificates: [made.certificatePem] }] });
+  const byPem = await connected(t, state, (_, folder) => ({
+    ...application,
+    clientCertificateFile: put(folder, 'client.pem', made.certificatePem + made.privatePem),
+  }));
+  await byPem.compute.read(pool);
+  const byPkcs12 = await connected(t, state, (_, folder) => ({
+    ...application,
+    clientCertificateFile: put(folder, 'client.pfx', made.pkcs12),
+    clientCertificatePasswordFile: put(folder, 'password', 'password\n'),
+  }));
+  await byPkcs12.compute.read(pool);
+});
+
+test('a projected service account token', async (t) => {
+  const { privateKey, publicPem } = keyPair();
+  const issuer = 'https://cluster.example';
+  const subject = 'system:serviceaccount:default:controller';
+  const state = quickAzure(
+    {},
+    { apps: [{ clientId: app.clientId, federated: [{ issuer, subject }] }], issuers: [{ issuer, keys: [publicPem] }] },
+  );
+  const token = await new SignJWT()
+    .setProtectedHeader({ alg: 'RS256' })
+    .setIssuer(issuer)
+    .setSubject(subject)
+    .setAudience('api://AzureADTokenExchange')
+    .setIssuedAt()
+    .setExpirationTime('1h')
+    .sign(privateKey);
+  const { compute } = await connected(t, state, (_, folder) => ({ ...application, federatedTokenFile: put(folder, 'token', token) }));
+  await compute.read(pool);
+});
+
+test("the node's managed identity, by client id and as the only one there", async (t) => {
+  for (const userAssignedMsiClientId of [clientIds.reader, '']) {
+    const { compute, emulator } = await connected(t, quickAzure(), () => ({ useMsi: true, userAssignedMsiClientId }));
+    await compute.read(pool);
+    assert.equal(requests(emulator, 'GET').length, 1);
+  }
+});
+
+test('a managed identity that is not on the node', async (t) => {
+  const { compute } = await connected(t, quickAzure(), () => ({ useMsi: true, userAssignedMsiClientId: clientIds.writer }));
+  const error = await errorOf(compute.read(pool));
+  assert.equal(error.failure.code, 'signInFailed');
+  assert.match(error.message, /Identity not found/);
+});
