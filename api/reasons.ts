@@ -13,8 +13,8 @@ export const reasons = {
 
   mirror_pod: { decision: 'skip', text: 'static pods run before the API server knows them and cannot be injected: use a DaemonSet' },
   no_selector: { decision: 'skip', text: 'the label aadpodidbinding is empty: give it the selector of an AzureIdentityBinding' },
-  opted_out: { decision: 'skip', text: 'not injected because of its inject annotation: token requests go to IMDS as from the node' },
-  excepted: { decision: 'skip', text: 'not injected because of an AzurePodIdentityException: token requests go to IMDS as from the node' },
+  opted_out: { decision: 'skip', text: 'injection is switched off by the inject annotation: token requests go to IMDS as from the node' },
+  excepted: { decision: 'skip', text: 'excepted from injection: token requests go to IMDS as from the node' },
   windows: { decision: 'skip', text: 'Windows pods cannot be injected: token requests go to IMDS as from the node' },
   host_network: { decision: 'skip', text: 'pods with hostNetwork are not injected: token requests go to IMDS as from the node' },
 

@@ -53,8 +53,7 @@ export function initContainer(template: Template, resources: RawObject | undefin
   if (template.blockWireServer) args.push('--block-wireserver');
   if (legacy) args.push('--iptables=legacy');
   return {
-    ...common(template, resources),
-    name: initContainerName,
+    ...common(initContainerName, template, resources),
     args,
     env: [fromPod(podIp, 'status.podIP'), fromPod(hostIp, 'status.hostIP'), ...(legacy ? [lockFile] : [])],
     securityContext: {
@@ -85,8 +84,7 @@ export function proxyContainer(
   if (template.blockInstanceMetadata) args.push('--block-instance-metadata');
   if (interception === 'none') args.push(`--identity-header=$(${podUid})`);
   return {
-    ...common(template, resources),
-    name: proxyContainerName,
+    ...common(proxyContainerName, template, resources),
     args,
     ...(interception === 'none' ? { env: [fromPod(podUid, 'metadata.uid')] } : {}),
     ...(template.mode === 'native' ? { restartPolicy: 'Always' } : {}),
@@ -111,8 +109,9 @@ export function volumes(): RawObject[] {
   ];
 }
 
-function common(template: Template, resources: RawObject | undefined): RawObject {
+function common(name: string, template: Template, resources: RawObject | undefined): RawObject {
   return {
+    name,
     image: template.image,
     imagePullPolicy: template.imagePullPolicy,
     command: [...sidecarCommand],

@@ -31,7 +31,8 @@ function ofObjects(before: Record<string, unknown>, after: Record<string, unknow
 }
 
 function ofLists(before: unknown[], after: unknown[], path: string): Operation[] {
-  if (before.length === after.length) return before.flatMap((item, index) => difference(item, after[index], `${path}/${index}`));
+  if (before.length === after.length && before.every((item, index) => sameName(item, after[index])))
+    return before.flatMap((item, index) => difference(item, after[index], `${path}/${index}`));
   const added = after.length - before.length;
   if (added > 0) {
     const same = (offset: number) => before.every((item, index) => isDeepStrictEqual(item, after[index + offset]));
@@ -39,4 +40,9 @@ function ofLists(before: unknown[], after: unknown[], path: string): Operation[]
     if (same(0)) return after.slice(before.length).map((value) => ({ op: 'add', path: `${path}/-`, value }));
   }
   return [{ op: 'replace', path, value: after }];
+}
+
+/** Containers, volumes and variables are known by name: one must not be rewritten into another. */
+function sameName(before: unknown, after: unknown): boolean {
+  return isRecord(before) && isRecord(after) ? before.name === after.name : true;
 }

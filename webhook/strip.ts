@@ -2,7 +2,7 @@
 import { annotations, emptyVolumeName, initContainerName, proxyContainerName, tokenVolumeName } from '../api/names.ts';
 import { isRecord } from '../lib/kube/objects.ts';
 import { isOurVariable } from './environment.ts';
-import type { Pod, RawObject } from './pod.ts';
+import type { Pod, PodSpec, RawObject } from './pod.ts';
 import { annotationOf, nameOf } from './pod.ts';
 
 export const reservedContainerNames: ReadonlySet<string> = new Set([initContainerName, proxyContainerName]);
@@ -31,16 +31,21 @@ export function strip(pod: Pod): Stripped {
     if (isRecord(container.resources)) resources.set(nameOf(container), container.resources);
     return false;
   };
-  const spec = { ...pod.spec, containers: pod.spec.containers.filter(keepContainer).map(withoutVariables) };
-  if (Array.isArray(spec.initContainers)) {
-    spec.initContainers = spec.initContainers.filter(keepContainer).map(withoutVariables);
-    if (spec.initContainers.length === 0) Reflect.deleteProperty(spec, 'initContainers');
-  }
-  if (Array.isArray(spec.volumes)) {
-    spec.volumes = spec.volumes.filter((volume) => !reservedVolumeNames.has(nameOf(volume)));
-    if (spec.volumes.length === 0) Reflect.deleteProperty(spec, 'volumes');
-  }
+  const spec: PodSpec = { ...pod.spec, containers: pod.spec.containers.filter(keepContainer).map(withoutVariables) };
+  replaceList(spec, 'initContainers', (spec.initContainers ?? []).filter(keepContainer).map(withoutVariables));
+  replaceList(
+    spec,
+    'volumes',
+    (spec.volumes ?? []).filter((volume) => !reservedVolumeNames.has(nameOf(volume))),
+  );
   return { pod: { ...pod, metadata, spec }, resources };
+}
+
+/** A list that held nothing but ours was not there before; an empty one of the user's stays. */
+function replaceList(spec: PodSpec, field: 'initContainers' | 'volumes', kept: RawObject[]): void {
+  const before = spec[field] ?? [];
+  if (kept.length === 0 && before.length > 0) Reflect.deleteProperty(spec, field);
+  else if (before.length > 0) spec[field] = kept;
 }
 
 function isStatus(text: string): boolean {
