@@ -63,17 +63,23 @@ export async function createServingCertificate(names: readonly string[]): Promis
   return { ca: caPem, cert: `${forge.pki.certificateToPem(leaf)}${caPem}`, key: leafKey.pem };
 }
 
-/** Signs texts as the attested document of IMDS is signed: PKCS#7 with the text inside. */
-export async function createAttestor(): Promise<(text: string) => string> {
-  const { publicKey, privateKey } = await rsaKey();
-  const name = 'metadata.emulator.local';
+/** A certificate nobody issued, with its key (PEM): what app registrations and the attested document sign with. */
+export async function createSelfSigned(name: string): Promise<{ cert: string; key: string }> {
+  const { publicKey, privateKey, pem } = await rsaKey();
   const cert = certificate(name, name, publicKey, [{ name: 'basicConstraints', cA: false }]);
   cert.sign(privateKey, forge.md.sha256.create());
+  return { cert: forge.pki.certificateToPem(cert), key: pem };
+}
+
+/** Signs texts as the attested document of IMDS is signed: PKCS#7 with the text inside. */
+export async function createAttestor(): Promise<(text: string) => string> {
+  const { cert, key } = await createSelfSigned('metadata.emulator.local');
+  const signer = forge.pki.certificateFromPem(cert);
   return (text) => {
     const message = forge.pkcs7.createSignedData();
     message.content = forge.util.createBuffer(text, 'utf8');
-    message.addCertificate(cert);
-    message.addSigner({ key: forge.pki.privateKeyToPem(privateKey), certificate: cert, digestAlgorithm: forge.pki.oids.sha256 ?? '' });
+    message.addCertificate(signer);
+    message.addSigner({ key, certificate: signer, digestAlgorithm: forge.pki.oids.sha256 ?? '' });
     message.sign();
     return forge.util.encode64(forge.asn1.toDer(message.toAsn1()).getBytes());
   };
