@@ -18,7 +18,7 @@ import { lead } from './leader.ts';
 import { metricsOf } from './metrics.ts';
 import { settings } from './settings.ts';
 
-await runProgram({
+void runProgram({
   name: 'controller',
   summary: 'assigns Azure identities to pods, attaches them to scale sets and VMs, and tells sidecars which identities are theirs',
   settings,

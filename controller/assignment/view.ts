@@ -62,6 +62,7 @@ export function brokerView(world: World, options: { managed: boolean }): BrokerV
       const off = Object.values(kinds).map((reflector) => reflector.onAdvance(check));
       signal.addEventListener('abort', abort, { once: true });
       check();
+      if (signal.aborted) abort();
       try {
         await promise;
       } finally {

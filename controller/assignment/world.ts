@@ -20,13 +20,16 @@ import { indexMatches } from './match-index.ts';
 import type { Assignment, Binding, Exception, Identity, Node, Pod } from './objects.ts';
 import { assignmentOf, bindingOf, exceptionOf, identityOf, nodeOf, podOf } from './objects.ts';
 
-export interface World {
+interface Sources {
   pods: Reflector<Pod>;
   identities: Reflector<Identity>;
   bindings: Reflector<Binding>;
   exceptions: Reflector<Exception>;
   assignments: Reflector<Assignment>;
   nodes: Reflector<Node>;
+}
+
+export interface World extends Sources {
   matches: MatchIndex;
   assignmentsOf(podKey: string): Assignment[];
   podsOfNode(node: string): string[];
@@ -48,10 +51,13 @@ export function watchWorld(options: { client: KubeClient; log: Logger; rules: Ma
     assignments: watch(azureAssignedIdentities, assignmentOf),
     nodes: watch(nodes, nodeOf),
   };
-  const all = Object.values(sources);
+  return indexWorld(sources, options.rules);
+}
 
+export function indexWorld(sources: Sources, rules: MatchRules): World {
+  const all = Object.values(sources);
   // Registered before anybody else can listen, so that every listener finds the indexes up to date.
-  const matches = indexMatches(sources, options.rules);
+  const matches = indexMatches(sources, rules);
   const assignmentsByPod = groupBy(sources.assignments, (assignment) => assignment.podKey);
   const podsByNode = groupBy(sources.pods, (pod) => pod.node);
 

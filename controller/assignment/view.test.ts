@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { assignment, binding, identity, pod } from './testing/fixtures.ts';
+import { fakeWorld } from './testing/world.ts';
+import { brokerView } from './view.ts';
+
+function bound() {
+  const world = fakeWorld();
+  const it = { pod: pod(), identity: identity('app/i'), binding: binding('app/b', 'i') };
+  world.pods.put('app/web', it.pod);
+  world.identities.put('app/i', it.identity);
+  world.bindings.put('app/b', it.binding);
+  return { world, ...it, view: brokerView(world, { managed: false }) };
+}
+
+const notes = (entries: Record<string, string>) =>
+  Object.fromEntries(Object.entries(entries).map(([name, value]) => [`aadpodidentity.k8s.io/${name}`, value]));
+
+describe('what the broker tells a pod', () => {
+  it('that a matched identity is pending until there is an object, and why', () => {
+    const { view } = bound();
+    const row = view.rowsFor('app/web')?.identities[0];
+    assert.equal(row?.state, 'Created');
+    assert.match(row?.reason ?? '', /AzureAssignedIdentity/);
+  });
+
+  it('the ids that Azure reported, once it is assigned', () => {
+    const { world, view, ...of } = bound();
+    const made = assignment(of.pod, of.identity, of.binding);
+    made.metadata.annotations = {
+      ...made.metadata.annotations,
+      ...notes({ 'client-id': 'real', 'object-id': 'o', 'assigned-at': '2026-01-01T00:00:00Z' }),
+    };
+    world.assignments.put(made.key, made);
+    assert.deepEqual(view.rowsFor('app/web')?.identities, [
+      {
+        name: 'i',
+        namespace: 'app',
+        binding: 'app/b',
+        type: 0,
+        clientID: 'real',
+        resourceID: of.identity.resourceID,
+        state: 'Assigned',
+        objectID: 'o',
+        assignedAt: '2026-01-01T00:00:00Z',
+      },
+    ]);
+  });
+
+  it('that it failed, where waiting does not help', () => {
+    const { world, view, ...of } = bound();
+    const made = assignment(of.pod, of.identity, of.binding, { status: 'Created' });
+    made.metadata.annotations = { ...made.metadata.annotations, ...notes({ reason: 'MissingRole', message: 'grant it' }) };
+    world.assignments.put(made.key, made);
+    const row = view.rowsFor('app/web')?.identities[0];
+    assert.deepEqual([row?.state, row?.reason], ['Failed', 'MissingRole: grant it']);
+  });
+
+  it('nothing of the object of a former pod, or of what the identity was before it changed', () => {
+    const { world, view, ...of } = bound();
+    world.assignments.put('default/web-app-i', assignment(of.pod, of.identity, of.binding, { podUid: 'former' }));
+    assert.equal(view.rowsFor('app/web')?.identities[0]?.state, 'Created');
+    const before = identity('app/i', { object: { ...of.identity.object, spec: { resourceID: '/another' } } });
+    world.assignments.put('default/web-app-i', assignment(of.pod, before, of.binding));
+    assert.equal(view.rowsFor('app/web')?.identities[0]?.state, 'Created');
+  });
+
+  it('nothing at all of a pod that is gone or finished', () => {
+    const { world, view } = bound();
+    world.pods.put('app/web', pod({ finished: true }));
+    assert.equal(view.rowsFor('app/web'), undefined);
+    world.pods.remove('app/web');
+    assert.equal(view.rowsFor('app/web'), undefined);
+  });
+
+  it('that everything is assigned in managed mode', () => {
+    const { world } = bound();
+    assert.equal(brokerView(world, { managed: true }).rowsFor('app/web')?.identities[0]?.state, 'Assigned');
+  });
+
+  it('whether an exception holds at this moment', () => {
+    const { world, view } = bound();
+    assert.equal(view.rowsFor('app/web')?.excepted, false);
+    world.exceptions.put('app/e', { key: 'app/e', namespace: 'app', name: 'e', podLabels: { aadpodidbinding: 'SEL' } });
+    assert.equal(view.rowsFor('app/web')?.excepted, true);
+  });
+
+  for (const [what, change] of [
+    ['its binding goes', (world) => world.bindings.remove('app/b')],
+    ['its identity changes', (world) => world.identities.put('app/i', identity('app/i', { clientID: 'new' }))],
+    [
+      'an exception comes to its namespace',
+      (world) => world.exceptions.put('app/e', { key: 'app/e', namespace: 'app', name: 'e', podLabels: {} }),
+    ],
+    [
+      'its object is marked',
+      (world) => world.assignments.put('default/web-app-i', assignment(pod(), identity('app/i'), binding('app/b', 'i'))),
+    ],
+    ['it goes itself', (world) => world.pods.remove('app/web')],
+  ] as [string, (world: ReturnType<typeof fakeWorld>) => void][]) {
+    it(`wakes a pod when ${what}, and only that pod`, () => {
+      const { world, view } = bound();
+      world.pods.put('other/web', pod({ key: 'other/web', namespace: 'other', selector: 'another' }));
+      const woken = new Set<string>();
+      const off = view.onChange((podKey) => woken.add(podKey));
+      change(world);
+      assert.deepEqual([...woken], ['app/web']);
+      off();
+    });
+  }
+
+  it('waits for a replica that is behind what the caller has seen, and not for one that is ahead', async () => {
+    const { world, view } = bound();
+    const seen = view.seen();
+    await view.whenSeen(seen, AbortSignal.abort());
+    const ahead = { ...seen, pods: String(Number(seen.pods) + 1) };
+    const waiting = view.whenSeen(ahead, new AbortController().signal);
+    world.pods.advance();
+    await waiting;
+    await assert.rejects(view.whenSeen({ ...ahead, pods: '999' }, AbortSignal.abort(new Error('enough'))), /enough/);
+    await view.whenSeen({ somethingNewer: '1' }, new AbortController().signal);
+  });
+});
