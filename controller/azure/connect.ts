@@ -51,6 +51,13 @@ export function connectAzure(
   });
   if (cloud === undefined)
     throw new SettingsError(`--cloud is '${name}': accepted is ${cloudNames}, or any name with --arm-endpoint and --entra-endpoint`);
+  // Flags are checked when they are read; these can come from azure.json or AZURE_AUTHORITY_HOST.
+  for (const [what, url] of [
+    ['Resource Manager', cloud.resourceManager],
+    ['Entra', cloud.authority],
+  ] as const)
+    if (!/^https:\/\/[^/]+$/.test(url) || !URL.canParse(url))
+      throw new SettingsError(`the address of ${what} is '${url.slice(0, 100)}': accepted is an https URL without a path`);
   const ca = settings.azureCaFile === '' ? undefined : fileOf('--azure-ca-file', settings.azureCaFile);
   const signIn = chooseSignIn(settings, json, env);
   log.info({ cloud: cloud.name, resourceManager: cloud.resourceManager, signIn: signIn.kind, clientId: signIn.clientId }, 'Azure settings');
