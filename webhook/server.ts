@@ -37,21 +37,26 @@ export interface AdmissionServerOptions {
   metrics: Metrics;
   /** May throw {@link NotReadyError}. `budgetMs` is what is left of the API server's patience. */
   admit(review: Review, budgetMs: number): Promise<Admission>;
-  headersTimeoutMs?: number;
-  requestTimeoutMs?: number;
+  /** Milliseconds until a slow client is cut off, and between two looks for one. */
+  patience?: { headers: number; request: number; check: number };
 }
 
 /** Listens at once; without a certificate handshakes fail. */
 export async function startAdmissionServer(options: AdmissionServerOptions): Promise<AdmissionServer> {
-  const { log, metrics } = options;
+  const { log, metrics, patience = { headers: 32_000, request: 30_000, check: 5_000 } } = options;
   let draining = false;
   const app = fastify({
     logger: false,
     bodyLimit,
     keepAliveTimeout: keepAliveMs,
-    requestTimeout: options.requestTimeoutMs ?? 30_000,
+    requestTimeout: patience.request,
     forceCloseConnections: 'idle',
-    https: { minVersion: 'TLSv1.3', headersTimeout: options.headersTimeoutMs ?? 32_000, handshakeTimeout: 10_000 },
+    https: {
+      minVersion: 'TLSv1.3',
+      handshakeTimeout: 10_000,
+      headersTimeout: patience.headers,
+      connectionsCheckingInterval: patience.check,
+    },
   });
   const tls = app.server as unknown as Server;
 
@@ -65,7 +70,9 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
       done(new ReviewError('the body is not UTF-8'));
       return;
     }
-    void parseJson(request, text, done);
+    void parseJson(request, text, (error, value) =>
+      error === null ? done(null, value) : done(new ReviewError('the body is not JSON, or has a key __proto__ or constructor.prototype')),
+    );
   });
 
   app.addHook('onSend', (_request, reply, _payload, done) => {
@@ -81,9 +88,17 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     const seconds = (performance.now() - began) / 1000;
     metrics.admitted(decision, reason, seconds);
     const { uid, namespace, name, dryRun, pod } = review;
-    const generateName = pod.metadata.generateName;
     log.info(
-      { uid, namespace, name: name || `${String(generateName ?? '')}*`, decision, reason, dryRun, ms: Math.round(seconds * 1e5) / 100 },
+      {
+        uid,
+        namespace,
+        name: name || `${String(pod.metadata.generateName ?? '')}*`,
+        decision,
+        reason,
+        dryRun,
+        operations: answer.patch.length,
+        ms: Math.round(seconds * 1e5) / 100,
+      },
       'admission',
     );
     return reply.type('application/json').send(body);

@@ -1,0 +1,318 @@
+// The endpoint over real TLS: what a client sees of good requests, bad ones, certificates that change and a server that stops.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import type { RequestOptions } from 'node:https';
+import { Agent, request } from 'node:https';
+import { afterEach, before, beforeEach, describe, it } from 'node:test';
+import type { TLSSocket } from 'node:tls';
+import { connect } from 'node:tls';
+import fc from 'fast-check';
+import { Registry } from 'prom-client';
+import { generateKey, issueAuthority, issueLeaf } from '../controller/certificates/issue.ts';
+import { silentLogger } from '../lib/log.ts';
+import { admit } from './admit.ts';
+import { input, pod } from './fixtures.ts';
+import { createMetrics } from './metrics.ts';
+import type { AdmissionServer, AdmissionServerOptions } from './server.ts';
+import { NotReadyError, startAdmissionServer } from './server.ts';
+
+const host = 'webhook.system.svc';
+const reviewOf = (object: unknown = pod(), more: object = {}) => ({
+  apiVersion: 'admission.k8s.io/v1',
+  kind: 'AdmissionReview',
+  request: {
+    uid: 'u1',
+    kind: { group: '', version: 'v1', kind: 'Pod' },
+    operation: 'CREATE',
+    namespace: 'team',
+    name: 'app',
+    object,
+    ...more,
+  },
+});
+type PlainAnswer = { status: number; text: string; headers: Record<string, unknown> };
+
+describe('the admission server', () => {
+  let ca: { key: string; certificate: string };
+  let first: { key: string; certificate: string };
+  let second: { key: string; certificate: string };
+  let registry: Registry;
+  let server: AdmissionServer;
+  let agent: Agent;
+  let behave: AdmissionServerOptions['admit'];
+
+  before(async () => {
+    const context = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
+    ca = issueAuthority(await context());
+    first = issueLeaf(ca, [host], await context());
+    second = issueLeaf(ca, [host], await context());
+  });
+
+  const start = async (more: Partial<AdmissionServerOptions> = {}) => {
+    registry = new Registry();
+    server = await startAdmissionServer({
+      listen: { host: '127.0.0.1', port: 0 },
+      log: silentLogger,
+      metrics: createMetrics(registry, { notAfter: () => undefined, ready: () => true }),
+      admit: (review, budget) => behave(review, budget),
+      ...more,
+    });
+    server.use(first);
+  };
+  beforeEach(async () => {
+    behave = async (review) => admit(input({ pod: review.pod }));
+    agent = new Agent({ keepAlive: true, maxSockets: 8, ca: ca.certificate, servername: host });
+    await start();
+  });
+  afterEach(async () => {
+    agent.destroy();
+    await server.stop();
+  });
+
+  const send = (body: string | Buffer, options: RequestOptions = {}) =>
+    new Promise<PlainAnswer>((resolve, reject) => {
+      const outgoing = request(
+        {
+          host: '127.0.0.1',
+          port: server.port,
+          path: '/mutate?timeout=5s',
+          method: 'POST',
+          agent,
+          ...options,
+          headers: { 'content-type': 'application/json', ...options.headers },
+        },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (chunk: string) => {
+            text += chunk;
+          });
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, text, headers: response.headers }));
+          response.on('error', reject);
+        },
+      );
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  const ask = (object?: unknown, more?: object) => send(JSON.stringify(reviewOf(object, more)));
+  const responseOf = (answer: PlainAnswer) => (JSON.parse(answer.text) as { response: Record<string, unknown> }).response;
+
+  it('answers with the uid of the request, a patch in base64 and audit annotations', async () => {
+    const answer = await ask();
+    assert.equal(answer.status, 200);
+    const response = responseOf(answer);
+    assert.equal(response.uid, 'u1');
+    assert.equal(response.allowed, true);
+    assert.equal(response.patchType, 'JSONPatch');
+    const patch = JSON.parse(Buffer.from(String(response.patch), 'base64').toString()) as { path: string }[];
+    assert.deepEqual(
+      patch.map((operation) => operation.path),
+      ['/metadata/annotations', '/spec/volumes/-', '/spec/volumes/-', '/spec/initContainers'],
+    );
+    assert.equal((response.auditAnnotations as Record<string, string>).decision, 'inject');
+  });
+
+  it('leaves the patch out where nothing changes, and says no with a message', async () => {
+    const skipped = responseOf(await ask(pod({ spec: { hostNetwork: true } })));
+    assert.equal('patch' in skipped || 'patchType' in skipped, false);
+    assert.deepEqual(skipped.warnings, ['pods with hostNetwork are not injected: token requests go to IMDS as from the node']);
+    const denied = responseOf(await ask(pod({ annotations: { 'aadpodidentity.k8s.io/inject': 'no' } })));
+    assert.equal(denied.allowed, false);
+    assert.match(JSON.stringify(denied.status), /accepted is true or false/);
+  });
+
+  it('speaks TLS 1.3 only', async () => {
+    const old = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host, maxVersion: 'TLSv1.2' });
+    await assert.rejects(once(old, 'secureConnect'), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' });
+  });
+
+  const bad: [name: string, body: string | Buffer, status: number, says: RegExp][] = [
+    ['no JSON', 'what', 400, /JSON/],
+    ['an empty body', '', 400, /JSON/],
+    ['half a JSON text', '{"kind":"Adm', 400, /JSON/],
+    ['a list', '[]', 400, /not an AdmissionReview/],
+    ['null', 'null', 400, /not an AdmissionReview/],
+    ['another kind', JSON.stringify({ ...reviewOf(), kind: 'Pod' }), 400, /not an AdmissionReview/],
+    [
+      'another version',
+      JSON.stringify({ ...reviewOf(), apiVersion: 'admission.k8s.io/v1beta1' }),
+      400,
+      /accepted is admission\.k8s\.io\/v1/,
+    ],
+    ['no request', JSON.stringify({ ...reviewOf(), request: undefined }), 400, /has no request/],
+    ['no uid', JSON.stringify(reviewOf(pod(), { uid: '' })), 400, /request\.uid/],
+    [
+      'another resource',
+      JSON.stringify(reviewOf(pod(), { kind: { group: 'apps', version: 'v1', kind: 'Deployment' } })),
+      400,
+      /accepted is v1 Pod/,
+    ],
+    ['another operation', JSON.stringify(reviewOf(pod(), { operation: 'UPDATE' })), 400, /accepted is CREATE/],
+    ['a subresource', JSON.stringify(reviewOf(pod(), { subResource: 'ephemeralcontainers' })), 400, /subResource/],
+    ['no namespace', JSON.stringify(reviewOf(pod(), { namespace: '' })), 400, /request\.namespace/],
+    ['no object', JSON.stringify(reviewOf(null)), 400, /request\.object is not a Pod: it is not an object/],
+    ['an object without spec', JSON.stringify(reviewOf({ metadata: {} })), 400, /spec is not an object/],
+    [
+      'containers that are no list',
+      JSON.stringify(reviewOf({ metadata: {}, spec: { containers: {} } })),
+      400,
+      /spec\.containers is not a list of objects/,
+    ],
+    [
+      'labels that are no texts',
+      JSON.stringify(reviewOf({ metadata: { labels: { aadpodidbinding: 1 } }, spec: {} })),
+      400,
+      /metadata\.labels is not a map of strings/,
+    ],
+    ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 400, /not UTF-8/],
+    ['a key that would reach into prototypes', '{"kind":"AdmissionReview","__proto__":{"x":1}}', 400, /prototype/],
+    ['another such key', '{"kind":"AdmissionReview","constructor":{"prototype":{"x":1}}}', 400, /prototype/],
+    ['4.1 MB', JSON.stringify({ ...reviewOf(), padding: 'x'.repeat(4.1 * 1024 * 1024) }), 413, /too large/],
+  ];
+  for (const [name, body, status, says] of bad) {
+    it(`refuses ${name} with ${status}, and serves the next request`, async () => {
+      const answer = await send(body);
+      assert.equal(answer.status, status, answer.text);
+      assert.match(answer.text, says);
+      assert.equal((await ask()).status, 200);
+    });
+  }
+
+  it('refuses other paths, methods and content types', async () => {
+    assert.equal((await send('{}', { path: '/' })).status, 404);
+    assert.equal((await send('', { method: 'GET', path: '/mutate' })).status, 404);
+    assert.equal((await send('{}', { headers: { 'content-type': 'text/plain' } })).status, 415);
+  });
+
+  it('takes what is odd but legal: 500 annotations, deep nesting, duplicate keys, a 3 MB pod', async () => {
+    const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`a.b/k${index}`, 'v']));
+    assert.equal(responseOf(await ask(pod({ annotations: many }))).allowed, true);
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const text = JSON.stringify(reviewOf(pod({ spec: { future: 'HERE' } }))).replace('"HERE"', deep);
+    assert.equal(responseOf(await send(text)).allowed, true);
+    const twice = JSON.stringify(reviewOf()).replace('"uid":"u1"', '"uid":"u0","uid":"u2"');
+    assert.equal(responseOf(await send(twice)).uid, 'u2');
+    assert.equal(responseOf(await ask(pod({ annotations: { big: 'x'.repeat(3_000_000) } }))).allowed, true);
+  });
+
+  it('survives whatever is thrown at it', async () => {
+    const mutated = fc
+      .record({
+        at: fc.nat(),
+        length: fc.nat({ max: 30 }),
+        with: fc.oneof(fc.string(), fc.json(), fc.constantFrom('null', '{}', '[]', '"', '-1e999')),
+      })
+      .map((change) => {
+        const text = JSON.stringify(reviewOf());
+        const start = change.at % text.length;
+        return text.slice(0, start) + change.with + text.slice(start + change.length);
+      });
+    const anything = fc.oneof(
+      { weight: 4, arbitrary: mutated },
+      { weight: 1, arbitrary: fc.json() },
+      { weight: 1, arbitrary: fc.string({ unit: 'binary' }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(anything, async (body) => {
+        const { status, text } = await send(body);
+        assert.ok([200, 400].includes(status), `${status} ${text}`);
+      }),
+      { numRuns: 500 },
+    );
+    assert.equal((await ask()).status, 200);
+  });
+
+  it('says 503 while it cannot decide and 500 without inner words when it fails', async () => {
+    behave = async () => Promise.reject(new NotReadyError('caches are not there'));
+    assert.deepEqual([(await ask()).status, (await ask()).text], [503, 'caches are not there\n']);
+    behave = async () => Promise.reject(new Error('secret words'));
+    const failed = await ask();
+    assert.deepEqual([failed.status, failed.text], [500, 'internal error\n']);
+    const metrics = await registry.metrics();
+    assert.match(metrics, /webhook_failures_total\{kind="internal"\} 1/);
+    assert.match(metrics, /webhook_failures_total\{kind="not_ready"\} 2/);
+  });
+
+  it("hands on what is left of the API server's patience", async () => {
+    const budgets: number[] = [];
+    behave = async (review, budget) => {
+      budgets.push(budget);
+      return admit(input({ pod: review.pod }));
+    };
+    for (const query of ['timeout=2s', 'timeout=250ms', 'timeout=1.5s', 'timeout=x', ''])
+      await send(JSON.stringify(reviewOf()), { path: `/mutate?${query}` });
+    assert.deepEqual(budgets, [2000, 250, 1500, 5000, 5000]);
+  });
+
+  it('counts decisions by reason', async () => {
+    await ask();
+    await ask(pod({ spec: { hostNetwork: true } }));
+    const metrics = await registry.metrics();
+    assert.match(metrics, /webhook_admissions_total\{decision="inject",reason="injected"\} 1/);
+    assert.match(metrics, /webhook_admissions_total\{decision="skip",reason="host_network"\} 1/);
+    assert.match(metrics, /webhook_admission_duration_seconds_count 2/);
+  });
+
+  const serialOf = (socket: TLSSocket) => socket.getPeerCertificate().serialNumber;
+  const handshake = async () => {
+    const socket = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host });
+    await once(socket, 'secureConnect');
+    const serial = serialOf(socket);
+    socket.destroy();
+    return serial;
+  };
+
+  it('a new certificate serves new connections while old ones go on', async () => {
+    const before = await handshake();
+    assert.equal((await ask()).status, 200);
+    server.use(second);
+    assert.notEqual(await handshake(), before);
+    assert.equal((await ask()).status, 200);
+  });
+
+  it('a certificate that TLS refuses leaves the one before', async () => {
+    const before = await handshake();
+    assert.throws(() => server.use({ certificate: 'no', key: 'no' }));
+    assert.equal(await handshake(), before);
+  });
+
+  it('a request under way when the server stops is answered; draining asks clients to go', async () => {
+    const gate = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    behave = async (review) => {
+      arrived.resolve();
+      await gate.promise;
+      return admit(input({ pod: review.pod }));
+    };
+    const slow = ask();
+    await arrived.promise;
+    server.drain();
+    const stopped = server.stop();
+    gate.resolve();
+    const answer = await slow;
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.connection, 'close');
+    await stopped;
+    await assert.rejects(ask(), { code: 'ECONNREFUSED' });
+  });
+
+  it('a keep-alive connection that idles is closed by stop', async () => {
+    assert.equal((await ask()).status, 200);
+    await server.stop();
+  });
+
+  it('a body that does not come ends the connection, not the server', async () => {
+    await server.stop();
+    await start({ patience: { headers: 100, request: 100, check: 20 } });
+    const socket = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host });
+    await once(socket, 'secureConnect');
+    socket.write('POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    await once(socket, 'close');
+    assert.match(text, /^HTTP\/1\.1 408 /);
+    assert.equal((await ask()).status, 200);
+  });
+});
