@@ -34,9 +34,10 @@ export function maintainCertificates(
     concurrency: 1,
     async work(_key, signal) {
       lastPass = performance.now();
+      // First, since the last date given counts: a change during the pass brings the next one forward.
+      queue.addAfter(task, checkMs);
       await reconcileCertificates(options, signal);
       done.resolve();
-      queue.addAfter(task, checkMs);
     },
     onError: (_key, error, retryMs) => log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'certificates are not in order'),
     retryMs: [100, 60_000],

@@ -82,7 +82,8 @@ export function createKubeClient(connection: Connection): KubeClient {
     const https = await connection.authenticate();
     const url = new URL(connection.server + path);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
-    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': connection.userAgent };
+    // The keys of the token issuer come as another type of JSON and as nothing else.
+    const headers: Record<string, string> = { accept: 'application/json, */*;q=0.5', 'user-agent': connection.userAgent };
     for (const [key, value] of Object.entries(https.headers ?? {})) headers[key.toLowerCase()] = String(value);
     if (typeof https.auth === 'string') headers.authorization = `Basic ${Buffer.from(https.auth).toString('base64')}`;
     if (body !== undefined) headers['content-type'] = contentType ?? 'application/json';

@@ -1,0 +1,191 @@
+// The system's own certificates against the real API server: made, published, healed, and by two at once.
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../../api/names.ts';
+import type { Maintenance } from '../../../controller/certificates/maintain.ts';
+import { maintainCertificates } from '../../../controller/certificates/maintain.ts';
+import type { Published } from '../../../controller/certificates/published.ts';
+import { followPublished } from '../../../controller/certificates/published.ts';
+import { decodeData } from '../../../controller/certificates/store.ts';
+import type { KubeClient } from '../../../lib/kube/client.ts';
+import { connect, mergePatch } from '../../../lib/kube/client.ts';
+import { at, stringAt } from '../../../lib/kube/objects.ts';
+import type { Reflector } from '../../../lib/kube/reflector.ts';
+import { reflect } from '../../../lib/kube/reflector.ts';
+import type { Resource } from '../../../lib/kube/resources.ts';
+import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
+import { silentLogger } from '../../../lib/log.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startControlPlane } from '../../cluster/control-plane.ts';
+
+const day = 24 * 3600 * 1000;
+
+describe('certificates on a real API server', () => {
+  let plane: ControlPlane;
+  let client: KubeClient;
+  let namespace: string;
+  let count = 0;
+  const running: { stop(): Promise<void> }[] = [];
+
+  before(async () => {
+    plane = await startControlPlane();
+    client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1000 });
+  });
+  after(async () => {
+    await client?.close();
+    await plane?.stop();
+  });
+  beforeEach(async () => {
+    count += 1;
+    namespace = `home-${count}`;
+    await client.call('POST', resourcePath(namespaces), { body: { metadata: { name: namespace } } });
+    const webhook = (name: string) => ({
+      name: `${name}.example.test`,
+      clientConfig: { service: { name: 'hook', namespace, path: '/mutate' } },
+      sideEffects: 'None',
+      admissionReviewVersions: ['v1'],
+      failurePolicy: 'Ignore',
+      objectSelector: { matchLabels: { nobody: 'has-this' } },
+      rules: [{ apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], operations: ['CREATE'] }],
+    });
+    await client.call('POST', resourcePath(mutatingWebhookConfigurations), {
+      body: { metadata: { name: namespace }, webhooks: [webhook('first'), webhook('second')] },
+    });
+  });
+  afterEach(async () => {
+    await Promise.all(running.splice(0).map((part) => part.stop()));
+    await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name: namespace }));
+  });
+
+  const maintain = (now?: () => Date): Maintenance => {
+    const maintenance = maintainCertificates({
+      client,
+      log: silentLogger,
+      namespace,
+      webhookService: 'hook',
+      brokerService: 'broker',
+      webhookConfiguration: namespace,
+      ...(now === undefined ? {} : { now }),
+    });
+    running.push(maintenance);
+    return maintenance;
+  };
+  const publish = (): Published => {
+    const published = followPublished({ client, log: silentLogger, namespace });
+    running.push(published);
+    return published;
+  };
+  const secret = async (name: string) => decodeData(await client.call('GET', resourcePath(secrets, { namespace, name })));
+  const configuration = () => client.call('GET', resourcePath(mutatingWebhookConfigurations, { name: namespace }));
+  const caBundles = (raw: unknown): string[] => {
+    const webhooks = at(raw, 'webhooks');
+    return (Array.isArray(webhooks) ? webhooks : []).map((webhook: unknown) =>
+      Buffer.from(stringAt(webhook, 'clientConfig', 'caBundle') ?? '', 'base64').toString(),
+    );
+  };
+  /** Resolves when the object, as the API server sends it, is as wanted. */
+  const until = async (resource: Resource, name: string, wanted: (raw: unknown) => boolean) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const copy: Reflector<unknown> = reflect({
+      client,
+      log: silentLogger,
+      resource,
+      ...(resource === mutatingWebhookConfigurations ? {} : { namespace }),
+      fieldSelector: `metadata.name=${name}`,
+      project: (raw) => raw,
+    });
+    copy.onChange(({ after: raw }) => {
+      if (raw !== undefined && wanted(raw)) resolve();
+    });
+    await promise;
+    await copy.stop();
+  };
+
+  it('makes everything from nothing; every webhook trusts what the leaves are signed with', async () => {
+    await maintain().whenDone();
+    const ca = await secret(caSecretName);
+    const both = `${ca['current.crt']}${ca['next.crt']}`;
+    assert.deepEqual(caBundles(await configuration()), [both, both]);
+    for (const [name, service] of [
+      [webhookCertificateSecretName, 'hook'],
+      [brokerCertificateSecretName, 'broker'],
+    ] as const) {
+      const leaf = new X509Certificate((await secret(name))['tls.crt'] ?? '');
+      assert.equal(leaf.verify(new X509Certificate(ca['current.crt'] ?? '').publicKey), true);
+      assert.equal(leaf.checkHost(`${service}.${namespace}.svc`), `${service}.${namespace}.svc`);
+    }
+  });
+
+  it('heals the caBundle, the ConfigMap and a leaf that someone edits or deletes', async () => {
+    await maintain().whenDone();
+    const ca = await secret(caSecretName);
+    const both = `${ca['current.crt']}${ca['next.crt']}`;
+
+    await client.call('PATCH', resourcePath(mutatingWebhookConfigurations, { name: namespace }), {
+      contentType: 'application/json-patch+json',
+      body: [{ op: 'remove', path: '/webhooks/1/clientConfig/caBundle' }],
+    });
+    await until(mutatingWebhookConfigurations, namespace, (raw) => caBundles(raw).every((bundle) => bundle === both));
+
+    await client.call('PATCH', resourcePath(configMaps, { namespace, name: caBundleConfigMapName }), {
+      contentType: mergePatch,
+      body: { data: { 'ca.crt': 'x' } },
+    });
+    await until(configMaps, caBundleConfigMapName, (raw) => at(raw, 'data', 'ca.crt') === both);
+
+    await client.call('DELETE', resourcePath(secrets, { namespace, name: webhookCertificateSecretName }));
+    await until(secrets, webhookCertificateSecretName, (raw) => decodeData(raw)['tls.crt']?.startsWith('-----BEGIN') === true);
+  });
+
+  it('patches a webhook configuration that comes later', async () => {
+    const whole = await configuration();
+    await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name: namespace }));
+    await maintain().whenDone();
+    await client.call('POST', resourcePath(mutatingWebhookConfigurations), {
+      body: { metadata: { name: namespace }, webhooks: at(whole, 'webhooks') },
+    });
+    await until(mutatingWebhookConfigurations, namespace, (raw) => caBundles(raw).every((bundle) => bundle !== ''));
+  });
+
+  it('two at once come to one CA, one bundle and leaves of that CA', async () => {
+    const both = [maintain(), maintain()];
+    await Promise.all(both.map((maintenance) => maintenance.whenDone()));
+    const ca = await secret(caSecretName);
+    const bundle = `${ca['current.crt']}${ca['next.crt']}`;
+    assert.deepEqual(caBundles(await configuration()), [bundle, bundle]);
+    const leaf = new X509Certificate((await secret(brokerCertificateSecretName))['tls.crt'] ?? '');
+    assert.equal(leaf.verify(new X509Certificate(ca['current.crt'] ?? '').publicKey), true);
+  });
+
+  it('every replica gets the renewed leaf; what it served before stays when the Secret breaks', async () => {
+    const start = Date.now();
+    const first = maintain(() => new Date(start));
+    await first.whenDone();
+    const published = publish();
+    const changed = () =>
+      new Promise<void>((resolve) => {
+        const off = published.onChange(() => {
+          off();
+          resolve();
+        });
+      });
+    while (published.leaf === undefined || published.caBundle === undefined) await changed();
+    const before = published.leaf;
+    await first.stop();
+
+    const name = brokerCertificateSecretName;
+    await client.call('PATCH', resourcePath(secrets, { namespace, name }), {
+      contentType: mergePatch,
+      body: { data: { 'tls.key': 'eA==' } },
+    });
+    await until(secrets, name, (raw) => decodeData(raw)['tls.key'] === 'x');
+    assert.equal(published.leaf, before);
+
+    const renewed = changed();
+    await maintain(() => new Date(start + 61 * day)).whenDone();
+    await renewed;
+    assert.notEqual(published.leaf.certificate, before.certificate);
+    assert.ok((published.leafEnds?.getTime() ?? 0) > start + 150 * day);
+  });
+});
