@@ -4,7 +4,12 @@ import type { Clock } from './time.ts';
 import { pause } from './time.ts';
 
 /** False when the proxy did not answer in time. */
-export async function waitForProxy(options: { listen: string; timeoutMs: number; fetch: typeof fetch; clock: Clock }): Promise<boolean> {
+export async function waitForProxy(options: {
+  listen: string;
+  timeoutMs: number;
+  fetch: (url: string, options: { signal: AbortSignal }) => Promise<Response>;
+  clock: Clock;
+}): Promise<boolean> {
   const { clock } = options;
   const end = clock.now() + options.timeoutMs;
   for (let delay = 5; ; delay = Math.min(200, delay * 2)) {

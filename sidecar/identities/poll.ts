@@ -1,4 +1,5 @@
 // Keeps the identity store in step with the broker: one long poll that never gives up (design 5, broker contact).
+import type { IdentitiesAnswer } from '../../api/broker.ts';
 import { identitiesPath } from '../../api/broker.ts';
 import type { Log } from '../log.ts';
 import type { Clock } from '../time.ts';
@@ -7,10 +8,13 @@ import { isRevoking, parseIdentities, parseRefusal } from './answer.ts';
 import type { Broker } from './broker.ts';
 import { reasonOf } from './broker.ts';
 import type { IdentityStore } from './store.ts';
+import { rowKey } from './store.ts';
 
 const pollSeconds = 110;
 const graceMs = 10_000;
-const leastPollMs = 5_000;
+/** A broker that answers a poll at once again and again is not to be asked in a circle. */
+const unheldMs = 5_000;
+const afterNewsMs = 100;
 const firstContactMs = 3_000;
 const leastRetryMs = 250;
 const mostRetryMs = 30_000;
@@ -33,7 +37,8 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
   let connected = false;
   let failures = 0;
 
-  const ask = async () => {
+  /** One request; resolves with how long to leave the broker alone after it, rejects when there was no word to trust. */
+  const ask = async (): Promise<number> => {
     const wait = connected ? Math.round(pollSeconds * (0.9 + 0.2 * random())) : 0;
     const began = clock.now();
     const answer = await broker.call({
@@ -43,35 +48,48 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
       timeoutMs: connected ? wait * 1000 + graceMs : firstContactMs,
       signal,
     });
+    const held = wait === 0 || clock.now() - began >= unheldMs;
     if (answer.status === 304 && etag !== undefined) {
       store.confirm();
-      // A broker that does not hold the poll must not be asked in a circle.
-      if (connected && clock.now() - began < leastPollMs) await pause(clock, leastPollMs, { signal });
-      return;
+      return held ? 0 : unheldMs;
     }
     if (answer.status === 200) {
-      const parsed = parseIdentities(answer.body);
+      const news = answer.headers.get('etag') !== etag || etag === undefined;
+      accept(parseIdentities(answer.body));
       etag = answer.headers.get('etag') ?? undefined;
-      asOf = parsed.asOf;
-      if (options.validCa(parsed.caBundle)) broker.trust(parsed.caBundle);
-      store.accept(parsed);
-      const states = parsed.identities.map((row) => `${row.namespace}/${row.name} ${row.state}`).join(', ');
-      return log.info('identities of this pod', { identities: states || 'none', excepted: parsed.excepted });
+      return held ? 0 : news ? afterNewsMs : unheldMs;
     }
-    const refusal = parseRefusal(answer.body);
-    if (isRevoking(answer.status, refusal.code)) {
-      etag = undefined;
-      if (store.view?.revoked !== refusal.code) log.warn('the broker revoked the identities of this pod', { code: refusal.code });
-      store.revoke(refusal.code);
-      // The label or the annotation may come back; nothing pushes that, so it is asked for now and then.
-      return pause(clock, mostRetryMs * (0.5 + 0.5 * random()), { signal });
-    }
-    throw new Error(`HTTP ${answer.status}${refusal.code === '' ? '' : ` ${refusal.code}: ${refusal.message}`}`);
+    const { code, message } = parseRefusal(answer.body);
+    if (!isRevoking(answer.status, code)) throw new Error(`HTTP ${answer.status}${code === '' ? '' : ` ${code}: ${message}`}`);
+    etag = undefined;
+    if (store.view?.revoked !== code) log.warn('the broker revoked the identities of this pod', { code });
+    store.revoke(code);
+    // What was taken away may come back, and nothing pushes that: it is asked for now and then.
+    return mostRetryMs * (0.5 + 0.5 * random());
+  };
+
+  const accept = (answer: IdentitiesAnswer) => {
+    asOf = answer.asOf;
+    if (options.validCa(answer.caBundle)) broker.trust(answer.caBundle);
+    store.accept(answer);
+    const states = answer.identities.map((row) => `${rowKey(row)} ${row.state}`).join(', ');
+    log.info('identities of this pod', { identities: states || 'none', excepted: answer.excepted });
+  };
+
+  /** How long to wait before the next try, after this many failures. */
+  const giveWay = (): number => {
+    failures += 1;
+    broker.turn();
+    // The other address is tried at once; then full jitter, so that a thousand sidecars do not return together.
+    if (failures % broker.addresses !== 0) return 0;
+    const round = Math.min(20, failures / broker.addresses);
+    return Math.max(leastRetryMs, random() * Math.min(mostRetryMs, leastRetryMs * 2 ** round));
   };
 
   while (!signal.aborted) {
+    let rest: number;
     try {
-      await ask();
+      rest = await ask();
       if (!connected) log.info('broker reached', { address: broker.address });
       connected = true;
       failures = 0;
@@ -79,17 +97,11 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
       if (signal.aborted) return;
       const reason = `${broker.address}: ${reasonOf(error)}`;
       store.fail(reason);
-      // Every outage is told once when it begins; a long one again each time the delay has doubled to its limit.
-      if (connected || failures === 0) log.warn('broker not reached', { reason });
-      else log.debug('broker not reached', { reason, failures });
+      // An outage is told when it begins.
+      log[connected || failures === 0 ? 'warn' : 'debug']('broker not reached', { reason, failures });
       connected = false;
-      failures += 1;
-      broker.turn();
-      // The other address is tried at once; then full jitter, so that a thousand sidecars do not return together.
-      const round = Math.floor(failures / broker.addresses);
-      const delay =
-        failures % broker.addresses === 0 ? Math.max(leastRetryMs, random() * Math.min(mostRetryMs, leastRetryMs * 2 ** round)) : 0;
-      await pause(clock, delay, { signal });
+      rest = giveWay();
     }
+    if (rest > 0) await pause(clock, rest, { signal });
   }
 }

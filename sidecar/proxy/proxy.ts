@@ -30,13 +30,13 @@ export interface ProxyWorld {
   readToken: () => Promise<string>;
 }
 
-export interface Proxy {
+export interface StartedProxy {
   handle: Handler;
   /** Ends the poll and answers what is held. */
   close(): Promise<void>;
 }
 
-export function startProxy(settings: ProxySettings, world: ProxyWorld): Proxy {
+export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedProxy {
   const { clock, random, log, fetch } = world;
   const userAgent = `aad-pod-identity-sidecar/${version}`;
   const ending = new AbortController();
