@@ -42,7 +42,10 @@ export const settings = {
     min: 1,
   }),
 
-  cloud: text({ description: 'AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud', default: 'AzurePublicCloud' }),
+  cloud: text({
+    description: 'AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud; empty: what azure.json says, else the public one',
+    default: '',
+  }),
   cloudConfig: text({ description: 'azure.json of the node; settings below win over it', form: 'a file', default: '' }),
   armEndpoint: text({ description: 'Resource Manager of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
   entraEndpoint: text({ description: 'Entra of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),

@@ -1,6 +1,7 @@
 // The namespaces a cluster lives in: network, processes, mounts. All of them end with their first process, so the kernel itself does the tidying:
 // whoever ends that one process ends every program, pod, mount and address of the cluster.
 import path from 'node:path';
+import { serviceRange } from './components.ts';
 import { kernelSettings, nodeAddress } from './node-config.ts';
 
 /** Folders of the machine that containerd, kubelet, CNI and runc write to at fixed paths; empty ones that vanish lie over them. */
@@ -43,6 +44,8 @@ export function renderSetup(folder: string, needed: readonly string[], program: 
     'ip link set lo up',
     'ip address add 169.254.169.254/32 dev lo',
     `ip address add ${nodeAddress}/32 dev lo`,
+    // The API server calls webhooks by Service address: without any route the kernel refuses before kube-proxy's rules see the packet.
+    `ip route add ${serviceRange} dev lo src ${nodeAddress}`,
     'echo 1 >/proc/sys/net/ipv4/ip_forward',
     'exec 3<&0',
     `${program.map(quote).join(' ')} <&3 3<&- &`,

@@ -1,0 +1,133 @@
+// `npm run demo`: the main job end to end on this machine, or with --context in a cluster of yours.
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { attach, tearDown, up } from '../cluster/cluster.ts';
+import { currentImages } from '../cluster/images.ts';
+import { MissingRequirements, missingForCluster } from '../cluster/requirements.ts';
+import { run } from '../cluster/run.ts';
+import { azureState, identities, providerID } from './azure.ts';
+import { chartValues } from './install.ts';
+import { privateMemoryOf } from './memory.ts';
+import type { Stage } from './story.ts';
+import { StoryError, tell } from './story.ts';
+import { say, step } from './tell.ts';
+
+const usage = `Usage: npm run demo [-- --keep | --context NAME ...]
+
+Brings up a real one-node Kubernetes cluster with an Azure emulator on this machine, installs the chart, gives a pod an identity and shows it.
+
+  --keep             leave the cluster up at the end and print how to use it
+  --name NAME        of the cluster, default "demo"
+  --help             this text
+
+In a cluster of yours instead:
+
+  --context NAME     context of your kubeconfig; helm and kubectl must be on the PATH
+  --values FILE      the chart's values: images, and how the controller signs in to Azure
+  --identity ID      ARM id of a user-assigned identity
+  --client-id ID     its client id
+  --app-image IMAGE  an image with sleep and curl
+`;
+
+const started = Date.now();
+const seconds = () => ((Date.now() - started) / 1000).toFixed(1);
+const log = (line: string) => console.error(`   ${line}`);
+
+async function onThisMachine(name: string, keep: boolean): Promise<void> {
+  step('A Kubernetes cluster on this machine, with the Azure emulator as its metadata service, Resource Manager and Entra');
+  const missing = await missingForCluster();
+  if (missing.length > 0) throw new MissingRequirements('the demo', missing);
+  const images = await currentImages(log);
+  const cluster = await up({
+    name,
+    log,
+    images: Object.values(images),
+    owner: keep ? 'nobody' : 'process',
+    providerID,
+    azureState: azureState(3_000),
+  });
+  say(`up after ${seconds()} s`);
+  try {
+    const podUid = async (pod: string) => (await cluster.kubectl(['get', 'pod', pod, '-o', 'jsonpath={.metadata.uid}'])).stdout.trim();
+    await tell({
+      kubectl: (args, input) => cluster.kubectl(args, input === undefined ? {} : { input }),
+      helm: (args, input) => cluster.helm(args, input === undefined ? {} : { input }),
+      values: chartValues(cluster, images),
+      identity: identities.demo,
+      appImage: cluster.appImage,
+      attached: () => attachedTo(cluster.emulatorControlUrl),
+      proxyMemory: async (pod) => privateMemoryOf(await podUid(pod), 'proxy'),
+    });
+    if (keep) {
+      step('The cluster stays');
+      say(`export KUBECONFIG=${cluster.kubeconfig}`);
+      say(`kubectl is ${cluster.kubectlProgram}`);
+      say(`npm run cluster -- down --name ${name}     ends it`);
+    }
+  } catch (error) {
+    log(`logs of the cluster's programs: ${cluster.folder}/logs (with --keep they stay)`);
+    throw error;
+  } finally {
+    if (!keep) await attach(name).down();
+  }
+}
+
+/** Asks the emulator what the first scale set carries. */
+async function attachedTo(control: string): Promise<string[]> {
+  const response = await fetch(`${control}/state`);
+  const state = (await response.json()) as { scaleSets: { identity: { ids: (string | { id: string })[] } }[] };
+  return (state.scaleSets[0]?.identity.ids ?? []).map((entry) => (typeof entry === 'string' ? entry : entry.id));
+}
+
+async function inYourCluster(
+  context: string,
+  given: { values?: string | undefined; identity?: string | undefined; 'client-id'?: string | undefined; 'app-image'?: string | undefined },
+): Promise<void> {
+  const { values, identity, 'client-id': clientId, 'app-image': appImage } = given;
+  if (values === undefined || identity === undefined || clientId === undefined || appImage === undefined)
+    throw new StoryError('--context needs --values, --identity, --client-id and --app-image too: see --help');
+  const stage: Stage = {
+    kubectl: (args, input) => run('kubectl', ['--context', context, ...args], input === undefined ? {} : { input }),
+    helm: (args, input) => run('helm', ['--kube-context', context, ...args], input === undefined ? {} : { input }),
+    values: readFileSync(values, 'utf8'),
+    identity: { id: identity, clientId },
+    appImage,
+    attached: async () => undefined,
+    proxyMemory: async () => undefined,
+  };
+  await tell(stage);
+}
+
+async function main(): Promise<void> {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({
+    options: {
+      keep: { type: 'boolean', default: false },
+      name: { type: 'string', default: 'demo' },
+      help: { type: 'boolean', default: false },
+      context: text,
+      values: text,
+      identity: text,
+      'client-id': text,
+      'app-image': text,
+    },
+  });
+  if (values.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  if (values.context === undefined) {
+    const end = () => {
+      // The cluster ends with its owner; waiting for it leaves nothing for the next run to clean.
+      tearDown(values.name, () => undefined).finally(() => process.exit(130));
+    };
+    process.once('SIGINT', end).once('SIGTERM', end);
+    await onThisMachine(values.name, values.keep);
+  } else await inYourCluster(values.context, values);
+  console.log(`\nDone after ${seconds()} s.`);
+}
+
+main().catch((error: unknown) => {
+  console.error(`\n${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+});
