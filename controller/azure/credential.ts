@@ -2,8 +2,9 @@
 // keeps its source, network and tokens in statics of the process and lets environment variables redirect it (spec/azure-protocols.md 2.3).
 import { readFile } from 'node:fs/promises';
 
-import type { Configuration, INetworkModule } from '@azure/msal-node';
-import { AuthError, ConfidentialClientApplication, ServerError } from '@azure/msal-node';
+import type { INetworkModule } from '@azure/msal-node';
+import type { Material } from './application-token.ts';
+import { applicationToken, EntraError } from './application-token.ts';
 import { readClientCertificate } from './client-certificate.ts';
 import type { Cloud } from './clouds.ts';
 import { imdsToken } from './imds-token.ts';
@@ -60,55 +61,32 @@ export function createCredential(signIn: SignIn, options: CredentialOptions): To
   return onceAtATime(
     signIn.kind === 'managedIdentity'
       ? ([scope = '']) => imdsToken({ endpoint: options.imdsEndpoint, scope, clientId: signIn.clientId, now: options.now })
-      : (scopes, claims) => applicationToken(signIn, scopes, claims, options),
+      : (scopes, claims) => applicationTokenOf(signIn, scopes, claims, options),
     options.now,
   );
 }
 
-/** A new application object each time: it would answer a failure of Entra with failures of its own for a minute, and keep old key material. */
-async function applicationToken(
+async function applicationTokenOf(
   signIn: Exclude<SignIn, { kind: 'managedIdentity' }>,
   scopes: string[],
   claims: string | undefined,
   { cloud, network }: CredentialOptions,
 ): Promise<AccessToken> {
   const material = await materialOf(signIn);
-  const authority = `${cloud.authority}/${signIn.tenantId}`;
-  const configuration: Configuration = {
-    auth: {
-      clientId: signIn.clientId,
-      authority,
-      knownAuthorities: [new URL(authority).host],
-      // Entra's addresses are fixed; asking for them first would only add a way to fail.
-      authorityMetadata: JSON.stringify({
-        authorization_endpoint: `${authority}/oauth2/v2.0/authorize`,
-        token_endpoint: `${authority}/oauth2/v2.0/token`,
-        issuer: `${authority}/v2.0`,
-        jwks_uri: `${authority}/discovery/v2.0/keys`,
-      }),
-      ...material,
-    },
-    system: { networkClient: network },
-  };
+  const { tenantId, clientId } = signIn;
   try {
-    const application = new ConfidentialClientApplication(configuration);
-    const result = await application.acquireTokenByClientCredential({ scopes, ...(claims === undefined ? {} : { claims }) });
-    if (result === null || result.expiresOn === null) throw new SignInError('Entra answered without a token');
-    const refreshOn = result.refreshOn?.getTime();
+    const granted = await applicationToken({ authority: cloud.authority, tenantId, clientId, material, scopes, claims, network });
+    const refreshOn = granted.refreshOn?.getTime();
     return {
-      token: result.accessToken,
-      expiresOnTimestamp: result.expiresOn.getTime(),
+      token: granted.accessToken,
+      expiresOnTimestamp: granted.expiresOn.getTime(),
       ...(refreshOn === undefined ? {} : { refreshAfterTimestamp: refreshOn }),
     };
   } catch (error) {
-    throw signInErrorOf(error, signIn, [material.clientSecret, material.clientAssertion]);
+    if (!(error instanceof EntraError)) throw error;
+    const status = error.status === undefined ? '' : ` (HTTP ${error.status})`;
+    throw new SignInError(`sign-in of ${clientId} in tenant ${tenantId} failed${status}: ${error.message}`);
   }
-}
-
-interface Material {
-  clientSecret?: string;
-  clientAssertion?: string;
-  clientCertificate?: { privateKey: string; thumbprintSha256: string; x5c: string };
 }
 
 async function materialOf(signIn: Exclude<SignIn, { kind: 'managedIdentity' }>): Promise<Material> {
@@ -139,20 +117,6 @@ async function secretOf(source: SecretSource): Promise<string> {
 function unreadable(file: string, error: unknown): never {
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
   throw new SignInError(`${file} cannot be read (${code})`);
-}
-
-function signInErrorOf(
-  error: unknown,
-  signIn: { clientId: string; tenantId: string },
-  secrets: readonly (string | undefined)[],
-): SignInError {
-  if (error instanceof SignInError) return error;
-  const text =
-    error instanceof AuthError ? `${error.errorCode}: ${error.errorMessage}` : error instanceof Error ? error.message : String(error);
-  let safe = text.slice(0, 600);
-  for (const secret of secrets) if (secret !== undefined && secret !== '') safe = safe.replaceAll(secret, '***');
-  const status = error instanceof ServerError && error.status !== undefined ? ` (HTTP ${error.status})` : '';
-  return new SignInError(`sign-in of ${signIn.clientId} in tenant ${signIn.tenantId} failed${status}: ${safe}`);
 }
 
 const firstPauseMs = 1000;
