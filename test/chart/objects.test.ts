@@ -1,0 +1,139 @@
+// What `helm install` makes with the chart's own values: names, rights, selectors, confinement.
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import { loadAllYaml } from '@kubernetes/client-node';
+import {
+  bindingLabel,
+  brokerCertificateSecretName,
+  brokerServiceName,
+  caBundleConfigMapName,
+  caSecretName,
+  leaderLeaseName,
+  ports,
+  webhookCertificateSecretName,
+  webhookConfigurationName,
+  webhookServiceName,
+} from '../../api/names.ts';
+import { version } from '../../api/version.ts';
+import { settings as controllerSettings } from '../../controller/settings.ts';
+import { at, stringAt } from '../../lib/kube/objects.ts';
+import { parseSettings } from '../../lib/settings.ts';
+import { settings as webhookSettings } from '../../webhook/settings.ts';
+import type { KubeObject } from './render.ts';
+import { chart, environmentOf, find, helm, podOf, render } from './render.ts';
+
+const controller = 'aad-pod-identity-controller';
+const webhook = 'aad-pod-identity-webhook';
+
+/** Compares with a file that a person has read; UPDATE_GOLDENS=1 writes it anew. */
+function golden(name: string, found: unknown): void {
+  const file = path.join(import.meta.dirname, 'goldens', `${name}.json`);
+  const plain: unknown = JSON.parse(JSON.stringify(found));
+  if (process.env.UPDATE_GOLDENS === '1') writeFileSync(file, `${JSON.stringify(plain, undefined, 2)}\n`);
+  assert.deepEqual(plain, JSON.parse(readFileSync(file, 'utf8')));
+}
+
+describe('the chart with its own values', () => {
+  let objects: KubeObject[];
+  before(async () => {
+    objects = await render();
+  });
+
+  it('passes helm lint', async () => {
+    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', chart);
+    assert.equal(code, 0, stdout + stderr);
+  });
+
+  it('has the version of the programs', () => {
+    const [about] = loadAllYaml(readFileSync(path.join(chart, 'Chart.yaml'), 'utf8')) as KubeObject[];
+    assert.deepEqual([about?.version, about?.appVersion], [version, version]);
+  });
+
+  it('grants exactly these rights', () => {
+    const roles = objects.filter((one) => one.kind === 'ClusterRole' || one.kind === 'Role');
+    golden('rbac', Object.fromEntries(roles.map((role) => [`${String(role.kind)} ${stringAt(role, 'metadata', 'name')}`, role.rules])));
+    for (const role of roles) assert.doesNotMatch(JSON.stringify(role.rules), /"\*"/, 'no wildcard');
+  });
+
+  it('lets the webhook nowhere near the CA key', () => {
+    const rules = [find(objects, 'Role', webhook), find(objects, 'ClusterRole', webhook)].flatMap(
+      (role) => role.rules as { resources?: string[]; resourceNames?: string[] }[],
+    );
+    const secretRules = rules.filter((rule) => rule.resources?.includes('secrets'));
+    assert.deepEqual(
+      secretRules.map((rule) => rule.resourceNames),
+      [[webhookCertificateSecretName]],
+    );
+    assert.doesNotMatch(JSON.stringify(rules), new RegExp(`"${caSecretName}"|"create"|"update"|"patch"`));
+  });
+
+  it("registers for labelled pods, outside kube-system, with AKS's own expressions and no caBundle", () => {
+    const configuration = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName);
+    golden('webhook-configuration', configuration.webhooks);
+    assert.doesNotMatch(JSON.stringify(objects), /caBundle/);
+  });
+
+  it('uses the names and ports that the programs expect', () => {
+    for (const [service, port, target] of [
+      [brokerServiceName, ports.controller.broker, 'broker'],
+      [webhookServiceName, 443, 'https'],
+    ] as const) {
+      const spec = find(objects, 'Service', service).spec as {
+        ports: { port: number; targetPort: string }[];
+        publishNotReadyAddresses?: boolean;
+      };
+      assert.deepEqual(
+        spec.ports.map((one) => [one.port, one.targetPort]),
+        [[port, target]],
+      );
+      assert.equal(spec.publishNotReadyAddresses, undefined);
+    }
+    const portsOf = (name: string) =>
+      (podOf(objects, name).spec as { containers: { ports: { containerPort: number }[] }[] }).containers[0]?.ports.map(
+        (one) => one.containerPort,
+      );
+    assert.deepEqual(portsOf(controller), [ports.controller.broker, ports.controller.metrics, ports.controller.probes]);
+    assert.deepEqual(portsOf(webhook), [ports.webhook.admission, ports.webhook.metrics, ports.webhook.probes]);
+    const named = JSON.stringify(find(objects, 'Role', controller).rules);
+    for (const name of [caSecretName, webhookCertificateSecretName, brokerCertificateSecretName, leaderLeaseName])
+      assert.ok(named.includes(`"${name}"`), name);
+    assert.ok(JSON.stringify(find(objects, 'Role', webhook).rules).includes(`"${caBundleConfigMapName}"`));
+  });
+
+  for (const name of [controller, webhook]) {
+    it(`${name}: two replicas that run confined, without service links and out of meshes`, () => {
+      const { labels, annotations, spec } = podOf(objects, name);
+      assert.equal(at(find(objects, 'Deployment', name), 'spec', 'replicas'), 2);
+      assert.equal(bindingLabel in labels, false);
+      assert.equal(spec.enableServiceLinks, false);
+      assert.deepEqual(at(spec, 'securityContext', 'runAsNonRoot'), true);
+      assert.equal(annotations['sidecar.istio.io/inject'], 'false');
+      const [container] = spec.containers as KubeObject[];
+      assert.deepEqual(container?.securityContext, {
+        allowPrivilegeEscalation: false,
+        privileged: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+      assert.equal(stringAt(find(objects, 'ServiceAccount', name), 'metadata', 'namespace'), 'system');
+      assert.deepEqual(
+        at(find(objects, 'PodDisruptionBudget', name), 'spec', 'selector'),
+        at(find(objects, 'Deployment', name), 'spec', 'selector'),
+      );
+    });
+  }
+
+  it('leaves the programs their own defaults', () => {
+    const webhookValues = parseSettings(webhookSettings, [], environmentOf(objects, webhook));
+    const controllerValues = parseSettings(controllerSettings, [], environmentOf(objects, controller));
+    for (const [values, table, given] of [
+      [webhookValues, webhookSettings, ['sidecarImage']],
+      [controllerValues, controllerSettings, []],
+    ] as const)
+      for (const [name, setting] of Object.entries(table))
+        if (!(given as readonly string[]).includes(name))
+          assert.deepEqual((values as Record<string, unknown>)[name], setting.fallback, name);
+  });
+});

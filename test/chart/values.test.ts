@@ -1,0 +1,223 @@
+// What people can set: everything reaches the programs, and a mistake is refused with its name.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { settings as controllerSettings } from '../../controller/settings.ts';
+import { at, stringAt } from '../../lib/kube/objects.ts';
+import { parseSettings, variableOf } from '../../lib/settings.ts';
+import { settings as webhookSettings } from '../../webhook/settings.ts';
+import { chart, environmentOf, find, podOf, render, template } from './render.ts';
+
+const controller = 'aad-pod-identity-controller';
+const webhook = 'aad-pod-identity-webhook';
+const schema: unknown = JSON.parse(readFileSync(path.join(chart, 'values.schema.json'), 'utf8'));
+const keysOf = (...at_: string[]): string[] => Object.keys((at(schema, ...at_) ?? {}) as object);
+
+describe('values', () => {
+  it('a replica count of one needs no disruption budget', async () => {
+    const objects = await render('--set', 'webhook.replicas=1,controller.replicas=1');
+    assert.equal(
+      objects.some((one) => one.kind === 'PodDisruptionBudget'),
+      false,
+    );
+  });
+
+  it('every setting of a program is a value of the same name, except what the chart itself decides', () => {
+    const decided = [
+      'kubeconfig',
+      'namespace',
+      'instance',
+      'brokerListen',
+      'probesListen',
+      'metricsListen',
+      'admissionListen',
+      'brokerService',
+      'webhookService',
+      'webhookConfiguration',
+    ];
+    const elsewhere = {
+      controller: [
+        'operationMode',
+        'forceNamespaced',
+        'azureCaFile',
+        'cloud',
+        'tenantId',
+        'clientId',
+        'clientSecretFile',
+        'clientCertificateFile',
+        'clientCertificatePasswordFile',
+        'federatedTokenFile',
+        'useMsi',
+        'userAssignedMsiClientId',
+      ],
+      webhook: ['sidecarImage', 'sidecarImagePullPolicy'],
+    };
+    const place = [
+      'replicas',
+      'resources',
+      'nodeSelector',
+      'tolerations',
+      'affinity',
+      'topologySpreadConstraints',
+      'priorityClassName',
+      'podAnnotations',
+      'podLabels',
+    ];
+    const ownValues = { controller: ['extraCaCertificates'], webhook: ['timeoutSeconds', 'namespaceSelectorExpressions'] };
+    const values = (component: 'controller' | 'webhook') =>
+      keysOf('properties', component, 'properties').filter((key) => ![...place, ...ownValues[component]].includes(key));
+    const settings = (table: object, component: 'controller' | 'webhook') =>
+      Object.keys(table).filter((name) => ![...decided, ...elsewhere[component]].includes(name));
+    assert.deepEqual(values('controller').sort(), settings(controllerSettings, 'controller').sort());
+    assert.deepEqual(
+      [...values('webhook'), ...keysOf('properties', 'sidecar', 'properties')].sort(),
+      settings(webhookSettings, 'webhook').sort(),
+    );
+  });
+
+  it('reach the programs under the name that the programs read', async () => {
+    const file = path.join(import.meta.dirname, 'every-setting.json');
+    const given = JSON.parse(readFileSync(file, 'utf8')) as { controller: object; webhook: object; sidecar: object };
+    const objects = await render('--values', file);
+    for (const [deployment, table, sections] of [
+      [controller, controllerSettings, [given.controller]],
+      [webhook, webhookSettings, [given.webhook, given.sidecar]],
+    ] as const) {
+      const environment = environmentOf(objects, deployment);
+      const parsed = parseSettings(table, [], environment) as Record<string, unknown>;
+      for (const [name, value] of sections.flatMap((section) => Object.entries(section))) {
+        assert.ok(variableOf(name) in environment, `${variableOf(name)} is not set`);
+        assert.deepEqual(parsed[name], value, name);
+      }
+    }
+  });
+
+  it('images by digest', async () => {
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const objects = await render('--set', `image.controlPlane.digest=${digest},image.sidecar.repository=r/s,image.sidecar.tag=t`);
+    const [container] = podOf(objects, webhook).spec.containers as { image: string }[];
+    assert.equal(container?.image, `aad-pod-identity-webhook/control-plane@${digest}`);
+    assert.equal(environmentOf(objects, webhook).SIDECAR_IMAGE, 'r/s:t');
+  });
+
+  const refused: [name: string, set: string, says: RegExp][] = [
+    ['a misspelt section', 'controler.replicas=1', /controler/],
+    ['a misspelt setting', 'controller.identitylinger=1', /identitylinger/],
+    ['a text where a number belongs', 'controller.identityLinger=soon', /identityLinger/],
+    ['a value outside its list', 'sidecar.nativeSidecar=maybe', /nativeSidecar/],
+    ['a time-out that the API server refuses', 'webhook.timeoutSeconds=31', /timeoutSeconds/],
+    ['no replicas', 'webhook.replicas=0', /replicas/],
+    ['our own label on our own pods', 'webhook.podLabels.aadpodidbinding=x', /podLabels/],
+    ['a softer failure policy', 'webhook.failurePolicy=Ignore', /failurePolicy/],
+    ['a digest that is none', 'image.sidecar.digest=latest', /digest/],
+    ['an identity without binding', 'azureIdentities.a.resourceID=/x', /binding/],
+  ];
+  for (const [name, set, says] of refused)
+    it(`refuse ${name}`, async () => {
+      const { code, stderr } = await template('--set', set);
+      assert.notEqual(code, 0);
+      assert.match(stderr, says);
+    });
+});
+
+describe('credentials', () => {
+  const signIn = async (...sets: string[]) => {
+    const objects = await render(...sets.flatMap((set) => ['--set', set]));
+    const { spec } = podOf(objects, controller);
+    return {
+      objects,
+      environment: environmentOf(objects, controller),
+      spec,
+      volumes: ((spec.volumes ?? []) as { name: string }[]).map((volume) => volume.name),
+    };
+  };
+
+  it('a client secret goes into a Secret and reaches the controller as a file, never as a variable', async () => {
+    const { objects, environment, volumes } = await signIn(
+      'adminsecret.tenantID=t',
+      'adminsecret.clientID=c',
+      'adminsecret.clientSecret=s3cret',
+      'adminsecret.cloud=AzureChinaCloud',
+    );
+    assert.equal(stringAt(find(objects, 'Secret', controller), 'data', 'clientSecret'), Buffer.from('s3cret').toString('base64'));
+    const { TENANT_ID, CLIENT_ID, CLIENT_SECRET_FILE, CLOUD } = environment;
+    assert.deepEqual(
+      { TENANT_ID, CLIENT_ID, CLIENT_SECRET_FILE, CLOUD },
+      { TENANT_ID: 't', CLIENT_ID: 'c', CLIENT_SECRET_FILE: '/etc/aad-pod-identity/credential/clientSecret', CLOUD: 'AzureChinaCloud' },
+    );
+    assert.deepEqual(volumes, ['credential']);
+    assert.doesNotMatch(JSON.stringify(podOf(objects, controller)), /s3cret/);
+  });
+
+  it('a Secret of yours, also with a certificate', async () => {
+    const { objects, environment } = await signIn('adminsecret.existingSecret=mine', 'adminsecret.useCertificate=true');
+    assert.equal(
+      objects.some((one) => one.kind === 'Secret'),
+      false,
+    );
+    assert.equal(environment.CLIENT_CERTIFICATE_FILE, '/etc/aad-pod-identity/credential/clientCertificate');
+    assert.equal('CLIENT_SECRET_FILE' in environment, false);
+    assert.match(JSON.stringify(podOf(objects, controller).spec.volumes), /"secretName":"mine"/);
+  });
+
+  it('a managed identity, in both spellings of aad-pod-identity', async () => {
+    for (const sets of [['adminsecret.clientID=msi', 'adminsecret.clientSecret=msi'], ['adminsecret.useMSI=true']]) {
+      const { environment, volumes } = await signIn(...sets, 'adminsecret.userAssignedMSIClientID=u');
+      assert.equal(environment.USE_MSI, 'true');
+      assert.equal(environment.USER_ASSIGNED_MSI_CLIENT_ID, 'u');
+      assert.equal('CLIENT_ID' in environment, false);
+      assert.deepEqual(volumes, []);
+    }
+  });
+
+  it('workload identity, azure.json and more CAs', async () => {
+    const federated = await signIn('adminsecret.workloadIdentity=true', 'adminsecret.clientID=c', 'adminsecret.tenantID=t');
+    assert.equal(federated.environment.FEDERATED_TOKEN_FILE, '/var/run/secrets/azure/tokens/azure-identity-token');
+    assert.match(JSON.stringify(federated.spec.volumes), /api:\/\/AzureADTokenExchange/);
+    const node = await signIn('controller.cloudConfig=/etc/kubernetes/azure.json');
+    assert.equal(node.environment.CLOUD_CONFIG, '/etc/aad-pod-identity/azure.json');
+    assert.equal(at(node.spec, 'securityContext', 'runAsUser'), 0);
+    const trusting = await signIn('controller.extraCaCertificates=PEM');
+    assert.equal(trusting.environment.AZURE_CA_FILE, '/etc/aad-pod-identity/ca/ca.crt');
+    assert.equal(stringAt(find(trusting.objects, 'ConfigMap', 'aad-pod-identity-azure-ca'), 'data', 'ca.crt'), 'PEM');
+  });
+
+  it('new credentials start new pods', async () => {
+    const sums = await Promise.all(
+      ['a', 'b'].map(
+        async (secret) => podOf((await signIn(`adminsecret.clientSecret=${secret}`)).objects, controller).annotations['checksum/config'],
+      ),
+    );
+    assert.notEqual(sums[0], sums[1]);
+  });
+});
+
+describe('identities in values', () => {
+  it('become an AzureIdentity and a binding, in the release namespace unless said', async () => {
+    const objects = await render(
+      '--set',
+      'azureIdentities.a.resourceID=/r,azureIdentities.a.clientID=c,azureIdentities.a.binding.selector=s,azureIdentities.b.namespace=other,azureIdentities.b.name=n,azureIdentities.b.resourceID=/r,azureIdentities.b.binding.selector=s,azureIdentities.b.binding.name=bb',
+    );
+    assert.deepEqual(find(objects, 'AzureIdentity', 'a').spec, { type: 0, resourceID: '/r', clientID: 'c' });
+    assert.deepEqual(find(objects, 'AzureIdentityBinding', 'a-binding').spec, { azureIdentity: 'a', selector: 's' });
+    assert.equal(stringAt(find(objects, 'AzureIdentity', 'n'), 'metadata', 'namespace'), 'other');
+    assert.deepEqual(find(objects, 'AzureIdentityBinding', 'bb').spec, { azureIdentity: 'n', selector: 's' });
+  });
+
+  it("of type 1 and 2 need a tenant and a Secret, the Secret also as upstream's text", async () => {
+    const { code, stderr } = await template(
+      '--set',
+      'azureIdentities.a.type=1,azureIdentities.a.clientID=c,azureIdentities.a.binding.selector=s',
+    );
+    assert.notEqual(code, 0);
+    assert.match(stderr, /azureIdentities\.a\.tenantID is required for types 1 and 2/);
+    const objects = await render(
+      '--set',
+      'azureIdentities.a.type=1,azureIdentities.a.clientID=c,azureIdentities.a.tenantID=t,azureIdentities.a.binding.selector=s',
+      '--set-string',
+      'azureIdentities.a.clientPassword=\\{name: secret\\, namespace: team\\}',
+    );
+    assert.deepEqual(at(find(objects, 'AzureIdentity', 'a'), 'spec', 'clientPassword'), { name: 'secret', namespace: 'team' });
+  });
+});
