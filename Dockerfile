@@ -24,11 +24,14 @@ RUN set -eu; \
     copy /control-plane /usr/local/bin/node; \
     iptables=$(command -v xtables-nft-multi); \
     modules=$(dirname "$(find /usr/lib -name libxt_owner.so)"); \
-    copy /sidecar /usr/local/bin/bun "$iptables" "$modules/libxt_owner.so" "$modules/libxt_tcp.so" "$modules/libxt_standard.so" \
+    copy /sidecar /usr/local/bin/bun "$modules/libxt_owner.so" "$modules/libxt_tcp.so" "$modules/libxt_standard.so" \
       "$modules/libxt_comment.so" "$modules/libipt_REJECT.so"; \
     cp -P "$modules/libxt_REDIRECT.so" "$modules/libxt_NAT.so" "/sidecar$modules/" 2>/dev/null || cp -L "$modules/libxt_REDIRECT.so" "/sidecar$modules/"; \
-    for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do \
-      ln -s xtables-nft-multi "/sidecar$(dirname "$iptables")/$name"; \
+    for backend in nft legacy; do \
+      copy /sidecar "$(dirname "$iptables")/xtables-$backend-multi"; \
+      for command in '' -save -restore; do \
+        ln -s "xtables-$backend-multi" "/sidecar$(dirname "$iptables")/iptables-$backend$command"; \
+      done; \
     done; \
     mkdir /sidecar/empty
 
