@@ -14,6 +14,7 @@ import { authenticator } from './authenticate.ts';
 import { pollIdentities } from './identities.ts';
 import { readIssuer } from './issuer.ts';
 import { participation } from './participation.ts';
+import { rateLimitEach } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
 import { identityIn, reportDesk } from './report.ts';
@@ -50,6 +51,9 @@ const maxResourceLength = 2048;
 /** Sidecars keep their connection; ended now and then, they spread over the replicas again. Jittered, so that they do not come together. */
 const connectionMs = 30 * 60_000;
 const closeMs = 5_000;
+/** A pod that asks for ever new resources must not use up Entra's patience with its application. */
+const mintsPerSecond = 0.5;
+const mintBurst = 30;
 
 /** Listens at once; until there is a certificate handshakes fail, and until the copies have synced the answer is 503. */
 export async function startBroker(options: BrokerOptions): Promise<Broker> {
@@ -110,12 +114,14 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   });
 
   const { mintToken } = options;
+  const mayMint = rateLimitEach(mintsPerSecond, mintBurst, now);
   if (mintToken !== undefined)
     app.post(tokenPath, async (request, reply) => {
       const pod = await callerOf(request);
       const rows = await members.viewOf(pod);
       const identity = identityIn(rows, request.body);
       const resource = stringAt(request.body, 'resource') ?? '';
+      if (!mayMint(pod.uid)) throw new Refusal('throttled', 'too many token requests of this pod', { retryAfterSeconds: 5 });
       if (resource === '' || resource.length > maxResourceLength)
         throw new Refusal('bad_request', `resource must be a text of 1 to ${maxResourceLength} characters`);
       return reply.header('cache-control', 'no-store').send(await mintToken(identity, resource));

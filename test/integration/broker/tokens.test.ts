@@ -1,0 +1,62 @@
+// Service principals against the emulator's Entra: the requests are MSAL's own, over TLS.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { decodeJwt } from 'jose';
+import forge from 'node-forge';
+import type { AzureIdentitySpec } from '../../../api/kinds.ts';
+import { msalNetwork } from '../../../controller/azure/msal-network.ts';
+import { createTokenMinter } from '../../../controller/broker/tokens.ts';
+import { generateKey, issueAuthority } from '../../../controller/certificates/issue.ts';
+import type { KubeClient } from '../../../lib/kube/client.ts';
+import { silentLogger } from '../../../lib/log.ts';
+import type { TestContext } from '../azure/support.ts';
+import { app, emulate, smallAzure, tenant } from '../azure/support.ts';
+
+async function minter(t: TestContext, spec: AzureIdentitySpec, data: Record<string, Buffer>, azure: Record<string, unknown> = {}) {
+  const emulator = await emulate(t, { state: smallAzure(azure), running: true });
+  const secret = { metadata: {}, data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString('base64')])) };
+  const client: KubeClient = { call: async () => secret, watch: () => assert.fail('no watch'), close: async () => undefined };
+  const mint = createTokenMinter({
+    client,
+    log: silentLogger,
+    events: { record: () => undefined },
+    identityOf: () => ({
+      metadata: { namespace: 'team', name: 'sp' },
+      spec: { clientID: app.clientId, tenantID: tenant, clientPassword: { name: 'pw' }, ...spec },
+    }),
+    rules: { authority: emulator.urls.entra, knownHosts: [], allowCrossNamespaceSecrets: false },
+    network: msalNetwork({ ca: emulator.ca }),
+    now: Date.now,
+  });
+  return (resource: string) => mint('team/sp', resource);
+}
+
+test('type 1: a secret, by tenant id and by domain', async (t) => {
+  for (const tenantID of [tenant, 'contoso.example']) {
+    const mint = await minter(t, { type: 1, tenantID }, { clientSecret: Buffer.from(app.secret) });
+    const answer = await mint('https://vault.azure.net');
+    const claims = decodeJwt(answer.access_token);
+    assert.equal(claims.appid ?? claims.azp, app.clientId);
+    assert.equal(claims.aud, 'https://vault.azure.net');
+    // MSAL counts from when the answer came.
+    assert.ok(Math.abs(Number(claims.exp) - Number(answer.expires_on)) <= 5);
+  }
+});
+
+test('type 1: a wrong secret is refused with the code of Entra', async (t) => {
+  const mint = await minter(t, { type: 1 }, { clientSecret: Buffer.from('wrong') });
+  await assert.rejects(mint('https://vault.azure.net'), { code: 'token_failed', status: 400, message: /AADSTS7000215/ });
+});
+
+test('type 2: a PKCS#12 certificate, with and without a password', async (t) => {
+  const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
+  for (const password of ['pass', '']) {
+    const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], password);
+    const pkcs12 = Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1');
+    const apps = [{ clientId: app.clientId, certificates: [certificate] }];
+    const mint = await minter(t, { type: 2 }, { certificate: pkcs12, password: Buffer.from(password) }, { apps });
+    const answer = await mint('https://vault.azure.net');
+    assert.equal(decodeJwt(answer.access_token).aud, 'https://vault.azure.net');
+  }
+});
