@@ -9,8 +9,10 @@ import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
 import { brokerView } from './assignment/view.ts';
 import { watchWorld } from './assignment/world.ts';
+import { entraHosts } from './azure/clouds.ts';
 import { connectAzure } from './azure/connect.ts';
 import { startBroker } from './broker/server.ts';
+import { createTokenMinter } from './broker/tokens.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
 import { followPublished } from './certificates/published.ts';
 import type { LeaderWork } from './leader.ts';
@@ -24,7 +26,7 @@ void runProgram({
   settings,
   async start(values, { log, stopper }) {
     const instance = values.instance || os.hostname();
-    const { compute, ownClientId } = connectAzure(values, log);
+    const { compute, cloud, network, ownClientId } = connectAzure(values, log);
     const client = connect({
       kubeconfig: values.kubeconfig || undefined,
       userAgent: `aad-pod-identity-controller/${version}`,
@@ -51,6 +53,19 @@ void runProgram({
         log.warn({ pod: podKey, identity, reason }, 'a sidecar reports that IMDS disagrees');
         work?.lookAgain(podKey);
       },
+      mintToken: createTokenMinter({
+        client,
+        log,
+        events,
+        identityOf: (key) => world.identities.get(key)?.object,
+        rules: {
+          authority: cloud.authority,
+          knownHosts: entraHosts,
+          allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
+        },
+        network,
+        now: Date.now,
+      }),
     });
     stopper.add('broker', () => broker.stop());
 
@@ -92,7 +107,7 @@ void runProgram({
     stopper.add('leadership', () => leadership.stop());
 
     const registry = createRegistry();
-    metricsOf(registry, { world, leadership });
+    metricsOf(registry, { world, leadership, broker, published });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {

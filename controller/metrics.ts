@@ -3,9 +3,14 @@ import { Gauge } from 'prom-client';
 import { metricPrefix } from '../api/names.ts';
 import type { Leadership } from '../lib/kube/lease.ts';
 import type { World } from './assignment/world.ts';
+import type { Broker } from './broker/server.ts';
+import type { Published } from './certificates/published.ts';
 
 /** Gauges that are read off the caches when somebody scrapes. */
-export function metricsOf(registry: Registry, sources: { world: World; leadership: Leadership }): void {
+export function metricsOf(
+  registry: Registry,
+  sources: { world: World; leadership: Leadership; broker: Broker; published: Published },
+): void {
   const gauge = (name: string, help: string, read: (gauge: Gauge<string>) => void, labelNames: string[] = []) =>
     new Gauge({
       name: `${metricPrefix}${name}`,
@@ -27,4 +32,9 @@ export function metricsOf(registry: Registry, sources: { world: World; leadershi
     },
     ['status'],
   );
+  gauge('broker_held_polls', 'sidecars that wait for a change', (held) => held.set(sources.broker.heldPolls));
+  gauge('broker_certificate_expiry_seconds', 'end of the certificate that the broker serves, Unix time', (expiry) => {
+    const { leafEnds } = sources.published;
+    if (leafEnds !== undefined) expiry.set(leafEnds.getTime() / 1000);
+  });
 }

@@ -1,6 +1,7 @@
 // From settings to a client for Azure: what main calls once at start.
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { INetworkModule } from '@azure/msal-node';
 import type { Logger } from '../../lib/log.ts';
 import { SettingsError } from '../../lib/settings.ts';
 import { createArm } from './arm.ts';
@@ -30,6 +31,8 @@ export interface AzureSettings extends SignInSettings {
 export interface AzureConnection {
   readonly compute: Compute;
   readonly cloud: Cloud;
+  /** The way to Entra, for others that sign in. */
+  readonly network: INetworkModule;
   /** Client id of the managed identity that the controller signs in with: taking it off the node would lock us out. */
   readonly ownClientId: string | undefined;
 }
@@ -62,9 +65,10 @@ export function connectAzure(
   const signIn = chooseSignIn(settings, json, env);
   log.info({ cloud: cloud.name, resourceManager: cloud.resourceManager, signIn: signIn.kind, clientId: signIn.clientId }, 'Azure settings');
 
+  const network = msalNetwork({ ca });
   const credential = createCredential(signIn, {
     cloud,
-    network: msalNetwork({ ca }),
+    network,
     imdsEndpoint: settings.imdsEndpoint,
     now: Date.now,
   });
@@ -77,7 +81,7 @@ export function connectAzure(
     now: Date.now,
     sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
   });
-  return { compute, cloud, ownClientId: signIn.kind === 'managedIdentity' ? signIn.clientId : undefined };
+  return { compute, cloud, network, ownClientId: signIn.kind === 'managedIdentity' ? signIn.clientId : undefined };
 }
 
 function fileOf(flag: string, file: string): string {
