@@ -120,8 +120,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   }
 
   async function stop(): Promise<void> {
-    clock.stop();
-    world.removeFaults(null);
+    await world.stop();
     await Promise.all(listeners.map((listener) => listener.close()));
   }
 

@@ -10,15 +10,20 @@ export type ServingCertificate = { readonly ca: string; readonly cert: string; r
 const generate = promisify(generateKeyPair);
 const day = 24 * 3600 * 1000;
 
+// forge reads PKCS#1 private keys only.
+const toPkcs1 = (pem: string): string => createPrivateKey(pem).export({ type: 'pkcs1', format: 'pem' }).toString();
+
 async function rsaKey(): Promise<{ publicKey: forge.pki.PublicKey; privateKey: forge.pki.rsa.PrivateKey; pem: string }> {
   const { publicKey, privateKey } = await generate('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
-  // forge reads PKCS#1 private keys only.
-  const pkcs1 = createPrivateKey(privateKey).export({ type: 'pkcs1', format: 'pem' }).toString();
-  return { publicKey: forge.pki.publicKeyFromPem(publicKey), privateKey: forge.pki.privateKeyFromPem(pkcs1), pem: privateKey };
+  return {
+    publicKey: forge.pki.publicKeyFromPem(publicKey),
+    privateKey: forge.pki.privateKeyFromPem(toPkcs1(privateKey)),
+    pem: privateKey,
+  };
 }
 
 function certificate(subject: string, issuer: string, key: forge.pki.PublicKey, extensions: unknown[]): forge.pki.Certificate {
@@ -71,10 +76,12 @@ export async function createSelfSigned(name: string): Promise<{ cert: string; ke
   return { cert: forge.pki.certificateToPem(cert), key: pem };
 }
 
-/** Signs texts as the attested document of IMDS is signed: PKCS#7 with the text inside. */
-export async function createAttestor(): Promise<(text: string) => string> {
-  const { cert, key } = await createSelfSigned('metadata.emulator.local');
-  const signer = forge.pki.certificateFromPem(cert);
+/** Signs texts with this RSA key (PKCS#8 PEM) as the attested document of IMDS is signed: PKCS#7 with the text inside. */
+export function createAttestor(pem: string): (text: string) => string {
+  const key = forge.pki.privateKeyFromPem(toPkcs1(pem));
+  const name = 'metadata.emulator.local';
+  const signer = certificate(name, name, forge.pki.setRsaPublicKey(key.n, key.e), [{ name: 'basicConstraints', cA: false }]);
+  signer.sign(key, forge.md.sha256.create());
   return (text) => {
     const message = forge.pkcs7.createSignedData();
     message.content = forge.util.createBuffer(text, 'utf8');

@@ -48,13 +48,16 @@ function toJwk(key: SigningKey): PublicJwk {
 
 export async function createKeyRing(): Promise<KeyRing> {
   let current = await createKey();
-  const attest = await createAttestor();
+  let attest: ((text: string) => string) | null = null;
   const published = [current];
   return {
     sign: (claims) => signJwt({ kid: current.kid, x5t: current.kid }, claims, current.privateKey),
     verifies: (jwt) => published.some((key) => key.kid === jwt.header.kid && verifyJwt(jwt, key.publicKey)),
     jwks: () => ({ keys: published.map(toJwk) }),
-    attest,
+    attest(text) {
+      attest ??= createAttestor(current.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+      return attest(text);
+    },
     async roll() {
       current = await createKey();
       published.unshift(current);

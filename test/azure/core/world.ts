@@ -43,6 +43,8 @@ export type World = {
   exchange(service: EmulatedService, request: Incoming, signal: AbortSignal, vm: VmReference | null): Promise<Delivery>;
   /** Does what another writer does; the text is the reason it could not. */
   act(action: Action): Promise<string | null>;
+  /** Wakes whoever waits, and opens no port any more. */
+  stop(): Promise<void>;
 };
 
 const services: Readonly<
@@ -80,6 +82,7 @@ export function createWorld(parts: {
   const faults = createFaultBook(random);
   const refusals: Record<EmulatedService, Promise<void>> = { imds: Promise.resolve(), arm: Promise.resolve(), entra: Promise.resolve() };
   const inFlight = new Map<string, number>();
+  let stopped = false;
   let state = copy(parts.state);
 
   // The caller's tables stay as they are: a test may start several emulators from one state.
@@ -193,8 +196,10 @@ export function createWorld(parts: {
 
   /** Closed ports are the one fault that no request can meet: they are looked after here. */
   async function followRefusals(service: EmulatedService): Promise<void> {
+    if (stopped) return;
     const closed = faults.list(clock.now()).some((fault) => fault.effect.kind === 'refuse' && (fault.scope.service ?? service) === service);
     await Promise.all(parts.listenersOf(service).map((listener) => (closed ? listener.close() : listener.open())));
+    log.change(`${service} ${closed ? 'refuses' : 'takes'} connections`, clock.now(), null);
   }
 
   function follow(): void {
@@ -236,6 +241,11 @@ export function createWorld(parts: {
       log.change('state replaced through the control address', clock.now(), null);
     },
     act: (action) => doAction(action, null),
+    async stop() {
+      stopped = true;
+      clock.stop();
+      await Promise.all(Object.values(refusals));
+    },
     async exchange(service, request, signal, vm) {
       const resource = vm === null ? undefined : state.resources.get(vm.resource);
       const machine = vm === null || resource === undefined ? null : vmId(resource, vm);

@@ -1,5 +1,6 @@
 // The fault menu of spec 8.4: what POST /faults accepts. Every entry has a default, so its name and a scope are enough.
 import { isRecord, json, text as textAnswer } from '../core/messages.ts';
+import { knownCodes } from '../entra/errors.ts';
 import type { Read } from '../state/fields.ts';
 import { count, DocumentError, fields, flag, listOf, oneOf, orNull, range, text, textMap, whole } from '../state/fields.ts';
 import type { Action } from './actions.ts';
@@ -12,6 +13,11 @@ function within(least: number, most: number): Read<number> {
     throw new DocumentError(path, `must be a number from ${least} to ${most}`);
   };
 }
+
+const aadstsCode: Read<number> = (value, path) => {
+  if (typeof value === 'number' && knownCodes.includes(value)) return value;
+  throw new DocumentError(path, `must be one of ${knownCodes.join(', ')}`);
+};
 
 const anything: Read<unknown> = (value) => value;
 
@@ -133,7 +139,10 @@ export const menu: Readonly<Record<string, Entry>> = {
   'entra-error': {
     service: 'entra',
     count: 1,
-    effect: (options) => ({ kind: 'entra-error', ...fields(options, '', { aadsts: [count, 90033], retryAfter: [orNull(count), null] }) }),
+    effect: (options) => ({
+      kind: 'entra-error',
+      ...fields(options, '', { aadsts: [aadstsCode, 90033], retryAfter: [orNull(count), null] }),
+    }),
   },
 
   // How long operations usually take: 40-60 s on a scale set. `null` never ends.
