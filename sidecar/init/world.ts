@@ -1,4 +1,5 @@
 // What `init` needs of Bun: child processes, a listener, a socket, a file.
+import { readFile } from 'node:fs/promises';
 import { proxyPort } from '../../api/names.ts';
 import { Failure } from '../failure.ts';
 import type { Log } from '../log.ts';
@@ -61,8 +62,8 @@ export function bunInitWorld(log: Log): InitWorld {
       }
     },
     async legacyTables() {
-      const file = Bun.file('/proc/net/ip_tables_names');
-      return (await file.exists()) ? file.text() : '';
+      // Not Bun.file: it reads nothing from this file of size 0.
+      return readFile('/proc/net/ip_tables_names', 'utf8').catch(() => '');
     },
   };
 }

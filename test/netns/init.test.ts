@@ -1,0 +1,260 @@
+// `init` against a real kernel: a pod's network namespace, the node's with IMDS and WireServer in it, and one nested behind the pod.
+import assert from 'node:assert/strict';
+import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { bun, sidecarBundle } from '../integration/sidecar/process.ts';
+import { missing } from './iptables.ts';
+import type { Namespace, Output } from './namespace.ts';
+import { createNamespace } from './namespace.ts';
+
+const peer = path.join(import.meta.dirname, 'peer.ts');
+const imds = '169.254.169.254:80';
+const wireServer = '168.63.129.16';
+const addresses = ['--pod-ip=10.1.0.2', '--host-ip=10.0.0.4'];
+/** What the webhook gives the container, and nothing more. */
+const asInit = ['setpriv', '--bounding-set=-all,+net_admin', '--inh-caps=-all', '--no-new-privs'];
+const proxyUser = [
+  'setpriv',
+  '--reuid=25790',
+  '--regid=25790',
+  '--clear-groups',
+  '--inh-caps=+dac_read_search',
+  '--ambient-caps=+dac_read_search',
+];
+
+const reason = missing();
+if (reason !== undefined) console.error(`SKIPPED: ${reason}`);
+
+describe('init in a network namespace', { skip: reason ?? false }, () => {
+  let bundle: string;
+  let pod: Namespace;
+  let node: Namespace;
+  const open: { stop(): Promise<void> }[] = [];
+
+  before(async () => {
+    bundle = await sidecarBundle();
+  });
+  beforeEach(async () => {
+    [pod, node] = await Promise.all([createNamespace(), createNamespace()]);
+    await pod.must(`ip link add eth0 type veth peer name pod netns ${node.pid}`);
+    await pod.must('ip addr add 10.1.0.2/24 dev eth0');
+    await pod.must('ip link set eth0 up');
+    await node.must('ip addr add 10.1.0.1/24 dev pod');
+    await node.must('ip link set pod up');
+    await pod.must('ip route add default via 10.1.0.1');
+    for (const address of ['169.254.169.254', wireServer]) await node.must(`ip addr add ${address}/32 dev lo`);
+    await serve(node, 'imds', imds);
+    await serve(node, 'wireserver', ...[80, 32526, 53].map((port) => `${wireServer}:${port}`));
+  });
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((each) => each.stop()));
+    await Promise.all([pod.close(), node.close()]);
+  });
+
+  const serve = async (where: Namespace, word: string, ...at: string[]) => {
+    const server = await where.start([process.execPath, peer, 'serve', word, ...at]);
+    open.push(server);
+    return server;
+  };
+  const ask = async (at = imds, user: readonly [number, number] = [0, 0], where = pod) =>
+    (await where.must([process.execPath, peer, 'ask', at, ...user.map(String)])).trim();
+  const init = (
+    flags: readonly string[] = [],
+    options: { as?: readonly string[]; args?: readonly string[]; env?: Record<string, string> } = {},
+  ): Promise<Output> =>
+    pod.run([...(options.as ?? asInit), bun, '--smol', '--no-env-file', bundle, 'init', ...(options.args ?? addresses), ...flags], {
+      env: { BUN_JSC_useJIT: '0', ...options.env },
+    });
+  const succeeds = async (...request: Parameters<typeof init>) => {
+    const result = await init(...request);
+    assert.equal(result.code, 0, result.stderr);
+    return result.stdout;
+  };
+  const refuses = async (expected: RegExp, ...request: Parameters<typeof init>) => {
+    const result = await init(...request);
+    assert.equal(result.code, 1, result.stdout);
+    assert.match(result.stderr, expected);
+    assert.equal(result.stderr.trim().split('\n').length, 1, 'one clear line');
+  };
+  const rules = async (tool = 'iptables-nft-save') => (await pod.must(tool)).replaceAll(/^#.*\n/gm, '');
+  const iptables = (rule: string, tool = 'iptables-nft') => pod.must(`${tool} ${rule}`);
+
+  it('redirects every user but the proxy, which needs the uid and the gid', async () => {
+    assert.equal(await ask(), 'imds', 'the world as it is without rules');
+    assert.match(await succeeds(), /redirect proven.*own listener/);
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    assert.equal(await ask(imds, [25790, 25790]), 'imds');
+    for (const user of [
+      [0, 0],
+      [1000, 1000],
+      [65534, 65534],
+      [25790, 0],
+      [0, 25790],
+      [25790, 25791],
+    ] as const) {
+      assert.equal(await ask(imds, user), 'proxy', user.join(':'));
+    }
+    assert.equal(await ask('[::ffff:169.254.169.254]:80'), 'proxy', 'an IPv6 socket with a mapped address');
+    assert.equal(await ask(`${wireServer}:80`), 'wireserver', 'not asked to reject it');
+  });
+
+  it('ends in a closed door when the proxy is not there', async () => {
+    await succeeds();
+    assert.equal(await ask(), 'ECONNREFUSED');
+  });
+
+  it('gives the same rules however often it runs', async () => {
+    await succeeds(['--block-wireserver']);
+    const first = await rules();
+    await succeeds(['--block-wireserver']);
+    await succeeds(['--block-wireserver']);
+    assert.equal(await rules(), first);
+  });
+
+  it('runs again beside a live proxy and proves the redirect through it', async () => {
+    await succeeds();
+    const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
+    const tokenFile = path.join(directory, 'token');
+    await writeFile(tokenFile, 'x');
+    const ca = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
+    // The broker of this proxy does not exist: the start of a pod does not depend on it.
+    const flags = ['--broker-url=https://127.0.0.1:1', `--broker-ca=${ca}`, `--broker-token-file=${tokenFile}`];
+    const script = '"$@" & pid=$!; cat > /dev/null; kill $pid; wait $pid';
+    const proxy = await pod.start(['sh', '-c', script, 'sh', ...proxyUser, bun, '--smol', '--no-env-file', bundle, 'proxy', ...flags]);
+    open.push({
+      async stop() {
+        await proxy.stop();
+        await rm(directory, { recursive: true });
+      },
+    });
+    assert.equal((await pod.run([...proxyUser, bun, bundle, 'wait', '--timeout=10'])).code, 0);
+    assert.match(await succeeds(), /redirect proven.*running proxy/);
+    await iptables('-A OUTPUT -d 127.0.0.1 -p tcp --dport 2579 ! -s 127.0.0.1 -j REJECT');
+    await refuses(/did not reach port 2579/);
+  });
+
+  it('refuses a port that somebody else has', async () => {
+    await serve(pod, 'hello', '127.0.0.1:2579');
+    await refuses(/port 2579 is taken/);
+  });
+
+  it('wins over a catch-all of a mesh before it, and loses nothing to one after it', async () => {
+    await iptables('-t nat -N MESH');
+    await iptables('-t nat -A MESH -p tcp -j REDIRECT --to-ports 15001');
+    await iptables('-t nat -A OUTPUT -p tcp -j MESH');
+    await serve(pod, 'mesh', '127.0.0.1:15001');
+    await succeeds();
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    const check = async () => {
+      assert.equal(await ask(), 'proxy');
+      assert.equal(await ask('10.1.0.1:9'), 'mesh', 'the rest of the traffic is still the mesh’s');
+      assert.equal(await ask(imds, [25790, 25790]), 'imds', 'ACCEPT ends it: RETURN would go on into the mesh');
+    };
+    await check();
+    await iptables('-t nat -D OUTPUT -p tcp -j MESH');
+    await iptables('-t nat -A OUTPUT -p tcp -j MESH');
+    await check();
+  });
+
+  it('goes back to the top when a mesh was inserted above it', async () => {
+    await succeeds();
+    await iptables('-t nat -I OUTPUT 1 -p tcp -j REDIRECT --to-ports 15001');
+    assert.equal(await ask(), 'ECONNREFUSED');
+    await succeeds();
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    assert.equal(await ask(), 'proxy');
+  });
+
+  it('notices that its redirect does not work', async () => {
+    await iptables('-A OUTPUT -p tcp --dport 2579 -j REJECT');
+    await refuses(/did not reach port 2579/);
+  });
+
+  it('rejects what a nested container sends through the pod', async () => {
+    const nested = await createNamespace();
+    open.push({ stop: () => nested.close() });
+    await nested.must(`ip link add eth0 type veth peer name inner netns ${pod.pid}`);
+    await nested.must('ip addr add 10.2.0.2/24 dev eth0');
+    await nested.must('ip link set eth0 up');
+    await nested.must('ip route add default via 10.2.0.1');
+    await pod.must('ip addr add 10.2.0.1/24 dev inner');
+    await pod.must('ip link set inner up');
+    await pod.must('sysctl -qw net.ipv4.ip_forward=1');
+    await node.must('ip route add 10.2.0.0/24 via 10.1.0.2');
+    assert.equal(await ask(imds, [0, 0], nested), 'imds', 'the way is open without rules');
+    await succeeds(['--block-wireserver']);
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    for (const at of [imds, `${wireServer}:80`]) assert.equal(await ask(at, [25790, 25790], nested), 'ECONNREFUSED', at);
+    assert.equal(await ask(`${wireServer}:53`, [0, 0], nested), 'wireserver');
+  });
+
+  it('rejects WireServer on request, not its port 53, and takes that back without the request', async () => {
+    await succeeds(['--block-wireserver']);
+    for (const port of [80, 32526]) assert.equal(await ask(`${wireServer}:${port}`), 'ECONNREFUSED', String(port));
+    assert.equal(await ask(`${wireServer}:53`), 'wireserver');
+    await succeeds();
+    assert.equal(await ask(`${wireServer}:80`), 'wireserver');
+  });
+
+  it('needs NET_ADMIN and says so', async () => {
+    await refuses(/NET_ADMIN/, [], { as: ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-all'] });
+  });
+
+  it('works on a read-only root', async () => {
+    const readOnly = ['unshare', '--mount', 'sh', '-c', 'mount -o bind,remount,ro / && ! touch /run/x 2>/dev/null && exec "$@"', 'sh'];
+    await succeeds([], { as: [...readOnly, ...asInit] });
+  });
+
+  it('has nothing to do where there is no IPv4 route', async () => {
+    await pod.must('ip route del default');
+    assert.match(await succeeds(), /no IPv4 route/);
+    assert.doesNotMatch(await rules(), /aad-metadata/);
+  });
+
+  it("refuses the host's namespace and touches nothing", async () => {
+    await refuses(/host's network namespace/, [], { args: ['--pod-ip=10.0.0.4', '--host-ip=10.0.0.4'] });
+    assert.doesNotMatch(await rules(), /aad-metadata/);
+  });
+
+  it('leaves nothing half-applied when a rule fails', async () => {
+    // A restore whose kernel lacks what our last nat rule needs: the filter table is committed by then.
+    const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
+    // All nft tools are names of one binary, so the wrapper stands for all of them.
+    const real = (await pod.must(['sh', '-c', 'readlink -f "$(command -v iptables-nft-restore)"'])).trim();
+    await copyFile(real, path.join(directory, 'real'));
+    const spoil = "sed 's/-j REDIRECT --to-ports 2579/-m owner --uid-owner nobody-of-that-name -j REDIRECT --to-ports 2579/'";
+    const wrapper = path.join(directory, 'wrapper');
+    await writeFile(wrapper, `#!/bin/sh\nname=$(basename "$0")\n${spoil} | exec ${directory}/real "$name" "$@"\n`, { mode: 0o755 });
+    const replaced = ['unshare', '--mount', 'sh', '-c', `mount --bind ${wrapper} ${real} && exec "$@"`, 'sh'];
+    await iptables('-t nat -A OUTPUT -p tcp -j ACCEPT');
+    await refuses(/iptables-nft-restore failed: .*nobody-of-that-name/, ['--block-wireserver'], { as: replaced });
+    const left = await rules();
+    assert.doesNotMatch(left, /aad-metadata/);
+    assert.match(left, /-A OUTPUT -p tcp -j ACCEPT/);
+    await rm(directory, { recursive: true });
+  });
+
+  describe('with iptables-legacy tables in the namespace', () => {
+    it('names the chart value, and works with it when it has NET_RAW and a lock file', async () => {
+      await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
+      await refuses(/iptables=legacy/);
+      await refuses(/NET_RAW/, ['--iptables=legacy']);
+      const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
+      const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
+      const env = { XTABLES_LOCKFILE: path.join(directory, 'lock') };
+      await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
+      const first = await rules('iptables-legacy-save');
+      await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
+      const counters = (text: string) => text.replaceAll(/\[\d+:\d+\]/g, '');
+      assert.equal(counters(await rules('iptables-legacy-save')), counters(first));
+      await serve(pod, 'proxy', '127.0.0.1:2579');
+      assert.equal(await ask(), 'proxy');
+      assert.equal(await ask(imds, [25790, 25790]), 'imds');
+      await rm(directory, { recursive: true });
+    });
+  });
+
+  after(() => assert.equal(open.length, 0));
+});

@@ -1,0 +1,31 @@
+// The netns tier needs the iptables tools; on Debian and Ubuntu it installs them, after saying so.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+const tools = ['iptables-nft', 'iptables-legacy'];
+const found = () =>
+  tools.every((tool) => ['/usr/sbin', '/sbin', '/usr/local/sbin'].some((directory) => existsSync(`${directory}/${tool}`)));
+
+/** Undefined when the tests can run, else why not. */
+export function missing(): string | undefined {
+  if (process.platform !== 'linux') return 'network namespaces need Linux';
+  if (process.getuid?.() !== 0) return 'network namespaces and iptables need root';
+  for (const tool of ['unshare', 'nsenter', 'setpriv', 'ip']) {
+    if (
+      spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined &&
+      spawnSync(tool, ['-V'], { stdio: 'ignore' }).error !== undefined
+    ) {
+      return `the program ${tool} is missing (packages util-linux and iproute2)`;
+    }
+  }
+  if (found()) return undefined;
+  console.error(
+    'installing the Debian package iptables (apt-get install --no-remove --no-install-recommends iptables): these tests load real rules',
+  );
+  const installed = spawnSync('apt-get', ['install', '-y', '--no-remove', '--no-install-recommends', 'iptables'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  return found()
+    ? undefined
+    : `iptables-nft and iptables-legacy are missing and could not be installed: ${String(installed.stderr ?? installed.error?.message ?? '').trim()}`;
+}
