@@ -1,7 +1,7 @@
 // `npm run demo`: the main job end to end on this machine, or with --context in a cluster of yours.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { attach, tearDown, up } from '../cluster/cluster.ts';
+import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
 import { MissingRequirements, missingForCluster } from '../cluster/requirements.ts';
 import { run } from '../cluster/run.ts';
@@ -26,6 +26,7 @@ In a cluster of yours instead:
   --values FILE      the chart's values: images, and how the controller signs in to Azure
   --identity ID      ARM id of a user-assigned identity
   --client-id ID     its client id
+  --second ID        ARM id of another one
   --app-image IMAGE  an image with sleep and curl
 `;
 
@@ -54,6 +55,7 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
       helm: (args, input) => cluster.helm(args, input === undefined ? {} : { input }),
       values: chartValues(cluster, images),
       identity: identities.demo,
+      secondIdentityId: identities.second.id,
       appImage: cluster.appImage,
       attached: () => attachedTo(cluster.emulatorControlUrl),
       proxyMemory: async (pod) => privateMemoryOf(await podUid(pod), 'proxy'),
@@ -68,7 +70,7 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
     log(`logs of the cluster's programs: ${cluster.folder}/logs (with --keep they stay)`);
     throw error;
   } finally {
-    if (!keep) await attach(name).down();
+    if (!keep) await cluster.down();
   }
 }
 
@@ -81,16 +83,23 @@ async function attachedTo(control: string): Promise<string[]> {
 
 async function inYourCluster(
   context: string,
-  given: { values?: string | undefined; identity?: string | undefined; 'client-id'?: string | undefined; 'app-image'?: string | undefined },
+  given: {
+    values?: string | undefined;
+    identity?: string | undefined;
+    'client-id'?: string | undefined;
+    second?: string | undefined;
+    'app-image'?: string | undefined;
+  },
 ): Promise<void> {
-  const { values, identity, 'client-id': clientId, 'app-image': appImage } = given;
-  if (values === undefined || identity === undefined || clientId === undefined || appImage === undefined)
-    throw new StoryError('--context needs --values, --identity, --client-id and --app-image too: see --help');
+  const { values, identity, 'client-id': clientId, second, 'app-image': appImage } = given;
+  if (values === undefined || identity === undefined || clientId === undefined || second === undefined || appImage === undefined)
+    throw new StoryError('--context needs --values, --identity, --client-id, --second and --app-image too: see --help');
   const stage: Stage = {
     kubectl: (args, input) => run('kubectl', ['--context', context, ...args], input === undefined ? {} : { input }),
     helm: (args, input) => run('helm', ['--kube-context', context, ...args], input === undefined ? {} : { input }),
     values: readFileSync(values, 'utf8'),
     identity: { id: identity, clientId },
+    secondIdentityId: second,
     appImage,
     attached: async () => undefined,
     proxyMemory: async () => undefined,
@@ -109,6 +118,7 @@ async function main(): Promise<void> {
       values: text,
       identity: text,
       'client-id': text,
+      second: text,
       'app-image': text,
     },
   });
@@ -117,11 +127,8 @@ async function main(): Promise<void> {
     return;
   }
   if (values.context === undefined) {
-    const end = () => {
-      // The cluster ends with its owner; waiting for it leaves nothing for the next run to clean.
-      tearDown(values.name, () => undefined).finally(() => process.exit(130));
-    };
-    process.once('SIGINT', end).once('SIGTERM', end);
+    // The cluster belongs to this process and ends with it.
+    process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143));
     await onThisMachine(values.name, values.keep);
   } else await inYourCluster(values.context, values);
   console.log(`\nDone after ${seconds()} s.`);

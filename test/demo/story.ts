@@ -17,6 +17,8 @@ export interface Stage {
   /** The chart's values, as the file that `--values` names. */
   values: string;
   identity: { id: string; clientId: string };
+  /** Of the pod that must not get the first; its client id is left for the controller to find. */
+  secondIdentityId: string;
   appImage: string;
   /** What Azure itself says is attached to the scale set or VM; undefined where nobody here can ask it. */
   attached(): Promise<string[] | undefined>;
@@ -93,10 +95,10 @@ async function curlToken(stage: Stage, url: string, clientId: string): Promise<v
 }
 
 async function refuseStranger(stage: Stage): Promise<void> {
-  step('A pod with a selector that no binding names gets nothing, and is told why');
+  step('A pod of another selector does not get the identity of the first, and is told why');
   await apply(stage, 'stranger.yaml');
   await succeed(stage.kubectl(['wait', '--for=condition=Ready', 'pod/stranger', '--timeout=60s']));
-  say('The sidecar of a young pod waits a moment for a binding to appear.');
+  say('The binding of a young pod may still be on its way, so the sidecar waits 5 s before it says no:');
   const answer = await execCurl(stage, 'stranger', `${tokenUrl}&client_id=${stage.identity.clientId}`);
   output(JSON.stringify(answer, undefined, 2));
   if (!String(answer.error_description).startsWith('Identity not found')) throw new StoryError('the answer is not "Identity not found"');
@@ -144,7 +146,12 @@ async function show(stage: Stage, ...args: string[]): Promise<string> {
 
 async function apply(stage: Stage, file: string): Promise<void> {
   command(`kubectl apply -f ${file}`);
-  const values: Record<string, string> = { IDENTITY_ID: stage.identity.id, CLIENT_ID: stage.identity.clientId, APP_IMAGE: stage.appImage };
+  const values: Record<string, string> = {
+    IDENTITY_ID: stage.identity.id,
+    CLIENT_ID: stage.identity.clientId,
+    SECOND_IDENTITY_ID: stage.secondIdentityId,
+    APP_IMAGE: stage.appImage,
+  };
   const manifest = readFileSync(path.join(root, 'test/demo/manifests', file), 'utf8').replace(
     /\$\{(\w+)\}/g,
     (_, name: string) => values[name] ?? '',
