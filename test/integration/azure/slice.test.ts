@@ -8,18 +8,26 @@ test('MSAL signs in, arm-compute attaches an identity, and IMDS has its token on
   const state = smallAzure({ settings: { propagationMs: 60_000, arm: { operationMs: 100 } } });
   const emulator = await emulate(context, { state, running: true });
   const { ca, urls } = emulator;
-  const authority = `${urls.entra}/${tenant}`;
   const signedIn = await runClient(
-    { client: 'msal-cca', authority, clientId: app.clientId, secret: app.secret, scope: `${armAudience}/.default` },
+    { client: 'msal-secret', authority: urls.entra, tenant, clientId: app.clientId, secret: app.secret, resource: armAudience },
     { ca },
   );
   assert.equal(signedIn.error, null);
   const token = String(signedIn.result.token);
   assert.equal(claimsOf(token).appid, app.clientId);
 
-  const patch = { client: 'arm-compute', arm: urls.arm, token, subscription, group: 'nodes', name: 'pool1', type: 'UserAssigned' } as const;
+  const patch = {
+    client: 'arm-compute',
+    arm: urls.arm,
+    token,
+    subscription,
+    group: 'nodes',
+    name: 'pool1',
+    kind: 'scaleSet',
+    type: 'UserAssigned',
+  } as const;
   const attached = await runClient({ ...patch, ids: { [idOf('writer')]: {} } }, { ca });
-  assert.deepEqual(attached, { result: { ids: [idOf('reader'), idOf('writer')], state: 'Succeeded' }, error: null });
+  assert.deepEqual(attached, { result: { ids: [idOf('reader'), idOf('writer')], type: 'UserAssigned', state: 'Succeeded' }, error: null });
 
   const early = await imds(urls.imds, { client_id: clientIds.writer });
   assert.deepEqual([early.status, early.json.error_description], [400, 'Identity not found']);
