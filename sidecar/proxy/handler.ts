@@ -38,7 +38,10 @@ export type Handler = (request: Request, caller: Caller) => Promise<Response>;
 
 export function createHandler(options: HandlerOptions): Handler {
   return async (request, caller) => {
-    const target = route({ method: request.method, url: new URL(request.url), header: (name) => request.headers.get(name) }, options);
+    const url = URL.parse(request.url);
+    // The target of a CONNECT is no URL.
+    if (url === null) return errorAnswer({ status: 400, text: 'the request target is not a path' }, 'imds');
+    const target = route({ method: request.method, url, header: (name) => request.headers.get(name) }, options);
     switch (target.kind) {
       case 'nonce':
         return new Response(options.nonce);

@@ -15,6 +15,8 @@ const holdSeconds = 255;
 
 /** Serves until a signal ends it. */
 export async function serveProxy(settings: ProxySettings): Promise<void> {
+  // First of all: a signal during the start must find its handler.
+  const end = endSignal(settings.mode);
   dropProxyVariables();
   const log = createLog({ level: settings.logLevel, now: Date.now, write: (line) => console.log(line) });
   const ca = 'pem' in settings.broker.ca ? settings.broker.ca.pem : await readCa(settings.broker.ca.file);
@@ -34,7 +36,7 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
     mode: settings.mode,
   });
 
-  const signal = await endSignal(settings.mode);
+  const signal = await end;
   log.info('ending', { signal });
   await proxy.close();
   await Promise.race([server.stop(), Bun.sleep(drainMs)]);

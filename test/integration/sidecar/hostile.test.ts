@@ -1,0 +1,180 @@
+// What a client can do to the proxy on the wire. IMDS is a server that records every request target: none may come from the client's text.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { rowOf } from './azure.ts';
+import type { FakeBroker } from './broker.ts';
+import { startBroker } from './broker.ts';
+import type { RunningProxy } from './process.ts';
+import { memoryOf, startProxy } from './process.ts';
+
+const tokenPath = '/metadata/identity/oauth2/token';
+const good = `GET ${tokenPath}?resource=r HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\n`;
+
+describe('hostile clients', () => {
+  let imds: Server;
+  let broker: FakeBroker;
+  let proxy: RunningProxy;
+  let port: number;
+  const targets: string[] = [];
+  const smuggled: string[] = [];
+
+  before(async () => {
+    imds = createServer((request, response) => {
+      targets.push(request.url ?? '');
+      for (const name of Object.keys(request.headers))
+        if (!/^(host|connection|metadata|accept|accept-encoding|user-agent)$/.test(name)) smuggled.push(name);
+      const now = Math.floor(Date.now() / 1000);
+      response.writeHead(200, { 'content-type': 'application/json', server: 'IMDS/1' });
+      response.end(
+        JSON.stringify({
+          access_token: 'x'.repeat(1500),
+          client_id: rowOf('reader').clientID,
+          expires_in: '86400',
+          expires_on: String(now + 86_400),
+        }),
+      );
+    });
+    imds.listen(0, '127.0.0.1');
+    await once(imds, 'listening');
+    broker = await startBroker();
+    broker.set([rowOf('reader')]);
+    const imdsPort = (imds.address() as AddressInfo).port;
+    proxy = await startProxy({
+      imds: `http://127.0.0.1:${imdsPort}`,
+      broker,
+      env: { HTTP_PROXY: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' },
+    });
+    port = Number(new URL(proxy.url).port);
+    await proxy.logged((line) => line.msg === 'identities of this pod');
+  });
+  after(async () => {
+    assert.equal(await proxy.stop(), 0);
+    await broker.stop();
+    imds.closeAllConnections();
+    imds.close();
+  });
+
+  const open = async (): Promise<Socket> => {
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    return socket;
+  };
+  /** Everything the proxy says to these bytes, until it closes or this many answers are there. */
+  const say = async (bytes: string, answers = 1): Promise<string> => {
+    const socket = await open();
+    let heard = '';
+    const done = new Promise<void>((resolve) => {
+      socket.on('data', (chunk) => {
+        heard += String(chunk);
+        if ((heard.match(/HTTP\/1\.[01] \d{3}/g)?.length ?? 0) >= answers) resolve();
+      });
+      socket.on('close', () => resolve());
+      socket.on('error', () => resolve());
+    });
+    socket.write(bytes);
+    await done;
+    socket.destroy();
+    return heard;
+  };
+  const statusOf = async (bytes: string) => Number(/^HTTP\/1\.[01] (\d{3})/.exec(await say(bytes))?.[1] ?? 0);
+  const served = async () => {
+    const answer = await fetch(`${proxy.url}${tokenPath}?resource=r`, { headers: { Metadata: 'true' } });
+    assert.equal(answer.status, 200);
+    await answer.text();
+  };
+
+  it('is reached directly although the pod has proxy variables', served);
+
+  it('answers no request target with anything but the table', async () => {
+    const raw = (target: string, method = 'GET', host = '169.254.169.254') =>
+      `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\nMetadata: true\r\n\r\n`;
+    const expected: [string, number[]][] = [
+      [raw(`${tokenPath}/?resource=r`), [200]],
+      [raw(`//metadata//identity/oauth2/token?resource=r`), [200]],
+      [raw(`/x/../metadata/identity/%2e%2e/identity/oauth2/token?resource=r`), [200]],
+      [raw(`http://169.254.169.254${tokenPath}?resource=r`), [200]],
+      [raw(`http://evil.example${tokenPath}?resource=r`), [200, 400]],
+      [raw(`//evil.example${tokenPath}?resource=r`), [404]],
+      [raw(`http://evil.example/`), [400, 404]],
+      [raw(`${tokenPath}?resource=r`, 'GET', 'evil.example'), [400]],
+      [raw('/metadata/identity%2foauth2/token?resource=r'), [400]],
+      [raw('/metadata/instance/..%5c..%5cidentity'), [400]],
+      [raw('/metadata/instance/%2e%2e/identity/oauth2/token?resource=r&client_id='), [200]],
+      [raw('/metadata/identity/oauth2/token;x=1?resource=r'), [404]],
+      [raw('/metadata/identity/oauth2/token%3fresource=r'), [404]],
+      [raw('/metadata/identity/oauth2/token%00?resource=r'), [404, 400]],
+      [raw('/metadata/identity/issuecredential?cred-api-version=2.0', 'POST'), [404]],
+      [raw(`${tokenPath}?resource=r`, 'POST'), [405]],
+      [raw(`${tokenPath}?resource=r`, 'OPTIONS'), [405]],
+      [raw(`${tokenPath}?resource=r`, 'TRACE'), [405, 400, 0]],
+      [raw('169.254.169.254:80', 'CONNECT'), [400]],
+      [raw(`${tokenPath}?resource=r`, 'BREW'), [405, 400, 0]],
+      [`GET ${tokenPath}?resource=r HTTP/1.1\r\nMetadata: true\r\n\r\n`, [400]],
+      [`GET ${tokenPath}?resource=r HTTP/1.0\r\nHost: 169.254.169.254\r\nMetadata: true\r\n\r\n`, [200]],
+      [`${good}Metadata: false\r\n\r\n`, [400]],
+      [`${good}X-Forwarded-For: 1.2.3.4\r\n\r\n`, [400]],
+      [`${good}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`, [400]],
+      [`${good}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: eA==\r\n\r\n`, [200, 400]],
+      [`${good}X-Large: ${'a'.repeat(100_000)}\r\n\r\n`, [431, 0]],
+      ['\x16\x03\x01\x02\x00garbage\r\n\r\n', [400, 0]],
+    ];
+    for (const [bytes, statuses] of expected) {
+      const status = await statusOf(bytes);
+      assert.ok(statuses.includes(status), `${JSON.stringify(bytes.slice(0, 120))} -> ${status}`);
+    }
+    for (const target of targets)
+      assert.match(target, /^\/metadata\/identity\/oauth2\/token\?api-version=2018-02-01&resource=r&msi_res_id=%2Fsubscriptions%2F[^&]*$/);
+    assert.deepEqual(smuggled, []);
+  });
+
+  it('answers pipelined requests in order', async () => {
+    const heard = await say(`${good}\r\n${good.replace('Metadata: true', 'X: y')}\r\n${good}\r\n`, 3);
+    assert.deepEqual(heard.match(/HTTP\/1\.1 \d{3}/g), ['HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200']);
+  });
+
+  it('serves others, in bounded memory, beside a thousand half-sent requests and clients that never read', async () => {
+    const before = (await memoryOf(proxy.pid)).privateKiB;
+    const sockets: Socket[] = [];
+    for (let i = 0; i < 1000; i += 1) {
+      const socket = await open();
+      socket.on('error', () => {});
+      sockets.push(socket);
+      if (i % 10 !== 0) socket.write('GET /metadata/identity/oauth2/token?resource=r HTTP/1.1\r\nHost: 169');
+      else {
+        socket.pause();
+        socket.write(`${good}\r\n`.repeat(50));
+      }
+    }
+    await served();
+    const during = (await memoryOf(proxy.pid)).privateKiB;
+    console.log(`private memory before ${before} KiB, with 1000 hostile connections ${during} KiB`);
+    assert.ok(during < 40 * 1024, `${during} KiB`);
+    for (const socket of sockets) socket.destroy();
+    await served();
+  });
+
+  it('holds a thousand waiting requests and serves others meanwhile', async () => {
+    broker.set([rowOf('reader'), rowOf('writer', { state: 'Created' })]);
+    await proxy.logged((line) => String(line.identities).includes('writer Created'));
+    const sockets: Socket[] = [];
+    for (let i = 0; i < 1000; i += 1) {
+      const socket = await open();
+      socket.on('error', () => {});
+      socket.write(
+        `GET ${tokenPath}?resource=r&client_id=${rowOf('writer').clientID} HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\n\r\n`,
+      );
+      sockets.push(socket);
+    }
+    await served();
+    const during = (await memoryOf(proxy.pid)).privateKiB;
+    console.log(`private memory with 1000 held requests ${during} KiB`);
+    assert.ok(during < 40 * 1024, `${during} KiB`);
+    for (const socket of sockets) socket.destroy();
+    await served();
+  });
+});
