@@ -16,7 +16,6 @@ function situation(parts: {
   recreated?: string[];
   wanted?: string[];
   due?: string[];
-  resting?: string[];
   kept?: string[];
 }): ScopeSituation {
   const attached = new Map<string, AttachedIdentity>((parts.attached ?? []).map((id) => [id, ids(id)]));
@@ -26,7 +25,6 @@ function situation(parts: {
     attached,
     wanted: new Set(parts.wanted),
     due: new Set(parts.due),
-    resting: new Set(parts.resting),
     isProtected: (id) => parts.kept?.includes(id) ?? false,
   };
 }
@@ -83,10 +81,6 @@ describe('what a scope needs', () => {
     assert.deepEqual(decision, { adds: [], removes: [], entries: [['a', undefined]] });
   });
 
-  it('does not try what rests after a failure', () => {
-    assert.deepEqual(decideScope(situation({ wanted: ['a', 'b'], resting: ['a'] })).adds, ['b']);
-  });
-
   it('for every situation: removes only recorded, unwanted, unprotected ids, and after a perfect write nothing is left to do', () => {
     const id = fc.constantFrom<string>('a', 'b', 'c', 'd');
     const some = fc.uniqueArray(id);
@@ -102,7 +96,7 @@ describe('what a scope needs', () => {
         for (const added of decision.adds) attached.set(added, ids(added));
         for (const removed of decision.removes) attached.delete(removed);
         let after = withEntries(before.record, decision.entries, date);
-        after = withEntries(after, settle(after, attached, decision), date);
+        after = withEntries(after, settle(after, attached, { attach: decision.adds, detach: decision.removes }), date);
         const again = decideScope({ ...before, record: after, attached });
         assert.deepEqual(again, { adds: [], removes: [], entries: [] });
       }),

@@ -1,5 +1,5 @@
 // What to attach to and detach from one ARM scope: pure, from what is wanted, what is recorded and what a GET just showed.
-import type { AttachedIdentity } from '../azure/plan.ts';
+import type { AttachedIdentity, Write } from '../azure/plan.ts';
 import type { EntryState, ScopeRecord } from './scope-record.ts';
 
 export interface ScopeSituation {
@@ -10,8 +10,6 @@ export interface ScopeSituation {
   wanted: ReadonlySet<string>;
   /** Ids that nothing needs any more and whose linger is over. */
   due: ReadonlySet<string>;
-  /** Ids that are not tried now, after failures. */
-  resting: ReadonlySet<string>;
   /** The immutable list and the controller's own identity. */
   isProtected(id: string, clientId: string | undefined): boolean;
 }
@@ -24,7 +22,7 @@ export interface ScopeDecision {
 }
 
 export function decideScope(situation: ScopeSituation): ScopeDecision {
-  const { record, attached, wanted, due, resting } = situation;
+  const { record, attached, wanted, due } = situation;
   const adds: string[] = [];
   const removes: string[] = [];
   const entries: ScopeDecision['entries'] = [];
@@ -35,7 +33,6 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
     // Without our entry it is foreign and not ours to repair, whatever its state.
     const recreated = there === null && entry !== undefined;
     if (there === undefined || recreated) {
-      if (resting.has(id)) continue;
       adds.push(id);
       if (entry === undefined) entries.push([id, 'intent']);
       else if (entry.state === 'detaching') entries.push([id, 'owned']);
@@ -50,7 +47,7 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
     } else if (situation.isProtected(id, there?.clientId)) {
       // Ours or not, it stays for ever: without an entry nothing will ever remove it.
       entries.push([id, undefined]);
-    } else if (due.has(id) && !resting.has(id)) {
+    } else if (due.has(id)) {
       removes.push(id);
       entries.push([id, 'detaching']);
     } else if (entry.state === 'intent') {
@@ -61,13 +58,9 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
 }
 
 /** What the record must say once a GET showed how the write ended. */
-export function settle(
-  record: ScopeRecord,
-  attached: ReadonlyMap<string, AttachedIdentity>,
-  decision: ScopeDecision,
-): ScopeDecision['entries'] {
+export function settle(record: ScopeRecord, attached: ReadonlyMap<string, AttachedIdentity>, write: Write): ScopeDecision['entries'] {
   const entries: ScopeDecision['entries'] = [];
-  for (const id of decision.adds) if (attached.has(id)) entries.push([id, 'owned']);
-  for (const id of decision.removes) if (!attached.has(id)) entries.push([id, undefined]);
+  for (const id of write.attach) if (attached.has(id)) entries.push([id, 'owned']);
+  for (const id of write.detach) if (!attached.has(id)) entries.push([id, undefined]);
   return entries.filter(([id, state]) => record.identities.get(id)?.state !== state);
 }

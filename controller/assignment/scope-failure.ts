@@ -14,6 +14,10 @@ export interface Verdict {
   retryMs: number | undefined;
 }
 
+/** True where some identity of the write may be to blame, named or not: only then is it worth finding out which. */
+export const blames = (error: unknown): boolean =>
+  error instanceof ArmError && (error.failure.code === 'badIdentities' || (error.failure.code === 'unknown' && error.status === 400));
+
 /** `tried`: the ids of the write. `random` spreads retries of peers, from 0 to 1. */
 export function judgeFailure(error: unknown, tried: readonly string[], random: () => number): Verdict {
   const failure: ArmFailure = error instanceof ArmError ? error.failure : { code: 'unknown' };

@@ -17,6 +17,12 @@ export interface MarkContext {
   now(): Date;
 }
 
+/** An object that Azure may still do something for; one whose clientID is wrong waits for its author. */
+export function isWaiting(assignment: Assignment | undefined): boolean {
+  const mismatch: AssignmentReason = 'ClientIDMismatch';
+  return assignment?.status !== 'Assigned' && assignment?.metadata.annotations?.[annotations.reason] !== mismatch;
+}
+
 /** Created -> Assigned for what the scope has, with the ids that Azure reports for it. */
 export async function markAttached(
   context: MarkContext,
