@@ -7,7 +7,15 @@ import type { Log } from './cache.ts';
 import { cached, cacheKey, existing } from './cache.ts';
 import { findOnPath, lastLines, run, withProgress } from './run.ts';
 
-const kubernetesPrograms = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy', 'kubectl'] as const;
+const kubernetesPrograms = [
+  'etcd',
+  'kube-apiserver',
+  'kube-controller-manager',
+  'kube-scheduler',
+  'kubelet',
+  'kube-proxy',
+  'kubectl',
+] as const;
 export type KubernetesProgram = (typeof kubernetesPrograms)[number];
 type ProgramName = KubernetesProgram | 'helm';
 
@@ -34,10 +42,11 @@ export function linkFlags(kind: 'kubernetes' | 'helm', version: string): string 
 
 /** How each program is asked for its version, and what it then prints. */
 export function reportsVersion(name: ProgramName, output: string, version: string): boolean {
-  const printed = output.match(/v?(\d+\.\d+\.\d+[^\s+"]*)/)?.[1];
+  const printed = output.match(/v?(\d+\.\d+\.\d+[^\s+]*)/)?.[1];
   return printed === version.replace(/^v/, '') && (name !== 'etcd' || output.includes('etcd'));
 }
-const versionArguments = (name: ProgramName) => (name === 'kubectl' ? ['version', '--client'] : name === 'helm' ? ['version', '--short'] : ['--version']);
+const versionArguments = (name: ProgramName) =>
+  name === 'kubectl' ? ['version', '--client'] : name === 'helm' ? ['version', '--short'] : ['--version'];
 
 /** Whether every program is there at exactly its version. */
 async function allFit(names: readonly ProgramName[], versionOf: (name: ProgramName) => string, searchPath: string): Promise<boolean> {
@@ -64,7 +73,8 @@ export async function missingGo(goMod: string): Promise<string | undefined> {
 
 async function build(kind: 'kubernetes' | 'helm', goMod: string, version: string, folder: string, log: Log): Promise<void> {
   const problem = await missingGo(goMod);
-  if (problem !== undefined) throw new Error(`building ${kind} ${version} needs ${problem}; or put ${kind} ${version} in KUBEBUILDER_ASSETS or PATH`);
+  if (problem !== undefined)
+    throw new Error(`${kind} ${version} has to be built, which needs ${problem}; or put its programs in KUBEBUILDER_ASSETS or PATH`);
   const usually = kind === 'kubernetes' ? '5 minutes on 2 cores, once' : '1 minute, once';
   const args = ['build', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, '-o', `${folder}/`, 'tool'];
   const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
@@ -80,25 +90,60 @@ async function build(kind: 'kubernetes' | 'helm', goMod: string, version: string
   if (kind === 'kubernetes') renameSync(path.join(folder, 'server'), path.join(folder, 'etcd'));
 }
 
-/** KUBEBUILDER_ASSETS comes first since a person set it, then what was built before, then PATH, then a build. */
-async function find<Name extends ProgramName>(kind: 'kubernetes' | 'helm', names: readonly Name[], log: Log): Promise<(name: Name) => string> {
+interface Kind<Name extends ProgramName> {
+  kind: 'kubernetes' | 'helm';
+  names: readonly Name[];
+}
+const kubernetes: Kind<KubernetesProgram> = { kind: 'kubernetes', names: kubernetesPrograms };
+const helm: Kind<'helm'> = { kind: 'helm', names: ['helm'] };
+
+async function pins({ kind }: Kind<ProgramName>) {
   const goMod = await readFile(path.join(modules, kind, 'go.mod'), 'utf8');
   const goSum = await readFile(path.join(modules, kind, 'go.sum'), 'utf8');
   const version = requiredVersion(goMod, kind === 'helm' ? 'helm.sh/helm/v3' : 'k8s.io/kubernetes');
-  const versionOf = (name: ProgramName) => (name === 'etcd' ? requiredVersion(goMod, 'go.etcd.io/etcd/server/v3') : version);
-  const inFolder = (folder: string) => (name: Name) => path.join(folder, name);
-  const assets = process.env.KUBEBUILDER_ASSETS;
-  if (assets && (await allFit(names, versionOf, assets))) return inFolder(assets);
   const key = cacheKey([goMod, goSum, linkFlags(kind, version), process.platform, process.arch]);
+  return { goMod, version, key };
+}
+type Pins = Awaited<ReturnType<typeof pins>>;
+
+/** KUBEBUILDER_ASSETS comes first since a person set it, then what was built before, then PATH. */
+async function locate<Name extends ProgramName>(
+  { kind, names }: Kind<Name>,
+  { goMod, version, key }: Pins,
+): Promise<((name: Name) => string) | undefined> {
+  const versionOf = (name: ProgramName) => (name === 'etcd' ? requiredVersion(goMod, 'go.etcd.io/etcd/server/v3') : version);
+  const assets = process.env.KUBEBUILDER_ASSETS;
+  if (assets && (await allFit(names, versionOf, assets))) return (name) => path.join(assets, name);
   const made = existing(kind, key);
-  if (made !== undefined) return inFolder(made);
+  if (made !== undefined) return (name) => path.join(made, name);
   const searchPath = process.env.PATH ?? '';
-  if (await allFit(names, versionOf, searchPath)) return (name) => findOnPath(name, searchPath) ?? name;
-  return inFolder(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)));
+  return (await allFit(names, versionOf, searchPath)) ? (name) => findOnPath(name, searchPath) ?? name : undefined;
+}
+
+async function locateOrBuild<Name extends ProgramName>(what: Kind<Name>, log: Log): Promise<(name: Name) => string> {
+  const pinned = await pins(what);
+  const found = await locate(what, pinned);
+  if (found !== undefined) return found;
+  const folder = await cached(what.kind, pinned.key, log, (draft) => build(what.kind, pinned.goMod, pinned.version, draft, log));
+  return (name) => path.join(folder, name);
+}
+
+/** One line for each kind of program that is neither there nor can be built. */
+export async function missingForPrograms(): Promise<string[]> {
+  const lines = [kubernetes, helm].map(async (what) => {
+    const pinned = await pins(what);
+    if ((await locate(what, pinned)) !== undefined) return [];
+    const problem = await missingGo(pinned.goMod);
+    const names = what.names.join(', ');
+    return problem === undefined
+      ? []
+      : [`${problem}, to build ${what.kind}; or ${names} of ${pinned.version} in KUBEBUILDER_ASSETS or PATH`];
+  });
+  return (await Promise.all(lines)).flat();
 }
 
 export async function findKubernetes(log: Log): Promise<Record<KubernetesProgram, string>> {
-  const file = await find('kubernetes', kubernetesPrograms, log);
+  const file = await locateOrBuild(kubernetes, log);
   return {
     etcd: file('etcd'),
     'kube-apiserver': file('kube-apiserver'),
@@ -111,5 +156,5 @@ export async function findKubernetes(log: Log): Promise<Record<KubernetesProgram
 }
 
 export async function findHelm(log: Log): Promise<string> {
-  return (await find('helm', ['helm'], log))('helm');
+  return (await locateOrBuild(helm, log))('helm');
 }

@@ -31,8 +31,14 @@ export function existing(kind: string, key: string): string | undefined {
  * The folder `<cache>/<kind>/<key>`; `make` fills it if it is not there yet. It appears complete or not at all, and two processes that need
  * it at once make it once.
  */
-export async function cached(kind: string, key: string, log: Log, make: (folder: string) => Promise<void>): Promise<string> {
-  const parent = path.join(cacheRoot(), kind);
+export async function cached(
+  kind: string,
+  key: string,
+  log: Log,
+  make: (folder: string) => Promise<void>,
+  root = cacheRoot(),
+): Promise<string> {
+  const parent = path.join(root, kind);
   const folder = path.join(parent, key);
   if (existsSync(folder)) return folder;
   mkdirSync(parent, { recursive: true });

@@ -20,7 +20,7 @@ import { run } from './run.ts';
 import type { ClusterSettings, ImageArchive } from './settings.ts';
 import { parseMessage, readSettings, writeSettings } from './settings.ts';
 import type { ClusterRecord } from './state.ts';
-import { clusterPlaces, readRecord } from './state.ts';
+import { clusterPlaces, readKeeper, readRecord, writeKeeper } from './state.ts';
 
 export interface UpOptions {
   name: string;
@@ -78,15 +78,16 @@ function signal(process_: ProcessIdentity, name: 'SIGTERM' | 'SIGKILL'): void {
 async function clean(name: string): Promise<boolean> {
   const places = clusterPlaces(name);
   if (!existsSync(places.folder)) return false;
-  const record = readRecord(places.folder);
-  if (record !== undefined) {
-    signal(record.keeper, 'SIGTERM');
-    if (!(await untilGone(record.keeper, 20))) signal(record.keeper, 'SIGKILL');
-    // With its keeper gone a cluster ends by itself; this is for one that hangs.
-    if (record.init !== null && !(await untilGone(record.init, 5))) {
-      signal(record.init, 'SIGKILL');
-      await untilGone(record.init, 10);
-    }
+  const keeper = readKeeper(places.folder);
+  if (keeper !== undefined) {
+    signal(keeper, 'SIGTERM');
+    if (!(await untilGone(keeper, 20))) signal(keeper, 'SIGKILL');
+  }
+  // With its keeper gone a cluster ends by itself; this is for one that hangs.
+  const init = readRecord(places.folder)?.init ?? undefined;
+  if (init !== undefined && !(await untilGone(init, 5))) {
+    signal(init, 'SIGKILL');
+    await untilGone(init, 10);
   }
   await removeCgroup(places.cgroup);
   rmSync(places.folder, { recursive: true, force: true });
@@ -113,8 +114,12 @@ export function running(name: string): ClusterRecord | undefined {
 /** Starts the keeper and resolves once the cluster takes pods. */
 function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
   const output = openSync(path.join(settings.folder, 'keeper.log'), 'a');
-  const keeper = fork(path.join(import.meta.dirname, 'keeper.ts'), [settings.folder], { detached: true, stdio: ['ignore', output, output, 'ipc'] });
+  const keeper = fork(path.join(import.meta.dirname, 'keeper.ts'), [settings.folder], {
+    detached: true,
+    stdio: ['ignore', output, output, 'ipc'],
+  });
   closeSync(output);
+  writeKeeper(settings.folder, keeper.pid ?? 0);
   return new Promise((resolve, reject) => {
     let failure: string | undefined;
     keeper.on('message', (value) => {
@@ -132,7 +137,9 @@ function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
         });
     });
     keeper.on('error', reject);
-    keeper.on('exit', () => reject(new Error(`cluster "${settings.name}": ${failure ?? `its keeper ended; see ${settings.folder}/keeper.log`}`)));
+    keeper.on('exit', () =>
+      reject(new Error(`cluster "${settings.name}": ${failure ?? `its keeper ended; see ${settings.folder}/keeper.log`}`)),
+    );
   });
 }
 
@@ -149,7 +156,20 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
   const azureStateFile = options.azureState === undefined ? null : path.join(folder, 'azure-state.json');
   const owned = options.owner !== 'nobody';
   const images = [app, ...others];
-  return { name, folder, cgroup, programs, helm, debian, snapshotter, images, sandboxImage: app.reference, providerID, azureStateFile, owned };
+  return {
+    name,
+    folder,
+    cgroup,
+    programs,
+    helm,
+    debian,
+    snapshotter,
+    images,
+    sandboxImage: app.reference,
+    providerID,
+    azureStateFile,
+    owned,
+  };
 }
 
 /**
@@ -158,13 +178,14 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
  */
 export async function up(options: UpOptions): Promise<Cluster> {
   const { name, log } = options;
-  const missing = missingForCluster();
-  if (missing.length > 0) throw new MissingRequirements(missing);
+  const missing = await missingForCluster();
+  if (missing.length > 0) throw new MissingRequirements('the cluster', missing);
   const { folder } = clusterPlaces(name);
   const settings = await makeSettings(options);
   await lockCluster(name, log, async () => {
     const owner = running(name)?.owner;
-    if (owner && isAlive(owner)) throw new Error(`cluster "${name}" belongs to process ${owner.pid}, which still runs: end that one, or choose another name`);
+    if (owner && isAlive(owner))
+      throw new Error(`cluster "${name}" belongs to process ${owner.pid}, which still runs: end that one, or choose another name`);
     if (await clean(name)) log(`ended what was left of cluster "${name}"`);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeSettings(settings);
@@ -207,7 +228,17 @@ export function attach(name: string): Cluster {
     appImage: settings.sandboxImage,
     enter,
     async load({ archive, reference }) {
-      const args = ['--address', containerdSocket, '--namespace', 'k8s.io', 'images', 'import', '--snapshotter', settings.snapshotter, archive];
+      const args = [
+        '--address',
+        containerdSocket,
+        '--namespace',
+        'k8s.io',
+        'images',
+        'import',
+        '--snapshotter',
+        settings.snapshotter,
+        archive,
+      ];
       const { code, stderr } = await enter('ctr', args);
       if (code !== 0) throw new Error(`image ${reference} could not be imported: ${stderr.trim()}`);
     },

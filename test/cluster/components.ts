@@ -50,7 +50,13 @@ export interface ApiServerAddress {
   advertise: string;
 }
 
-export function apiServer(file: string, files: ControlPlaneFiles, etcdUrl: string, address: ApiServerAddress, extra: Record<string, string>): Command {
+export function apiServer(
+  file: string,
+  files: ControlPlaneFiles,
+  etcdUrl: string,
+  address: ApiServerAddress,
+  extra: Record<string, string>,
+): Command {
   const settings = {
     'etcd-servers': etcdUrl,
     'bind-address': address.bind,
@@ -86,6 +92,8 @@ export function controllerManager(file: string, files: ControlPlaneFiles): Comma
     'use-service-account-credentials': 'true',
     'service-account-private-key-file': files.serviceAccountKey,
     'root-ca-file': files.ca,
+    // Its default is a folder of the machine, which it would make.
+    'flex-volume-plugin-dir': path.join(path.dirname(files.ca), 'volume-plugins'),
     // CNI gives addresses; nothing has to hand out ranges.
     'allocate-node-cidrs': 'false',
     // It makes some forty service accounts before it does anything else; at the default rate that takes 4 s.

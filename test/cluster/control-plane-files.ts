@@ -6,7 +6,13 @@ import type { ClusterCertificates } from './certificates.ts';
 import type { ControlPlaneFiles } from './components.ts';
 
 /** `insideUrl` is where the programs find the API server, `outsideUrl` where people do. */
-export function writeControlPlaneFiles(files: ControlPlaneFiles, certificates: ClusterCertificates, users: Users, insideUrl: string, outsideUrl: string): void {
+export function writeControlPlaneFiles(
+  files: ControlPlaneFiles,
+  certificates: ClusterCertificates,
+  users: Users,
+  insideUrl: string,
+  outsideUrl: string,
+): void {
   const secret = (file: string, text: string) => writeFileSync(file, text, { mode: 0o600 });
   writeFileSync(files.ca, certificates.ca);
   writeFileSync(files.apiServerCertificate, certificates.apiServer.certificate);

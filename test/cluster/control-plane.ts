@@ -1,6 +1,7 @@
 // etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, without root: the real API for integration tests.
-import { createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { makeUsers } from './access.ts';
 import { findKubernetes } from './binaries.ts';
 import type { Log } from './cache.ts';
@@ -35,22 +36,15 @@ export interface ControlPlaneOptions {
   apiServerFlags?: Record<string, string>;
 }
 
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.on('error', reject).listen(0, '127.0.0.1', () => {
-            const address = server.address();
-            resolve(typeof address === 'object' && address !== null ? address.port : 0);
-          });
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** Below the range that the kernel hands to clients, so that nobody takes one by chance while the API server restarts. */
+async function freePort(): Promise<number> {
+  const port = 20_000 + randomInt(12_000);
+  const server = createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
+  });
+  await new Promise((resolve) => server.close(resolve));
+  return free ? port : freePort();
 }
 
 /** Ready in about 5 s once the programs are built. The caller stops it; a caller that dies takes it along. */
@@ -59,7 +53,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const programs = await findKubernetes(log);
   const folder = newRunFolder();
   const files = controlPlaneFiles(folder);
-  const [port = 0, clientPort = 0, peerPort = 0] = await freePorts(3);
+  const [port, clientPort, peerPort] = await Promise.all([freePort(), freePort(), freePort()]);
   const url = `https://127.0.0.1:${port}`;
   const etcdUrl = `http://127.0.0.1:${clientPort}`;
   const users = makeUsers('none');
@@ -75,7 +69,13 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await Promise.all(running.map((one) => one.stop(0)));
     await rm(folder, { recursive: true, force: true });
   };
-  const apiServerCommand = apiServer(programs['kube-apiserver'], files, etcdUrl, { bind: '127.0.0.1', port, advertise: '127.0.0.1' }, { ...options.apiServerFlags });
+  const apiServerCommand = apiServer(
+    programs['kube-apiserver'],
+    files,
+    etcdUrl,
+    { bind: '127.0.0.1', port, advertise: '127.0.0.1' },
+    { ...options.apiServerFlags },
+  );
   try {
     const store = launch(etcd(programs.etcd, files, etcdUrl, `http://127.0.0.1:${peerPort}`));
     const certificates = await makeCertificates(['127.0.0.1', firstServiceAddress], new Date());

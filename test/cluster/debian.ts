@@ -41,7 +41,9 @@ export function environmentIn(root: string, arch: string, searchPath: string): U
 
 /** What this machine lacks for unpacking packages, one line each. */
 export function missingForPackages(): string[] {
-  return ['apt-get', 'dpkg'].filter((name) => findOnPath(name) === undefined).map((name) => `${name}: this needs Debian or Ubuntu, for containerd, runc and the CNI plugins`);
+  return ['apt-get', 'dpkg']
+    .filter((name) => findOnPath(name) === undefined)
+    .map((name) => `${name}: this needs Debian or Ubuntu, for containerd, runc and the CNI plugins`);
 }
 
 async function download(packages: readonly string[], folder: string): Promise<string | undefined> {
@@ -49,7 +51,10 @@ async function download(packages: readonly string[], folder: string): Promise<st
   if (simulation.code !== 0) return lastLines(simulation.stderr, 4);
   const all = [...new Set([...packages, ...packagesToAdd(simulation.stdout)])];
   // The sandbox user of apt may not write into a folder of ours.
-  const fetched = await run('apt-get', ['download', '--quiet', '-o', 'APT::Sandbox::User=root', ...all], { cwd: folder, env: { LC_ALL: 'C' } });
+  const fetched = await run('apt-get', ['download', '--quiet', '-o', 'APT::Sandbox::User=root', ...all], {
+    cwd: folder,
+    env: { LC_ALL: 'C' },
+  });
   return fetched.code === 0 ? undefined : lastLines(fetched.stderr, 4);
 }
 
@@ -57,14 +62,20 @@ async function fill(set: SetName, root: string, log: Log): Promise<void> {
   const { packages, programs } = sets[set];
   const archives = path.join(root, '.archives');
   await mkdir(archives);
-  const problem = await withProgress(log, `fetching Debian packages ${packages.join(', ')} (unpacked into the cache, not installed)`, '10 s, once', async () => {
-    const first = await download(packages, archives);
-    if (first === undefined) return undefined;
-    // Package lists may be absent, or older than the archive.
-    const update = await run('apt-get', ['update', '--quiet'], { env: { LC_ALL: 'C' } });
-    return update.code === 0 ? download(packages, archives) : `${first}\n${lastLines(update.stderr, 4)}`;
-  });
-  if (problem !== undefined) throw new Error(`Debian packages ${packages.join(', ')} could not be fetched (network, or root for apt-get update):\n${problem}`);
+  const problem = await withProgress(
+    log,
+    `fetching Debian packages ${packages.join(', ')} (unpacked into the cache, not installed)`,
+    '10 s, once',
+    async () => {
+      const first = await download(packages, archives);
+      if (first === undefined) return undefined;
+      // Package lists may be absent, or older than the archive.
+      const update = await run('apt-get', ['update', '--quiet'], { env: { LC_ALL: 'C' } });
+      return update.code === 0 ? download(packages, archives) : `${first}\n${lastLines(update.stderr, 4)}`;
+    },
+  );
+  if (problem !== undefined)
+    throw new Error(`Debian packages ${packages.join(', ')} could not be fetched (network, or root for apt-get update):\n${problem}`);
   const files = readdirSync(archives).filter((name) => name.endsWith('.deb'));
   for (const file of files) {
     const { code, stderr } = await run('dpkg', ['-x', path.join(archives, file), root]);

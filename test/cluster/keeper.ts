@@ -14,6 +14,7 @@ import { forward, portOf } from './forward.ts';
 import { renderSetup, unshareArguments } from './namespace.ts';
 import { apiPort, kernelSettings, nodeAddress, nodeName } from './node-config.ts';
 import { identify, networkNamespaceOf } from './procfs.ts';
+import { lastLines } from './run.ts';
 import type { Message } from './settings.ts';
 import { parseMessage, readSettings, sockets } from './settings.ts';
 import type { ClusterRecord } from './state.ts';
@@ -42,7 +43,59 @@ function firstProcessOf(unshare: number): number {
   return Number(readFileSync(`/proc/${unshare}/task/${unshare}/children`, 'utf8').trim().split(' ')[0]);
 }
 
-async function keep(): Promise<void> {
+async function prepare(server: string): Promise<string[]> {
+  mkdirSync(places.logs, { recursive: true });
+  writeKernelSettings();
+  makeCgroup(cgroup);
+  const certificates = await makeCertificates(['127.0.0.1', firstServiceAddress, nodeAddress], new Date());
+  writeControlPlaneFiles(controlPlaneFiles(folder), certificates, makeUsers(nodeName), `https://127.0.0.1:${apiPort}`, server);
+  const repository = path.resolve(import.meta.dirname, '../..');
+  const needed = [folder, cacheRoot(), repository, path.dirname(process.execPath)].map((one) => realpathSync(one));
+  return unshareArguments(renderSetup(folder, needed, [process.execPath, path.join(import.meta.dirname, 'inside.ts'), folder]));
+}
+
+/** Runs the cluster to its end; answers why it ended by itself, or undefined where it was told to. */
+async function keep(record: ClusterRecord): Promise<string | undefined> {
+  const unshareLine = await prepare(record.server);
+  const log = openSync(path.join(places.logs, 'inside.log'), 'a');
+  const unshare = spawn('unshare', unshareLine, { cwd: folder, stdio: ['pipe', 'pipe', log] });
+  closeSync(log);
+  const gone = new Promise<void>((resolve) => unshare.on('exit', () => resolve()).on('error', () => resolve()));
+  const { pid, stdin: input, stdout: messages } = unshare;
+  if (pid === undefined || input === null || messages === null) throw new Error('unshare could not be started');
+  let failure: string | undefined;
+  createInterface({ input: messages }).on('line', (line) => {
+    const message = parseMessage(JSON.parse(line));
+    if (message === undefined) return;
+    if (record.init === null) record.init = identify(firstProcessOf(pid));
+    record.networkNamespace = networkNamespaceOf(record.init.pid) ?? null;
+    if (message.type === 'failed') failure = message.reason;
+    if (message.type === 'ready') record.ready = true;
+    writeRecord(folder, record);
+    // What a failure leaves behind is tidied up before it is told.
+    if (message.type !== 'failed') tell(message);
+  });
+
+  let told = false;
+  const end = () => {
+    told = true;
+    // Its input's end makes inside.ts end, the first process with it, and with that everything in there; unshare ends last.
+    input.end();
+  };
+  process.on('SIGTERM', end).on('SIGINT', end).on('SIGHUP', end).on('disconnect', end);
+  // A starter that is not the owner says good-bye first.
+  process.on('message', (message) => {
+    if (message === 'stay') process.off('disconnect', end);
+  });
+  if (!process.connected) end();
+  input.on('error', () => {});
+  await gone;
+  return told
+    ? undefined
+    : (failure ?? `its first process ended:\n${lastLines(readFileSync(path.join(places.logs, 'inside.log'), 'utf8'), 12)}`);
+}
+
+async function main(): Promise<void> {
   const api = await forward({ host: '127.0.0.1', port: 0 }, { path: sockets.api });
   const control = await forward({ host: '127.0.0.1', port: 0 }, { path: sockets.control });
   const record: ClusterRecord = {
@@ -55,64 +108,19 @@ async function keep(): Promise<void> {
     control: `http://127.0.0.1:${portOf(control)}`,
   };
   writeRecord(folder, record);
-  mkdirSync(places.logs, { recursive: true });
-  writeKernelSettings();
-  makeCgroup(cgroup);
-  const certificates = await makeCertificates(['127.0.0.1', firstServiceAddress, nodeAddress], new Date());
-  writeControlPlaneFiles(controlPlaneFiles(folder), certificates, makeUsers(nodeName), `https://127.0.0.1:${apiPort}`, record.server);
-
-  const needed = [folder, cacheRoot(), path.resolve(import.meta.dirname, '../..'), path.dirname(process.execPath)].map((one) => realpathSync(one));
-  const program = [process.execPath, path.join(import.meta.dirname, 'inside.ts'), folder];
-  const log = openSync(path.join(places.logs, 'inside.log'), 'a');
-  const unshare = spawn('unshare', unshareArguments(renderSetup(folder, needed, program)), { cwd: folder, stdio: ['pipe', 'pipe', log] });
-  const { stdin: input, stdout: messages } = unshare;
-  if (input === null || messages === null) throw new Error('unshare could not be started');
-  closeSync(log);
-  const gone = new Promise<void>((resolve) => unshare.on('exit', () => resolve()).on('error', () => resolve()));
-  let failure: string | undefined;
-  createInterface({ input: messages }).on('line', (line) => {
-    const message = parseMessage(JSON.parse(line));
-    if (message === undefined) return;
-    if (message.type === 'failed') failure = message.reason;
-    if (message.type === 'ready') {
-      const init = firstProcessOf(unshare.pid ?? 0);
-      Object.assign(record, { ready: true, init: identify(init), networkNamespace: networkNamespaceOf(init) ?? null });
-      writeRecord(folder, record);
-    }
-    if (message.type !== 'failed') tell(message);
-  });
-
-  let wanted = false;
-  const end = () => {
-    wanted = true;
-    // Its input's end makes inside.ts end, the first process with it, and with that everything in there; unshare ends last.
-    input.end();
-  };
-  process.on('SIGTERM', end).on('SIGINT', end).on('SIGHUP', end);
-  // A starter that is not the owner says good-bye first.
-  process.on('message', (message) => {
-    if (message === 'stay') process.off('disconnect', end);
-  });
-  process.on('disconnect', end);
-  if (!process.connected) end();
-
-  await gone;
-  api.close();
-  control.close();
+  const failure = await keep(record).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
   await removeCgroup(cgroup);
   rmSync(places.failedLogs, { recursive: true, force: true });
-  if (!wanted) {
+  if (failure !== undefined) {
     renameSync(places.logs, places.failedLogs);
-    const reason = failure ?? `the cluster's first process ended:\n${readFileSync(path.join(places.failedLogs, 'inside.log'), 'utf8').slice(-1500)}`;
-    tell({ type: 'failed', reason: reason.replaceAll(places.logs, places.failedLogs) });
+    tell({ type: 'failed', reason: failure.replaceAll(places.logs, places.failedLogs) });
   }
   rmSync(folder, { recursive: true, force: true });
 }
 
-keep().then(
+main().then(
   () => process.exit(0),
   (error: unknown) => {
-    tell({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
     console.error(error);
     process.exit(1);
   },

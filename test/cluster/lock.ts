@@ -2,8 +2,8 @@
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { identify, isAlive } from './procfs.ts';
 import type { ProcessIdentity } from './procfs.ts';
+import { identify, isAlive } from './procfs.ts';
 
 export function parseIdentity(text: string): ProcessIdentity | undefined {
   const [pid, start] = text.trim().split(' ');
@@ -35,9 +35,13 @@ function take(file: string): boolean {
 }
 
 /** Runs `work` while holding `file`; `waiting` is told once a second who holds it. */
-export async function withLock<T>(file: string, work: () => Promise<T>, waiting: (holder: ProcessIdentity, seconds: number) => void): Promise<T> {
+export async function withLock<T>(
+  file: string,
+  work: () => Promise<T>,
+  waiting: (holder: ProcessIdentity, seconds: number) => void,
+): Promise<T> {
   mkdirSync(path.dirname(file), { recursive: true });
-  for (let seconds = 0; !take(file); seconds++) {
+  for (let tries = 0; !take(file); tries++) {
     const holder = holderOf(file);
     if (holder !== undefined && !isAlive(holder)) {
       // A dead holder's lock is taken away under a second lock, so that two waiters cannot remove each other's fresh one.
@@ -53,8 +57,8 @@ export async function withLock<T>(file: string, work: () => Promise<T>, waiting:
       }
       continue;
     }
-    if (holder !== undefined) waiting(holder, seconds);
-    await sleep(1000);
+    if (holder !== undefined && tries % 10 === 0) waiting(holder, tries / 10);
+    await sleep(100);
   }
   try {
     return await work();

@@ -1,8 +1,9 @@
 // `npm run cluster -- up|down|status [--name NAME]`
 import { parseArgs } from 'node:util';
-import { attach, running, tearDown, up } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
-import { productImages } from './images.ts';
+import { attach, running, tearDown, up } from './cluster.ts';
+import { currentImages } from './images.ts';
+import { MissingRequirements, missingForCluster } from './requirements.ts';
 import { clusterNames, clusterPlaces } from './state.ts';
 
 const usage = `Usage: npm run cluster -- up|down|status [--name NAME] [--bare]
@@ -36,7 +37,9 @@ async function runUp(name: string, bare: boolean): Promise<void> {
     log(`cluster "${name}" is up already`);
     return describe(attach(name));
   }
-  const images = bare ? [] : Object.values(await productImages(log));
+  const missing = await missingForCluster();
+  if (missing.length > 0) throw new MissingRequirements('the cluster', missing);
+  const images = bare ? [] : Object.values(await currentImages(log));
   const cluster = await up({ name, log, images, owner: 'nobody' });
   log(`cluster "${name}" is up after ${seconds()}`);
   describe(cluster);
@@ -52,14 +55,21 @@ function runStatus(): void {
   if (names.length === 0) console.log('no cluster');
   for (const name of names) {
     const record = running(name);
-    const what = record === undefined ? `not up: a leftover, or starting (npm run cluster -- down --name ${name} removes it)` : `up at ${record.server}`;
+    const what =
+      record === undefined
+        ? `not up: a leftover, or starting (npm run cluster -- down --name ${name} removes it)`
+        : `up at ${record.server}`;
     console.log(`${name}: ${what}`);
     if (record !== undefined) describe(attach(name));
   }
 }
 
 async function main(): Promise<void> {
-  const options = { name: { type: 'string', default: 'dev' }, bare: { type: 'boolean', default: false }, help: { type: 'boolean', default: false } } as const;
+  const options = {
+    name: { type: 'string', default: 'dev' },
+    bare: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  } as const;
   const { values, positionals } = parseArgs({ args: process.argv.slice(2), options, allowPositionals: true });
   const [command, ...rest] = positionals;
   if (values.help) return void process.stdout.write(usage);
@@ -68,7 +78,9 @@ async function main(): Promise<void> {
   if (command === 'up') return runUp(values.name, values.bare);
   if (command === 'down') return runDown(values.name);
   if (command === 'status') return runStatus();
-  throw new Error(`${command === undefined ? 'no command' : `unknown command "${command}"`}; one of up, down, status is accepted (--help tells more)`);
+  throw new Error(
+    `${command === undefined ? 'no command' : `unknown command "${command}"`}; one of up, down, status is accepted (--help tells more)`,
+  );
 }
 
 main().catch((error: unknown) => {

@@ -58,7 +58,12 @@ conf_dir = ${at('cni')}
 
 /** Pods get a route to the node and from there to its loopback addresses, as on Azure; nothing is masqueraded. */
 export function cniConfig(folder: string): object {
-  const ipam = { type: 'host-local', ranges: [[{ subnet: podRange }]], routes: [{ dst: '0.0.0.0/0' }], dataDir: path.join(folder, 'cni-addresses') };
+  const ipam = {
+    type: 'host-local',
+    ranges: [[{ subnet: podRange }]],
+    routes: [{ dst: '0.0.0.0/0' }],
+    dataDir: path.join(folder, 'cni-addresses'),
+  };
   return { cniVersion: '0.4.0', name: 'pods', plugins: [{ type: 'ptp', ipMasq: false, ipam }] };
 }
 

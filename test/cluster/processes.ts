@@ -1,6 +1,7 @@
 // Programs that keep running: started with their output in a file, awaited until they answer, ended for certain.
-import { spawn } from 'node:child_process';
+
 import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findOnPath, lastLines } from './run.ts';
@@ -34,7 +35,8 @@ function ending(child: ChildProcess): Promise<string> {
 export function start(command: Command, logFile: string): Running {
   const log = openSync(logFile, 'a');
   const setpriv = process.platform === 'linux' ? findOnPath('setpriv') : undefined;
-  const [file, args] = setpriv === undefined ? [command.file, command.args] : [setpriv, ['--pdeathsig', 'KILL', '--', command.file, ...command.args]];
+  const [file, args] =
+    setpriv === undefined ? [command.file, command.args] : [setpriv, ['--pdeathsig', 'KILL', '--', command.file, ...command.args]];
   const child = spawn(file, args, { stdio: ['ignore', log, log], cwd: command.cwd, env: { ...process.env, ...command.env } });
   closeSync(log);
   let gone = false;

@@ -1,22 +1,33 @@
 // What a machine must have for a cluster; everything that is missing is told at once.
 import { existsSync } from 'node:fs';
+import { missingForPrograms } from './binaries.ts';
 import { missingForPackages } from './debian.ts';
 import { findOnPath } from './run.ts';
 
-/** One line each; none means all is there. Root and Linux first: without them the rest cannot be told. */
-export function missingForCluster(): string[] {
-  if (process.platform !== 'linux') return [`Linux: this is ${process.platform}, and the cluster is made of namespaces and control groups`];
-  const root = process.getuid?.() === 0 ? [] : ['root: run it with sudo, or as root of a container that may mount and make namespaces (--privileged)'];
-  const tools = { unshare: 'util-linux', nsenter: 'util-linux', mount: 'mount', ip: 'iproute2', ldd: 'libc-bin' };
+/** Linux, root and the small tools; without Linux the rest cannot be told. */
+function missingForNamespaces(): string[] {
+  if (process.platform !== 'linux') return [`Linux: this is ${process.platform}, and namespaces and control groups are needed`];
+  const root =
+    process.getuid?.() === 0 ? [] : ['root: run it with sudo, or as root of a container that may mount and make namespaces (--privileged)'];
+  const tools = { unshare: 'util-linux', nsenter: 'util-linux', mount: 'mount', ip: 'iproute2', ldd: 'libc-bin', ldconfig: 'libc-bin' };
   const programs = Object.entries(tools)
     .filter(([name]) => findOnPath(name) === undefined)
     .map(([name, from]) => `${name}: install the Debian package ${from}`);
-  const kernel = existsSync('/sys/fs/cgroup') ? [] : ['control groups: mount them at /sys/fs/cgroup'];
-  return [...root, ...programs, ...kernel, ...missingForPackages()];
+  return [...root, ...programs];
+}
+
+/** One line each; none means all is there. */
+export function missingForImages(): string[] {
+  return [...missingForNamespaces(), ...(process.platform === 'linux' ? missingForPackages() : [])];
+}
+
+export async function missingForCluster(): Promise<string[]> {
+  const cgroups = existsSync('/sys/fs/cgroup') ? [] : ['control groups, mounted at /sys/fs/cgroup'];
+  return [...missingForImages(), ...cgroups, ...(await missingForPrograms())];
 }
 
 export class MissingRequirements extends Error {
-  constructor(missing: readonly string[]) {
-    super(missing.length === 1 ? `the cluster needs ${missing[0]}` : `the cluster needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
+  constructor(what: string, missing: readonly string[]) {
+    super(missing.length === 1 ? `${what} needs ${missing[0]}` : `${what} needs:\n${missing.map((line) => `  ${line}`).join('\n')}`);
   }
 }

@@ -50,7 +50,8 @@ export function lastLines(text: string, count: number): string {
 /** As {@link run}, but a failure is an error that shows the end of what the program said. */
 export async function mustRun(file: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { stdout, stderr, code } = await run(file, args, options);
-  if (code !== 0) throw new Error(`${path.basename(file)} ${args.slice(0, 3).join(' ')} ended with ${code}:\n${lastLines(stderr || stdout, 15)}`);
+  if (code !== 0)
+    throw new Error(`${path.basename(file)} ${args.slice(0, 3).join(' ')} ended with ${code}:\n${lastLines(stderr || stdout, 15)}`);
   return stdout;
 }
 

@@ -6,15 +6,25 @@ import { parseIdentity } from './lock.ts';
 import type { ProcessIdentity } from './procfs.ts';
 import { identify, isAlive } from './procfs.ts';
 
-const ownerFile = 'owner';
-
-function readOwner(folder: string): ProcessIdentity | undefined {
+function readIdentity(file: string): ProcessIdentity | undefined {
   try {
-    return parseIdentity(readFileSync(path.join(folder, ownerFile), 'utf8'));
+    return parseIdentity(readFileSync(file, 'utf8'));
   } catch {
     return undefined;
   }
 }
+
+function writeIdentity(file: string, pid: number): void {
+  const { start } = identify(pid);
+  writeFileSync(file, `${pid} ${start}\n`);
+}
+
+const ownerIn = (folder: string) => path.join(folder, 'owner');
+const keeperIn = (folder: string) => path.join(folder, 'keeper');
+
+/** The process that keeps a cluster is known from the moment it exists, so that none can be lost. */
+export const readKeeper = (folder: string) => readIdentity(keeperIn(folder));
+export const writeKeeper = (folder: string, pid: number) => writeIdentity(keeperIn(folder), pid);
 
 /** A fresh folder that belongs to this process; folders of dead processes go on the way. */
 export function newRunFolder(): string {
@@ -22,12 +32,11 @@ export function newRunFolder(): string {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(parent)) {
     const folder = path.join(parent, name);
-    const owner = readOwner(folder);
+    const owner = readIdentity(ownerIn(folder));
     if (owner !== undefined && !isAlive(owner)) rmSync(folder, { recursive: true, force: true });
   }
   const folder = mkdtempSync(path.join(parent, 'control-plane-'));
-  const { pid, start } = identify(process.pid);
-  writeFileSync(path.join(folder, ownerFile), `${pid} ${start}\n`);
+  writeIdentity(ownerIn(folder), process.pid);
   return folder;
 }
 
@@ -35,7 +44,8 @@ export const namePattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
 
 /** Places of one named cluster. */
 export function clusterPlaces(name: string) {
-  if (!namePattern.test(name)) throw new Error(`cluster name "${name}": must be at most 30 lower-case letters, digits and dashes, with no dash at an end`);
+  if (!namePattern.test(name))
+    throw new Error(`cluster name "${name}": must be at most 30 lower-case letters, digits and dashes, with no dash at an end`);
   const parent = path.join(cacheRoot(), 'clusters');
   const folder = path.join(parent, name);
   return {

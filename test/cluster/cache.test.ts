@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { cached, cacheKey, cacheRoot } from './cache.ts';
+import { withLock } from './lock.ts';
+import { identify } from './procfs.ts';
+
+const root = mkdtempSync(path.join(tmpdir(), 'cache-test-'));
+after(() => rmSync(root, { recursive: true, force: true }));
+const silent = () => {};
+
+test('the cache is where the variables say, in order', () => {
+  assert.equal(cacheRoot({ AAD_POD_IDENTITY_CACHE: '/a', XDG_CACHE_HOME: '/b', HOME: '/c' }), '/a');
+  assert.equal(cacheRoot({ XDG_CACHE_HOME: '/b', HOME: '/c' }), '/b/aad-pod-identity-webhook');
+  assert.equal(cacheRoot({ AAD_POD_IDENTITY_CACHE: '', XDG_CACHE_HOME: '', HOME: '/c' }), '/c/.cache/aad-pod-identity-webhook');
+});
+
+test('a key tells inputs apart, also where their concatenation is the same', () => {
+  assert.equal(cacheKey(['a', 'b']), cacheKey(['a', 'b']));
+  assert.notEqual(cacheKey(['ab', 'c']), cacheKey(['a', 'bc']));
+  assert.notEqual(cacheKey(['a', 'b']), cacheKey(['b', 'a']));
+});
+
+test('two that need the same folder at once make it once, and both get it whole', async () => {
+  let made = 0;
+  const make = async (folder: string) => {
+    made += 1;
+    writeFileSync(path.join(folder, 'a'), '1');
+    await new Promise((resolve) => setImmediate(resolve));
+    writeFileSync(path.join(folder, 'b'), '2');
+  };
+  const [one, two] = await Promise.all([cached('kind', 'key', silent, make, root), cached('kind', 'key', silent, make, root)]);
+  assert.equal(one, two);
+  assert.equal(made, 1);
+  assert.deepEqual(readdirSync(one).sort(), ['a', 'b']);
+  await cached('kind', 'key', silent, make, root);
+  assert.equal(made, 1);
+});
+
+test('a folder that could not be made leaves nothing, and is tried again', async () => {
+  const failing = async (folder: string) => {
+    writeFileSync(path.join(folder, 'half'), '');
+    throw new Error('no');
+  };
+  await assert.rejects(cached('broken', 'key', silent, failing, root), /no/);
+  assert.deepEqual(readdirSync(path.join(root, 'broken')), []);
+  assert.ok(existsSync(await cached('broken', 'key', silent, async () => {}, root)));
+});
+
+test('a lock of a process that died is taken over', async () => {
+  const dead = spawnSync(process.execPath, ['-e', '']);
+  const file = path.join(root, 'dead.lock');
+  writeFileSync(file, `${dead.pid} 1\n`);
+  assert.equal(
+    await withLock(
+      file,
+      async () => 'done',
+      () => assert.fail('waited for a dead process'),
+    ),
+    'done',
+  );
+  assert.ok(!existsSync(file));
+});
+
+test('a lock names its holder while it is held, and is free after a failure', async () => {
+  const file = path.join(root, 'held.lock');
+  const { pid, start } = identify(process.pid);
+  await assert.rejects(
+    withLock(
+      file,
+      async () => {
+        assert.equal(readFileSync(file, 'utf8'), `${pid} ${start}\n`);
+        throw new Error('no');
+      },
+      silent,
+    ),
+    /no/,
+  );
+  assert.ok(!existsSync(file));
+});
