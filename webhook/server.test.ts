@@ -296,9 +296,29 @@ describe('the admission server', () => {
     await assert.rejects(ask(), { code: 'ECONNREFUSED' });
   });
 
-  it('a keep-alive connection that idles is closed by stop', async () => {
+  it('connections that idle, and those that were never used, do not hold up stop', async () => {
     assert.equal((await ask()).status, 200);
+    const unused = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host });
+    await once(unused, 'secureConnect');
+    const closed = once(unused.resume(), 'close');
     await server.stop();
+    await closed;
+  });
+
+  it('a client that leaves before its answer does not hold up stop', async () => {
+    const gate = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    behave = async (review) => {
+      arrived.resolve();
+      await gate.promise;
+      return admit(input({ pod: review.pod }));
+    };
+    const leaving = ask();
+    await arrived.promise;
+    agent.destroy();
+    await assert.rejects(leaving);
+    await server.stop();
+    gate.resolve();
   });
 
   it('a body that does not come ends the connection, not the server', async () => {

@@ -1,6 +1,7 @@
 // The admission endpoint: fastify over TLS 1.3, HTTP/1.1 because the API server speaks nothing else to webhooks.
 import type { Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import fastify from 'fastify';
 import type { Listener } from '../lib/http.ts';
 import type { Logger } from '../lib/log.ts';
@@ -50,7 +51,8 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     bodyLimit,
     keepAliveTimeout: keepAliveMs,
     requestTimeout: patience.request,
-    forceCloseConnections: 'idle',
+    // A pod that is created during our last moments is answered like any other.
+    return503OnClosing: false,
     https: {
       minVersion: 'TLSv1.3',
       handshakeTimeout: 10_000,
@@ -59,6 +61,13 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     },
   });
   const tls = app.server as unknown as Server;
+
+  // Node closes what it knows to be idle; a connection that shakes hands or was never used it would wait for without end.
+  const sockets = new Set<Socket>();
+  tls.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
 
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
@@ -75,6 +84,18 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     );
   });
 
+  let underWay = 0;
+  const allAnswered = Promise.withResolvers<void>();
+  let stopping = false;
+  app.addHook('onRequest', (_request, reply, done) => {
+    underWay += 1;
+    // Comes after the last byte of the answer, and also when the client went away.
+    reply.raw.once('close', () => {
+      underWay -= 1;
+      if (stopping && underWay === 0) allAnswered.resolve();
+    });
+    done();
+  });
   app.addHook('onSend', (_request, reply, _payload, done) => {
     if (draining) reply.header('connection', 'close');
     done();
@@ -125,7 +146,15 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     drain() {
       draining = true;
     },
-    stop: () => app.close(),
+    async stop() {
+      stopping = true;
+      const closed = app.close();
+      if (underWay > 0) await allAnswered.promise;
+      // The last answers leave by themselves; what is still open then has nothing to say.
+      await Promise.race([closed, delay(100, undefined, { ref: false })]);
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
   };
 }
 
