@@ -94,7 +94,9 @@ export function charge(state: State, target: Target, method: string, caller: str
   // A refused call costs nothing in the buckets that would have let it through.
   const kept = drawn.filter(({ wait }) => !refused || wait !== null);
   const changes = kept.map(({ draw, after }): Change => ({ table: 'buckets', key: draw.key, value: after }));
-  const [oldest] = state.buckets.size < 10_000 ? [] : state.buckets.keys();
-  if (oldest !== undefined) changes.unshift({ table: 'buckets', key: oldest, value: null });
+  // Callers make up subscriptions at will: what is kept of them is bounded.
+  const surplus = state.buckets.size + changes.length - 10_000;
+  const oldest = surplus > 0 ? [...state.buckets.keys()].slice(0, surplus) : [];
+  changes.unshift(...oldest.map((key): Change => ({ table: 'buckets', key, value: null })));
   return { headers, retryAfter: refused ? Math.max(...waits) : null, changes };
 }
