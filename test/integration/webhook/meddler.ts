@@ -1,4 +1,4 @@
-// Another mutating webhook, as meshes have: puts a container in front of all init containers, once.
+// Another mutating webhook, as meshes and policy engines have.
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { KeyAndCertificate } from '../../../controller/certificates/issue.ts';
@@ -6,9 +6,24 @@ import type { KubeClient } from '../../../lib/kube/client.ts';
 import { mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
 import { base64 } from './support.ts';
 
-interface ReviewBody {
-  request: { uid: string; object: { spec: { initContainers?: { name: string }[] } } };
+interface ReviewedPod {
+  metadata: { annotations?: Record<string, string> };
+  spec: { initContainers?: { name: string }[] };
 }
+
+interface ReviewBody {
+  request: { uid: string; object: ReviewedPod };
+}
+
+const mesh = { name: 'mesh', image: 'mesh:1' };
+const meddling = {
+  /** Puts a container in front of all init containers, once. */
+  container({ spec }: ReviewedPod): object[] {
+    if (spec.initContainers === undefined) return [{ op: 'add', path: '/spec/initContainers', value: [mesh] }];
+    return spec.initContainers.some(({ name }) => name === mesh.name) ? [] : [{ op: 'add', path: '/spec/initContainers/0', value: mesh }];
+  },
+  label: (): object[] => [{ op: 'add', path: '/metadata/labels/seen', value: 'yes' }],
+};
 
 export interface Meddler {
   /** Pods it was asked about. */
@@ -17,7 +32,12 @@ export interface Meddler {
 }
 
 /** `name` decides its place in the order of webhooks. */
-export async function startMeddler(client: KubeClient, name: string, ca: KeyAndCertificate, leaf: KeyAndCertificate): Promise<Meddler> {
+export async function startMeddler(
+  client: KubeClient,
+  name: string,
+  what: keyof typeof meddling,
+  { ca, leaf }: { ca: KeyAndCertificate; leaf: KeyAndCertificate },
+): Promise<Meddler> {
   let calls = 0;
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (request, response) => {
     let text = '';
@@ -27,13 +47,7 @@ export async function startMeddler(client: KubeClient, name: string, ca: KeyAndC
     request.on('end', () => {
       calls += 1;
       const { uid, object } = (JSON.parse(text) as ReviewBody).request;
-      const init = object.spec.initContainers;
-      const value = { name: 'mesh', image: 'mesh:1' };
-      const operation =
-        init === undefined
-          ? { op: 'add', path: '/spec/initContainers', value: [value] }
-          : { op: 'add', path: '/spec/initContainers/0', value };
-      const patch = init?.some((container) => container.name === 'mesh') === true ? [] : [operation];
+      const patch = meddling[what](object);
       const answer = { uid, allowed: true, patchType: 'JSONPatch', patch: base64(JSON.stringify(patch)) };
       response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer }));
