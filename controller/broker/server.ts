@@ -91,7 +91,7 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
     const held = new AbortController();
     if (stopping) held.abort();
     polls.add(held);
-    
+    reply.raw.once('close', () => held.abort());
     try {
       const { etag, body } = await pollIdentities(poll, {
         pod,
