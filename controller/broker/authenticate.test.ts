@@ -76,6 +76,13 @@ describe('authentication', () => {
     assert.equal(api.count('tokenreviews'), 0);
   });
 
+  test('refuses a good signature by an algorithm that no API server uses, also where the key does not name its own', async () => {
+    const { alg: _, ...anyAlgorithm } = known.jwk;
+    api.state.keys = [anyAlgorithm];
+    await assert.rejects(bearer(await mint(known, now, { algorithm: 'PS256' })), refusedWith(/"alg"/));
+    assert.deepEqual(await bearer(await mint(known, now)), pod);
+  });
+
   test('refuses what is no bearer token, before reading it', async () => {
     const token = await mint(known, now);
     const huge = await mint(known, now, { kubernetes: { ...boundTo(pod), filler: 'x'.repeat(9000) } });
@@ -143,8 +150,9 @@ describe('authentication', () => {
     api.state.failing = new Set(['/openid/v1/jwks', '/apis/authentication.k8s.io/v1/tokenreviews']);
     const token = await mint(known, now);
     await assert.rejects(bearer(token), { name: 'Refusal', code: 'not_ready', status: 503 });
-    api.state.failing.clear();
-    now += 30_000;
+    api.state.failing.delete('/apis/authentication.k8s.io/v1/tokenreviews');
+    const extra = { 'authentication.kubernetes.io/pod-name': ['app-0'], 'authentication.kubernetes.io/pod-uid': ['uid-1'] };
+    api.state.review = { authenticated: true, audiences: [audience], user: { username: 'system:serviceaccount:team:default', extra } };
     assert.deepEqual(await bearer(token), pod);
   });
 

@@ -3,7 +3,8 @@ import { afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { Fixture, RunningBroker } from './testing/running-broker.ts';
 import { makeFixture, podPath, refused, row, runBroker } from './testing/running-broker.ts';
 
-describe('polls', () => {
+// The time limit only ends what would hang: a poll that nothing wakes.
+describe('polls', { timeout: 60_000 }, () => {
   let fixture: Fixture;
   let run: RunningBroker;
   before(async () => {
@@ -38,7 +39,7 @@ describe('polls', () => {
 
   test('a poll is held until something of this pod changes', async () => {
     const { headers } = await run.ask('/v1/identities');
-    const polling = run.ask('/v1/identities?wait=100', { headers: { 'if-none-match': String(headers.etag) } });
+    const polling = run.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(headers.etag) } });
     await run.hold(1);
     run.world.set('team/other', { uid: 'x', excepted: false, identities: [] });
     run.world.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [row], defaultIdentity: 'id' });
@@ -64,7 +65,7 @@ describe('polls', () => {
 
   test('a new CA bundle wakes everybody', async () => {
     const { headers } = await run.ask('/v1/identities');
-    const polling = run.ask('/v1/identities?wait=100', { headers: { 'if-none-match': String(headers.etag) } });
+    const polling = run.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(headers.etag) } });
     await run.hold(1);
     run.published.caBundle = `${fixture.ca.certificate}${fixture.ca.certificate}`;
     run.published.tell();
@@ -142,7 +143,7 @@ describe('polls', () => {
 
   test('a held poll of a deleted pod ends with pod_gone; the API server is asked once in 10 s', async () => {
     const { headers } = await run.ask('/v1/identities');
-    const polling = run.ask('/v1/identities?wait=100', { headers: { 'if-none-match': String(headers.etag) } });
+    const polling = run.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(headers.etag) } });
     await run.hold(1);
     run.world.set('team/app-0', undefined);
     refused(await polling, 404, 'pod_gone');

@@ -25,6 +25,7 @@ export interface TokenParts {
   expires?: number | undefined;
   kubernetes?: unknown;
   kid?: string;
+  algorithm?: string;
 }
 
 export const boundTo = (bound: { namespace: string; name: string; uid: string }) => ({
@@ -36,7 +37,7 @@ export const boundTo = (bound: { namespace: string; name: string; uid: string })
 export async function mint(from: Signer, nowMs: number, parts: TokenParts = {}): Promise<string> {
   const seconds = Math.floor(nowMs / 1000);
   const builder = new SignJWT({ 'kubernetes.io': 'kubernetes' in parts ? parts.kubernetes : boundTo(pod), nbf: seconds })
-    .setProtectedHeader({ alg: 'RS256', kid: parts.kid ?? from.kid })
+    .setProtectedHeader({ alg: parts.algorithm ?? 'RS256', kid: parts.kid ?? from.kid })
     .setIssuer(parts.issuer ?? issuerName)
     .setAudience(parts.audience ?? 'aad-pod-identity-broker')
     .setIssuedAt(seconds);
