@@ -1,0 +1,171 @@
+// The fault menu of spec/azure-protocols.md 8.4: what goes wrong at ARM, one test or more a line.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isRecord } from '../../azure/core/messages.ts';
+import {
+  alone,
+  arm,
+  attachedNames,
+  call,
+  clientIds,
+  emulate,
+  errorOf,
+  identityPatch,
+  idOf,
+  imds,
+  pool1,
+  signIn,
+  smallAzure,
+  tokenOf,
+} from './support.ts';
+
+test('8.4 operation time: drawn from a range by kind, a long tail, or never', async (context) => {
+  const emulator = await emulate(context, {
+    state: smallAzure({
+      settings: { arm: { operationMs: { virtualMachine: { min: 10_000, max: 20_000 }, scaleSet: { min: 40_000, max: 60_000 } } } },
+    }),
+  });
+  const patch = await arm(emulator);
+  const start = async (id: string) => (await patch('PATCH', id, {})).headers['azure-asyncoperation'] ?? '';
+  const state = async (url: string) => (await patch('GET', url)).json.status;
+  const [vm, set] = [await start(alone), await start(pool1)];
+  emulator.clock.advance(9999);
+  assert.equal(await state(vm), 'InProgress');
+  emulator.clock.advance(10_001);
+  assert.deepEqual([await state(vm), await state(set)], ['Succeeded', 'InProgress']);
+  emulator.clock.advance(40_000);
+  assert.equal(await state(set), 'Succeeded');
+  emulator.addFault({ fault: 'operation', resource: alone, ms: 300_000 });
+  const long = await start(alone);
+  emulator.clock.advance(299_999);
+  assert.equal(await state(long), 'InProgress');
+  emulator.clock.advance(1);
+  assert.equal(await state(long), 'Succeeded');
+  emulator.addFault({ fault: 'operation', resource: alone, ms: null });
+  const never = await start(alone);
+  emulator.clock.advance(3_000_000);
+  assert.equal(await state(never), 'InProgress');
+});
+
+test('8.4 operation end: Failed, Canceled, 404 on its URL, 5xx while polling', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  for (const end of ['Failed', 'Canceled']) {
+    emulator.addFault({ fault: 'operation', ms: 1000, end, code: 'Because', message: 'of a test' });
+    const url = (await patch('PATCH', pool1, identityPatch('UserAssigned', ['writer']))).headers['azure-asyncoperation'] ?? '';
+    emulator.clock.advance(1000);
+    const ended = (await patch('GET', url)).json;
+    assert.deepEqual([ended.status, ended.error], [end, { code: 'Because', message: 'of a test' }]);
+    const after = await patch('GET', pool1);
+    assert.deepEqual([attachedNames(after), isRecord(after.json.properties) && after.json.properties.provisioningState], [['reader'], end]);
+  }
+  const url = (await patch('PATCH', pool1, {})).headers['azure-asyncoperation'] ?? '';
+  for (const status of [404, 500, 503]) {
+    emulator.addFault({
+      fault: 'answer',
+      service: 'arm',
+      path: '/operations/',
+      count: 1,
+      status,
+      body: { error: { code: 'X', message: 'y' } },
+    });
+    assert.equal((await patch('GET', url)).status, status);
+  }
+  assert.equal((await patch('GET', url)).status, 200);
+});
+
+test('8.4 conflict: 409 and 412 so many times, and an operation that is preempted', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  const write = async (headers: Record<string, string> = {}) => errorOf(await patch('PATCH', pool1, {}, { headers }));
+  emulator.addFault({ fault: 'conflict', resource: pool1, count: 2 });
+  assert.equal((await patch('GET', pool1)).status, 200, 'a read does not use it up');
+  assert.deepEqual([(await write()).code, (await write()).code, (await write()).status], ['Conflict', 'Conflict', 202]);
+  emulator.addFault({ fault: 'precondition-failed', count: 1 });
+  assert.match(
+    (await write({ 'if-match': '"2"' })).message,
+    /^Etag provided in if-match header "2" does not match etag "\d+" of resource\.$/,
+  );
+  emulator.addFault({ fault: 'operation', ms: 500, end: 'Canceled' });
+  const url = (await patch('PATCH', alone, {})).headers['azure-asyncoperation'] ?? '';
+  emulator.clock.advance(500);
+  const { error } = (await patch('GET', url)).json;
+  assert.ok(isRecord(error) && error.code === 'OperationPreempted');
+});
+
+test('8.4 throttling: 429 with and without Retry-After, on one resource only', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  for (const retryAfter of [1, 20, 300, null]) {
+    emulator.addFault({ fault: 'throttled', resource: pool1, retryAfter });
+    const reply = await patch('GET', pool1);
+    assert.deepEqual([reply.status, reply.headers['retry-after']], [429, retryAfter === null ? undefined : String(retryAfter)]);
+    assert.equal((await patch('GET', alone)).status, 200);
+    assert.equal((await patch('GET', pool1)).status, 200);
+  }
+});
+
+test('8.4 partial failure: one bad identity, or one role missing, in a batch', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  const write = async (...names: string[]) => errorOf(await patch('PATCH', pool1, identityPatch('UserAssigned', names)));
+  const missing = emulator.addFault({ fault: 'missing-identity', identity: clientIds.writer });
+  assert.ok((await write('third', 'writer')).message.includes(`Resource '${idOf('writer')}' was not found.`));
+  assert.equal((await write('third')).status, 202);
+  assert.equal((await write('writer')).code, 'FailedIdentityOperation', 'the good ones did not use it up');
+  emulator.removeFaults(missing);
+  emulator.addFault({ fault: 'role-missing', identity: idOf('writer') });
+  assert.ok((await write('third', 'writer')).message.includes(`linked scope(s) '${idOf('writer')}'`));
+  assert.equal((await write('third')).status, 202);
+});
+
+test('8.4 foreign writer: wipe, etag race, capacity, deletion, at the moment of a request', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  const write = async (headers: Record<string, string> = {}) =>
+    errorOf(await patch('PATCH', pool1, identityPatch('UserAssigned', ['writer']), { headers }));
+  emulator.addFault({ fault: 'write', method: 'PATCH', resource: pool1, action: { do: 'bump-etag', resource: pool1 } });
+  assert.equal((await write({ 'if-match': '"1"' })).status, 412, 'between the GET and the PATCH');
+  emulator.addFault({ fault: 'write', method: 'PATCH', action: { do: 'wipe', resource: pool1, identities: ['reader'].map(idOf) } });
+  assert.equal((await write()).status, 202);
+  assert.deepEqual(attachedNames(await patch('GET', pool1)), ['writer']);
+  emulator.addFault({ fault: 'write', method: 'GET', path: '/operations/', action: { do: 'delete', resource: pool1 } });
+  const url = (await patch('PATCH', pool1, {})).headers['azure-asyncoperation'] ?? '';
+  assert.equal((await patch('GET', url)).json.status, 'Canceled');
+  assert.equal((await patch('GET', pool1)).status, 404);
+});
+
+test('8.4 authorisation: a role taken away, a deny assignment, while it runs', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  const write = async () => errorOf(await patch('PATCH', pool1, {})).code;
+  for (const [fault, code] of [
+    ['forbidden', 'AuthorizationFailed'],
+    ['deny-assignment', 'DenyAssignmentAuthorizationFailed'],
+  ]) {
+    const id = emulator.addFault({ fault, method: 'PATCH' });
+    assert.deepEqual([await write(), await write()], [code, code], 'until it is removed');
+    emulator.removeFaults(id);
+    assert.equal(errorOf(await patch('PATCH', pool1, {})).status, 202);
+  }
+  emulator.patchState({ roles: [] });
+  assert.equal(await write(), 'AuthorizationFailed');
+});
+
+test('8.4 an expired token, or one for somebody else, once, from Entra and from IMDS; ARM that refuses a good one', async (context) => {
+  const emulator = await emulate(context);
+  const ask = async (token: string) =>
+    errorOf(
+      await call(emulator.urls.arm, `${pool1}?api-version=2026-04-01`, { headers: { authorization: `Bearer ${token}` }, ca: emulator.ca }),
+    );
+  for (const get of [() => signIn(emulator), () => imds(emulator.urls.imds)]) {
+    emulator.addFault({ fault: 'bad-token' });
+    assert.equal((await ask(tokenOf(await get()))).code, 'ExpiredAuthenticationToken');
+    emulator.addFault({ fault: 'bad-token', audience: 'api://else' });
+    assert.match((await ask(tokenOf(await get()))).message, /wrong audience or resource 'api:\/\/else'/);
+    assert.equal((await ask(tokenOf(await get()))).status, 200, 'once');
+  }
+  emulator.addFault({ fault: 'unauthorized' });
+  const good = tokenOf(await signIn(emulator));
+  assert.deepEqual([(await ask(good)).status, (await ask(good)).status], [401, 200]);
+});

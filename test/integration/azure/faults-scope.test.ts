@@ -1,0 +1,90 @@
+// What the faults of spec/azure-protocols.md 8.4 can be aimed at, and how they are asked for.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { menu } from '../../azure/faults/menu.ts';
+import type { Reply } from './support.ts';
+import { alone, arm, clientIds, emulate, identityPatch, idOf, imds, pool1, signIn, smallAzure } from './support.ts';
+
+const unlimited = smallAzure({ settings: { limits: { imds: false, arm: false } } });
+
+test('8.4 scope: service, method, path, resource, identity, skip, count; and a fault can be removed', async (context) => {
+  const emulator = await emulate(context, { state: unlimited });
+  const patch = await arm(emulator);
+  const hit = async (scope: Record<string, unknown>, requests: (() => Promise<Reply>)[]) => {
+    const id = emulator.addFault({ fault: 'answer', status: 418, ...scope });
+    const statuses: number[] = [];
+    for (const send of requests) statuses.push((await send()).status);
+    emulator.removeFaults(id);
+    return statuses.map((status) => status === 418);
+  };
+  const getSet = () => patch('GET', pool1);
+  const getVm = () => patch('GET', alone);
+  const patchSet = () => patch('PATCH', pool1, identityPatch('UserAssigned', ['writer']));
+  const token = () => imds(emulator.urls.imds);
+  const other = () => imds(emulator.urls.imds, { resource: 'api://other' });
+  const entra = () => signIn(emulator);
+  assert.deepEqual(await hit({ service: 'arm' }, [getSet, token, entra]), [true, false, false]);
+  assert.deepEqual(await hit({}, [getSet, token, entra]), [true, true, true]);
+  assert.deepEqual(await hit({ method: 'PATCH' }, [getSet, patchSet]), [false, true]);
+  assert.deepEqual(await hit({ path: 'virtualmachinescalesets' }, [getSet, getVm]), [true, false]);
+  assert.deepEqual(await hit({ resource: pool1.toUpperCase() }, [getSet, getVm, () => patch('GET', `${pool1}/virtualMachines/0`)]), [
+    true,
+    false,
+    true,
+  ]);
+  assert.deepEqual(await hit({ resource: 'api://other' }, [token, other]), [false, true]);
+  assert.deepEqual(await hit({ identity: clientIds.writer }, [getSet, patchSet, token]), [false, true, false]);
+  assert.deepEqual(await hit({ identity: idOf('reader') }, [token, () => imds(emulator.urls.imds, { client_id: clientIds.reader })]), [
+    true,
+    true,
+  ]);
+  assert.deepEqual(await hit({ skip: 1, count: 2 }, [token, token, token, token]), [false, true, true, false]);
+  assert.deepEqual(await hit({ forMs: 0 }, [token]), [false]);
+});
+
+test('8.4 probability: the same seed meets the same requests', async (context) => {
+  const run = async (seed: number) => {
+    const emulator = await emulate(context, { seed, state: unlimited });
+    emulator.addFault({ fault: 'imds-429', count: null, probability: 0.5 });
+    const statuses: number[] = [];
+    for (let count = 0; count < 20; count += 1) statuses.push((await imds(emulator.urls.imds)).status);
+    return statuses.join(' ');
+  };
+  const [first, again, different] = [await run(1), await run(1), await run(2)];
+  assert.equal(first, again);
+  assert.notEqual(first, different);
+  assert.ok(first.includes('429') && first.includes('200'));
+});
+
+test('8.4 every entry of the menu works by its name and a scope alone', async (context) => {
+  const emulator = await emulate(context);
+  for (const fault of Object.keys(menu)) {
+    const needed =
+      {
+        'missing-identity': { identity: 'x' },
+        'role-missing': { identity: 'x' },
+        answer: { status: 500 },
+        write: { action: { do: 'roll-keys' } },
+      }[fault] ?? {};
+    assert.match(emulator.addFault({ fault, path: '/nowhere', ...needed }), /^fault-\d+$/, fault);
+  }
+  assert.equal(emulator.removeFaults(), Object.keys(menu).length);
+});
+
+test('8.4 a wrong fault is refused with the name of what is wrong', async (context) => {
+  const emulator = await emulate(context);
+  const table: [Record<string, unknown>, RegExp][] = [
+    [{}, /^fault: must be one of "latency"/],
+    [{ fault: 'nonsense' }, /^fault: must be one of/],
+    [{ fault: 'imds-404', service: 'arm' }, /^service: must be "imds"/],
+    [{ fault: 'latency', mss: 1 }, /^mss: is not known here; known: ms, median, p99/],
+    [{ fault: 'latency', median: 5 }, /^median: and p99 go together/],
+    [{ fault: 'conflict', count: -1 }, /^count: must be a whole number/],
+    [{ fault: 'conflict', probability: 2 }, /^probability: must be a number from 0 to 1/],
+    [{ fault: 'role-missing' }, /^identity: is needed/],
+    [{ fault: 'entra-error', aadsts: 1 }, /^aadsts: must be one of/],
+    [{ fault: 'write', action: { do: 'dance' } }, /^action\.do: must be one of/],
+    [{ fault: 'answer' }, /^status: is missing/],
+  ];
+  for (const [document, message] of table) assert.throws(() => emulator.addFault(document), { message }, JSON.stringify(document));
+});
