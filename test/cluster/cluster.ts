@@ -1,4 +1,6 @@
 // A real one-node Kubernetes cluster with the Azure emulator, in namespaces of its own: `up`, `attach`, `tearDown`.
+
+import type { StdioOptions } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +18,7 @@ import type { ProcessIdentity } from './procfs.ts';
 import { isAlive } from './procfs.ts';
 import { MissingRequirements, missingForCluster } from './requirements.ts';
 import type { Result, RunOptions } from './run.ts';
-import { run } from './run.ts';
+import { lastLines, run } from './run.ts';
 import type { ClusterSettings, ImageArchive } from './settings.ts';
 import { parseMessage, readSettings, writeSettings } from './settings.ts';
 import type { ClusterRecord } from './state.ts';
@@ -113,11 +115,11 @@ export function running(name: string): ClusterRecord | undefined {
 
 /** Starts the keeper and resolves once the cluster takes pods. */
 function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
-  const output = openSync(path.join(settings.folder, 'keeper.log'), 'a');
-  const keeper = fork(path.join(import.meta.dirname, 'keeper.ts'), [settings.folder], {
-    detached: true,
-    stdio: ['ignore', output, output, 'ipc'],
-  });
+  const keeperLog = path.join(settings.folder, 'keeper.log');
+  const output = openSync(keeperLog, 'a');
+  const stdio: StdioOptions = ['ignore', output, output, 'ipc'];
+  // Without the flags of this process, which may be a test runner's.
+  const keeper = fork(path.join(import.meta.dirname, 'keeper.ts'), [settings.folder], { detached: true, stdio, execArgv: [] });
   closeSync(output);
   writeKeeper(settings.folder, keeper.pid ?? 0);
   return new Promise((resolve, reject) => {
@@ -137,9 +139,11 @@ function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
         });
     });
     keeper.on('error', reject);
-    keeper.on('exit', () =>
-      reject(new Error(`cluster "${settings.name}": ${failure ?? `its keeper ended; see ${settings.folder}/keeper.log`}`)),
-    );
+    keeper.on('exit', () => {
+      const reason =
+        failure ?? `its keeper ended:\n${existsSync(keeperLog) ? lastLines(readFileSync(keeperLog, 'utf8'), 12) : 'without a word'}`;
+      reject(new Error(`cluster "${settings.name}": ${reason}`));
+    });
   });
 }
 
@@ -191,7 +195,10 @@ export async function up(options: UpOptions): Promise<Cluster> {
     writeSettings(settings);
     if (settings.azureStateFile !== null) writeFileSync(settings.azureStateFile, JSON.stringify(options.azureState));
     log(`starting cluster "${name}" (usually 15 s)`);
-    await startKeeper(settings, log);
+    await startKeeper(settings, log).catch(async (error: unknown) => {
+      await clean(name);
+      throw error;
+    });
   });
   return attach(name);
 }

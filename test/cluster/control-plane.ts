@@ -25,7 +25,7 @@ export interface ControlPlane {
   folder: string;
   /** Ends the API server at once (all watches break) and starts it again on the same port; resolves when it is ready. */
   restartApiServer(): Promise<void>;
-  /** Forgets etcd's history up to now: an older resourceVersion then gets 410 Gone. */
+  /** Forgets etcd's history up to now. Together with a restart, which empties the API server's own cache, an older resourceVersion gets 410 Gone. */
   compact(): Promise<void>;
   stop(): Promise<void>;
 }
