@@ -1,6 +1,6 @@
 // What is slow to make is made once, outside the repository: a folder named by a hash of all its inputs.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { withLock } from './lock.ts';
@@ -47,6 +47,8 @@ export async function cached(
     const draft = mkdtempSync(path.join(parent, `.${key}-`));
     try {
       await make(draft);
+      // Others on the machine may run what root has built.
+      chmodSync(draft, 0o755);
       renameSync(draft, folder);
     } finally {
       rmSync(draft, { recursive: true, force: true });

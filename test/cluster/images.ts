@@ -92,7 +92,12 @@ async function withBuildah(log: Log, work: (buildah: Buildah, baseReference: str
   await withLock(
     path.join(folder, 'storage.lock'),
     async () => {
-      const buildah = buildahIn(layers, driver, tools);
+      let buildah = buildahIn(layers, driver, tools);
+      // Layers of old Dockerfiles are never used again, and nothing else would remove them.
+      if ((await buildah('images', '--all', '--quiet')).split('\n').length > 200) {
+        rmSync(layers, { recursive: true });
+        buildah = buildahIn(layers, driver, tools);
+      }
       const known = await buildah('images', '--format', '{{.Name}}:{{.Tag}}');
       if (!known.split('\n').includes(reference)) await importBase(buildah, folder, reference);
       await work(buildah, reference);
@@ -152,14 +157,14 @@ function makeContext(context: string, dist: string): void {
   }
 }
 
-/** Archives of one target that nothing has used for a day, but for the newest three. */
+/** Removes archives of one target that are an hour old, but for the newest three. */
 function prune(kind: string): void {
   const parent = path.join(cacheRoot(), kind);
-  const yesterday = Date.now() - 24 * 3600 * 1000;
+  const longAgo = Date.now() - 3600 * 1000;
   const age = (name: string) => statSync(path.join(parent, name)).mtimeMs;
   const old = readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.lock'));
   for (const name of old.sort((a, b) => age(b) - age(a)).slice(3)) {
-    if (age(name) < yesterday) rmSync(path.join(parent, name), { recursive: true, force: true });
+    if (age(name) < longAgo) rmSync(path.join(parent, name), { recursive: true, force: true });
   }
 }
 

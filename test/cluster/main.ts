@@ -84,6 +84,6 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
+  console.error(error instanceof Error ? error.message.replace(/\. To specify a positional.*/s, '; --help lists what is known') : error);
   process.exitCode = 1;
 });
