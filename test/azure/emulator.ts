@@ -2,6 +2,7 @@
 
 import { failure as armFailure } from './arm/errors.ts';
 import { answerControl } from './control/handler.ts';
+import type { ServingCertificate } from './core/certificates.ts';
 import { alternativeNames, createServingCertificate } from './core/certificates.ts';
 import type { Clock } from './core/clock.ts';
 import { createClock } from './core/clock.ts';
@@ -66,6 +67,16 @@ const refusals: Readonly<Record<EmulatedService | 'control', (status: number, me
   control: (status, message) => json(status, { error: message }),
 };
 
+// Making RSA keys is most of the time a start takes: the emulators of one process share an authority for the same names.
+const certificates = new Map<string, Promise<ServingCertificate>>();
+
+function servingCertificate(names: readonly string[]): Promise<ServingCertificate> {
+  const key = names.join(' ');
+  const known = certificates.get(key) ?? createServingCertificate(names);
+  certificates.set(key, known);
+  return known;
+}
+
 const anywhere: ListenAddress = { host: '127.0.0.1', port: 0 };
 
 function vmOf(state: State, name: string): VmReference {
@@ -93,10 +104,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const state = readState(options.state, clock.now());
   const ownVm = options.vm === undefined ? null : vmOf(state, options.vm);
   const listen = { imds: anywhere, arm: anywhere, entra: anywhere, control: anywhere, ...options.listen };
-  const [keys, tls] = await Promise.all([
-    createKeyRing(),
-    createServingCertificate(alternativeNames([listen.arm.host, listen.entra.host])),
-  ]);
+  const [keys, tls] = await Promise.all([createKeyRing(), servingCertificate(alternativeNames([listen.arm.host, listen.entra.host]))]);
   const log = createLog();
   const listeners: Listener[] = [];
   let entraUrl = '';
