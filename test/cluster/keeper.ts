@@ -11,6 +11,7 @@ import { makeCgroup, removeCgroup } from './cgroups.ts';
 import { controlPlaneFiles, firstServiceAddress } from './components.ts';
 import { writeControlPlaneFiles } from './control-plane-files.ts';
 import { forward, portOf } from './forward.ts';
+import { breakDeadLock } from './lock.ts';
 import { renderSetup, unshareArguments } from './namespace.ts';
 import { apiPort, kernelSettings, nodeAddress, nodeName } from './node-config.ts';
 import { identify, networkNamespaceOf } from './procfs.ts';
@@ -116,6 +117,8 @@ async function main(): Promise<void> {
     tell({ type: 'failed', reason: failure.replaceAll(places.logs, places.failedLogs) });
   }
   rmSync(folder, { recursive: true, force: true });
+  // A starter that was killed could not give it back.
+  breakDeadLock(places.lock);
 }
 
 main().then(

@@ -34,6 +34,24 @@ function take(file: string): boolean {
   }
 }
 
+/**
+ * Takes a dead holder's lock away; answers whether the holder is dead. It works under a second lock, so that two that do it cannot remove each
+ * other's fresh one.
+ */
+export function breakDeadLock(file: string): boolean {
+  const isDead = (lock: string) => {
+    const holder = holderOf(lock);
+    return holder !== undefined && !isAlive(holder);
+  };
+  if (!isDead(file)) return false;
+  const breaker = `${file}.breaking`;
+  if (take(breaker)) {
+    if (isDead(file)) rmSync(file, { force: true });
+    rmSync(breaker, { force: true });
+  } else if (isDead(breaker)) rmSync(breaker, { force: true });
+  return true;
+}
+
 /** Runs `work` while holding `file`; `waiting` is told once a second who holds it. */
 export async function withLock<T>(
   file: string,
@@ -43,20 +61,7 @@ export async function withLock<T>(
   mkdirSync(path.dirname(file), { recursive: true });
   for (let tries = 0; !take(file); tries++) {
     const holder = holderOf(file);
-    if (holder !== undefined && !isAlive(holder)) {
-      // A dead holder's lock is taken away under a second lock, so that two waiters cannot remove each other's fresh one.
-      const breaker = `${file}.breaking`;
-      if (take(breaker)) {
-        const again = holderOf(file);
-        if (again !== undefined && !isAlive(again)) rmSync(file, { force: true });
-        rmSync(breaker, { force: true });
-      } else {
-        const other = holderOf(breaker);
-        if (other !== undefined && !isAlive(other)) rmSync(breaker, { force: true });
-        await sleep(100);
-      }
-      continue;
-    }
+    if (breakDeadLock(file)) continue;
     if (holder !== undefined && tries % 10 === 0) waiting(holder, tries / 10);
     await sleep(100);
   }

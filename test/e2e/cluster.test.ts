@@ -203,13 +203,15 @@ test('the one-node cluster', { skip }, async (t) => {
 
   await t.test('an owner killed while its cluster starts leaves nothing', async () => {
     const fourth = `${name}-d`;
-    const { folder, cgroup } = clusterPlaces(fourth);
+    const { folder, cgroup, lock } = clusterPlaces(fourth);
     const owner = startOwner(fourth);
     for await (const line of createInterface({ input: owner.stdout })) if (line.includes('control plane answers')) break;
     owner.kill('SIGKILL');
     for (const deadline = Date.now() + 30_000; existsSync(folder) && Date.now() < deadline; ) await sleep(100);
     assert.ok(!existsSync(folder));
     assert.deepEqual(cgroupFolders(cgroup), []);
+    for (const deadline = Date.now() + 5000; existsSync(lock) && Date.now() < deadline; ) await sleep(50);
+    assert.ok(!existsSync(lock));
   });
 
   await t.test('down leaves no process, mount, namespace, control group or file, and the machine as it was', async () => {
