@@ -51,7 +51,7 @@ export function brokerView(world: World, options: { managed: boolean }): BrokerV
       };
     },
 
-    seen: () => Object.fromEntries(Object.entries(kinds).map(([kind, reflector]) => [kind, reflector.resourceVersion])),
+    seen: () => Object.fromEntries(Object.entries(kinds).map(([kind, reflector]) => [kind, reflector.changeVersion])),
 
     async whenSeen(seen, signal) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -89,6 +89,7 @@ describe('reflector', () => {
       { watch: [{ type: 'BOOKMARK', object: { metadata: { resourceVersion: '90' } } }] },
     ]);
     assert.equal(reflector.resourceVersion, '90');
+    assert.equal(reflector.changeVersion, '0', 'a bookmark is no change');
     assert.equal(queries.at(-1)?.resourceVersion, '90');
   });
 

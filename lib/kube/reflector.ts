@@ -23,6 +23,8 @@ export interface Reflector<T> {
   readonly synced: boolean;
   /** What the copy has seen; advances with bookmarks. Empty before the first list. */
   readonly resourceVersion: string;
+  /** Of the last change of a kept object or list; unlike the above the same on every replica that saw it, whenever its bookmarks come. */
+  readonly changeVersion: string;
   whenSynced(): Promise<void>;
   /** By `namespace/name`, or the bare name of a cluster-scoped object. */
   get(key: string): T | undefined;
@@ -64,6 +66,7 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
 
   let copy = new Map<string, T>();
   let resourceVersion = '';
+  let changeVersion = '0';
   const stopping = new AbortController();
   const synced = Promise.withResolvers<void>();
   const changeListeners = new Set<(change: Change<T>) => void>();
@@ -82,6 +85,7 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
 
   async function list(): Promise<void> {
     const fresh = new Map<string, T>();
+    const versions: string[] = [];
     let version = '';
     let next = '';
     do {
@@ -91,8 +95,10 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
       if (!isRecord(page) || !Array.isArray(page.items) || !isRecord(page.metadata))
         throw new Error(`the list of ${resource.plural} is not a list`);
       for (const item of page.items as unknown[]) {
+        const metadata = metadataOf(item);
         const value = options.project(item);
-        if (value !== undefined) fresh.set(keyOf(metadataOf(item)), value);
+        if (value !== undefined) fresh.set(keyOf(metadata), value);
+        versions.push(metadata.resourceVersion ?? '0');
       }
       version = String(page.metadata.resourceVersion ?? '');
       next = typeof page.metadata.continue === 'string' ? page.metadata.continue : '';
@@ -102,6 +108,8 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
     copy = fresh;
     for (const [key, before] of old) if (!fresh.has(key)) tell({ key, before, after: undefined });
     for (const [key, after] of fresh) tell({ key, before: old.get(key), after });
+    // Not the list's own version, which moves with every write to the cluster.
+    for (const each of versions) if (isNewer(each, changeVersion)) changeVersion = each;
     advance(version);
     synced.resolve();
   }
@@ -114,6 +122,7 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
       const after = type === 'DELETED' ? undefined : options.project(object);
       if (after === undefined) copy.delete(key);
       else copy.set(key, after);
+      changeVersion = metadata.resourceVersion ?? changeVersion;
       if (before !== undefined || after !== undefined) tell({ key, before, after });
     }
     advance(metadata.resourceVersion);
@@ -171,6 +180,9 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
     get resourceVersion() {
       return resourceVersion;
     },
+    get changeVersion() {
+      return changeVersion;
+    },
     whenSynced: () => synced.promise,
     get: (key) => copy.get(key),
     values: () => copy.values(),
@@ -188,6 +200,10 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
     },
   };
 }
+
+/** Resource versions are numbers that grow, comparable within one kind (KEP-5504). */
+const isNewer = (version: string, than: string): boolean =>
+  version.length === than.length ? version > than : version.length > than.length;
 
 function watchError(object: unknown): KubeError {
   if (!isRecord(object)) return new KubeError(500, '', 'the watch ended with an error that has no Status');

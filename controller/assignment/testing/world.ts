@@ -35,6 +35,9 @@ function fakeReflector<T>(): FakeReflector<T> {
     get resourceVersion() {
       return String(version);
     },
+    get changeVersion() {
+      return String(version);
+    },
     whenSynced: async () => undefined,
     get: (key) => copy.get(key),
     values: () => copy.values(),
