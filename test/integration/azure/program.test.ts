@@ -14,12 +14,16 @@ const main = path.resolve(import.meta.dirname, '../../azure/main.ts');
 
 function start(context: TestContext, args: readonly string[]) {
   const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  context.after(() => child.kill('SIGKILL'));
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => {
     errors += chunk.toString('utf8');
   });
   const ended = once(child, 'close').then(([code]) => ({ code, errors }));
+  // By a signal it can clean up after: its temporary CA file must not outlive the test.
+  context.after(() => {
+    child.kill('SIGTERM');
+    return ended;
+  });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   return { child, ended, line: async () => String((await lines.next()).value) };
 }
