@@ -49,7 +49,8 @@ export interface Stage {
   publishBundle(pem: string): Promise<void>;
   /** Points the chart's configuration at a process outside the cluster. */
   register(port: number, caBundle?: string): Promise<void>;
-  startWebhook(flags?: readonly string[]): Promise<WebhookProcess>;
+  /** From the sources unless a bundle is given. */
+  startWebhook(flags?: readonly string[], program?: string): Promise<WebhookProcess>;
   makeNamespace(name: string, metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }): Promise<void>;
   stop(): Promise<void>;
 }
@@ -91,8 +92,8 @@ export async function setStage(options: { apiServerFlags?: Record<string, string
         body: [{ op: 'replace', path: '/webhooks/0/clientConfig', value: clientConfig }],
       });
     },
-    async startWebhook(flags = []) {
-      const started = await startWebhook(plane, client, flags);
+    async startWebhook(flags = [], program = path.join(root, 'webhook/main.ts')) {
+      const started = await startWebhook(plane, client, flags, program);
       processes.add(started);
       return started;
     },
@@ -171,7 +172,7 @@ export interface WebhookProcess {
   stop(): Promise<number | null>;
 }
 
-async function startWebhook(plane: ControlPlane, client: KubeClient, flags: readonly string[]): Promise<WebhookProcess> {
+async function startWebhook(plane: ControlPlane, client: KubeClient, flags: readonly string[], program: string): Promise<WebhookProcess> {
   const account = `/api/v1/namespaces/${releaseNamespace}/serviceaccounts/${webhookServiceName}/token`;
   const answer = await client.call('POST', account, { body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} } });
   const token = stringAt(answer, 'status', 'token') ?? '';
@@ -181,7 +182,7 @@ async function startWebhook(plane: ControlPlane, client: KubeClient, flags: read
   const child = spawn(
     process.execPath,
     [
-      path.join(root, 'webhook/main.ts'),
+      program,
       `--kubeconfig=${kubeconfig}`,
       `--namespace=${releaseNamespace}`,
       '--sidecar-image=sidecar:test',

@@ -1,0 +1,130 @@
+// `npm run bench -- webhook`: the bundle behind the real API server at 200 pods a second, alone under reviews, and what it costs a pod.
+// Prints a table, asserts nothing.
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
+import { connect } from 'node:tls';
+import { bundle } from '../../tools/build.ts';
+import { pod } from '../../webhook/fixtures.ts';
+import type { Stage, WebhookProcess } from '../integration/webhook/support.ts';
+import { setStage, until } from '../integration/webhook/support.ts';
+
+const rate = 200;
+const seconds = 15;
+const reviews = 40_000;
+
+const rows: string[][] = [];
+const row = (what: string, value: number, unit: string, target?: [limit: number, better: 'lower' | 'higher']) => {
+  const shown = value >= 100 ? Math.round(value) : value.toFixed(2);
+  const ratio = target === undefined ? '' : (target[1] === 'lower' ? value / target[0] : target[0] / value).toFixed(2);
+  rows.push([what, `${shown} ${unit}`, target === undefined ? '' : `${target[1] === 'lower' ? '<=' : '>='} ${target[0]} ${unit}`, ratio]);
+  console.error(`  ${what}: ${shown} ${unit}`);
+};
+const quantile = (values: readonly number[], share: number) =>
+  values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? Number.NaN;
+const residentMiB = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+/** Creates pods at the rate, whatever the answers take; returns how long each took, in milliseconds. */
+async function createAtRate(stage: Stage, prefix: string, labels: Record<string, string>): Promise<number[]> {
+  const times: number[] = [];
+  const pending: Promise<void>[] = [];
+  const began = performance.now();
+  for (let index = 0; index < rate * seconds; index += 1) {
+    const wait = began + (index * 1000) / rate - performance.now();
+    if (wait > 1) await delay(wait);
+    const sent = performance.now();
+    const body = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: `${prefix}-${index}`, labels },
+      spec: { containers: [{ name: 'app', image: 'app:1' }] },
+    };
+    pending.push(
+      stage.client.call('POST', '/api/v1/namespaces/bench/pods', { body }).then(() => void times.push(performance.now() - sent)),
+    );
+  }
+  await Promise.all(pending);
+  return times;
+}
+
+/** Reviews on keep-alive connections, written as raw bytes so that the generator costs little; each waits for its answer. */
+async function loadReviews(port: number, connections: number): Promise<{ perSecond: number; times: number[] }> {
+  const request = { uid: 'u', kind: { group: '', version: 'v1', kind: 'Pod' }, operation: 'CREATE', namespace: 'bench', object: pod() };
+  const body = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request });
+  const bytes = Buffer.from(
+    `POST /mutate?timeout=5s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  const times: number[] = [];
+  const one = async (count: number) => {
+    const socket: TLSSocket = connect({ host: '127.0.0.1', port, servername: 'localhost', rejectUnauthorized: false });
+    await once(socket, 'secureConnect');
+    await new Promise<void>((resolve, reject) => {
+      let size = 0;
+      let heard = 0;
+      let left = count;
+      let sent = performance.now();
+      socket.on('error', reject).on('data', (chunk: Buffer) => {
+        if (size === 0) {
+          const end = chunk.indexOf('\r\n\r\n');
+          size = end + 4 + Number(/content-length: (\d+)/i.exec(chunk.subarray(0, end).toString())?.[1]);
+        }
+        heard += chunk.length;
+        if (heard < size) return;
+        heard = 0;
+        size = 0;
+        times.push(performance.now() - sent);
+        left -= 1;
+        if (left === 0) return resolve();
+        sent = performance.now();
+        socket.write(bytes);
+      });
+      socket.write(bytes);
+    });
+    socket.destroy();
+  };
+  const began = performance.now();
+  await Promise.all(Array.from({ length: connections }, () => one(reviews / connections)));
+  return { perSecond: (times.length * 1000) / (performance.now() - began), times };
+}
+
+async function underApiServer(stage: Stage, webhook: WebhookProcess): Promise<void> {
+  await createAtRate(stage, 'warm', { aadpodidbinding: 'reader' });
+  const plain = await createAtRate(stage, 'plain', { app: 'x' });
+  const before = webhook.log.length;
+  const labelled = await createAtRate(stage, 'labelled', { aadpodidbinding: 'reader' });
+  const own = webhook.log
+    .slice(before)
+    .flatMap((record) => (record.msg === 'admission' && typeof record.ms === 'number' ? [record.ms] : []));
+  row(`webhook's own time at ${rate} pods/s, p50`, quantile(own, 0.5), 'ms', [1, 'lower']);
+  row(`webhook's own time at ${rate} pods/s, p99`, quantile(own, 0.99), 'ms', [5, 'lower']);
+  row('the longest of them', quantile(own, 1), 'ms', [1000, 'lower']);
+  for (const [share, name] of [
+    [0.5, 'p50'],
+    [0.99, 'p99'],
+  ] as const) {
+    row(`pod create without the webhook, ${name}`, quantile(plain, share), 'ms');
+    row(`pod create with the webhook, ${name}`, quantile(labelled, share), 'ms');
+  }
+}
+
+const { outfile } = await bundle('webhook', { write: true });
+const stage = await setStage();
+try {
+  const webhook = await stage.startWebhook([], outfile);
+  await stage.register(webhook.port);
+  await until(async () => (await webhook.readyz()).status === 200, 'readiness');
+  await stage.makeNamespace('bench');
+  row('RSS when ready', residentMiB(webhook.pid), 'MiB');
+  await underApiServer(stage, webhook);
+  await loadReviews(webhook.port, 4);
+  const { perSecond, times } = await loadReviews(webhook.port, 4);
+  row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', [5_000, 'higher']);
+  row('the same, p99', quantile(times, 0.99), 'ms');
+  row('RSS after it', residentMiB(webhook.pid), 'MiB', [160, 'lower']);
+} finally {
+  await stage.stop();
+}
+const width = [0, 1, 2].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+for (const cells of [['', 'measured', 'target', 'ratio (1 or less is good)'], ...rows])
+  console.log(cells.map((cell, column) => cell.padEnd(width[column] ?? 0)).join('  '));

@@ -1,0 +1,116 @@
+// The installed kinds: objects of aad-pod-identity stay valid, what could never work is refused, and kubectl prints what people look for.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import type { Kind } from '../../../api/kinds.ts';
+import { plurals } from '../../../api/kinds.ts';
+import type { KubeClient } from '../../../lib/kube/client.ts';
+import { connect } from '../../../lib/kube/client.ts';
+import { at } from '../../../lib/kube/objects.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startControlPlane } from '../../cluster/control-plane.ts';
+import { mustRun } from '../../cluster/run.ts';
+
+const crds = path.resolve(import.meta.dirname, '../../../charts/aad-pod-identity-webhook/crds');
+const resourceID = '/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
+const identity = {
+  type: 0,
+  resourceID,
+  clientID: 'c',
+  clientPassword: {},
+  auxiliaryTenantIDs: null,
+  replicas: null,
+  adEndpoint: '',
+  adResourceID: '',
+  tenantID: '',
+  metadata: {},
+};
+const binding = { azureIdentity: 'i', selector: 's', weight: 1, metadata: {} };
+
+describe('the kinds in a real API server', () => {
+  let plane: ControlPlane;
+  let client: KubeClient;
+  let count = 0;
+  const kubectl = (...args: string[]) => mustRun(plane.kubectl, args, { env: { KUBECONFIG: plane.kubeconfig } });
+
+  before(async () => {
+    plane = await startControlPlane();
+    client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1_000 });
+    await kubectl('apply', '-f', crds);
+    await kubectl('wait', '--for=condition=Established', '--timeout=30s', '-f', crds);
+  });
+  after(async () => {
+    await client?.close();
+    await plane?.stop();
+  });
+
+  const create = (kind: Kind, parts: object) => {
+    count += 1;
+    const body = { apiVersion: 'aadpodidentity.k8s.io/v1', kind, metadata: { name: `o${count}` }, ...parts };
+    return client.call('POST', `/apis/aadpodidentity.k8s.io/v1/namespaces/default/${plurals[kind]}`, { body });
+  };
+
+  it('take what aad-pod-identity wrote, whole', async () => {
+    const embedded = (kind: Kind, spec: object) => ({
+      apiVersion: 'aadpodidentity.k8s.io/v1',
+      kind,
+      metadata: { name: 'i', namespace: 'n', uid: 'u', labels: { a: 'b' } },
+      spec,
+      status: { availableReplicas: 0, metadata: {} },
+    });
+    const spec = {
+      azureIdentityRef: embedded('AzureIdentity', identity),
+      azureBindingRef: embedded('AzureIdentityBinding', binding),
+      pod: 'p',
+      podNamespace: 'n',
+      nodename: 'node',
+      replicas: 1,
+      metadata: {},
+    };
+    const made = await create('AzureAssignedIdentity', { spec, status: { status: 'Assigned', availableReplicas: 1, metadata: {} } });
+    assert.deepEqual(at(made, 'spec'), spec);
+    assert.deepEqual(at(made, 'status'), { status: 'Assigned', availableReplicas: 1, metadata: {} });
+    assert.deepEqual(at(await create('AzureIdentity', { spec: identity }), 'spec'), identity);
+    assert.deepEqual(at(await create('AzureIdentityBinding', { spec: binding }), 'spec'), binding);
+    assert.deepEqual(at(await create('AzurePodIdentityException', { spec: { podLabels: { app: 'x' } } }), 'spec'), {
+      podLabels: { app: 'x' },
+    });
+  });
+
+  it('take objects with next to nothing in them, as upstream did', async () => {
+    for (const kind of Object.keys(plurals) as Kind[]) {
+      await create(kind, {});
+      await create(kind, { spec: {} });
+    }
+    await create('AzureIdentity', { spec: { resourceID: '' } });
+    await create('AzureIdentity', { spec: { type: 1, resourceID: 'anything' } });
+    await create('AzureIdentity', { spec: { resourceID: resourceID.toUpperCase() } });
+    await create('AzureIdentity', { spec: { resourceID: `https://management.azure.com${resourceID}` } });
+  });
+
+  const refused: [name: string, kind: Kind, spec: object, says: RegExp][] = [
+    ['an unknown type', 'AzureIdentity', { type: 3 }, /type is 0 \(user-assigned managed identity\)/],
+    ['a resource id that is none', 'AzureIdentity', { type: 0, resourceID: 'my-identity' }, /resourceID is \/subscriptions/],
+    [
+      'a resource id of another kind',
+      'AzureIdentity',
+      { resourceID: '/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v' },
+      /resourceID is/,
+    ],
+    ['a selector that no label can hold', 'AzureIdentityBinding', { selector: 'x'.repeat(64) }, /at most 63 characters/],
+  ];
+  for (const [name, kind, spec, says] of refused) it(`refuse ${name}`, () => assert.rejects(create(kind, { spec }), says));
+
+  it('print pod, namespace, identity, node, status and age of an assignment', async () => {
+    const spec = {
+      azureIdentityRef: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata: { name: 'reader' } },
+      pod: 'web-1',
+      podNamespace: 'team',
+      nodename: 'node-7',
+    };
+    await create('AzureAssignedIdentity', { metadata: { name: 'printed' }, spec, status: { status: 'Assigned' } });
+    const [header, line] = (await kubectl('get', 'azureassignedidentity', 'printed')).trim().split('\n');
+    assert.match(header ?? '', /^NAME +POD +NAMESPACE +IDENTITY +NODE +STATUS +AGE$/);
+    assert.match(line ?? '', /^printed +web-1 +team +reader +node-7 +Assigned +\d+s$/);
+  });
+});
