@@ -22,7 +22,7 @@ export const reasons = {
   reserved_name: { decision: 'deny', text: 'names of the injected containers and volumes are reserved: rename yours' },
   reserved_id: { decision: 'deny', text: 'user and group 25790 are reserved for the token proxy: choose another id' },
   port_conflict: { decision: 'deny', text: 'TCP port 2579 is reserved for the token proxy: choose another port' },
-  invalid_annotation: { decision: 'deny', text: 'an annotation has a value that is not accepted' },
+  invalid_annotation: { decision: 'deny', text: 'correct or remove the annotation' },
   job_without_native_sidecar: {
     decision: 'deny',
     text: 'a Job would never finish, because this cluster has no native sidecars: upgrade to Kubernetes 1.32 or annotate aadpodidentity.k8s.io/inject=false',

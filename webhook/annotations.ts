@@ -7,20 +7,24 @@ import { parseQuantity } from './quantity.ts';
 
 interface AnnotationRule<T> {
   key: string;
+  /** One line for docs/annotations.md. */
+  about: string;
   /** Accepted values, for the message of a denial and the documentation. */
   accepts: string;
   /** Undefined refuses the text. */
   parse(text: string): T | undefined;
 }
 
-const quantity = (key: string): AnnotationRule<string> => ({
+const quantity = (key: string, about: string): AnnotationRule<string> => ({
   key: `${annotationPrefix}${key}`,
+  about,
   accepts: 'a positive quantity such as 20m, 0.1 or 64Mi',
   parse: (text) => ((parseQuantity(text) ?? 0) > 0 ? text : undefined),
 });
 
-const oneOf = <const T extends string>(key: string, values: readonly T[]): AnnotationRule<T> => ({
+const oneOf = <const T extends string>(key: string, values: readonly T[], about: string): AnnotationRule<T> => ({
   key,
+  about,
   accepts: values.join(' or '),
   parse: (text) => values.find((value) => value === text),
 });
@@ -28,18 +32,23 @@ const oneOf = <const T extends string>(key: string, values: readonly T[]): Annot
 export const interceptions: readonly Interception[] = ['redirect', 'none'];
 
 export const podAnnotations = {
-  inject: oneOf(annotations.inject, ['true', 'false']),
-  interception: oneOf(annotations.interception, interceptions),
+  inject: oneOf(annotations.inject, ['true', 'false'], '`false` leaves the pod alone: its token requests go to IMDS as from the node'),
+  interception: oneOf(
+    annotations.interception,
+    interceptions,
+    '`none` redirects nothing, needs no NET_ADMIN, and sets `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` in every container instead; also on a namespace, for all its pods',
+  ),
   defaultIdentity: {
     key: annotations.defaultIdentity,
+    about: 'which of the bound identities answers requests that name none; without it the first by namespace, binding and name',
     accepts: 'the name of an AzureIdentity',
     parse: (text) => (/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text) ? text : undefined),
   } satisfies AnnotationRule<string>,
-  proxyCpuRequest: quantity('proxy-cpu-request'),
-  proxyCpuLimit: quantity('proxy-cpu-limit'),
-  proxyMemoryRequest: quantity('proxy-memory-request'),
-  proxyMemoryLimit: quantity('proxy-memory-limit'),
-  proxyLogLevel: oneOf(`${annotationPrefix}proxy-log-level`, logLevels),
+  proxyCpuRequest: quantity('proxy-cpu-request', 'CPU request of the token proxy'),
+  proxyCpuLimit: quantity('proxy-cpu-limit', 'CPU limit of the token proxy'),
+  proxyMemoryRequest: quantity('proxy-memory-request', 'memory request of the token proxy'),
+  proxyMemoryLimit: quantity('proxy-memory-limit', 'memory limit of the token proxy'),
+  proxyLogLevel: oneOf(`${annotationPrefix}proxy-log-level`, logLevels, 'log level of the token proxy'),
 } as const;
 
 type Rules = typeof podAnnotations;

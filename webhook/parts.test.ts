@@ -1,8 +1,10 @@
 // The small pure parts: quantities, annotations, resources, patch, native mode, literals.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import jsonpatch from 'jsonpatch';
+import { reasons } from '../api/reasons.ts';
 import { AnnotationError, parsePodAnnotations, podAnnotations, unknownAnnotations } from './annotations.ts';
 import { literal } from './containers.ts';
 import { container, pod } from './fixtures.ts';
@@ -59,6 +61,13 @@ test('every annotation takes its good values and refuses bad ones with what it a
         `${name} ${bad}`,
       );
   }
+});
+
+test('docs/annotations.md says of each annotation what the webhook accepts', () => {
+  const page = readFileSync(new URL('../docs/annotations.md', import.meta.url), 'utf8');
+  for (const { key: name, about, accepts } of Object.values(podAnnotations))
+    assert.ok(page.includes(`| \`${name}\` | ${accepts} | ${about} |`), name);
+  for (const [reason, { text }] of Object.entries(reasons)) assert.ok(page.includes(`| \`${reason}\` | ${text} |`), reason);
 });
 
 test('a request above its limit is refused', () => {
