@@ -70,7 +70,7 @@ const cases: Record<string, AdmitInput> = {
         ...withLimitRange.spec,
         initContainers: (withLimitRange.spec.initContainers ?? []).map((one) => ({
           ...one,
-          resources: { limits: { cpu: '500m', memory: '64Mi' }, requests: { cpu: '10m', memory: '16Mi' } },
+          resources: { limits: { cpu: '500m', memory: '64Mi' }, requests: { cpu: '10m', memory: '16Mi', 'ephemeral-storage': '1Gi' } },
         })),
       },
     },
@@ -125,6 +125,9 @@ const cases: Record<string, AdmitInput> = {
   'host-network': input({ pod: pod({ spec: { hostNetwork: true } }) }),
   windows: input({ pod: pod({ spec: { os: { name: 'windows' } } }) }),
   'mirror-pod': input({ pod: pod({ annotations: { 'kubernetes.io/config.mirror': 'x' } }) }),
+  'reserved-name-under-a-status-that-is-none': input({
+    pod: pod({ annotations: { [annotations.status]: 'mine' }, spec: { initContainers: [container('aad-pod-identity-init')] } }),
+  }),
   'reserved-name': input({ pod: pod({ spec: { containers: [container('aad-pod-identity-proxy')] } }) }),
 };
 
