@@ -54,7 +54,6 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     // A pod that is created during our last moments is answered like any other.
     return503OnClosing: false,
     https: {
-      minVersion: 'TLSv1.3',
       handshakeTimeout: 10_000,
       headersTimeout: patience.headers,
       connectionsCheckingInterval: patience.check,
