@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { AttachedIdentity } from '../azure/plan.ts';
-import type { ScopeSituation } from './decide-scope.ts';
+import type { ScopeSituation, WriteOutcome } from './decide-scope.ts';
 import { decideScope, settle } from './decide-scope.ts';
 import type { EntryState } from './scope-record.ts';
 import { emptyRecord, withEntries } from './scope-record.ts';
@@ -95,11 +95,42 @@ describe('what a scope needs', () => {
         const attached = new Map(before.attached);
         for (const added of decision.adds) attached.set(added, ids(added));
         for (const removed of decision.removes) attached.delete(removed);
+        const write = { attach: decision.adds, detach: decision.removes };
         let after = withEntries(before.record, decision.entries, date);
-        after = withEntries(after, settle(after, attached, { attach: decision.adds, detach: decision.removes }), date);
+        after = withEntries(after, settle(after, { write, before: before.attached, after: attached, outcomeOf: () => 'done' }), date);
         const again = decideScope({ ...before, record: after, attached });
         assert.deepEqual(again, { adds: [], removes: [], entries: [] });
       }),
     );
+  });
+
+  describe('after a write', () => {
+    const settled = (outcome: WriteOutcome, there: string[], state: EntryState = 'intent') => {
+      const { record } = situation({ record: { a: state } });
+      const write = state === 'detaching' ? { attach: [], detach: ['a'] } : { attach: ['a'], detach: [] };
+      const before = new Map(state === 'detaching' ? [['a', ids('a')]] : []);
+      const after = new Map(there.map((id) => [id, ids(id)]));
+      return withEntries(record, settle(record, { write, before, after, outcomeOf: () => outcome }), date).identities.get('a')?.state;
+    };
+
+    it('claims what Azure says that we attached, and what we may have attached', () => {
+      for (const outcome of ['done', 'failed', 'unclear'] as const) assert.equal(settled(outcome, ['a']), 'owned', outcome);
+    });
+
+    it('does not claim what somebody else attached while our write was refused', () => {
+      assert.equal(settled('refused', ['a']), undefined);
+      assert.equal(settled('refused', ['a'], 'owned'), undefined);
+    });
+
+    it('keeps an intent only where the write may still take effect', () => {
+      for (const outcome of ['done', 'failed', 'refused'] as const) assert.equal(settled(outcome, []), undefined, outcome);
+      assert.equal(settled('unclear', []), 'intent');
+    });
+
+    it('does not take away again what somebody attached right after we took it away', () => {
+      assert.equal(settled('done', ['a'], 'detaching'), undefined);
+      for (const outcome of ['failed', 'refused', 'unclear'] as const)
+        assert.equal(settled(outcome, ['a'], 'detaching'), 'detaching', outcome);
+    });
   });
 });

@@ -57,10 +57,33 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
   return { adds, removes, entries };
 }
 
-/** What the record must say once a GET showed how the write ended. */
-export function settle(record: ScopeRecord, attached: ReadonlyMap<string, AttachedIdentity>, write: Write): ScopeDecision['entries'] {
+/**
+ * How a write ended for one identity. `done`: Azure says so. `failed`: Azure began and gave up. `refused`: Azure never began, so whatever is there
+ * now, we did not do it. `unclear`: nobody knows.
+ */
+export type WriteOutcome = 'done' | 'failed' | 'refused' | 'unclear';
+
+export interface WriteEnd {
+  write: Write;
+  /** What was attached before the write. */
+  before: ReadonlyMap<string, AttachedIdentity>;
+  /** And what a GET after it showed. */
+  after: ReadonlyMap<string, AttachedIdentity>;
+  outcomeOf(id: string): WriteOutcome;
+}
+
+/**
+ * What the record must say once a GET showed how the write ended. An entry claims the identity as ours: it goes as soon as what is there cannot be
+ * ours, or somebody who attaches it in that moment would lose it later.
+ */
+export function settle(record: ScopeRecord, { write, before, after, outcomeOf }: WriteEnd): ScopeDecision['entries'] {
   const entries: ScopeDecision['entries'] = [];
-  for (const id of write.attach) if (attached.has(id)) entries.push([id, 'owned']);
-  for (const id of write.detach) if (!attached.has(id)) entries.push([id, undefined]);
+  for (const id of write.attach) {
+    const outcome = outcomeOf(id);
+    const refused = outcome === 'refused' && !before.has(id);
+    if (after.has(id)) entries.push([id, refused ? undefined : 'owned']);
+    else if (outcome !== 'unclear') entries.push([id, undefined]);
+  }
+  for (const id of write.detach) if (outcomeOf(id) === 'done' || !after.has(id)) entries.push([id, undefined]);
   return entries.filter(([id, state]) => record.identities.get(id)?.state !== state);
 }

@@ -1,11 +1,13 @@
 // Tells on the objects how it stands with the identities of a scope.
 import { annotations } from '../../api/names.ts';
+import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
+import type { Quarantine } from '../azure/isolation.ts';
 import type { AttachedIdentity } from '../azure/plan.ts';
 import type { Scope } from '../azure/resource-ids.ts';
 import type { AssignedIdentities, AssignmentNotes } from './assigned-identities.ts';
 import type { Need } from './demand.ts';
-import { regardingBinding, regardingIdentity } from './events.ts';
+import { regardingBinding, regardingIdentity, regardingPod } from './events.ts';
 import type { Assignment } from './objects.ts';
 import type { AssignmentReason } from './reasons.ts';
 
@@ -23,41 +25,48 @@ export function isWaiting(assignment: Assignment | undefined): boolean {
   return assignment?.status !== 'Assigned' && assignment?.metadata.annotations?.[annotations.reason] !== mismatch;
 }
 
+/** Each object by itself: one that changed or went meanwhile is left to the event that says so, and none keeps the others waiting. */
+async function forEachNeed(needs: readonly Need[], mark: (need: Need) => Promise<void>): Promise<void> {
+  const ends = await Promise.allSettled(needs.map(mark));
+  for (const end of ends) if (end.status === 'rejected' && !isConflict(end.reason) && !isNotFound(end.reason)) throw end.reason;
+}
+
 /** Created -> Assigned for what the scope has, with the ids that Azure reports for it. */
 export async function markAttached(
   context: MarkContext,
   needs: readonly Need[],
   attached: ReadonlyMap<string, AttachedIdentity>,
 ): Promise<void> {
-  await Promise.all(
-    needs.map(async (need) => {
-      const current = context.assignmentOf(need);
-      const there = attached.get(need.identityId);
-      if (current?.status !== 'Created' || there === undefined || there === null) return;
-      const { identity, binding } = need.match;
-      if (identity.clientID !== '' && identity.clientID.toLowerCase() !== there.clientId.toLowerCase()) {
-        const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${there.clientId}`;
-        if (await note(context, current, { reason: 'ClientIDMismatch', message }))
-          context.events.record(regardingIdentity(identity), 'Warning', 'ClientIDMismatch', message);
-        return;
-      }
-      await context.objects.mark(current, 'Assigned', {
-        scope: context.scope.displayId,
-        clientId: there.clientId,
-        objectId: there.principalId,
-        assignedAt: context.now().toISOString(),
-        reason: null,
-        message: null,
-        retryAt: null,
-      });
-      context.events.record(
-        regardingBinding(binding),
-        'Normal',
-        'binding applied',
-        `Binding ${binding.name} applied on node ${need.pod.node} for pod ${need.pod.name}`,
-      );
-    }),
-  );
+  await forEachNeed(needs, async (need) => {
+    const current = context.assignmentOf(need);
+    const there = attached.get(need.identityId);
+    if (current?.status !== 'Created' || there === undefined || there === null) return;
+    const { identity, binding } = need.match;
+    if (identity.clientID !== '' && identity.clientID.toLowerCase() !== there.clientId.toLowerCase()) {
+      const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${there.clientId}`;
+      if (await note(context, current, { reason: 'ClientIDMismatch', message }))
+        context.events.record(regardingIdentity(identity), 'Warning', 'ClientIDMismatch', message);
+      return;
+    }
+    await context.objects.mark(current, 'Assigned', {
+      scope: context.scope.displayId,
+      clientId: there.clientId,
+      objectId: there.principalId,
+      assignedAt: context.now().toISOString(),
+      reason: null,
+      message: null,
+      retryAt: null,
+    });
+    context.events.record(
+      regardingBinding(binding),
+      'Normal',
+      'binding applied',
+      `Binding ${binding.name} applied on node ${need.pod.node} for pod ${need.pod.name}`,
+    );
+    const seconds = Math.max(0, Math.round((context.now().getTime() - Date.parse(current.metadata.creationTimestamp ?? '')) / 1000));
+    const took = Number.isNaN(seconds) ? '' : ` after ${seconds} s`;
+    tellPod(context, need, 'Normal', 'Attached', `is attached to ${context.scope.displayId}${took}`, 'attached');
+  });
 }
 
 /** Notes on each waiting object of these identities why it waits, and tells its binding. */
@@ -67,22 +76,61 @@ export async function markFailed(
   identityIds: ReadonlySet<string>,
   failure: { reason: AssignmentReason; message: string; retryAt?: string },
 ): Promise<void> {
-  await Promise.all(
-    needs.map(async (need) => {
-      const current = context.assignmentOf(need);
-      if (current?.status !== 'Created' || !identityIds.has(need.identityId)) return;
-      const { binding } = need.match;
-      const told = await note(context, current, { reason: failure.reason, message: failure.message, retryAt: failure.retryAt ?? null });
-      const where = `${binding.key} node ${need.pod.node} for pod ${need.pod.key}`;
-      if (told)
-        context.events.record(
-          regardingBinding(binding),
-          'Warning',
-          'binding apply error',
-          `failed to apply binding ${where}, error: ${failure.message}`,
-        );
-    }),
-  );
+  await forEachNeed(needs, async (need) => {
+    const current = context.assignmentOf(need);
+    if (current?.status !== 'Created' || !identityIds.has(need.identityId)) return;
+    const { binding } = need.match;
+    const told = await note(context, current, { reason: failure.reason, message: failure.message, retryAt: failure.retryAt ?? null });
+    const where = `${binding.key} node ${need.pod.node} for pod ${need.pod.key}`;
+    if (told)
+      context.events.record(
+        regardingBinding(binding),
+        'Warning',
+        'binding apply error',
+        `failed to apply binding ${where}, error: ${failure.message}`,
+      );
+    const next = failure.retryAt === undefined ? '' : `; next try at ${failure.retryAt}`;
+    tellPod(context, need, 'Warning', failure.reason, `waits: ${failure.message}${next}`, failure.reason);
+  });
+}
+
+/** Tells the waiting pods of these identities that a write of theirs begins. */
+export function tellAttaching(context: MarkContext, needs: readonly Need[], identityIds: readonly string[]): void {
+  const begun = new Set(identityIds);
+  const reason: AssignmentReason = 'Attaching';
+  for (const need of needs)
+    if (begun.has(need.identityId) && isWaiting(context.assignmentOf(need)))
+      tellPod(context, need, 'Normal', reason, `is being attached to ${context.scope.displayId}`);
+}
+
+/** Tells each identity that is kept out of writes since when and why. `quarantineOf`: of an identity's lower-case id. */
+export function tellQuarantined(
+  context: MarkContext,
+  needs: readonly Need[],
+  quarantineOf: (identityId: string) => Quarantine | undefined,
+  why: string,
+): void {
+  const told = new Set<string>();
+  for (const { match, identityId } of needs) {
+    const quarantine = quarantineOf(identityId);
+    if (quarantine === undefined || told.has(match.identity.key)) continue;
+    told.add(match.identity.key);
+    const until = new Date(quarantine.until).toISOString();
+    const message = `left out of writes to ${context.scope.displayId} until ${until}, so that it does not hold up others: ${why}`;
+    context.events.record(
+      regardingIdentity(match.identity),
+      'Warning',
+      'Quarantined',
+      message,
+      `${context.scope.id} ${quarantine.failures}`,
+    );
+  }
+}
+
+/** `what` completes "AzureIdentity x ..."; `same` stands for it where it has changing parts. */
+function tellPod(context: MarkContext, need: Need, type: 'Normal' | 'Warning', reason: string, what: string, same = what): void {
+  const subject = `AzureIdentity ${need.match.identity.key}`;
+  context.events.record(regardingPod(need.pod), type, reason, `${subject} ${what}`, `${subject} ${same}`);
 }
 
 /** Writes the notes unless the same reason and message already stand there; tells whether it wrote. */

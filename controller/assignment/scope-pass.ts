@@ -1,20 +1,21 @@
 // The leader's second half, for one scale set or VM: makes Azure's list hold what the pods need, in as few writes as can be.
 // Level-triggered: every pass starts from what is wanted, what is recorded and what Azure shows. What it keeps in memory are delays only.
-import { isConflict } from '../../lib/kube/errors.ts';
+import { isConflict, isNotFound, KubeError } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeState } from '../azure/compute.ts';
-import type { Isolation } from '../azure/isolation.ts';
+import { ArmError } from '../azure/errors.ts';
+import type { Direction, Isolation } from '../azure/isolation.ts';
 import { afterWrite, entryKey, forgetUnwanted, noIsolation, selectWrite } from '../azure/isolation.ts';
-import type { Write } from '../azure/plan.ts';
+import type { AttachedIdentity, Write } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
-import type { ScopeDecision } from './decide-scope.ts';
+import type { ScopeDecision, WriteOutcome } from './decide-scope.ts';
 import { decideScope, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import { createLinger } from './linger.ts';
 import { blames, judgeFailure } from './scope-failure.ts';
 import type { MarkContext } from './scope-marks.ts';
-import { isWaiting, markAttached, markFailed } from './scope-marks.ts';
-import type { ScopeRecords, StoredRecord } from './scope-record.ts';
+import { isWaiting, markAttached, markFailed, tellAttaching, tellQuarantined } from './scope-marks.ts';
+import type { ScopeRecord, ScopeRecords, StoredRecord } from './scope-record.ts';
 import { withEntries } from './scope-record.ts';
 
 export interface ScopePassOptions extends MarkContext {
@@ -30,6 +31,8 @@ export interface ScopePassOptions extends MarkContext {
   reconcileMs: number;
   /** From 0 to 1. */
   random(): number;
+  /** A pass that called Azure ended, so many milliseconds after it began. */
+  onPass(durationMs: number): void;
 }
 
 export interface ScopePass {
@@ -37,6 +40,9 @@ export interface ScopePass {
   run(signal: AbortSignal): Promise<number>;
   lookAgain(): void;
 }
+
+/** For so long objects are marked by the last GET: pods that come one by one must not cost one each, for a scale set has 12 a minute. */
+const trustMs = 30_000;
 
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
@@ -46,21 +52,25 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   let heldUntil = Number.POSITIVE_INFINITY;
   /** After a failure: no call to Azure before. */
   let restUntil = 0;
-  let lookedAt = Number.NEGATIVE_INFINITY;
+  /** After a failed write: no write before; what is attached already can be looked at and used. */
+  let writeRestUntil = 0;
+  /** What the last GET showed. */
+  let seen: { identities: ReadonlyMap<string, AttachedIdentity>; at: number } | undefined;
+  /** Since when Azure says that there is no such scale set or VM. */
+  let goneSince: number | undefined;
   let failures = 0;
 
   async function run(signal: AbortSignal): Promise<number> {
     const now = options.now().getTime();
     if (now < restUntil) return restUntil - now;
     try {
-      const nextMs = await reconcile(signal, now);
-      return nextMs;
+      return await reconcile(signal, now);
     } catch (error) {
       if (signal.aborted) return options.reconcileMs;
-      // A conflict only says that a cache was behind: what mends it is on its way.
-      if (isConflict(error)) return 100;
-      const waiting = new Set(options.needs().map((need) => need.identityId));
-      return fail(error, waiting).catch(() => options.reconcileMs);
+      if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return forget(now);
+      const retryMs = await fail(error, new Set(options.needs().map((need) => need.identityId)));
+      restUntil = options.now().getTime() + retryMs;
+      return retryMs;
     }
   }
 
@@ -69,10 +79,10 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const wanted = new Set(needs.map((need) => need.identityId));
     let stored = await finishOperation(await records.load(scope.id), signal);
     const due = linger.update(stored.record.identities.keys(), wanted, now);
-    if (!hasWork(stored, needs, due, now)) return untilNext(now);
+    if (seen !== undefined && isFresh(now)) await markAttached(options, needs, seen.identities);
+    if (!hasWork(stored.record, needs, due, now)) return untilNext(now);
 
-    const state = await compute.read(scope, signal);
-    lookedAt = now;
+    const state = await look(signal);
     await markAttached(options, needs, state.identities);
     const decision = decideScope({ record: stored.record, attached: state.identities, wanted, due, isProtected: options.isProtected });
     if (stored.record.paused) {
@@ -87,38 +97,53 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     isolation = forgetUnwanted(isolation, all);
     const { write, trial, nextAt } = selectWrite(isolation, all, now);
     heldUntil = nextAt ?? Number.POSITIVE_INFINITY;
-    const chosen = write ?? { attach: [], detach: [] };
+    const chosen = write === undefined || now < writeRestUntil ? undefined : write;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
-    const entries = entriesOf(decision, chosen);
+    const entries = entriesOf(decision, chosen ?? { attach: [], detach: [] });
     if (entries.length > 0) stored = await records.save(stored, withEntries(stored.record, entries, options.now()));
-    if (write === undefined) return untilNext(now);
-    return carryOut(write, trial, stored, state, signal);
+    if (chosen !== undefined) tellAttaching(options, needs, chosen.attach);
+    if (chosen !== undefined) return carryOut(chosen, trial, stored, state, signal);
+    failures = 0;
+    return untilNext(now);
   }
 
-  async function carryOut(write: Write, trial: boolean, begun: StoredRecord, seen: ScopeState, signal: AbortSignal): Promise<number> {
+  async function carryOut(write: Write, trial: boolean, begun: StoredRecord, before: ScopeState, signal: AbortSignal): Promise<number> {
     let stored = begun;
     let failure: { error: unknown } | undefined;
+    const outcomes = new Map<string, WriteOutcome>();
     const owned = new Set(stored.record.identities.keys());
-    try {
-      let state = seen;
-      for (const [index, chunk] of planWrites(seen, { add: write.attach, remove: write.detach, owned }).entries()) {
-        if (index > 0) state = await compute.read(scope, signal);
+    let state = before;
+    for (const [index, chunk] of planWrites(before, { add: write.attach, remove: write.detach, owned }).entries()) {
+      let asked = false;
+      let began = false;
+      const onOperation = async (operation: string) => {
+        began = true;
+        try {
+          stored = await change(stored, (record) => ({ ...record, operation }));
+        } catch (error) {
+          // Azure works on it all the same, and the intent is on record.
+          log.warn({ scope: scope.displayId, error: String(error) }, 'operation not recorded');
+        }
+      };
+      try {
+        if (index > 0) state = await look(signal);
         if (!options.mayWrite()) throw new Error('leadership is about to end');
-        const onOperation = async (operation: string) => {
-          stored = await records.save(stored, { ...stored.record, operation });
-        };
-        await compute.write(scope, chunk, state, { signal, onOperation });
+        asked = true;
+        const sent = await compute.write(scope, chunk, state, { signal, onOperation });
+        for (const id of [...sent.attach, ...sent.detach]) outcomes.set(id, 'done');
+      } catch (error) {
+        if (asked) for (const id of [...chunk.attach, ...chunk.detach]) outcomes.set(id, outcomeOf(error, began));
+        failure = { error };
+        break;
       }
-    } catch (error) {
-      failure = { error };
     }
     if (signal.aborted) return options.reconcileMs;
 
     // Whatever the write said, a GET tells what is there now.
-    const { identities } = await compute.read(scope, signal);
-    const settled = withEntries(stored.record, settle(stored.record, identities, write), options.now());
-    await records.save(stored, { ...settled, operation: undefined });
-    await markAttached(options, options.needs(), identities);
+    const { identities: after } = await look(signal);
+    const end = { write, before: before.identities, after, outcomeOf: (id: string) => outcomes.get(id) ?? 'refused' };
+    await change(stored, (record) => ({ ...withEntries(record, settle(record, end), options.now()), operation: undefined }));
+    await markAttached(options, options.needs(), after);
     log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach, ok: failure === undefined }, 'scope written');
 
     const now = options.now().getTime();
@@ -127,42 +152,89 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       isolation = afterWrite(isolation, { write, trial }, { ok: true }, now);
       return trial || heldUntil <= now ? 100 : untilNext(now);
     }
-    const culprits = judgeFailure(failure.error, [...write.attach, ...write.detach], options.random).culprits;
     if (blames(failure.error)) {
+      const { culprits, message } = judgeFailure(failure.error, [...write.attach, ...write.detach], options.random);
       isolation = afterWrite(isolation, { write, trial }, { ok: false, culprits }, now);
+      tellQuarantined(options, options.needs(), (id) => isolation.quarantine.get(entryKey('attach', id)), message);
       heldUntil = now;
     }
-    return fail(failure.error, new Set(write.attach.filter((id) => !identities.has(id))));
+    const retryMs = await fail(failure.error, new Set(write.attach.filter((id) => !after.has(id))));
+    writeRestUntil = options.now().getTime() + retryMs;
+    return retryMs;
   }
 
-  /** Tells the objects that wait for these identities what happened; returns the delay, during which Azure is left alone. */
+  async function look(signal: AbortSignal): Promise<ScopeState> {
+    const state = await compute.read(scope, signal);
+    seen = { identities: state.identities, at: options.now().getTime() };
+    goneSince = undefined;
+    return state;
+  }
+
+  /** A person may have edited the record meanwhile (`paused`): the change is made to what stands there now. */
+  async function change(stored: StoredRecord, by: (record: ScopeRecord) => ScopeRecord): Promise<StoredRecord> {
+    try {
+      return await records.save(stored, by(stored.record));
+    } catch (error) {
+      if (!isConflict(error) && !isNotFound(error)) throw error;
+      const current = await records.load(scope.id);
+      return records.save(current, by(current.record));
+    }
+  }
+
+  /** What nothing needs and Azure does not know for a whole interval is gone for good; nothing is attached to it. */
+  async function forget(now: number): Promise<number> {
+    goneSince ??= now;
+    if (now - goneSince < options.reconcileMs) {
+      restUntil = goneSince + options.reconcileMs;
+      return restUntil - now;
+    }
+    try {
+      const stored = await records.load(scope.id);
+      if (!stored.record.paused) await records.remove(stored);
+      log.info({ scope: scope.displayId }, 'scope is gone, its record is removed');
+    } catch (error) {
+      log.warn({ scope: scope.displayId, error: String(error) }, 'record of a scope that is gone not removed');
+      return options.reconcileMs;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Tells the objects that wait for these identities what happened; returns the time until the next try. */
   async function fail(error: unknown, waitingFor: ReadonlySet<string>): Promise<number> {
     const verdict = judgeFailure(error, [...waitingFor], options.random);
     failures += 1;
+    // Another writer that is faster again and again gets out of the way no sooner if we hurry (design 7).
+    const hurried = verdict.code === 'preconditionFailed' && failures > 2 ? 5_000 + options.random() * 25_000 : verdict.retryMs;
     // What failed because of one identity is tried again at once without it.
-    const retryMs = blames(error) ? 100 : (verdict.retryMs ?? retryDelay(failures, options.random));
-    const now = options.now().getTime();
-    restUntil = now + retryMs;
+    const retryMs = blames(error) ? 100 : (hurried ?? retryDelay(failures, options.random));
     const about = verdict.culprits.size === 0 ? waitingFor : verdict.culprits;
     log.warn(
       { scope: scope.displayId, code: verdict.code, error: verdict.message, culprits: [...verdict.culprits], retryMs: Math.round(retryMs) },
       'scope not written',
     );
-    await markFailed(options, options.needs(), about, {
-      reason: verdict.reason,
-      message: verdict.message,
-      retryAt: new Date(restUntil).toISOString(),
-    });
+    // What the API server refuses is none of Azure's doing, and could not be written down there.
+    if (error instanceof KubeError) return retryMs;
+    const retryAt = new Date(options.now().getTime() + retryMs).toISOString();
+    try {
+      await markFailed(options, options.needs(), about, { reason: verdict.reason, message: verdict.message, retryAt });
+    } catch (unsaid) {
+      log.warn({ scope: scope.displayId, error: String(unsaid) }, 'failure not noted on the objects');
+    }
     return retryMs;
   }
 
-  function hasWork(stored: StoredRecord, needs: readonly Need[], due: ReadonlySet<string>, now: number): boolean {
-    const held = (id: string) =>
-      heldUntil > now && (isolation.quarantine.has(entryKey('attach', id)) || isolation.suspects.some(({ attach }) => attach.includes(id)));
-    if (needs.some((need) => isWaiting(options.assignmentOf(need)) && !held(need.identityId))) return true;
-    if ([...stored.record.identities.values()].some((entry) => entry.state !== 'owned')) return true;
-    if (due.size > 0 || heldUntil <= now) return true;
-    return now >= lookedAt + options.reconcileMs && (needs.length > 0 || stored.record.identities.size > 0);
+  function hasWork(record: ScopeRecord, needs: readonly Need[], due: ReadonlySet<string>, now: number): boolean {
+    if (seen === undefined || now >= seen.at + options.reconcileMs) return needs.length > 0 || record.identities.size > 0;
+    const { identities } = seen;
+    if (!isFresh(now) && needs.some((need) => identities.get(need.identityId) && isWaiting(options.assignmentOf(need)))) return true;
+    if (now < writeRestUntil && isFresh(now)) return false;
+    if (heldUntil <= now) return true;
+    const held = (direction: Direction, id: string) =>
+      isolation.quarantine.has(entryKey(direction, id)) || isolation.suspects.some((write) => write[direction].includes(id));
+    const lacks = ({ identityId: id }: Need) => !identities.has(id) || (identities.get(id) === null && record.identities.has(id));
+    if (needs.some((need) => lacks(need) && !held('attach', need.identityId))) return true;
+    if ([...due].some((id) => !held('detach', id))) return true;
+    return [...record.identities].some(([id, { state }]) => state === 'intent' || (state === 'detaching' && !held('detach', id)));
   }
 
   /** An operation that a former leader began is waited for, so that ours does not run into it; how it ended, the GET will show. */
@@ -175,19 +247,33 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       if (signal.aborted) throw error;
       log.info({ scope: scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
     }
-    return records.save(stored, { ...stored.record, operation: undefined });
+    seen = undefined;
+    return change(stored, (record) => ({ ...record, operation: undefined }));
   }
 
+  const isFresh = (now: number): boolean => seen !== undefined && now < seen.at + Math.min(trustMs, options.reconcileMs);
+
   function untilNext(now: number): number {
-    return Math.max(50, Math.min(options.reconcileMs, lookedAt + options.reconcileMs - now, linger.nextMs(now), heldUntil - now));
+    const next = [(seen?.at ?? now) + options.reconcileMs - now, linger.nextMs(now), heldUntil - now];
+    if (writeRestUntil > now) next.push(writeRestUntil - now);
+    return Math.max(50, Math.min(options.reconcileMs, ...next));
   }
 
   return {
     run,
     lookAgain() {
-      lookedAt = Number.NEGATIVE_INFINITY;
+      seen = undefined;
     },
   };
+}
+
+/** Only a 4xx to the PATCH itself, or no PATCH at all, says for certain that nothing was begun. */
+function outcomeOf(error: unknown, began: boolean): WriteOutcome {
+  if (!(error instanceof ArmError)) return 'unclear';
+  const { failure, status } = error;
+  if (began) return failure.code === 'operationLost' ? 'unclear' : 'failed';
+  const notSent = failure.code === 'throttled' && failure.source === 'gate';
+  return notSent || (status !== undefined && status >= 400 && status < 500 && status !== 408) ? 'refused' : 'unclear';
 }
 
 /** Entries for what is held back are left out: what is not attempted is not intended. */

@@ -91,6 +91,8 @@ export interface ScopeRecords {
   load(scope: string): Promise<StoredRecord>;
   /** Throws a conflict where the stored one changed since it was loaded. */
   save(stored: StoredRecord, record: ScopeRecord): Promise<StoredRecord>;
+  /** Throws as `save` does. */
+  remove(stored: StoredRecord): Promise<void>;
 }
 
 export function storeScopeRecords(client: KubeClient, namespace: string): ScopeRecords {
@@ -127,6 +129,11 @@ export function storeScopeRecords(client: KubeClient, namespace: string): ScopeR
           ? await client.call('POST', resourcePath(configMaps, { namespace }), { body })
           : await client.call('PUT', resourcePath(configMaps, { namespace, name }), { body });
       return { record, resourceVersion: metadataOf(raw).resourceVersion };
+    },
+    async remove({ record, resourceVersion }) {
+      if (resourceVersion === undefined) return;
+      const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { resourceVersion } };
+      await client.call('DELETE', resourcePath(configMaps, { namespace, name: scopeRecordName(record.scope) }), { body });
     },
   };
 }

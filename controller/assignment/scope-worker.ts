@@ -28,7 +28,8 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
     async run() {
       const nextMs = await pass.run(stopping.signal);
       clearTimeout(timer);
-      if (!stopping.signal.aborted) timer = setTimeout(() => collector.call(), nextMs);
+      // Infinity: nothing is due until somebody calls.
+      if (!stopping.signal.aborted && Number.isFinite(nextMs)) timer = setTimeout(() => collector.call(), nextMs);
     },
   });
 

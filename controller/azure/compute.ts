@@ -38,9 +38,9 @@ export interface Compute {
   read(scope: Scope, signal?: AbortSignal): Promise<ScopeState>;
   /**
    * One PATCH against the state that was seen, done when its operation has succeeded. Without an etag, and when `seen` is older than 2 s, it
-   * reads anew first. Nothing is sent when the state is already so.
+   * reads anew first. Nothing is sent when the state is already so. Returns what was sent: the rest somebody else had done by then.
    */
-  write(scope: Scope, write: Write, seen: ScopeState, options?: WriteOptions): Promise<void>;
+  write(scope: Scope, write: Write, seen: ScopeState, options?: WriteOptions): Promise<Write>;
   /** Waits for an operation that an earlier process began. */
   resume(scope: Scope, operationUrl: string, signal?: AbortSignal): Promise<void>;
   /** Time until a gate lets such a call pass, ms. */
@@ -139,14 +139,19 @@ export function createCompute(options: ComputeOptions): Compute {
       const state = seen.etag === undefined && now() - seen.readAt > freshMs ? await read(scope, signal) : seen;
       if (/^deleting$/i.test(state.provisioningState)) throw new ArmError({ code: 'notFound' }, `${scope.displayId} is being deleted`);
       const identity = wireIdentity(write, state);
-      if (identity === undefined) return;
+      const sent = {
+        attach: write.attach.filter((id) => !state.identities.has(id)),
+        detach: write.detach.filter((id) => state.identities.has(id)),
+      };
+      if (identity === undefined) return sent;
       const request = { method: 'PATCH' as const, url: scope.displayId, body: { identity }, ifMatch: state.etag, signal };
       const answer = await call(scope, 'write', request);
       if (answer.status >= 400) throw errorOf(answer, date());
       const url = operationUrlOf(answer, scope, options.resourceManager);
-      if (url === undefined) return;
+      if (url === undefined) return sent;
       await onOperation?.(url);
       await follow(scope, url, answer, signal);
+      return sent;
     },
     resume: (scope, operationUrl, signal) =>
       follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), undefined, signal),

@@ -1,4 +1,5 @@
 // A scope in memory for the worker's tests: Azure's list, the record's ConfigMap and the objects, all with the real rules of who may change what.
+import { KubeError } from '../../../lib/kube/errors.ts';
 import type { Compute, ScopeState } from '../../azure/compute.ts';
 import type { AttachedIdentity, Write } from '../../azure/plan.ts';
 import { scopeOfId } from '../../azure/resource-ids.ts';
@@ -52,6 +53,7 @@ export function fakeAzure(attached: string[] = []) {
       onWrite.shift()?.(write);
       for (const id of write.attach) list.set(id, { clientId: `client-${id.split('/').at(-1)}`, principalId: 'p' });
       for (const id of write.detach) list.delete(id);
+      return write;
     },
     resume: async () => undefined,
     waitMs: () => 0,
@@ -81,16 +83,26 @@ export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
   const records: ScopeRecords = {
     load: async () => ({ record, resourceVersion: String(version) }),
     async save(stored, changed) {
-      if (stored.resourceVersion !== String(version)) throw new Error('the record was saved over a newer one');
+      if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was saved over a newer one');
       record = changed;
       history.push(changed);
       version += 1;
       return { record, resourceVersion: String(version) };
     },
+    async remove(stored) {
+      if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was removed over a newer one');
+      record = emptyRecord(testScope.id);
+      version += 1;
+    },
   };
   return {
     records,
     history,
+    /** As a person does with `kubectl edit`. */
+    edit(change: (record: ScopeRecord) => ScopeRecord): void {
+      record = change(record);
+      version += 1;
+    },
     states: () => Object.fromEntries([...record.identities].map(([id, entry]) => [id.split('/').at(-1), entry.state])),
   };
 }
