@@ -7,11 +7,14 @@ import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
 import { runAssigner } from './assignment/assigner.ts';
 import type { Need } from './assignment/demand.ts';
 import { createDemand } from './assignment/demand.ts';
+import { observeWrites } from './assignment/observe-writes.ts';
 import { protectedIdentities } from './assignment/protected.ts';
 import { storeScopeRecords } from './assignment/scope-record.ts';
 import { runScopes } from './assignment/scopes.ts';
 import type { World } from './assignment/world.ts';
 import type { Compute } from './azure/compute.ts';
+import { measureCompute } from './azure/measure.ts';
+import type { Measures } from './measures.ts';
 import type { ControllerSettings } from './settings.ts';
 
 export interface LeaderContext {
@@ -21,6 +24,7 @@ export interface LeaderContext {
   /** Of the managed identity that the controller itself signs in with. */
   ownClientId: string | undefined;
   events: EventRecorder;
+  measures: Measures;
   log: Logger;
   settings: ControllerSettings;
   /** Time that leadership still lasts, ms. */
@@ -39,7 +43,8 @@ const writeMarginMs = 5_000;
 export function lead(context: LeaderContext): LeaderWork {
   const { client, world, log, settings } = context;
   const stopper = createStopper(log);
-  const objects = writeAssignedIdentities(client);
+  context.measures.leaderElections.inc();
+  const objects = observeWrites(writeAssignedIdentities(client), context.events, context.measures);
   const demand = createDemand();
   const assignmentOf = (need: Need) =>
     world.assignmentsOf(need.pod.key).find((assignment) => assignment.identityKey === need.match.identity.key);
@@ -51,7 +56,7 @@ export function lead(context: LeaderContext): LeaderWork {
     log,
     worker: {
       assignmentOf,
-      compute: context.compute,
+      compute: measureCompute(context.compute, context.measures),
       records: storeScopeRecords(client, settings.namespace),
       objects,
       events: context.events,
@@ -64,6 +69,10 @@ export function lead(context: LeaderContext): LeaderWork {
       reconcileMs: settings.identityAssignmentReconcileInterval * 1000,
       now: () => new Date(),
       random: Math.random,
+      onPass: (durationMs) => {
+        context.measures.cycle.count.inc();
+        context.measures.cycle.seconds.observe(durationMs / 1000);
+      },
     },
   });
   stopper.add('scopes', () => scopes.stop());

@@ -17,6 +17,7 @@ import { maintainCertificates } from './certificates/maintain.ts';
 import { followPublished } from './certificates/published.ts';
 import type { LeaderWork } from './leader.ts';
 import { lead } from './leader.ts';
+import { createMeasures, measureTokens } from './measures.ts';
 import { metricsOf } from './metrics.ts';
 import { settings } from './settings.ts';
 
@@ -26,6 +27,8 @@ void runProgram({
   settings,
   async start(values, { log, stopper }) {
     const instance = values.instance || os.hostname();
+    const registry = createRegistry();
+    const measures = createMeasures(registry);
     const { compute, cloud, network, ownClientId } = connectAzure(values, log);
     const client = connect({
       kubeconfig: values.kubeconfig || undefined,
@@ -53,19 +56,22 @@ void runProgram({
         log.warn({ pod: podKey, identity, reason }, 'a sidecar reports that IMDS disagrees');
         work?.lookAgain(podKey);
       },
-      mintToken: createTokenMinter({
-        client,
-        log,
-        events,
-        identityOf: (key) => world.identities.get(key)?.object,
-        rules: {
-          authority: cloud.authority,
-          knownHosts: entraHosts,
-          allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
-        },
-        network,
-        now: Date.now,
-      }),
+      mintToken: measureTokens(
+        measures,
+        createTokenMinter({
+          client,
+          log,
+          events,
+          identityOf: (key) => world.identities.get(key)?.object,
+          rules: {
+            authority: cloud.authority,
+            knownHosts: entraHosts,
+            allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
+          },
+          network,
+          now: Date.now,
+        }),
+      ),
     });
     stopper.add('broker', () => broker.stop());
 
@@ -93,6 +99,7 @@ void runProgram({
           compute,
           ownClientId,
           events,
+          measures,
           log,
           settings: values,
           remainingMs: () => leadership.remainingMs(),
@@ -106,7 +113,6 @@ void runProgram({
     // Registered last of what writes, so stopped first.
     stopper.add('leadership', () => leadership.stop());
 
-    const registry = createRegistry();
     metricsOf(registry, { world, leadership, broker, published });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());

@@ -8,13 +8,14 @@ import type { Scope } from '../azure/resource-ids.ts';
 import { identityIdForm, identityIdOf, scopeOfProviderId } from '../azure/resource-ids.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import type { Demand, Need } from './demand.ts';
-import { regardingBinding } from './events.ts';
+import { regardingBinding, regardingPod } from './events.ts';
 import type { Match } from './match.ts';
 import { assignmentName, assignmentNamespace } from './name.ts';
 import type { Assignment, Pod } from './objects.ts';
 import type { AssignmentAction } from './plan.ts';
 import { planAssignments } from './plan.ts';
 import type { AssignmentReason } from './reasons.ts';
+import { isTerminal } from './reasons.ts';
 import type { World } from './world.ts';
 
 export interface AssignerOptions {
@@ -66,7 +67,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
     const matches = pod === undefined ? [] : world.matches.matchesOf(pod);
     const existing = world.assignmentsOf(podKey);
     const excepted = pod !== undefined && world.matches.exceptedNow(pod);
-    const actions = planAssignments({ pod, matches, excepted, existing, assignUninjected: rules.assignUninjected });
+    const actions = planAssignments({ pod, matches, excepted, existing, ...rules });
     tellScopes(podKey, pod, matches, actions);
     return { pod, matches, actions };
   }
@@ -111,21 +112,8 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
       const name = assignmentName(pod, action.match.identity, (candidate) =>
         isOthers(world.assignments.get(`${namespace}/${candidate}`), pod),
       );
-      try {
-        await objects.create(pod, action.match, name, namespace);
-        log.info({ assignment: `${namespace}/${name}`, pod: pod.key }, 'assignment created');
-      } catch (error) {
-        // The cache is behind, or the former pod of this name is not cleared away yet; both end in an event.
-        if (isAlreadyExists(error)) throw error;
-        const why = error instanceof Error ? error.message : String(error);
-        events.record(
-          regardingBinding(action.match.binding),
-          'Warning',
-          'binding apply error',
-          `failed to create AzureAssignedIdentity ${namespace}/${name} for pod ${pod.key}, error: ${why}`,
-        );
-        throw error;
-      }
+      await objects.create(pod, action.match, name, namespace);
+      log.info({ assignment: `${namespace}/${name}`, pod: pod.key }, 'assignment created');
     } else if (action.kind === 'update') {
       await objects.update(pod, action.match, action.current, action.restart);
     } else {
@@ -141,15 +129,24 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   /** What can never be attached says so on the object, where `kubectl describe` shows it. */
   async function explain(pod: Pod, matches: readonly Match[]): Promise<void> {
+    if (matches.length === 0 && pod.injected)
+      events.record(
+        regardingPod(pod),
+        'Normal',
+        'NoBinding',
+        `no AzureIdentityBinding with selector '${pod.selector}' gives this pod an AzureIdentity yet`,
+      );
     const scope = scopeOf(pod);
     for (const match of matches) {
       const current = world.assignmentsOf(pod.key).find((assignment) => assignment.identityKey === match.identity.key);
       if (current === undefined || current.status !== 'Created') continue;
-      const problem = problemOf(match, scope, world.nodes.get(pod.node)?.providerID ?? '');
+      const problem = problemOf(match, scope, world.nodes.get(pod.node)?.providerID);
       const known = current.metadata.annotations?.[annotations.reason];
       if (problem !== undefined && known !== problem.reason) {
         await objects.mark(current, undefined, problem);
-        events.record(regardingBinding(match.binding), 'Warning', 'binding apply error', problem.message);
+        const isFinal = isTerminal(problem.reason);
+        if (isFinal) events.record(regardingBinding(match.binding), 'Warning', 'binding apply error', problem.message);
+        events.record(regardingPod(pod), isFinal ? 'Warning' : 'Normal', problem.reason, problem.message);
       }
     }
   }
@@ -168,7 +165,7 @@ const isOthers = (assignment: Assignment | undefined, pod: Pod): boolean => assi
 function problemOf(
   match: Match,
   scope: Scope | 'pending' | 'unsupported',
-  providerID: string,
+  providerID: string | undefined,
 ): { reason: AssignmentReason; message: string } | undefined {
   const { identity } = match;
   if (identity.type === undefined)
@@ -186,5 +183,8 @@ function problemOf(
       reason: 'UnsupportedNode',
       message: `the pod's node has providerID '${providerID}', which is no Azure scale set or virtual machine`,
     };
+  // An unknown node is no reason: its pods are read before it is, at times.
+  if (scope === 'pending' && providerID === '')
+    return { reason: 'WaitingForNode', message: "the pod's node has no providerID yet, which tells its scale set or virtual machine" };
   return undefined;
 }

@@ -1,6 +1,6 @@
 import { apiGroup, apiVersion } from '../../api/names.ts';
 import type { Regarding } from '../../lib/kube/events.ts';
-import type { Binding, Identity, Pod } from './objects.ts';
+import type { Assignment, Binding, Identity, Pod } from './objects.ts';
 
 const ours = (kind: string, object: Binding | Identity): Regarding => ({
   apiVersion: `${apiGroup}/${apiVersion}`,
@@ -19,3 +19,16 @@ export const regardingPod = (pod: Pod): Regarding => ({
   name: pod.name,
   uid: pod.uid,
 });
+export const regardingAssignment = ({ namespace, name, metadata }: Assignment): Regarding => ({
+  apiVersion: `${apiGroup}/${apiVersion}`,
+  kind: 'AzureAssignedIdentity',
+  namespace,
+  name,
+  uid: metadata.uid,
+});
+/** The binding that an object stands for, which may be gone by now. */
+export function regardingBindingOf({ bindingKey, object }: Assignment): Regarding {
+  const [namespace = '', name = ''] = bindingKey.split('/');
+  const uid = object.spec?.azureBindingRef?.metadata.uid;
+  return { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureIdentityBinding', namespace, name, uid };
+}

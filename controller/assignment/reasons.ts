@@ -13,7 +13,7 @@ export const terminalReasons = [
 ] as const;
 
 /** It goes on by itself. */
-export const passingReasons = ['Attaching', 'Throttled', 'AzureError', 'RecreatedIdentity'] as const;
+export const passingReasons = ['Attaching', 'Throttled', 'AzureError', 'RecreatedIdentity', 'WaitingForNode'] as const;
 
 export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passingReasons)[number];
 

@@ -64,7 +64,10 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const now = options.now().getTime();
     if (now < restUntil) return restUntil - now;
     try {
-      return await reconcile(signal, now);
+      const before = seen;
+      const nextMs = await reconcile(signal, now);
+      if (seen !== before) options.onPass(options.now().getTime() - now);
+      return nextMs;
     } catch (error) {
       if (signal.aborted) return options.reconcileMs;
       if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return forget(now);

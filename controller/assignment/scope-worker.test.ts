@@ -36,6 +36,7 @@ function worker(parts: Parts) {
     maxMs: 5,
     reconcileMs: 60_000,
     now: () => new Date(),
+    onPass: () => undefined,
     random: () => 0,
   });
   const allAssigned = () => parts.needs.every((each) => objects.assignmentOf(each)?.status === 'Assigned');
@@ -63,7 +64,7 @@ describe('the worker of a scope', () => {
     const annotations = objects.assignmentOf(needs[0] ?? need('', ''))?.metadata.annotations ?? {};
     assert.equal(annotations['aadpodidentity.k8s.io/client-id'], 'client-i');
     assert.equal(annotations['aadpodidentity.k8s.io/scope'], testScope.displayId);
-    assert.deepEqual(new Set(events), new Set(['AzureIdentityBinding binding applied']));
+    assert.deepEqual(new Set(events), new Set(['Pod Attaching', 'Pod Attached', 'AzureIdentityBinding binding applied']));
   });
 
   it('writes down what it is going to do before it does it', async () => {
@@ -122,7 +123,8 @@ describe('the worker of a scope', () => {
     assert.deepEqual(azure.names(), ['good']);
     assert.equal(objects.assignmentOf(bad)?.status, 'Created');
     assert.equal(objects.assignmentOf(bad)?.metadata.annotations?.['aadpodidentity.k8s.io/reason'], 'IdentityNotFound');
-    assert.ok(events.includes('AzureIdentityBinding binding apply error'));
+    for (const told of ['AzureIdentityBinding binding apply error', 'Pod IdentityNotFound', 'AzureIdentity Quarantined'])
+      assert.ok(events.includes(told), told);
   });
 
   it('reads again and goes on at once after another writer was faster', async () => {
