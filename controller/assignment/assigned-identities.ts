@@ -20,7 +20,7 @@ export interface AssignedIdentities {
   update(pod: Pod, match: Match, current: Assignment, restart: boolean): Promise<void>;
   /** Changes status and notes; throws a conflict if the object is no longer what `current` saw. */
   mark(current: Assignment, status: AssignmentStatus | undefined, notes: AssignmentNotes): Promise<void>;
-  /** Unassigned, deleted, finalizer gone; each step is repeatable. */
+  /** Unassigned and without our finalizer, then deleted: two calls, for thousands of pods may go at once. Each is repeatable. */
   release(current: Assignment): Promise<void>;
 }
 
@@ -71,28 +71,18 @@ export function writeAssignedIdentities(client: KubeClient): AssignedIdentities 
 
     async release(current) {
       try {
-        if (current.status !== 'Unassigned')
-          await client.call('PATCH', pathOf(current), { contentType: mergePatch, body: { status: { status: 'Unassigned' } } });
+        // Other finalizers are somebody else's and stay.
+        const others = (current.metadata.finalizers ?? []).filter((finalizer) => finalizer !== assignedIdentityFinalizer);
+        const metadata = { uid: current.metadata.uid, finalizers: others.length === 0 ? null : others };
+        await client.call('PATCH', pathOf(current), { contentType: mergePatch, body: { metadata, status: { status: 'Unassigned' } } });
         const preconditions = current.metadata.uid === undefined ? {} : { preconditions: { uid: current.metadata.uid } };
         await client.call('DELETE', pathOf(current), { body: { apiVersion: 'v1', kind: 'DeleteOptions', ...preconditions } });
-        await removeFinalizer(current);
       } catch (error) {
-        if (!isNotFound(error)) throw error;
+        // A conflict is another object of the same name: the one meant is gone.
+        if (!isNotFound(error) && !isConflict(error)) throw error;
       }
     },
   };
-
-  /** Other finalizers are somebody else's and stay. */
-  async function removeFinalizer(current: Assignment): Promise<void> {
-    const others = (current.metadata.finalizers ?? []).filter((finalizer) => finalizer !== assignedIdentityFinalizer);
-    const body = { metadata: { uid: current.metadata.uid, finalizers: others.length === 0 ? null : others } };
-    try {
-      await client.call('PATCH', pathOf(current), { contentType: mergePatch, body });
-    } catch (error) {
-      // A conflict is another object of the same name: the one meant is gone.
-      if (!isConflict(error)) throw error;
-    }
-  }
 }
 
 const typeMeta = { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureAssignedIdentity' };

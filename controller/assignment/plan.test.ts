@@ -8,7 +8,15 @@ const match = { identity: identity('app/i'), binding: binding('app/b', 'i') };
 const own = (overrides = {}) => assignment(pod(), match.identity, match.binding, overrides);
 
 function plan(situation: Partial<PodSituation>): string[] {
-  const whole = { pod: pod(), matches: [match], excepted: false, existing: [], assignUninjected: false, ...situation };
+  const whole = {
+    pod: pod(),
+    matches: [match],
+    excepted: false,
+    existing: [],
+    assignUninjected: false,
+    forceNamespaced: false,
+    ...situation,
+  };
   return planAssignments(whole).map((action) =>
     action.kind === 'update' ? `${action.kind}${action.restart ? ' restart' : ''}` : action.kind,
   );
@@ -69,6 +77,13 @@ describe('what a pod’s assignments need', () => {
 
   it('takes an Unassigned object back that matches again, where upstream leaves it stuck (spec 1.9, defect 1)', () => {
     assert.deepEqual(plan({ existing: [own({ status: 'Unassigned' })] }), ['update restart']);
+  });
+
+  it('moves an object to the namespace of its identity when matching becomes namespaced, and back (spec 1.9, defect 4)', () => {
+    assert.deepEqual(plan({ existing: [own()], forceNamespaced: true }), ['create', 'release']);
+    const namespaced = { ...own(), namespace: 'app' };
+    assert.deepEqual(plan({ existing: [namespaced], forceNamespaced: true }), []);
+    assert.deepEqual(plan({ existing: [namespaced] }), ['create', 'release']);
   });
 
   it('lets an object go that somebody deleted, so that a new one can be made', () => {

@@ -1,6 +1,7 @@
 // What has to happen to the AzureAssignedIdentities of one pod: pure, from what should be and what is.
 import { isDeepStrictEqual } from 'node:util';
 import type { Match } from './match.ts';
+import { assignmentNamespace } from './name.ts';
 import type { Assignment, Pod } from './objects.ts';
 
 export type AssignmentAction =
@@ -18,6 +19,7 @@ export interface PodSituation {
   excepted: boolean;
   existing: readonly Assignment[];
   assignUninjected: boolean;
+  forceNamespaced: boolean;
 }
 
 /** An object without a pod uid was written by aad-pod-identity and counts for the live pod of that name (design 3). */
@@ -36,7 +38,9 @@ export function planAssignments(situation: PodSituation): AssignmentAction[] {
     pod.node !== '' && (pod.injected || pod.hostNetwork || situation.excepted || situation.assignUninjected || own.length > 0);
   const kept = new Set<Assignment>();
   for (const match of situation.matches) {
-    const current = own.find((assignment) => assignment.identityKey === match.identity.key && !kept.has(assignment));
+    // One in another namespace is from before matching became namespaced, or ceased to be; upstream leaves it (spec 1.9, defect 4).
+    const namespace = assignmentNamespace(match.identity, situation.forceNamespaced);
+    const current = own.find((each) => each.identityKey === match.identity.key && each.namespace === namespace && !kept.has(each));
     if (current === undefined) {
       if (mayBegin) actions.push({ kind: 'create', match });
       continue;

@@ -138,13 +138,24 @@ describe('one bad entry', () => {
 });
 
 test('what is wanted no more is forgotten', () => {
-  const failed = afterWrite(
-    noIsolation,
-    { write: { attach: ['a', 'b'], detach: ['c'] }, trial: false },
-    { ok: false, culprits: new Set(['a']) },
-    0,
-  );
+  const unnamed = { ok: false, culprits: new Set<string>() } as const;
+  const failed = afterWrite(noIsolation, { write: { attach: ['a', 'b'], detach: ['c'] }, trial: false }, unnamed, 0);
+  assert.deepEqual(failed.suspects.length, 2);
   const left = forgetUnwanted(failed, { attach: ['b'], detach: [] });
   assert.deepEqual(left.suspects, [{ attach: ['b'], detach: [] }]);
-  assert.deepEqual([...left.quarantine.keys()], []);
+  const named = afterWrite(noIsolation, { write: { attach: ['a'], detach: [] }, trial: false }, { ok: false, culprits: new Set(['a']) }, 0);
+  assert.deepEqual([...forgetUnwanted(named, { attach: ['b'], detach: [] }).quarantine.keys()], []);
+});
+
+test('those that Azure did not name go on at once and spend no trial, however many bad ones come', () => {
+  let isolation = noIsolation;
+  for (let bad = 0; bad < 10; bad += 1) {
+    const wanted = { attach: [`bad-${bad}`, 'good'], detach: [] };
+    const first = selectWrite(isolation, wanted, bad);
+    assert.deepEqual(first.write, wanted);
+    isolation = afterWrite(isolation, { write: wanted, trial: first.trial }, { ok: false, culprits: new Set([`bad-${bad}`]) }, bad);
+    const second = selectWrite(isolation, wanted, bad);
+    assert.deepEqual([second.write, second.trial], [{ attach: ['good'], detach: [] }, false]);
+    isolation = afterWrite(isolation, { write: { attach: ['good'], detach: [] }, trial: false }, { ok: true }, bad);
+  }
 });
