@@ -3,16 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { RouteSettings } from './routes.ts';
-import { route } from './routes.ts';
+import { admit, plan } from './routes.ts';
 
 const plain: RouteSettings = { identityHeader: undefined, blockInstanceMetadata: false };
 const metadata = { metadata: 'true' };
 
 function at(target: string, headers: Record<string, string> = metadata, settings = plain, method = 'GET') {
-  return route(
-    { method, url: new URL(target.startsWith('/') ? `http://169.254.169.254${target}` : target), header: (name) => headers[name] ?? null },
-    settings,
-  );
+  const url = new URL(target.startsWith('/') ? `http://169.254.169.254${target}` : target);
+  return admit(plan(url, settings), { method, headers: new Headers(headers) }, settings);
 }
 const statusOf = (...request: Parameters<typeof at>) => {
   const result = at(...request);
@@ -191,7 +189,8 @@ describe('routes', () => {
         (target, pairs, method, header) => {
           const href = `http://169.254.169.254${target}?${pairs.join('&')}`;
           if (!URL.canParse(href)) return;
-          const result = route({ method, url: new URL(href), header: (which) => (which === 'metadata' ? header : null) }, plain);
+          const headers = new Headers(header === null ? {} : { metadata: header });
+          const result = admit(plan(new URL(href), plain), { method, headers }, plain);
           if (result.kind === 'refusal' || result.kind === 'nonce') return;
           assert.equal(method, 'GET');
           assert.equal(header?.toLowerCase(), 'true');

@@ -4,9 +4,7 @@ import type { Selector, SelectorName } from '../identities/choose.ts';
 
 export interface Incoming {
   method: string;
-  /** Already canonical by the URL standard. */
-  url: URL;
-  header(name: string): string | null;
+  headers: Pick<Headers, 'get'>;
 }
 
 export interface TokenRoute {
@@ -59,59 +57,65 @@ const selectors: Record<string, SelectorName> = {
 };
 const longestResource = 4096;
 
-export function route(request: Incoming, settings: RouteSettings): Route {
-  const { pathname } = request.url;
-  if (/%2f|%5c/i.test(pathname)) return refuse(400, 'an encoded slash is not accepted in a path');
+/** What a URL means, before its request is looked at: the part that depends on the URL alone, and so can be remembered. */
+export interface Plan {
+  route: Route;
+  /** Which rules for method and headers come before the route. */
+  guard: 'none' | 'imds' | 'appservice';
+  /** The Host is a name: a web page that had its own name resolve to this address (DNS rebinding) still sends that. */
+  foreignHost: boolean;
+}
+
+/** `url` is canonical by the URL standard. */
+export function plan(url: URL, settings: RouteSettings): Plan {
+  const { pathname, searchParams } = url;
+  const foreignHost = !isAddress(url.hostname);
+  const planned = (guard: Plan['guard'], route: Route): Plan => ({ guard, route, foreignHost });
+  if (/%2f|%5c/i.test(pathname)) return planned('none', refuse(400, 'an encoded slash is not accepted in a path'));
   const original = pathname.split('/').filter((segment) => segment !== '');
   const segments = original.map((segment) => segment.toLowerCase());
   const path = segments.join('/');
 
-  if (path === 'nonce') return request.method === 'GET' ? { kind: 'nonce' } : refuse(405, wrongMethod);
-  if (path === 'metadata/identity/oauth2/token') return guarded(request, () => tokenRoute(request.url.searchParams, 'imds'));
-  if (path === 'msi/token' && settings.identityHeader !== undefined) return appService(request, settings.identityHeader);
+  if (path === 'nonce') return planned('none', { kind: 'nonce' });
+  if (path === 'metadata/identity/oauth2/token') return planned('imds', tokenRoute(searchParams, 'imds'));
+  if (path === 'msi/token' && settings.identityHeader !== undefined) return planned('appservice', tokenRoute(searchParams, 'appservice'));
   const parameters = Object.hasOwn(passTable, path) ? passTable[path] : undefined;
-  if (parameters !== undefined) return guarded(request, () => passRoute(`/${path}`, request.url.searchParams, parameters));
+  if (parameters !== undefined) return planned('imds', passRoute(`/${path}`, searchParams, parameters));
   if (segments[0] === 'metadata' && segments[1] === 'instance' && segments.slice(2).every(isPlain)) {
     if (settings.blockInstanceMetadata)
-      return refuse(403, 'Request blocked by the identity proxy of this pod: instance metadata is switched off');
+      return planned('none', refuse(403, 'Request blocked by the identity proxy of this pod: instance metadata is switched off'));
     // Leaves of the instance document have capitals in their names; the fixed part is ours.
-    return guarded(request, () =>
-      passRoute(['/metadata/instance', ...original.slice(2)].join('/'), request.url.searchParams, instanceParameters),
-    );
+    return planned('imds', passRoute(['/metadata/instance', ...original.slice(2)].join('/'), searchParams, instanceParameters));
   }
-  return refuse(404, 'this path is not served');
+  return planned('none', refuse(404, 'this path is not served'));
 }
-
-const wrongMethod = 'only GET is served here';
 
 /** Method and headers, as IMDS wants them. Local and at once: probes of SDKs wait a second at most. */
-function guarded(request: Incoming, next: () => Route): Route {
-  if (request.method !== 'GET') return refuse(405, wrongMethod);
-  if (request.header('metadata')?.toLowerCase() !== 'true') return refuse(400, 'Required metadata header not specified');
-  if (request.header('x-forwarded-for') !== null) return refuse(400, 'a request with X-Forwarded-For is not accepted');
-  // A web page that had its own name resolve to this address (DNS rebinding) still sends that name.
-  if (!isAddress(request.url.hostname)) return refuse(400, 'the Host header has to be an IP address or localhost');
-  return next();
-}
-
-function appService(request: Incoming, secret: string): Route {
-  const refused = (status: Refusal['status'], text: string): Refusal => ({ ...refuse(status, text), dialect: 'appservice' });
-  if (request.method !== 'GET') return refused(405, wrongMethod);
-  if (!equalInConstantTime(request.header('x-identity-header') ?? '', secret))
-    return refused(401, 'the X-IDENTITY-HEADER is missing or wrong');
-  if (!isAddress(request.url.hostname)) return refused(400, 'the Host header has to be an IP address or localhost');
-  return tokenRoute(request.url.searchParams, 'appservice');
+export function admit({ guard, route, foreignHost }: Plan, request: Incoming, settings: RouteSettings): Route {
+  if (route.kind === 'refusal' && guard === 'none') return route;
+  const dialect = guard === 'appservice' ? 'appservice' : 'imds';
+  if (request.method !== 'GET') return refuse(405, 'only GET is served here', dialect);
+  if (guard === 'none') return route;
+  if (guard === 'imds') {
+    const metadata = request.headers.get('metadata');
+    if (metadata !== 'true' && metadata?.toLowerCase() !== 'true') return refuse(400, 'Required metadata header not specified');
+    if (request.headers.get('x-forwarded-for') !== null) return refuse(400, 'a request with X-Forwarded-For is not accepted');
+  } else if (!equalInConstantTime(request.headers.get('x-identity-header') ?? '', settings.identityHeader ?? '')) {
+    return refuse(401, 'the X-IDENTITY-HEADER is missing or wrong', dialect);
+  }
+  if (foreignHost) return refuse(400, 'the Host header has to be an IP address or localhost', dialect);
+  return route;
 }
 
 function tokenRoute(query: URLSearchParams, dialect: TokenRoute['dialect']): TokenRoute | Refusal {
-  const refused = (text: string): Refusal => ({ ...refuse(400, text), dialect });
   const parameters = readParameters(query);
-  if (typeof parameters === 'string') return refused(`parameter ${parameters} is given more than once`);
+  if (typeof parameters === 'string') return refuse(400, `parameter ${parameters} is given more than once`, dialect);
   const resource = parameters.get('resource') ?? '';
-  if (resource.trim() === '') return refused('Required audience parameter not specified: parameter resource is missing or empty');
-  if (resource.length > longestResource) return refused(`parameter resource is longer than ${longestResource} characters`);
+  if (resource.trim() === '')
+    return refuse(400, 'Required audience parameter not specified: parameter resource is missing or empty', dialect);
+  if (resource.length > longestResource) return refuse(400, `parameter resource is longer than ${longestResource} characters`, dialect);
   const given = Object.entries(selectors).filter(([name]) => (parameters.get(name) ?? '') !== '');
-  if (given.length > 1) return refused(`${given.map(([name]) => name).join(' and ')} exclude each other: give one`);
+  if (given.length > 1) return refuse(400, `${given.map(([name]) => name).join(' and ')} exclude each other: give one`, dialect);
   const [first] = given;
   const xmsCc = parameters.get('xms_cc');
   return {
@@ -144,7 +148,9 @@ function readParameters(query: URLSearchParams): Map<string, string> | string {
   return parameters;
 }
 
-const refuse = (status: Refusal['status'], text: string): Refusal => ({ kind: 'refusal', dialect: 'imds', status, text });
+function refuse(status: Refusal['status'], text: string, dialect: Refusal['dialect'] = 'imds'): Refusal {
+  return { kind: 'refusal', dialect, status, text };
+}
 
 const isPlain = (segment: string) => /^[a-z0-9_.-]+$/.test(segment) && !/^\.+$/.test(segment);
 

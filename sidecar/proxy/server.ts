@@ -50,7 +50,7 @@ function listen(address: string, log: Log, handle: ReturnType<typeof startProxy>
       port,
       idleTimeout: idleSeconds,
       maxRequestBodySize: 4096,
-      fetch: (request, server) => handle(request, { signal: request.signal, hold: () => server.timeout(request, holdSeconds) }),
+      fetch: (request, server) => handle(request, () => server.timeout(request, holdSeconds)),
       error(error) {
         log.error('request failed', { error: error.message });
         return errorAnswer({ status: 500, text: 'the identity proxy failed to answer' }, 'imds');

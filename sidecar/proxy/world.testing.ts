@@ -98,15 +98,18 @@ export async function startWorld(flags: readonly string[] = [], firstPoll?: Answ
   const proxy: StartedProxy = startProxy(settings, { fetch, clock, random: () => 0.5, log, ca: pem, readToken });
 
   let holds = 0;
-  const ask = (target: string, options: { headers?: Record<string, string>; signal?: AbortSignal; method?: string } = {}) => {
-    const request = new Request(`http://169.254.169.254${target}`, {
+  const ask = async (target: string, options: { headers?: Record<string, string>; signal?: AbortSignal; method?: string } = {}) => {
+    // Not a Request: the one of Node may lose its signal to the garbage collector.
+    const request = {
       method: options.method ?? 'GET',
-      headers: options.headers ?? { metadata: 'true' },
-    });
+      url: `http://169.254.169.254${target}`,
+      headers: new Headers(options.headers ?? { metadata: 'true' }),
+      signal: options.signal ?? new AbortController().signal,
+    };
     const hold = () => {
       holds += 1;
     };
-    return proxy.handle(request, { signal: options.signal ?? new AbortController().signal, hold });
+    return proxy.handle(request, hold);
   };
   const world = {
     clock,

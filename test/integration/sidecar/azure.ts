@@ -14,7 +14,7 @@ export type IdentityName = keyof typeof clientIds;
 export const resourceIdOf = (name: IdentityName): string => `${group}/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 
 const scaleSets = (attached: readonly IdentityName[]) => [
-  { name: 'pool1', instances: 1, identity: { type: 'UserAssigned', ids: [...attached] } },
+  { name: 'pool1', instances: 1, ...(attached.length === 0 ? {} : { identity: { type: 'UserAssigned', ids: [...attached] } }) },
 ];
 
 export function startAzure(attached: readonly IdentityName[], settings: Record<string, unknown> = {}): Promise<Emulator> {
