@@ -14,6 +14,7 @@ import { runScopes } from './assignment/scopes.ts';
 import type { World } from './assignment/world.ts';
 import type { Compute } from './azure/compute.ts';
 import { measureCompute } from './azure/measure.ts';
+import { watchInjection } from './injection/watch.ts';
 import type { Measures } from './measures.ts';
 import type { ControllerSettings } from './settings.ts';
 
@@ -91,6 +92,8 @@ export function lead(context: LeaderContext): LeaderWork {
       concurrency: 20,
       onScope: (scopeId) => scopes.wake(scopeId),
     });
+    const offInjection = watchInjection({ world, events: context.events, log });
+    stopper.add('injection', offInjection);
     stopper.add('assigner', () => assigner.stop());
     await scopes.resumeRecorded();
   }

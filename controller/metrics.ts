@@ -1,10 +1,12 @@
 import type { Registry } from 'prom-client';
 import { Gauge } from 'prom-client';
 import { metricPrefix } from '../api/names.ts';
+import { version } from '../api/version.ts';
 import type { Leadership } from '../lib/kube/lease.ts';
 import type { World } from './assignment/world.ts';
 import type { Broker } from './broker/server.ts';
 import type { Published } from './certificates/published.ts';
+import { countInjected, uninjectedReason } from './injection/state.ts';
 
 /** Gauges that are read off the caches when somebody scrapes. */
 export function metricsOf(
@@ -32,6 +34,30 @@ export function metricsOf(
     },
     ['status'],
   );
+  gauge(
+    'uninjected_pods',
+    'labelled pods without token proxy by reason; not_injected means that the webhook was not asked',
+    (uninjected) => {
+      const { pods, matches } = sources.world;
+      for (const pod of pods.values()) {
+        const reason = uninjectedReason(pod, matches.exceptedNow(pod));
+        if (reason !== undefined) uninjected.inc({ reason });
+      }
+    },
+    ['reason'],
+  );
+  gauge(
+    'injected_pods',
+    'pods with token proxy by the version and template that injected them',
+    (injected) => {
+      for (const { pods, ...template } of countInjected(sources.world.pods.values())) injected.set({ ...template }, pods);
+    },
+    ['version', 'template'],
+  );
+  gauge('outdated_pods', 'pods whose token proxy is of another version than this controller', (outdated) => {
+    const counts = countInjected(sources.world.pods.values()).filter((count) => count.version !== version);
+    outdated.set(counts.reduce((sum, { pods }) => sum + pods, 0));
+  });
   gauge('broker_held_polls', 'sidecars that wait for a change', (held) => held.set(sources.broker.heldPolls));
   gauge('broker_certificate_expiry_seconds', 'end of the certificate that the broker serves, Unix time', (expiry) => {
     const { leafEnds } = sources.published;

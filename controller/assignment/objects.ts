@@ -17,6 +17,14 @@ export interface Pod {
   /** Succeeded or Failed: its containers are gone for good. */
   finished: boolean;
   injected: boolean;
+  /** Of what injected it; empty where that is not readable. */
+  sidecarVersion: string;
+  sidecarTemplate: string;
+  /** Annotated `inject: "false"`. */
+  optedOut: boolean;
+  /** A static pod's likeness in the API server. */
+  mirror: boolean;
+  windows: boolean;
   hostNetwork: boolean;
   defaultIdentity: string | undefined;
 }
@@ -77,6 +85,8 @@ export function podOf(raw: unknown): Pod | undefined {
   if (metadata.namespace === undefined || metadata.name === undefined || metadata.uid === undefined || selector === undefined)
     return undefined;
   const phase = stringAt(raw, 'status', 'phase');
+  const injection = metadata.annotations?.[annotations.status];
+  const injected = injection === undefined ? undefined : parseLoosely(injection);
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     namespace: metadata.namespace,
@@ -86,10 +96,24 @@ export function podOf(raw: unknown): Pod | undefined {
     labels: metadata.labels ?? {},
     node: stringAt(raw, 'spec', 'nodeName') ?? '',
     finished: phase === 'Succeeded' || phase === 'Failed',
-    injected: metadata.annotations?.[annotations.status] !== undefined,
+    injected: injection !== undefined,
+    sidecarVersion: stringAt(injected, 'version') ?? '',
+    sidecarTemplate: stringAt(injected, 'templateHash') ?? '',
+    optedOut: metadata.annotations?.[annotations.inject] === 'false',
+    mirror: metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined,
+    windows: [stringAt(raw, 'spec', 'os', 'name'), stringAt(raw, 'spec', 'nodeSelector', 'kubernetes.io/os')].includes('windows'),
     hostNetwork: at(raw, 'spec', 'hostNetwork') === true,
     defaultIdentity: metadata.annotations?.[annotations.defaultIdentity],
   };
+}
+
+/** Undefined for what is no JSON: the annotation is the webhook's, but anybody may write it. */
+function parseLoosely(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 export function identityOf(raw: unknown): Identity | undefined {

@@ -53,6 +53,14 @@ describe('Events', () => {
     for (const pod of ['unbound', 'early']) await stage.removePod(pod);
   });
 
+  it('tell a labelled pod that went past the webhook', async () => {
+    await stage.makePod('missed', 'write', { injected: false });
+    await untilEvent(stage.client, 'Pod', 'missed', /^NotInjected: the pod carries the label aadpodidbinding but has no token proxy/);
+    const text = await (await fetch(metricsUrl)).text();
+    assert.match(text, /^aadpodidentity_uninjected_pods{reason="not_injected"} 1$/m);
+    await stage.removePod('missed');
+  });
+
   it('name the identity that is kept out of writes, and tell its pod', async () => {
     await stage.makeIdentity('missing');
     await stage.makeBinding('missing', 'missing', 'missing');

@@ -1,0 +1,72 @@
+// Which labelled pods are told that they went past the webhook, and what the metrics count.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { silentLogger } from '../../lib/log.ts';
+import type { Pod } from '../assignment/objects.ts';
+import { podOf } from '../assignment/objects.ts';
+import { heardEvents } from '../assignment/testing/events.ts';
+import { pod } from '../assignment/testing/fixtures.ts';
+import { fakeWorld } from '../assignment/testing/world.ts';
+import type { UninjectedReason } from './state.ts';
+import { countInjected, uninjectedReason } from './state.ts';
+import { watchInjection } from './watch.ts';
+
+const bare = (overrides: Partial<Pod> = {}) => pod({ injected: false, ...overrides });
+const raw = (annotations: Record<string, string>, spec: Record<string, unknown> = {}) => {
+  const read = podOf({ metadata: { namespace: 'app', name: 'web', uid: 'u', labels: { aadpodidbinding: 's' }, annotations }, spec });
+  assert.ok(read);
+  return read;
+};
+
+describe('a labelled pod without token proxy', () => {
+  const cases: [what: string, pod: Pod, excepted: boolean, reason: UninjectedReason | undefined][] = [
+    ['injected', pod(), false, undefined],
+    ['finished', bare({ finished: true }), false, undefined],
+    ['in kube-system', bare({ namespace: 'kube-system' }), false, 'excluded_namespace'],
+    ['static', raw({ 'kubernetes.io/config.mirror': 'x' }), false, 'mirror_pod'],
+    ['with an empty label', bare({ selector: '' }), false, 'no_selector'],
+    ['opted out', raw({ 'aadpodidentity.k8s.io/inject': 'false' }), false, 'opted_out'],
+    ['excepted', bare(), true, 'excepted'],
+    ['on Windows by os', raw({}, { os: { name: 'windows' } }), false, 'windows'],
+    ['on Windows by selector', raw({}, { nodeSelector: { 'kubernetes.io/os': 'windows' } }), false, 'windows'],
+    ['on the host network', bare({ hostNetwork: true }), false, 'host_network'],
+    ['forced on but missed', raw({ 'aadpodidentity.k8s.io/inject': 'true' }), false, 'not_injected'],
+    ['plain', bare(), false, 'not_injected'],
+  ];
+  for (const [what, of, excepted, reason] of cases)
+    it(`that is ${what}: ${reason ?? 'nothing to say'}`, () => assert.equal(uninjectedReason(of, excepted), reason));
+
+  it('is told, whether it is there at the start or comes later, until the watch stops', () => {
+    const world = fakeWorld();
+    const heard = heardEvents();
+    world.pods.put('app/early', bare({ key: 'app/early', name: 'early' }));
+    world.pods.put('app/fine', pod({ key: 'app/fine', name: 'fine' }));
+    const off = watchInjection({ world, events: heard.events, log: silentLogger });
+    world.pods.put('app/late', bare({ key: 'app/late', name: 'late' }));
+    off();
+    world.pods.put('app/after', bare({ key: 'app/after', name: 'after' }));
+    assert.deepEqual(
+      heard.list.map((event) => `${event.kind} ${event.name} ${event.reason}`),
+      ['Pod early NotInjected', 'Pod late NotInjected'],
+    );
+  });
+});
+
+describe('injected pods', () => {
+  const of = (version: string, templateHash: string) => raw({ 'aadpodidentity.k8s.io/status': JSON.stringify({ version, templateHash }) });
+
+  it('are counted by version and template', () => {
+    const counted = countInjected([of('1', 'a'), of('2', 'b'), of('2', 'b'), bare(), raw({ 'aadpodidentity.k8s.io/status': 'no JSON' })]);
+    assert.deepEqual(counted, [
+      { version: '2', template: 'b', pods: 2 },
+      { version: '1', template: 'a', pods: 1 },
+      { version: '', template: '', pods: 1 },
+    ]);
+  });
+
+  it('make a bounded number of series', () => {
+    const counted = countInjected(Array.from({ length: 100 }, (_, index) => of('1', `t${index}`)));
+    assert.equal(counted.length, 21);
+    assert.deepEqual(counted.at(-1), { version: '1', template: 'other', pods: 80 });
+  });
+});

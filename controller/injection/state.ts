@@ -1,0 +1,51 @@
+// How it stands with the sidecar of a labelled pod: pure, from what the webhook wrote on it or did not.
+import type { ReasonFor } from '../../api/reasons.ts';
+import type { Pod } from '../assignment/objects.ts';
+
+/** Why a pod has no sidecar: the webhook's reasons for leaving it out, or ours for a pod that it should have injected. */
+export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_injected';
+
+/** The namespaces that the webhook is never called for (design 4). */
+const excludedNamespaces = new Set(['kube-system']);
+
+/** Undefined for a pod that is injected or over. The order is the webhook's. */
+export function uninjectedReason(pod: Pod, excepted: boolean): UninjectedReason | undefined {
+  if (pod.injected || pod.finished) return undefined;
+  if (excludedNamespaces.has(pod.namespace)) return 'excluded_namespace';
+  if (pod.mirror) return 'mirror_pod';
+  if (pod.selector === '') return 'no_selector';
+  if (pod.optedOut) return 'opted_out';
+  if (excepted) return 'excepted';
+  if (pod.windows) return 'windows';
+  if (pod.hostNetwork) return 'host_network';
+  return 'not_injected';
+}
+
+export const notInjectedText =
+  'the pod carries the label aadpodidbinding but has no token proxy, so it is given no identity: it was made while the webhook was not there ' +
+  'or not called for its namespace. Make it anew, or annotate it aadpodidentity.k8s.io/inject=false if that is meant';
+
+/** More templates than this are counted together, since each is a series of the metric. */
+const templatesShown = 20;
+
+export interface InjectedCount {
+  version: string;
+  template: string;
+  pods: number;
+}
+
+/** Injected pods by the version and template hash that injected them, the most common first. */
+export function countInjected(pods: Iterable<Pod>): InjectedCount[] {
+  const counts = new Map<string, InjectedCount>();
+  for (const { injected, finished, sidecarVersion: version, sidecarTemplate: template } of pods) {
+    if (!injected || finished) continue;
+    const key = `${version} ${template}`;
+    const known = counts.get(key);
+    if (known === undefined) counts.set(key, { version, template, pods: 1 });
+    else known.pods += 1;
+  }
+  const sorted = [...counts.values()].sort((a, b) => b.pods - a.pods);
+  const rest = new Map<string, number>();
+  for (const { version, pods: some } of sorted.splice(templatesShown)) rest.set(version, (rest.get(version) ?? 0) + some);
+  return [...sorted, ...[...rest].map(([version, some]) => ({ version, template: 'other', pods: some }))];
+}
