@@ -21,7 +21,6 @@ export const waitFlags = {
 
 export const proxyFlags = {
   listen: withDefault(text({ name: 'listen', help: 'where applications are served', ...address }), defaultListen),
-  metricsListen: optional(text({ name: 'metrics-listen', help: 'where /metrics and /healthz are served; off when absent', ...address })),
   imdsUrl: withDefault(
     text({
       name: 'imds-url',
@@ -97,7 +96,6 @@ export function readProxySettings(args: readonly string[]) {
   }
   return {
     listen: readFlag(texts, proxyFlags.listen),
-    metricsListen: readFlag(texts, proxyFlags.metricsListen),
     imdsUrl: new URL(readFlag(texts, proxyFlags.imdsUrl)).origin,
     broker: {
       url: new URL(readFlag(texts, proxyFlags.brokerUrl)).origin,

@@ -219,6 +219,16 @@ describe('the error table', () => {
     await world.proxy.close();
   });
 
+  it('IMDS hangs while a valid token is bypassed: the valid one at the deadline', async () => {
+    const world = await startWorld(['--request-deadline=5']);
+    await world.bind([row('a')]);
+    const first = await bodyOf(await world.token());
+    world.answers.imds = (_url, options) => hang(options);
+    const answer = await world.after(5100, world.token('resource=r&bypass_cache=true'));
+    assert.equal((await bodyOf(answer)).access_token, first.access_token);
+    await world.proxy.close();
+  });
+
   it('any other 400, 401, 403 of IMDS: passed on as JSON, no retry', async () => {
     const world = await startWorld();
     await world.bind([row('a')]);

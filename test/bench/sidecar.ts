@@ -201,9 +201,7 @@ async function herd(broker: FakeBroker): Promise<void> {
   const agent = new Agent();
   const proxies: RunningProxy[] = [];
   for (let i = 0; i < herdSize; i += 10)
-    proxies.push(
-      ...(await Promise.all(Array.from({ length: 10 }, () => startProxy({ imds: azure.urls.imds, broker })))),
-    );
+    proxies.push(...(await Promise.all(Array.from({ length: 10 }, () => startProxy({ imds: azure.urls.imds, broker })))));
   const began = performance.now();
   const times = await Promise.all(
     proxies.map(async (proxy) => {
