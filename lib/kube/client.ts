@@ -3,7 +3,7 @@
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
-import { Agent, request } from 'undici';
+import { Pool, request } from 'undici';
 import { KubeError } from './errors.ts';
 import { splitLines } from './lines.ts';
 import { tokenBucket } from './rate.ts';
@@ -67,7 +67,7 @@ export function connect(options: { kubeconfig?: string | undefined; userAgent: s
 }
 
 export function createKubeClient(connection: Connection): KubeClient {
-  const dispatchers = dispatcherFor();
+  const dispatchers = dispatcherFor(new URL(connection.server).origin);
   const closing = new AbortController();
   const turn = tokenBucket(connection.qps, connection.qps);
 
@@ -134,34 +134,39 @@ export function createKubeClient(connection: Connection): KubeClient {
   };
 }
 
-/** One agent for as long as the TLS material stays the same; a rotated CA or client certificate gets a new one. */
-function dispatcherFor() {
-  let current: { key: string; agent: Agent } | undefined;
+/**
+ * One pool for as long as the TLS material stays the same; a rotated CA or client certificate gets a new one.
+ */
+function dispatcherFor(origin: string) {
+  let current: { key: string; pool: Pool } | undefined;
   return {
-    get(https: RequestOptions): Agent {
+    get(https: RequestOptions): Pool {
       const { ca, cert, key, servername, rejectUnauthorized } = https;
       const material = JSON.stringify(
         [ca, cert, key, servername, rejectUnauthorized].map((part) => (part === undefined ? null : String(part))),
       );
-      if (current?.key === material) return current.agent;
+      if (current?.key === material) return current.pool;
       const tls = Object.fromEntries(
         Object.entries({ ca, cert, key, servername, rejectUnauthorized }).filter(([, value]) => value !== undefined && value !== null),
       );
-      // The old agent finishes what it has under way and then ends.
-      if (current !== undefined) current.agent.close().catch(() => undefined);
+      // The old pool finishes what it has under way and then ends.
+      if (current !== undefined) current.pool.close().catch(() => undefined);
       current = {
         key: material,
-        agent: new Agent({
+        pool: new Pool(origin, {
+          // undici's HTTP/2 leaves the stream of an aborted call without an error listener: closing then ends the process.
+          allowH2: false,
           connect: { ...tls, timeout: 5_000, keepAlive: true, keepAliveInitialDelay: 15_000 },
           headersTimeout: 30_000,
           bodyTimeout: 30_000,
           keepAliveTimeout: 60_000,
         }),
       };
-      return current.agent;
+      return current.pool;
     },
     async close() {
-      await current?.agent.destroy();
+      // Every call has just been aborted, so nothing is left to wait for; destroying would make their streams fail with nobody listening.
+      await current?.pool.close();
     },
   };
 }
