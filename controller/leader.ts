@@ -1,112 +1,44 @@
-// Everything that only the leader does: certificates, AzureAssignedIdentities, Azure. Starts when leadership begins, stops when it ends.
-import type { KubeClient } from '../lib/kube/client.ts';
-import type { EventRecorder } from '../lib/kube/events.ts';
-import type { Logger } from '../lib/log.ts';
+// Everything about assignments that only the leader does. Starts when leadership begins, stops when it ends.
 import { createStopper } from '../lib/shutdown.ts';
-import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
-import { runAssigner } from './assignment/assigner.ts';
-import type { Need } from './assignment/demand.ts';
-import { createDemand } from './assignment/demand.ts';
-import { observeWrites } from './assignment/observe-writes.ts';
-import { protectedIdentities } from './assignment/protected.ts';
-import { storeScopeRecords } from './assignment/scope-record.ts';
-import { runScopes } from './assignment/scopes.ts';
-import type { World } from './assignment/world.ts';
-import type { Compute } from './azure/compute.ts';
-import { measureCompute } from './azure/measure.ts';
+import type { Assigning, AssigningContext } from './assigning.ts';
+import { startAssigning } from './assigning.ts';
 import { watchInjection } from './injection/watch.ts';
-import type { Measures } from './measures.ts';
-import type { ControllerSettings } from './settings.ts';
+import { giveWay } from './upstream/give-way.ts';
 
-export interface LeaderContext {
-  client: KubeClient;
-  world: World;
-  compute: Compute;
-  /** Of the managed identity that the controller itself signs in with. */
-  ownClientId: string | undefined;
-  events: EventRecorder;
-  measures: Measures;
-  log: Logger;
-  settings: ControllerSettings;
-  /** Time that leadership still lasts, ms. */
-  remainingMs(): number;
-}
-
-export interface LeaderWork {
-  /** IMDS does not know an identity that is recorded as attached: look at that scope now. */
-  lookAgain(podKey: string): void;
-  stop(): Promise<void>;
-}
-
-/** A PATCH must be sent well before another replica could take over. */
-const writeMarginMs = 5_000;
-
-export function lead(context: LeaderContext): LeaderWork {
-  const { client, world, log, settings } = context;
+export function lead(context: AssigningContext): Assigning {
+  const { client, world, events, log, settings } = context;
   const stopper = createStopper(log);
   context.measures.leaderElections.inc();
-  const objects = observeWrites(writeAssignedIdentities(client), context.events, context.measures);
-  const demand = createDemand();
-  const assignmentOf = (need: Need) =>
-    world.assignmentsOf(need.pod.key).find((assignment) => assignment.identityKey === need.match.identity.key);
-
-  const scopes = runScopes({
-    demand,
-    client,
-    namespace: settings.namespace,
-    log,
-    worker: {
-      assignmentOf,
-      compute: measureCompute(context.compute, context.measures),
-      records: storeScopeRecords(client, settings.namespace),
-      objects,
-      events: context.events,
-      log,
-      mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
-      isProtected: protectedIdentities([...settings.immutableUserMsis, context.ownClientId ?? '']),
-      lingerMs: settings.identityLinger * 1000,
-      quietMs: settings.collectQuiet,
-      maxMs: settings.collectMax,
-      reconcileMs: settings.identityAssignmentReconcileInterval * 1000,
-      now: () => new Date(),
-      random: Math.random,
-      onPass: (durationMs) => {
-        context.measures.cycle.count.inc();
-        context.measures.cycle.seconds.observe(durationMs / 1000);
-      },
-    },
-  });
-  stopper.add('scopes', () => scopes.stop());
-
-  async function begin(): Promise<void> {
-    // Without complete caches a pod that was not read yet would look gone, and its identity unused.
-    await world.whenSynced();
-    if (stopped) return;
-    const assigner = runAssigner({
-      world,
-      demand,
-      objects,
-      events: context.events,
-      log,
-      rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
-      concurrency: 20,
-      onScope: (scopeId) => scopes.wake(scopeId),
-    });
-    const offInjection = watchInjection({ world, events: context.events, log });
-    stopper.add('injection', offInjection);
-    stopper.add('assigner', () => assigner.stop());
-    await scopes.resumeRecorded();
-  }
 
   let stopped = false;
-  const beginning = settings.operationMode === 'managed' ? Promise.resolve() : begin();
-  beginning.catch((error: unknown) => log.error({ error: String(error) }, 'could not begin to lead'));
+  void world.whenSynced().then(() => {
+    if (!stopped) stopper.add('injection', watchInjection({ world, events, log }));
+  });
+
+  let assigning: Assigning | undefined;
+  // In managed mode identities are attached by whoever runs the nodes: nothing is written that a MIC could disagree with.
+  if (settings.operationMode === 'standard') {
+    const way = giveWay({
+      client,
+      events,
+      log,
+      quietMs: settings.upstreamQuiet * 1000,
+      start() {
+        const started = startAssigning(context);
+        assigning = started;
+        return {
+          stop() {
+            assigning = undefined;
+            return started.stop();
+          },
+        };
+      },
+    });
+    stopper.add('assignment', () => way.stop());
+  }
 
   return {
-    lookAgain(podKey) {
-      const scopeId = demand.scopeIdOfPod(podKey);
-      if (scopeId !== undefined) scopes.lookAgain(scopeId);
-    },
+    lookAgain: (podKey) => assigning?.lookAgain(podKey),
     async stop() {
       stopped = true;
       await stopper.stop();

@@ -7,6 +7,7 @@ import { createEventRecorder } from '../lib/kube/events.ts';
 import { campaign } from '../lib/kube/lease.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
+import type { Assigning } from './assigning.ts';
 import { brokerView } from './assignment/view.ts';
 import { watchWorld } from './assignment/world.ts';
 import { entraHosts } from './azure/clouds.ts';
@@ -15,7 +16,6 @@ import { startBroker } from './broker/server.ts';
 import { createTokenMinter } from './broker/tokens.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
 import { followPublished } from './certificates/published.ts';
-import type { LeaderWork } from './leader.ts';
 import { lead } from './leader.ts';
 import { createMeasures, measureTokens } from './measures.ts';
 import { metricsOf } from './metrics.ts';
@@ -45,7 +45,7 @@ void runProgram({
     const published = followPublished({ client, log, namespace: values.namespace });
     stopper.add('certificates', () => published.stop());
 
-    let work: LeaderWork | undefined;
+    let work: Assigning | undefined;
     const broker = await startBroker({
       client,
       log,

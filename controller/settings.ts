@@ -32,6 +32,12 @@ export const settings = {
     description: 'treat identities that were attached before, by an aad-pod-identity MIC, as ours to detach',
     default: false,
   }),
+  upstreamQuiet: number({
+    description: 'an aad-pod-identity MIC whose lock was not renewed for so long is gone; before, nothing is written',
+    unit: 'seconds',
+    default: 60,
+    min: 1,
+  }),
   identityLinger: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
   collectQuiet: number({ description: 'a scope waits for so long without a change before it writes', unit: 'milliseconds', default: 300 }),
   collectMax: number({ description: 'and at most for so long after the first change', unit: 'milliseconds', default: 1000 }),

@@ -1,0 +1,125 @@
+// Makes pods, objects and Azure agree, from its start until it is stopped: the assigner and one worker for each ARM scope.
+import { setTimeout as delay } from 'node:timers/promises';
+import { backoff } from '../lib/kube/backoff.ts';
+import type { KubeClient } from '../lib/kube/client.ts';
+import type { EventRecorder } from '../lib/kube/events.ts';
+import type { Logger } from '../lib/log.ts';
+import { createStopper } from '../lib/shutdown.ts';
+import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
+import { runAssigner } from './assignment/assigner.ts';
+import type { Need } from './assignment/demand.ts';
+import { createDemand } from './assignment/demand.ts';
+import { observeWrites } from './assignment/observe-writes.ts';
+import { protectedIdentities } from './assignment/protected.ts';
+import { storeScopeRecords } from './assignment/scope-record.ts';
+import { runScopes } from './assignment/scopes.ts';
+import type { World } from './assignment/world.ts';
+import type { Compute } from './azure/compute.ts';
+import { measureCompute } from './azure/measure.ts';
+import type { Measures } from './measures.ts';
+import type { ControllerSettings } from './settings.ts';
+
+export interface AssigningContext {
+  client: KubeClient;
+  world: World;
+  compute: Compute;
+  /** Of the managed identity that the controller itself signs in with. */
+  ownClientId: string | undefined;
+  events: EventRecorder;
+  measures: Measures;
+  log: Logger;
+  settings: ControllerSettings;
+  /** Time that leadership still lasts, ms. */
+  remainingMs(): number;
+}
+
+export interface Assigning {
+  /** IMDS does not know an identity that is recorded as attached: look at that scope now. */
+  lookAgain(podKey: string): void;
+  stop(): Promise<void>;
+}
+
+/** A PATCH must be sent well before another replica could take over. */
+const writeMarginMs = 5_000;
+
+export function startAssigning(context: AssigningContext): Assigning {
+  const { client, world, log, settings } = context;
+  const stopper = createStopper(log);
+  const stopping = new AbortController();
+  const objects = observeWrites(writeAssignedIdentities(client), context.events, context.measures);
+  const demand = createDemand();
+  const assignmentOf = (need: Need) =>
+    world.assignmentsOf(need.pod.key).find((assignment) => assignment.identityKey === need.match.identity.key);
+
+  const scopes = runScopes({
+    demand,
+    client,
+    namespace: settings.namespace,
+    log,
+    worker: {
+      assignmentOf,
+      compute: measureCompute(context.compute, context.measures),
+      records: storeScopeRecords(client, settings.namespace),
+      objects,
+      events: context.events,
+      log,
+      mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
+      isProtected: protectedIdentities([...settings.immutableUserMsis, context.ownClientId ?? '']),
+      lingerMs: settings.identityLinger * 1000,
+      quietMs: settings.collectQuiet,
+      maxMs: settings.collectMax,
+      reconcileMs: settings.identityAssignmentReconcileInterval * 1000,
+      now: () => new Date(),
+      random: Math.random,
+      onPass: (durationMs) => {
+        context.measures.cycle.count.inc();
+        context.measures.cycle.seconds.observe(durationMs / 1000);
+      },
+    },
+  });
+  stopper.add('scopes', () => scopes.stop());
+
+  async function begin(): Promise<void> {
+    // Without complete caches a pod that was not read yet would look gone, and its identity unused.
+    await world.whenSynced();
+    if (stopping.signal.aborted) return;
+    const assigner = runAssigner({
+      world,
+      demand,
+      objects,
+      events: context.events,
+      log,
+      rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
+      concurrency: 20,
+      onScope: (scopeId) => scopes.wake(scopeId),
+    });
+    stopper.add('assigner', () => assigner.stop());
+    await resumeRecorded();
+  }
+
+  /** A scope that nothing needs any more is known from its record only: giving up here would leave its identities attached. */
+  async function resumeRecorded(): Promise<void> {
+    for (const retry = backoff(200, 30_000); !stopping.signal.aborted; ) {
+      try {
+        return await scopes.resumeRecorded();
+      } catch (error) {
+        const pause = retry.next();
+        log.warn({ error: String(error), retryMs: Math.round(pause) }, 'scope records cannot be listed');
+        await delay(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  begin().catch((error: unknown) => log.error({ error: String(error) }, 'could not begin to assign'));
+
+  return {
+    lookAgain(podKey) {
+      const scopeId = demand.scopeIdOfPod(podKey);
+      if (scopeId !== undefined) scopes.lookAgain(scopeId);
+    },
+    async stop() {
+      stopping.abort(new Error('stopped'));
+      await stopper.stop();
+    },
+  };
+}

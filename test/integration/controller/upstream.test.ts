@@ -1,0 +1,125 @@
+// Beside aad-pod-identity: its controller (MIC) still runs, has run, or left things behind; and the mode in which nothing is written.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { setInterval as every } from 'node:timers/promises';
+import { isAlreadyExists } from '../../../lib/kube/errors.ts';
+import { azureAssignedIdentities, endpoints, resourcePath } from '../../../lib/kube/resources.ts';
+import { pool1 } from '../azure/support.ts';
+import type { ControllerProcess, Stage } from './stage.ts';
+import { setStage, statusOf, untilEvent } from './stage.ts';
+
+let stage: Stage;
+const controllers: ControllerProcess[] = [];
+
+before(async () => {
+  stage = await setStage();
+  await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
+  await stage.makeIdentity('writer');
+  await stage.makeBinding('writer', 'writer', 'write');
+});
+
+after(() => stage?.stop());
+afterEach(async () => {
+  await Promise.all(controllers.splice(0).map((controller) => controller.end()));
+});
+
+async function start(...flags: string[]): Promise<ControllerProcess> {
+  const controller = await stage.startController(flags);
+  controllers.push(controller);
+  return controller;
+}
+
+const statusOfPod = (name: string) => statusOf(stage.assigned.get(`default/${name}-default-writer`));
+const lockPath = resourcePath(endpoints, { namespace: 'default', name: 'aad-pod-identity-mic' });
+const leads = (record: Record<string, unknown>) => record.msg === 'leading';
+
+/** Renews the lock as a MIC does, until stopped. */
+async function startMic(): Promise<() => Promise<void>> {
+  const body = () => ({
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata: {
+      name: 'aad-pod-identity-mic',
+      annotations: {
+        'control-plane.alpha.kubernetes.io/leader': JSON.stringify({
+          holderIdentity: 'mic-0',
+          leaseDurationSeconds: 15,
+          renewTime: new Date().toISOString(),
+        }),
+      },
+    },
+  });
+  const stopping = new AbortController();
+  await stage.client.call('POST', resourcePath(endpoints, { namespace: 'default' }), { body: body() }).catch((error: unknown) => {
+    if (!isAlreadyExists(error)) throw error;
+  });
+  const renewing = (async () => {
+    try {
+      for await (const _ of every(200, undefined, { signal: stopping.signal }))
+        await stage.client.call('PATCH', lockPath, { contentType: 'application/merge-patch+json', body: body() });
+    } catch (error) {
+      if (!stopping.signal.aborted) throw error;
+    }
+  })();
+  return async () => {
+    stopping.abort();
+    await renewing;
+  };
+}
+
+describe('beside aad-pod-identity', () => {
+  it('writes nothing while its MIC renews the lock, says so, and goes on when it is silent', async () => {
+    const stopMic = await startMic();
+    const before = stage.patches();
+    const controller = await start('--upstream-quiet=2');
+    await controller.logs(leads);
+    await stage.makePod('held', 'write');
+    await untilEvent(
+      stage.client,
+      'Endpoints',
+      'aad-pod-identity-mic',
+      /^UpstreamControllerRuns: MIC mic-0 of aad-pod-identity still renews/,
+    );
+    await controller.logs((record) => String(record.msg).includes('still renews its lock'));
+    assert.equal(statusOfPod('held'), '');
+    assert.equal(stage.patches(), before);
+    await stopMic();
+    await stage.until(() => statusOfPod('held') === 'Assigned', 'Assigned after the MIC is silent');
+  });
+
+  it('stops writing when a MIC comes back', async () => {
+    const controller = await start('--upstream-quiet=2');
+    await stage.makePod('first', 'write');
+    await stage.until(() => statusOfPod('first') === 'Assigned', 'Assigned');
+    const stopMic = await startMic();
+    await controller.logs((record) => String(record.msg).includes('still renews its lock'));
+    const before = stage.patches();
+    await stage.makePod('second', 'write');
+    for (const pod of ['held', 'first']) await stage.removePod(pod);
+    await stopMic();
+    assert.equal(statusOfPod('second'), '');
+    assert.equal(statusOfPod('first'), 'Assigned');
+    assert.equal(stage.patches(), before);
+    await stage.until(() => statusOfPod('second') === 'Assigned' && statusOfPod('first') === '', 'done after the MIC is silent');
+    await stage.removePod('second');
+    await stage.until(() => [...stage.assigned.values()].length === 0 && stage.attached().join() === 'third', 'all gone');
+  });
+
+  it('writes neither objects nor Azure in managed mode', async () => {
+    const before = stage.emulator.log.list().length;
+    const controller = await start('--operation-mode=managed');
+    await controller.logs(leads);
+    await stage.makePod('managed', 'write');
+    await stage.makePod('missed', 'write', { injected: false });
+    // The Event of the second shows that the leader has seen both.
+    await untilEvent(stage.client, 'Pod', 'missed', /^NotInjected/);
+    const list = await stage.client.call('GET', resourcePath(azureAssignedIdentities));
+    assert.deepEqual((list as { items: unknown[] }).items, []);
+    const arm = stage.emulator.log.list().slice(before);
+    assert.deepEqual(
+      arm.filter((entry) => entry.kind === 'request' && entry.service === 'arm'),
+      [],
+    );
+    for (const pod of ['managed', 'missed']) await stage.removePod(pod);
+  });
+});
