@@ -1,5 +1,6 @@
 // `npm run build`: one bundled file a program, in dist/.
 // CommonJS for the Node programs: an ES module entry costs 5 MiB more private memory (spec/node-runtime.md 1.3).
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as esbuild from 'esbuild';
@@ -33,12 +34,18 @@ export async function bundle(
     external: program.platform === 'neutral' ? ['node:*', 'bun'] : [],
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: true,
     legalComments: 'none',
     metafile: true,
-    write: options.write,
+    write: false,
     logLevel: 'error',
   });
+  // Renamed into place: tests that run side by side each make the bundle they start, and none may see half of one.
+  for (const file of options.write ? result.outputFiles : []) {
+    await mkdir(path.dirname(file.path), { recursive: true });
+    const draft = `${file.path}.${process.pid}`;
+    await writeFile(draft, file.contents);
+    await rename(draft, file.path);
+  }
   const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
   return { outfile: path.join(root, program.outfile), inputs: Object.keys(result.metafile.inputs), bytes };
 }
