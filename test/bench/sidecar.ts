@@ -227,7 +227,7 @@ async function herd(broker: FakeBroker): Promise<void> {
   await azure.stop();
 }
 
-export async function benchSidecar(): Promise<void> {
+async function benchSidecar(): Promise<void> {
   console.error('sidecar (about three minutes)');
   const stub = await startStub();
   const broker = await startBroker();
