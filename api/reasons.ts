@@ -19,6 +19,7 @@ export const reasons = {
   host_network: { decision: 'skip', text: 'pods with hostNetwork are not injected: token requests go to IMDS as from the node' },
 
   host_network_refused: { decision: 'deny', text: 'pods with hostNetwork are refused: remove hostNetwork or the label aadpodidbinding' },
+  no_containers: { decision: 'deny', text: 'a pod needs at least one container' },
   reserved_name: { decision: 'deny', text: 'names of the injected containers and volumes are reserved: rename yours' },
   reserved_id: { decision: 'deny', text: 'user and group 25790 are reserved for the token proxy: choose another id' },
   port_conflict: { decision: 'deny', text: 'TCP port 2579 is reserved for the token proxy: choose another port' },

@@ -76,6 +76,14 @@ const cases: Case[] = [
   },
   { name: 'Linux said', pod: pod({ spec: { os: { name: 'linux' }, nodeSelector: { 'kubernetes.io/os': 'linux' } } }), reason: 'injected' },
 
+  {
+    name: 'no containers, as the API server sends what a user forgot',
+    pod: pod({ spec: { containers: null } }),
+    reason: 'no_containers',
+    detail: 'spec.containers',
+  },
+  { name: 'an empty list of containers', pod: pod({ spec: { containers: [] } }), reason: 'no_containers' },
+
   { name: 'hostNetwork', pod: pod({ spec: { hostNetwork: true, securityContext: { runAsUser: 25790 } } }), reason: 'host_network' },
   {
     name: 'hostNetwork where it is refused',

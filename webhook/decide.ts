@@ -62,6 +62,8 @@ function denialOf(pod: Pod, settings: DecideSettings): Verdict | undefined {
     reason,
     ...(detail === undefined ? {} : { detail }),
   });
+  // In classic mode it would run with nothing but the proxy.
+  if ((pod.spec.containers ?? []).length === 0) return deny('no_containers', 'spec.containers');
   const name = reservedNameIn(pod);
   if (name !== undefined) return deny('reserved_name', name);
   const id = reservedIdIn(pod);

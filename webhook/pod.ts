@@ -7,7 +7,8 @@ export type RawObject = Record<string, unknown>;
 type Optional<T> = T | null | undefined;
 
 export interface PodSpec extends RawObject {
-  containers: RawObject[];
+  /** Null where the user forgot them: the API server asks us before it checks. */
+  containers?: Optional<RawObject[]>;
   initContainers?: Optional<RawObject[]>;
   ephemeralContainers?: Optional<RawObject[]>;
   volumes?: Optional<RawObject[]>;
@@ -31,7 +32,7 @@ export function podProblem(value: unknown): string | undefined {
   if (!isRecord(spec)) return 'spec is not an object';
   for (const key of ['containers', 'initContainers', 'ephemeralContainers', 'volumes']) {
     const list = spec[key];
-    if (isAbsent(list) && key !== 'containers') continue;
+    if (isAbsent(list)) continue;
     if (!(Array.isArray(list) && list.every(isRecord))) return `spec.${key} is not a list of objects`;
   }
   return undefined;

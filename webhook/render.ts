@@ -32,7 +32,7 @@ export function render(stripped: Stripped, interception: Interception, options: 
 
   const spec = {
     ...pod.spec,
-    containers: [...first, ...pod.spec.containers.map(own)],
+    containers: [...first, ...(pod.spec.containers ?? []).map(own)],
     volumes: [...(pod.spec.volumes ?? []), ...parts.volumes],
   };
   const initContainers = [...initFirst, ...(pod.spec.initContainers ?? []).map(own)];
@@ -80,7 +80,7 @@ function hashOf(stripped: Stripped, interception: Interception, options: PodOpti
 
 /** kubectl logs and exec pick the first container, which in classic mode is ours (spec/injection.md 2.18). */
 function defaultContainer(pod: Pod, template: Template): Record<string, string> {
-  const [app] = pod.spec.containers;
+  const [app] = pod.spec.containers ?? [];
   if (template.mode === 'native' || app === undefined) return {};
   const keys = ['kubectl.kubernetes.io/default-container', 'kubectl.kubernetes.io/default-logs-container'];
   return Object.fromEntries(keys.filter((key) => annotationOf(pod, key) === undefined).map((key) => [key, nameOf(app)]));

@@ -20,7 +20,7 @@ const guaranteedCpu = '100m';
 
 export function resourceStyleOf(pod: Pod): ResourceStyle {
   if (isRecord(pod.spec.resources)) return 'none';
-  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
+  const containers = [...(pod.spec.containers ?? []), ...(pod.spec.initContainers ?? [])];
   return containers.length > 0 && containers.every(isGuaranteed) ? 'guaranteed' : 'default';
 }
 

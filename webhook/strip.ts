@@ -31,7 +31,7 @@ export function strip(pod: Pod): Stripped {
     if (isRecord(container.resources)) resources.set(nameOf(container), container.resources);
     return false;
   };
-  const spec: PodSpec = { ...pod.spec, containers: pod.spec.containers.filter(keepContainer).map(withoutVariables) };
+  const spec: PodSpec = { ...pod.spec, containers: (pod.spec.containers ?? []).filter(keepContainer).map(withoutVariables) };
   replaceList(spec, 'initContainers', (spec.initContainers ?? []).filter(keepContainer).map(withoutVariables));
   replaceList(
     spec,
