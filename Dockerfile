@@ -25,7 +25,7 @@ RUN set -eu; \
     iptables=$(command -v xtables-nft-multi); \
     modules=$(dirname "$(find /usr/lib -name libxt_owner.so)"); \
     copy /sidecar /usr/local/bin/bun "$modules/libxt_owner.so" "$modules/libxt_tcp.so" "$modules/libxt_standard.so" \
-      "$modules/libxt_comment.so" "$modules/libipt_REJECT.so"; \
+      "$modules/libxt_multiport.so" "$modules/libipt_REJECT.so"; \
     cp -P "$modules/libxt_REDIRECT.so" "$modules/libxt_NAT.so" "/sidecar$modules/" 2>/dev/null || cp -L "$modules/libxt_REDIRECT.so" "/sidecar$modules/"; \
     for backend in nft legacy; do \
       copy /sidecar "$(dirname "$iptables")/xtables-$backend-multi"; \
