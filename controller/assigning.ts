@@ -66,6 +66,7 @@ export function startAssigning(context: AssigningContext): Assigning {
       mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
       isProtected: protectedIdentities([...settings.immutableUserMsis, context.ownClientId ?? '']),
       lingerMs: settings.identityLinger * 1000,
+      adoptAttached: settings.adoptAttached,
       quietMs: settings.collectQuiet,
       maxMs: settings.collectMax,
       reconcileMs: settings.identityAssignmentReconcileInterval * 1000,

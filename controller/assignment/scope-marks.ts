@@ -1,4 +1,5 @@
 // Tells on the objects how it stands with the identities of a scope.
+import type { AssignmentStatus } from '../../api/kinds.ts';
 import { annotations } from '../../api/names.ts';
 import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
@@ -22,7 +23,9 @@ export interface MarkContext {
 /** An object that Azure may still do something for; one whose clientID is wrong waits for its author. */
 export function isWaiting(assignment: Assignment | undefined): boolean {
   const mismatch: AssignmentReason = 'ClientIDMismatch';
-  return assignment?.status !== 'Assigned' && assignment?.metadata.annotations?.[annotations.reason] !== mismatch;
+  return (
+    (assignment?.status !== 'Assigned' || isTakenOver(assignment)) && assignment?.metadata.annotations?.[annotations.reason] !== mismatch
+  );
 }
 
 /** Each object by itself: one that changed or went meanwhile is left to the event that says so, and none keeps the others waiting. */
@@ -31,7 +34,19 @@ async function forEachNeed(needs: readonly Need[], mark: (need: Need) => Promise
   for (const end of ends) if (end.status === 'rejected' && !isConflict(end.reason) && !isNotFound(end.reason)) throw end.reason;
 }
 
-/** Created -> Assigned for what the scope has, with the ids that Azure reports for it. */
+/** Assigned by aad-pod-identity, which leaves no note of ours: what the object stands for was attached before we came. */
+const isTakenOver = (assignment: Assignment | undefined): boolean =>
+  assignment?.status === 'Assigned' && assignment.metadata.annotations?.[annotations.scope] === undefined;
+
+/** Ids that an aad-pod-identity MIC attached for these needs. */
+export function takenOver(context: MarkContext, needs: readonly Need[], attached: ReadonlyMap<string, AttachedIdentity>): string[] {
+  const ids = needs
+    .filter((need) => attached.has(need.identityId) && isTakenOver(context.assignmentOf(need)))
+    .map((need) => need.identityId);
+  return [...new Set(ids)];
+}
+
+/** Created -> Assigned for what the scope has, with the ids that Azure reports for it; objects that were taken over get the ids only. */
 export async function markAttached(
   context: MarkContext,
   needs: readonly Need[],
@@ -40,23 +55,19 @@ export async function markAttached(
   await forEachNeed(needs, async (need) => {
     const current = context.assignmentOf(need);
     const there = attached.get(need.identityId);
-    if (current?.status !== 'Created' || there === undefined || there === null) return;
+    const taken = isTakenOver(current);
+    if (current === undefined || !(taken || current.status === 'Created') || there === undefined || there === null) return;
     const { identity, binding } = need.match;
     if (identity.clientID !== '' && identity.clientID.toLowerCase() !== there.clientId.toLowerCase()) {
       const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${there.clientId}`;
-      if (await note(context, current, { reason: 'ClientIDMismatch', message }))
+      if (await note(context, current, { reason: 'ClientIDMismatch', message }, taken ? 'Created' : undefined))
         context.events.record(regardingIdentity(identity), 'Warning', 'ClientIDMismatch', message);
       return;
     }
-    await context.objects.mark(current, 'Assigned', {
-      scope: context.scope.displayId,
-      clientId: there.clientId,
-      objectId: there.principalId,
-      assignedAt: context.now().toISOString(),
-      reason: null,
-      message: null,
-      retryAt: null,
-    });
+    const ids = { scope: context.scope.displayId, clientId: there.clientId, objectId: there.principalId };
+    if (taken) return context.objects.mark(current, undefined, ids);
+    const assignedAt = context.now().toISOString();
+    await context.objects.mark(current, 'Assigned', { ...ids, assignedAt, reason: null, message: null, retryAt: null });
     context.events.record(
       regardingBinding(binding),
       'Normal',
@@ -134,9 +145,9 @@ function tellPod(context: MarkContext, need: Need, type: 'Normal' | 'Warning', r
 }
 
 /** Writes the notes unless the same reason and message already stand there; tells whether it wrote. */
-async function note(context: MarkContext, current: Assignment, notes: AssignmentNotes): Promise<boolean> {
+async function note(context: MarkContext, current: Assignment, notes: AssignmentNotes, status?: AssignmentStatus): Promise<boolean> {
   const known = current.metadata.annotations ?? {};
   if (known[annotations.reason] === notes.reason && known[annotations.message] === notes.message) return false;
-  await context.objects.mark(current, undefined, notes);
+  await context.objects.mark(current, status, notes);
   return true;
 }

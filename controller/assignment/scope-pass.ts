@@ -14,7 +14,7 @@ import type { Need } from './demand.ts';
 import { createLinger } from './linger.ts';
 import { blames, judgeFailure } from './scope-failure.ts';
 import type { MarkContext } from './scope-marks.ts';
-import { isWaiting, markAttached, markFailed, tellAttaching, tellQuarantined } from './scope-marks.ts';
+import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecord, ScopeRecords, StoredRecord } from './scope-record.ts';
 import { withEntries } from './scope-record.ts';
 
@@ -27,6 +27,8 @@ export interface ScopePassOptions extends MarkContext {
   mayWrite(): boolean;
   isProtected(id: string, clientId: string | undefined): boolean;
   lingerMs: number;
+  /** Makes ours what a MIC attached for objects that we took over; otherwise it is foreign and stays for ever. */
+  adoptAttached: boolean;
   /** Longest time between two looks at Azure. */
   reconcileMs: number;
   /** From 0 to 1. */
@@ -82,11 +84,11 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const wanted = new Set(needs.map((need) => need.identityId));
     let stored = await finishOperation(await records.load(scope.id), signal);
     const due = linger.update(stored.record.identities.keys(), wanted, now);
-    if (seen !== undefined && isFresh(now)) await markAttached(options, needs, seen.identities);
+    if (seen !== undefined && isFresh(now)) stored = await mark(stored, needs, seen.identities);
     if (!hasWork(stored.record, needs, due, now)) return untilNext(now);
 
     const state = await look(signal);
-    await markAttached(options, needs, state.identities);
+    stored = await mark(stored, needs, state.identities);
     const decision = decideScope({ record: stored.record, attached: state.identities, wanted, due, isProtected: options.isProtected });
     if (stored.record.paused) {
       await markFailed(options, needs, new Set(decision.adds), {
@@ -145,8 +147,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     // Whatever the write said, a GET tells what is there now.
     const { identities: after } = await look(signal);
     const end = { write, before: before.identities, after, outcomeOf: (id: string) => outcomes.get(id) ?? 'refused' };
-    await change(stored, (record) => ({ ...withEntries(record, settle(record, end), options.now()), operation: undefined }));
-    await markAttached(options, options.needs(), after);
+    stored = await change(stored, (record) => ({ ...withEntries(record, settle(record, end), options.now()), operation: undefined }));
+    await mark(stored, options.needs(), after);
     log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach, ok: failure === undefined }, 'scope written');
 
     const now = options.now().getTime();
@@ -171,6 +173,15 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     seen = { identities: state.identities, at: options.now().getTime() };
     goneSince = undefined;
     return state;
+  }
+
+  /** The record first: once an object has our notes, nothing tells any more that a MIC attached its identity. */
+  async function mark(stored: StoredRecord, needs: readonly Need[], attached: ScopeState['identities']): Promise<StoredRecord> {
+    const taken = options.adoptAttached ? takenOver(options, needs, attached).filter((id) => !stored.record.identities.has(id)) : [];
+    const entries = taken.map((id): [string, 'owned'] => [id, 'owned']);
+    const adopted = taken.length === 0 ? stored : await change(stored, (record) => withEntries(record, entries, options.now()));
+    await markAttached(options, needs, attached);
+    return adopted;
   }
 
   /** A person may have edited the record meanwhile (`paused`): the change is made to what stands there now. */

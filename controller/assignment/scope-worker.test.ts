@@ -13,6 +13,7 @@ interface Parts {
   records?: ReturnType<typeof fakeRecords>;
   isProtected?: (id: string) => boolean;
   mayWrite?: () => boolean;
+  adoptAttached?: boolean;
 }
 
 function worker(parts: Parts) {
@@ -32,6 +33,7 @@ function worker(parts: Parts) {
     mayWrite: parts.mayWrite ?? (() => true),
     isProtected: parts.isProtected ?? (() => false),
     lingerMs: 0,
+    adoptAttached: parts.adoptAttached ?? false,
     quietMs: 1,
     maxMs: 5,
     reconcileMs: 60_000,
@@ -167,4 +169,24 @@ describe('the worker of a scope', () => {
     await ending.running.stop();
     assert.deepEqual([...kept.azure.writes, ...paused.azure.writes, ...ending.azure.writes], []);
   });
+
+  for (const adoptAttached of [true, false])
+    it(`makes what a MIC attached ${adoptAttached ? 'ours where that is wanted' : "nobody else's"}, and learns the ids that Azure reports`, async () => {
+      const needs = [need('web', 'theirs')];
+      const { azure, records, objects, running, events } = worker({ needs, azure: fakeAzure(['theirs']), adoptAttached });
+      const [theirs] = needs;
+      assert.ok(theirs);
+      objects.add(theirs, 'Assigned');
+      running.wake();
+      const clientId = () => objects.assignmentOf(theirs)?.metadata.annotations?.['aadpodidentity.k8s.io/client-id'];
+      await objects.until(() => clientId() === 'client-theirs');
+      assert.equal(objects.assignmentOf(theirs)?.status, 'Assigned');
+      assert.deepEqual(records.states(), adoptAttached ? { theirs: 'owned' } : {});
+      needs.length = 0;
+      running.lookAgain();
+      if (adoptAttached) await azure.until(() => azure.writes.length === 1);
+      await running.stop();
+      assert.deepEqual(azure.names(), adoptAttached ? [] : ['theirs']);
+      assert.deepEqual(events, [], 'the MIC has told it before');
+    });
 });

@@ -137,8 +137,8 @@ export function fakeObjects(needs: Need[]) {
   return {
     objects,
     assignmentOf: (of: Need) => byNeed.get(keyOf(of)),
-    add(of: Need): void {
-      byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status: 'Created' }));
+    add(of: Need, status = 'Created'): void {
+      byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status }));
     },
     until(done: () => boolean): Promise<void> {
       const { promise, resolve } = Promise.withResolvers<void>();

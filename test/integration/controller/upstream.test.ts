@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setInterval as every } from 'node:timers/promises';
 import { isAlreadyExists } from '../../../lib/kube/errors.ts';
-import { azureAssignedIdentities, endpoints, resourcePath } from '../../../lib/kube/resources.ts';
-import { pool1 } from '../azure/support.ts';
+import { azureAssignedIdentities, azureIdentities, azureIdentityBindings, endpoints, resourcePath } from '../../../lib/kube/resources.ts';
+import { clientIds, idOf, pool1 } from '../azure/support.ts';
 import type { ControllerProcess, Stage } from './stage.ts';
-import { setStage, statusOf, untilEvent } from './stage.ts';
+import { notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
 let stage: Stage;
 const controllers: ControllerProcess[] = [];
@@ -24,7 +24,7 @@ afterEach(async () => {
 });
 
 async function start(...flags: string[]): Promise<ControllerProcess> {
-  const controller = await stage.startController(flags);
+  const controller = await stage.startController(['--upstream-quiet=2', ...flags]);
   controllers.push(controller);
   return controller;
 }
@@ -71,7 +71,7 @@ describe('beside aad-pod-identity', () => {
   it('writes nothing while its MIC renews the lock, says so, and goes on when it is silent', async () => {
     const stopMic = await startMic();
     const before = stage.patches();
-    const controller = await start('--upstream-quiet=2');
+    const controller = await start();
     await controller.logs(leads);
     await stage.makePod('held', 'write');
     await untilEvent(
@@ -88,7 +88,7 @@ describe('beside aad-pod-identity', () => {
   });
 
   it('stops writing when a MIC comes back', async () => {
-    const controller = await start('--upstream-quiet=2');
+    const controller = await start();
     await stage.makePod('first', 'write');
     await stage.until(() => statusOfPod('first') === 'Assigned', 'Assigned');
     const stopMic = await startMic();
@@ -122,4 +122,54 @@ describe('beside aad-pod-identity', () => {
     );
     for (const pod of ['managed', 'missed']) await stage.removePod(pod);
   });
+
+  for (const adopt of [false, true])
+    it(`takes over what a MIC assigned without a write, and with adoptAttached=${adopt} ${adopt ? 'detaches' : 'leaves'} it in the end`, async () => {
+      const name = `taken-${adopt}`;
+      await stage.makeIdentity(name, { resourceID: idOf('third') });
+      await stage.makeBinding(name, name, name);
+      await stage.makePod(name, name);
+      await stage.client.call('POST', resourcePath(azureAssignedIdentities, { namespace: 'default' }), { body: await asOfMic(name) });
+      const before = stage.patches();
+      await start(`--adopt-attached=${adopt}`);
+      const object = () => stage.assigned.get(`default/${name}-default-${name}`);
+      await stage.until(() => notesOf(object(), 'clientId') === clientIds.third && notesOf(object(), 'podUid') !== undefined, 'taken over');
+      assert.equal(statusOf(object()), 'Assigned');
+      assert.equal(stage.patches(), before);
+      await stage.removePod(name);
+      await stage.until(() => object() === undefined, 'released');
+      if (adopt) await stage.until(() => !stage.attached().includes('third'), 'detached');
+      else assert.deepEqual(stage.attached(), ['third']);
+    });
+
+  it('clears away what a MIC left of pods that are long gone, finalizer and all', async () => {
+    await stage.makeIdentity('orphan');
+    await stage.makeBinding('orphan', 'orphan', 'orphan');
+    await stage.client.call('POST', resourcePath(azureAssignedIdentities, { namespace: 'default' }), { body: await asOfMic('orphan') });
+    await start();
+    await stage.until(() => stage.assigned.get('default/orphan-default-orphan') === undefined, 'collected');
+  });
 });
+
+/** The object as aad-pod-identity writes it for a pod, an identity and a binding of one name. */
+async function asOfMic(name: string) {
+  const get = (resource: typeof azureIdentities) => stage.client.call('GET', resourcePath(resource, { namespace: 'default', name }));
+  return {
+    apiVersion: 'aadpodidentity.k8s.io/v1',
+    kind: 'AzureAssignedIdentity',
+    metadata: {
+      name: `${name}-default-${name}`,
+      labels: { nodename: 'node-0' },
+      finalizers: ['azureassignedidentity.finalizers.aadpodidentity.k8s.io'],
+    },
+    spec: {
+      azureIdentityRef: await get(azureIdentities),
+      azureBindingRef: await get(azureIdentityBindings),
+      pod: name,
+      podNamespace: 'default',
+      nodename: 'node-0',
+      replicas: 1,
+    },
+    status: { status: 'Assigned', availableReplicas: 1 },
+  };
+}
