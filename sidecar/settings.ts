@@ -55,6 +55,7 @@ export const proxyFlags = {
     min: 1,
     max: 31_536_000,
   }),
+  metricsListen: optional(text({ name: 'metrics-listen', help: 'where /metrics and /healthz are served; off when absent', ...address })),
   identityHeader: optional(
     text({
       name: 'identity-header',
@@ -96,6 +97,7 @@ export function readProxySettings(args: readonly string[]) {
   }
   return {
     listen: readFlag(texts, proxyFlags.listen),
+    metricsListen: readFlag(texts, proxyFlags.metricsListen),
     imdsUrl: new URL(readFlag(texts, proxyFlags.imdsUrl)).origin,
     broker: {
       url: new URL(readFlag(texts, proxyFlags.brokerUrl)).origin,

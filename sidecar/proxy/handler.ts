@@ -1,6 +1,7 @@
 // One request in, one answer out: the proxy as a plain function over web-standard objects.
 import type { Imds } from '../tokens/imds.ts';
 import { errorAnswer } from './answers.ts';
+import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';
 import type { Plan, Route, RouteSettings, TokenRoute } from './routes.ts';
 import { admit, plan } from './routes.ts';
@@ -9,6 +10,7 @@ import { answerOrHold, waitForAnswer } from './token-request.ts';
 
 export interface HandlerOptions extends RouteSettings, TokenRequestOptions {
   imds: Imds;
+  metrics: Pick<Metrics, 'answered'>;
   nonce: string;
 }
 
@@ -40,11 +42,19 @@ export function createHandler(options: HandlerOptions): Handler {
     return made;
   };
 
+  const counted = (route: Route, response: Response) => {
+    options.metrics.answered(route.kind, response.status);
+    return response;
+  };
+
   return (request, hold) => {
     const planned = planOf(request.url);
     // The target of a CONNECT is no URL.
     if (planned === undefined) return errorAnswer({ status: 400, text: 'the request target is not a path' }, 'imds');
-    return answer(admit(planned, request, options), request, hold, options);
+    const route = admit(planned, request, options);
+    const answered = answer(route, request, hold, options);
+    if (!(answered instanceof Response)) return answered.then((late) => counted(route, late));
+    return counted(route, answered);
   };
 }
 

@@ -19,6 +19,8 @@ import { createImds, createImdsSource } from '../tokens/imds.ts';
 import { secondsLeft } from '../tokens/token.ts';
 import type { Handler } from './handler.ts';
 import { createHandler } from './handler.ts';
+import type { Metrics } from './metrics.ts';
+import { createMetrics } from './metrics.ts';
 
 export interface ProxyWorld {
   fetch: Fetch;
@@ -32,6 +34,7 @@ export interface ProxyWorld {
 
 export interface StartedProxy {
   handle: Handler;
+  metrics: Metrics;
   /** Ends the poll and answers what is held. */
   close(): Promise<void>;
 }
@@ -61,6 +64,7 @@ export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedP
     clock,
     random,
     onResult({ row, resource }, outcome) {
+      metrics.fetched(outcome);
       const about = { identity: rowKey(row), resource };
       if ('token' in outcome) return log.info('token fetched', { ...about, secondsLeft: secondsLeft(outcome.token, clock.wall()) });
       const { trouble } = outcome;
@@ -75,6 +79,10 @@ export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedP
       }
     },
   });
+  const metrics = createMetrics({
+    cachedTokens: () => tokens.size,
+    brokerContactAgeMs: () => (store.view === undefined ? undefined : clock.now() - store.view.confirmedAt),
+  });
   const dropGone = () => {
     tokens.retain(store.view?.identities ?? []);
     store.changed.subscribe(dropGone);
@@ -86,6 +94,7 @@ export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedP
     store,
     tokens,
     imds,
+    metrics,
     clock,
     closing,
     nonce: newNonce(),
@@ -97,6 +106,7 @@ export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedP
   });
   return {
     handle,
+    metrics,
     async close() {
       ending.abort();
       closing.fire();

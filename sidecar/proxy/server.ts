@@ -6,6 +6,8 @@ import type { ProxySettings } from '../settings.ts';
 import { isPem, parseAddress } from '../settings.ts';
 import { systemClock } from '../time.ts';
 import { errorAnswer } from './answers.ts';
+import type { Handler } from './handler.ts';
+import { answerMonitoring } from './metrics.ts';
 import { startProxy } from './proxy.ts';
 
 const drainMs = 1800;
@@ -28,9 +30,14 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
     ca,
     readToken: () => Bun.file(settings.broker.tokenFile).text(),
   });
+  const monitoring =
+    settings.metricsListen === undefined
+      ? undefined
+      : listen(settings.metricsListen, log, (request) => answerMonitoring(request, proxy.metrics));
   const server = listen(settings.listen, log, proxy.handle);
   log.info('serving', {
     address: `${server.hostname}:${server.port}`,
+    metrics: monitoring === undefined ? undefined : `${monitoring.hostname}:${monitoring.port}`,
     imds: settings.imdsUrl,
     broker: settings.broker.url,
     mode: settings.mode,
@@ -38,11 +45,11 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
 
   const signal = await end;
   log.info('ending', { signal });
-  await proxy.close();
+  await Promise.all([proxy.close(), monitoring?.stop(true)]);
   await Promise.race([server.stop(), Bun.sleep(drainMs)]);
 }
 
-function listen(address: string, log: Log, handle: ReturnType<typeof startProxy>['handle']) {
+function listen(address: string, log: Log, handle: Handler) {
   const { hostname = '', port = 0 } = parseAddress(address) ?? {};
   try {
     return Bun.serve({
