@@ -76,6 +76,27 @@ describe('life of the sidecar', () => {
     await stranger.stop();
   });
 
+  it('serves metrics and health on a listener of their own, on request only', async () => {
+    broker.set([rowOf('reader')]);
+    const plain = await startProxy({ imds, broker });
+    const proxy = await startProxy({ imds, broker, flags: ['--metrics-listen=127.0.0.1:0'] });
+    await proxy.logged((line) => line.msg === 'identities of this pod');
+    const [serving] = proxy.log;
+    const monitoring = `http://${String(serving?.metrics)}`;
+    await fetch(tokenUrl(proxy.url));
+    const page = await fetch(`${monitoring}/metrics`);
+    assert.match(page.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+    const text = await page.text();
+    assert.match(text, /_requests_total\{route="refusal",status="400"\} 1\n/);
+    assert.match(text, /_broker_contact_age_seconds [\d.]+\n/);
+    assert.equal((await fetch(`${monitoring}/healthz`)).status, 200);
+    assert.equal((await fetch(tokenUrl(monitoring), { headers })).status, 404);
+    for (const { url } of [plain, proxy])
+      for (const route of ['/metrics', '/healthz']) assert.equal((await fetch(url + route)).status, 404);
+    assert.equal(plain.log[0]?.metrics, undefined);
+    for (const each of [plain, proxy]) assert.equal(await each.stop(), 0);
+  });
+
   it('native: SIGTERM answers held requests, ends the poll and exits 0', async () => {
     broker.set([rowOf('reader', { state: 'Created' })]);
     const proxy = await startProxy({ imds, broker });

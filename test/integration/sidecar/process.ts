@@ -12,6 +12,9 @@ const root = path.resolve(import.meta.dirname, '../../..');
 const packageName = process.arch === 'arm64' ? 'bun-linux-aarch64' : 'bun-linux-x64-baseline';
 export const bun = path.join(root, 'node_modules/@oven', packageName, 'bin/bun');
 
+/** The kernel ends it with the process that started it, so that a killed test leaves none behind. */
+const onBun = ['setpriv', '--pdeathsig', 'KILL', bun, '--smol', '--no-env-file'];
+
 let built: Promise<string> | undefined;
 /** Path of the bundle, built once a process. */
 export function sidecarBundle(): Promise<string> {
@@ -30,7 +33,7 @@ export async function runSidecar(
   args: readonly string[],
   options: { prefix?: readonly string[]; env?: Record<string, string> } = {},
 ): Promise<Output> {
-  const [command = '', ...rest] = [...(options.prefix ?? []), bun, '--smol', '--no-env-file', await sidecarBundle(), ...args];
+  const [command = '', ...rest] = [...(options.prefix ?? []), ...onBun, await sidecarBundle(), ...args];
   const child = spawn(command, rest, {
     env: { PATH: process.env.PATH ?? '', BUN_JSC_useJIT: '0', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -86,7 +89,7 @@ export async function startProxy(target: ProxyTarget): Promise<RunningProxy> {
     ...(target.flags?.some((flag) => flag.startsWith('--listen')) === true ? [] : ['--listen=127.0.0.1:0']),
     ...(target.flags ?? []),
   ];
-  const [command = '', ...rest] = [...(target.prefix ?? []), bun, '--smol', '--no-env-file', await sidecarBundle(), ...args];
+  const [command = '', ...rest] = [...(target.prefix ?? []), ...onBun, await sidecarBundle(), ...args];
   const child = spawn(command, rest, { cwd: directory, env: { BUN_JSC_useJIT: '0', ...target.env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const log: LogLine[] = [];
   const watchers = new Set<(line: LogLine | undefined) => void>();
