@@ -16,6 +16,7 @@ import { startBroker } from './broker/server.ts';
 import { createTokenMinter } from './broker/tokens.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
 import { followPublished } from './certificates/published.ts';
+import { sayIfKindsAreOld } from './kinds.ts';
 import { lead } from './leader.ts';
 import { createMeasures, measureTokens } from './measures.ts';
 import { metricsOf } from './metrics.ts';
@@ -39,6 +40,7 @@ void runProgram({
 
     const world = watchWorld({ client, log, rules: { forceNamespaced: values.forceNamespaced } });
     stopper.add('watches', () => world.stop());
+    void world.whenSynced().then(() => sayIfKindsAreOld(client, log));
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 
@@ -116,11 +118,11 @@ void runProgram({
     metricsOf(registry, { world, leadership, broker, published });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
+    const missing = () => (world.synced ? 'the certificate of the broker' : `the list of ${world.waitingFor().join(', ')}`);
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
       // Upstream's path and bodies: 200 whether it leads or not.
       '/healthz': () => ({ status: 200, body: leadership.leading ? 'Active' : 'Not Active' }),
-      '/readyz': () =>
-        broker.ready ? { status: 200, body: 'ready\n' } : { status: 503, body: 'not ready: caches or certificates are not there yet\n' },
+      '/readyz': () => (broker.ready ? { status: 200, body: 'ready\n' } : { status: 503, body: `not ready: waiting for ${missing()}\n` }),
     });
     stopper.add('probes', () => probes.stop());
     log.info({ version, broker: broker.port, metrics: metrics.port, probes: probes.port }, 'started');

@@ -34,6 +34,8 @@ export interface World extends Sources {
   assignmentsOf(podKey: string): Assignment[];
   podsOfNode(node: string): string[];
   readonly synced: boolean;
+  /** Plural names of the kinds whose first list is not in yet. */
+  waitingFor(): string[];
   whenSynced(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -69,6 +71,7 @@ export function indexWorld(sources: Sources, rules: MatchRules): World {
     get synced() {
       return all.every((reflector) => reflector.synced);
     },
+    waitingFor: () => all.filter((reflector) => !reflector.synced).map((reflector) => reflector.resource.plural),
     whenSynced: async () => {
       await Promise.all(all.map((reflector) => reflector.whenSynced()));
     },

@@ -5,7 +5,7 @@ import type { ObjectMeta } from '../../api/kinds.ts';
 import type { Logger } from '../log.ts';
 import { backoff } from './backoff.ts';
 import type { KubeClient } from './client.ts';
-import { isGone, KubeError } from './errors.ts';
+import { isGone, isNotFound, KubeError } from './errors.ts';
 import { isRecord, metadataOf } from './objects.ts';
 import type { Resource } from './resources.ts';
 import { resourcePath } from './resources.ts';
@@ -160,9 +160,10 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
         if (performance.now() - began < 1_000) await delay(retry.next(), undefined, { signal: stopping.signal });
       } catch (error) {
         if (stopping.signal.aborted) return;
-        if (isGone(error)) listed = false;
+        // Where the kind itself went, whatever was known of its objects went with it.
+        if (isGone(error) || isNotFound(error)) listed = false;
         const pause = retry.next();
-        log.warn({ resource: resource.plural, error: String(error), retryMs: Math.round(pause), relist: !listed }, 'watch interrupted');
+        log.warn({ resource: resource.plural, error: String(error), retryMs: Math.round(pause), relist: !listed }, explain(error));
         await delay(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }
@@ -199,6 +200,12 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
       await running;
     },
   };
+}
+
+function explain(error: unknown): string {
+  if (isNotFound(error)) return 'the API server does not know this kind: waiting for its CRD to be installed';
+  if (error instanceof KubeError && error.status === 403) return 'not allowed to list or watch this kind: waiting for the RBAC rule';
+  return 'watch interrupted';
 }
 
 /** Resource versions are numbers that grow, comparable within one kind (KEP-5504). */
