@@ -2,13 +2,16 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { backoff } from '../lib/kube/backoff.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
+import { isNotFound } from '../lib/kube/errors.ts';
 import type { EventRecorder } from '../lib/kube/events.ts';
+import { pods, resourcePath } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
 import { createStopper } from '../lib/shutdown.ts';
 import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
 import { runAssigner } from './assignment/assigner.ts';
 import type { Need } from './assignment/demand.ts';
 import { createDemand } from './assignment/demand.ts';
+import { podOf } from './assignment/objects.ts';
 import { observeWrites } from './assignment/observe-writes.ts';
 import { protectedIdentities } from './assignment/protected.ts';
 import { storeScopeRecords } from './assignment/scope-record.ts';
@@ -43,7 +46,8 @@ export interface Assigning {
 const writeMarginMs = 5_000;
 
 export function startAssigning(context: AssigningContext): Assigning {
-  const { client, world, log, settings } = context;
+  const { world, log, settings } = context;
+  const client = whileLeading(context);
   const stopper = createStopper(log);
   const stopping = new AbortController();
   const objects = observeWrites(writeAssignedIdentities(client), context.events, context.measures);
@@ -91,6 +95,7 @@ export function startAssigning(context: AssigningContext): Assigning {
       events: context.events,
       log,
       rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
+      podIsGone: (namespace, name) => takesNoPart(client, namespace, name),
       concurrency: 20,
       onScope: (scopeId) => scopes.wake(scopeId),
     });
@@ -123,4 +128,26 @@ export function startAssigning(context: AssigningContext): Assigning {
       await stopper.stop();
     },
   };
+}
+
+/** A replica that slept through its Lease wakes in the middle of something: what it was about to write then is another's to decide. */
+function whileLeading({ client, remainingMs }: AssigningContext): KubeClient {
+  return {
+    ...client,
+    call: async (method, path, options) => {
+      if (method !== 'GET' && remainingMs() === 0) throw new Error('not written: no longer leading');
+      return client.call(method, path, options);
+    },
+  };
+}
+
+/** True where no cache of labelled pods will ever show this pod. */
+async function takesNoPart(client: KubeClient, namespace: string, name: string): Promise<boolean> {
+  if (namespace === '' || name === '') return true;
+  try {
+    return podOf(await client.call('GET', resourcePath(pods, { namespace, name }))) === undefined;
+  } catch (error) {
+    if (isNotFound(error)) return true;
+    throw error;
+  }
 }

@@ -25,6 +25,8 @@ export interface AssignerOptions {
   events: EventRecorder;
   log: Logger;
   rules: { forceNamespaced: boolean; assignUninjected: boolean };
+  /** Asks the API server itself: gone, or labelled no more. */
+  podIsGone(namespace: string, name: string): Promise<boolean>;
   /** Upstream's createDeleteBatch. */
   concurrency: number;
   /** What a scope needs has changed, or an object of one of its needs has. */
@@ -57,6 +59,13 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
       for (const podKey of world.podsOfNode(key)) queue.add(podKey);
     }),
   ];
+  /** Pods that were in the cache. A former leader's object may come here before the pod it was made for does: each kind has its own watch. */
+  const seen = new Set<string>();
+  function isGone(podKey: string): Promise<boolean> {
+    const [namespace = '', name = ''] = podKey.split('/');
+    return options.podIsGone(namespace, name);
+  }
+
   // All needs are known before the first scope looks: one that saw only some would take away what the others use.
   for (const pod of world.pods.values()) look(pod.key);
   for (const pod of world.pods.values()) queue.add(pod.key);
@@ -64,6 +73,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   function look(podKey: string): { pod: Pod | undefined; matches: Match[]; actions: AssignmentAction[] } {
     const pod = world.pods.get(podKey);
+    if (pod !== undefined) seen.add(podKey);
     const matches = pod === undefined ? [] : world.matches.matchesOf(pod);
     const existing = world.assignmentsOf(podKey);
     const excepted = pod !== undefined && world.matches.exceptedNow(pod);
@@ -74,7 +84,8 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   async function reconcile(podKey: string): Promise<void> {
     const { pod, matches, actions } = look(podKey);
-    for (const action of actions) await apply(pod, action);
+    for (const action of actions) await apply(podKey, pod, action);
+    if (pod === undefined) seen.delete(podKey);
     if (pod !== undefined) await explain(pod, matches);
   }
 
@@ -100,8 +111,9 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
     return node === undefined ? 'pending' : scopeOfProviderId(node.providerID);
   }
 
-  async function apply(pod: Pod | undefined, action: AssignmentAction): Promise<void> {
+  async function apply(podKey: string, pod: Pod | undefined, action: AssignmentAction): Promise<void> {
     if (action.kind === 'release') {
+      if (pod === undefined && !seen.has(podKey) && !(await isGone(podKey))) return;
       await objects.release(action.current);
       log.info({ assignment: action.current.key, pod: action.current.podKey }, 'assignment released');
       return;
