@@ -107,9 +107,9 @@ describe('identity choice', () => {
     store.accept(identities([row('a', { state: 'Failed', reason: 'the clientID belongs to another resource' })]));
     const failed = ask();
     assert.ok(failed.kind === 'refused' && /^Identity not found: .*belongs to another resource/.test(failed.text));
-    store.revoke('pod_gone');
+    store.revoke('pod_gone', 'pod team/app does not exist');
     const gone = ask();
-    assert.ok(gone.kind === 'refused' && /^Identity not found: .*pod_gone/.test(gone.text));
+    assert.ok(gone.kind === 'refused' && /^Identity not found: .*pod_gone: pod team\/app does not exist/.test(gone.text));
     store.accept(identities([row('a')]));
     assert.equal(ask().kind, 'row', 'the broker took it back');
   });

@@ -2,6 +2,7 @@
 import type { IdentityRow } from '../../api/broker.ts';
 import type { IdentityStore, View } from './store.ts';
 import { rowKey } from './store.ts';
+import { failedText, notFoundText, pendingText, revokedText, silentBrokerText } from './texts.ts';
 
 export type SelectorName = 'client_id' | 'object_id' | 'msi_res_id';
 export interface Selector {
@@ -32,21 +33,17 @@ export interface ChoiceInput {
 
 export function choose({ store, selector, now, arrival, unknownIdentityMs }: ChoiceInput): Choice {
   const { view } = store;
-  if (view === undefined)
-    return { kind: 'pending', text: `the identity broker has not answered yet${store.trouble === undefined ? '' : `: ${store.trouble}`}` };
-  if (view.revoked !== undefined)
-    return { kind: 'refused', text: `Identity not found: the identity broker says that this pod takes no part (${view.revoked})` };
+  if (view === undefined) return { kind: 'pending', text: silentBrokerText(now - store.startedAt, store.trouble) };
+  if (view.revoked !== undefined) return { kind: 'refused', text: revokedText(view.revoked) };
   if (view.excepted) return { kind: 'excepted' };
 
   const row = selector === undefined ? view.identities.find((candidate) => rowKey(candidate) === view.defaultKey) : findRow(view, selector);
   if (row !== undefined) {
-    return row.state === 'Failed'
-      ? { kind: 'refused', text: `Identity not found: ${describeRow(row)} cannot be assigned: ${row.reason ?? 'no reason given'}` }
-      : { kind: 'row', row };
+    return row.state === 'Failed' ? { kind: 'refused', text: failedText(row) } : { kind: 'row', row };
   }
   const incomplete = selector === undefined ? undefined : view.identities.find((candidate) => mayStillMatch(candidate, selector));
   if (incomplete !== undefined) {
-    return { kind: 'pending', text: `${describeRow(incomplete)} is not assigned yet, its ${selector?.name} is not known before` };
+    return { kind: 'pending', text: `${selector?.name} is known once the identity is assigned, and ${pendingText(incomplete, store)}` };
   }
   const text = notFoundText(view, selector);
   const young = now - store.startedAt < youngMs;
@@ -67,21 +64,4 @@ function idOf(row: IdentityRow, name: SelectorName): string {
 /** Azure tells the ids of an identity when it is attached; until then this row may be the one that is asked for. */
 function mayStillMatch(row: IdentityRow, selector: Selector): boolean {
   return row.state === 'Created' && row.type === 0 && selector.name !== 'msi_res_id' && idOf(row, selector.name) === '';
-}
-
-export function describeRow(row: IdentityRow): string {
-  return `AzureIdentity ${rowKey(row)} (binding ${row.binding})`;
-}
-
-/** Starts with IMDS's own words; credential chains compare them. */
-function notFoundText(view: View, selector: Selector | undefined): string {
-  const pod = `pod ${view.pod.namespace}/${view.pod.name}`;
-  const asked =
-    selector !== undefined
-      ? `${selector.name} ${selector.value.slice(0, 300)} is not bound to ${pod}`
-      : view.defaultKey === undefined
-        ? `no identity is bound to ${pod}`
-        : `the default identity ${view.defaultKey} is not bound to ${pod}`;
-  const bound = view.identities.slice(0, 20).map((row) => `${rowKey(row)} (client_id ${row.clientID || 'unknown'}, ${row.state})`);
-  return `Identity not found: ${asked}. Bound to it: ${bound.join(', ') || 'nothing'}. An AzureIdentityBinding whose selector equals the pod's label aadpodidbinding binds an AzureIdentity`;
 }

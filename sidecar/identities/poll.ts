@@ -62,8 +62,8 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
     const { code, message } = parseRefusal(answer.body);
     if (!isRevoking(answer.status, code)) throw new Error(`HTTP ${answer.status}${code === '' ? '' : ` ${code}: ${message}`}`);
     etag = undefined;
-    if (store.view?.revoked !== code) log.warn('the broker revoked the identities of this pod', { code });
-    store.revoke(code);
+    if (store.view?.revoked?.code !== code) log.warn('the broker revoked the identities of this pod', { code, reason: message });
+    store.revoke(code, message);
     // What was taken away may come back, and nothing pushes that: it is asked for now and then.
     return mostRetryMs * (0.5 + 0.5 * random());
   };

@@ -12,8 +12,10 @@ export interface View {
   /** Clock.now() of the last change of rows, and of the last word of the broker that confirmed them. */
   changedAt: number;
   confirmedAt: number;
-  /** The broker's code, when it says that this pod takes part no longer. */
-  revoked?: string;
+  /** Clock.wall() at which this sidecar first saw an identity pending, by {@link rowKey}: the broker does not tell since when. */
+  pendingSince: ReadonlyMap<string, number>;
+  /** The broker's words, when it says that this pod takes part no longer. */
+  revoked?: { code: string; message: string };
 }
 
 export interface IdentityStore {
@@ -26,7 +28,7 @@ export interface IdentityStore {
   readonly changed: Event;
   accept(answer: IdentitiesAnswer): void;
   confirm(): void;
-  revoke(code: string): void;
+  revoke(code: string, message: string): void;
   fail(trouble: string): void;
 }
 
@@ -60,6 +62,7 @@ export function createIdentityStore(clock: Clock): IdentityStore {
         excepted: answer.excepted,
         identities: answer.identities,
         defaultKey: defaultKeyOf(answer, view?.defaultKey),
+        pendingSince: pendingSince(answer.identities, view?.pendingSince, clock.wall()),
         changedAt: same && view !== undefined ? view.changedAt : now,
         confirmedAt: now,
       });
@@ -68,13 +71,22 @@ export function createIdentityStore(clock: Clock): IdentityStore {
       trouble = undefined;
       if (view !== undefined) view = { ...view, confirmedAt: clock.now() };
     },
-    revoke(code) {
+    revoke(code, message) {
       const now = clock.now();
       trouble = undefined;
-      if (view?.revoked === code) view = { ...view, confirmedAt: now };
+      if (view?.revoked?.code === code) view = { ...view, confirmedAt: now };
       else {
         const pod = view?.pod ?? { name: '', namespace: '', uid: '' };
-        replace({ pod, excepted: false, identities: [], defaultKey: undefined, changedAt: now, confirmedAt: now, revoked: code });
+        replace({
+          pod,
+          excepted: false,
+          identities: [],
+          defaultKey: undefined,
+          changedAt: now,
+          confirmedAt: now,
+          pendingSince: new Map(),
+          revoked: { code, message },
+        });
       }
     },
     fail(reason) {
@@ -95,4 +107,9 @@ function defaultKeyOf(answer: IdentitiesAnswer, previous: string | undefined): s
     return other === undefined ? own : rowKey(other);
   }
   return previous !== undefined && keys.includes(previous) ? previous : keys[0];
+}
+
+function pendingSince(rows: readonly IdentityRow[], before: ReadonlyMap<string, number> | undefined, wallMs: number): Map<string, number> {
+  const pending = rows.filter((row) => row.state === 'Created').map(rowKey);
+  return new Map(pending.map((key) => [key, before?.get(key) ?? wallMs]));
 }

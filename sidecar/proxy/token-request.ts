@@ -1,7 +1,8 @@
 // A request for a token: answered at once from the cache, or held until its identity is assigned and its token is there (design 5, waiting).
 import type { IdentityRow } from '../../api/broker.ts';
-import { choose, describeRow } from '../identities/choose.ts';
+import { choose } from '../identities/choose.ts';
 import type { IdentityStore } from '../identities/store.ts';
+import { describeRow, outdatedText, pendingText } from '../identities/texts.ts';
 import type { Clock, Event } from '../time.ts';
 import { pause } from '../time.ts';
 import type { Flight, TokenCache } from '../tokens/cache.ts';
@@ -35,9 +36,10 @@ export interface Hold {
 /** `excepted` hands the request over to IMDS. */
 export function answerOrHold(wanted: TokenRoute, arrival: number, options: TokenRequestOptions): Response | Hold | 'excepted' {
   const { store, clock } = options;
-  const now = clock.now();
   const deadline = arrival + options.requestDeadlineMs;
-  const choice = choose({ store, selector: wanted.selector, now, arrival, unknownIdentityMs: options.unknownIdentityMs });
+  const decide = () =>
+    choose({ store, selector: wanted.selector, now: clock.now(), arrival, unknownIdentityMs: options.unknownIdentityMs });
+  const choice = decide();
   switch (choice.kind) {
     case 'row':
       return answerFor(choice.row, wanted, deadline, options);
@@ -46,10 +48,16 @@ export function answerOrHold(wanted: TokenRoute, arrival: number, options: Token
     case 'refused':
       return refused(choice.text, wanted);
     case 'unbound':
-      if (now >= choice.until) return refused(choice.text, wanted);
+      if (clock.now() >= choice.until) return refused(choice.text, wanted);
       return { events: [store.changed], until: Math.min(deadline, choice.until), giveUp: () => refused(choice.text, wanted) };
-    case 'pending':
-      return { events: [store.changed], until: deadline, giveUp: () => unavailable(choice.text, wanted) };
+    case 'pending': {
+      // What is known when the caller is told, not when it came.
+      const giveUp = () => {
+        const last = decide();
+        return unavailable('text' in last ? last.text : choice.text, wanted);
+      };
+      return { events: [store.changed], until: deadline, giveUp };
+    }
   }
 }
 
@@ -87,16 +95,18 @@ function answerFor(
   deadline: number,
   { store, tokens, clock, identityTtlMs }: TokenRequestOptions,
 ): Response | Hold {
-  const outdated = clock.now() - (store.view?.confirmedAt ?? 0) > identityTtlMs;
+  const unconfirmedMs = () => clock.now() - (store.view?.confirmedAt ?? 0);
+  const outdated = unconfirmedMs() > identityTtlMs;
   const question = questionOf(row, wanted);
   const look = tokens.look(question, { deadline, mayFetch: row.state === 'Assigned' && !outdated });
   if (look === 'full')
-    return errorAnswer({ status: 429, text: 'too many different tokens are being fetched for this pod', retryAfter: 5 }, wanted.dialect);
+    return errorAnswer(
+      { status: 429, text: 'too many different tokens are being fetched for this pod at once', retryAfter: 5 },
+      wanted.dialect,
+    );
   if (look === 'not cached') {
-    const why = outdated
-      ? `the identity broker has not confirmed the identities of this pod for too long${store.trouble === undefined ? '' : `: ${store.trouble}`}`
-      : `${describeRow(row)} is being assigned${row.reason === undefined ? '' : `: ${row.reason}`}`;
-    return { events: [store.changed], until: deadline, giveUp: () => unavailable(why, wanted) };
+    const why = () => (outdated ? outdatedText(unconfirmedMs(), store.trouble) : pendingText(row, store));
+    return { events: [store.changed], until: deadline, giveUp: () => unavailable(why(), wanted) };
   }
   if ('token' in look) return tokenAnswer(look.token, wanted, row.clientID, clock.wall());
   const { flight } = look;

@@ -108,7 +108,7 @@ export function readTrouble(answer: ImdsAnswer, requestId: string): Trouble {
   const text = part('error_description') || error || `IMDS answered HTTP ${answer.status}`;
   // Not from IMDS at all: an NMI that still runs on this node, or the WireServer while IMDS restarts.
   if (!answer.genuine && !isRecord(body))
-    return { kind: 'not_imds', text: `HTTP ${answer.status} from something on this node that is not IMDS` };
+    return { kind: 'not_imds', text: `HTTP ${answer.status} from something on this node that is not IMDS (an NMI of aad-pod-identity?)` };
   switch (answer.status) {
     case 404:
       return { kind: 'updating', text };
