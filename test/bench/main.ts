@@ -2,6 +2,7 @@
 const benches: Record<string, () => Promise<unknown>> = {
   webhook: () => import('./webhook.ts'),
   sidecar: () => import('./sidecar.ts'),
+  soak: () => import('./soak.ts'),
 };
 
 const names = process.argv.slice(2);

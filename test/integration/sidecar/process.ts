@@ -13,7 +13,7 @@ const packageName = process.arch === 'arm64' ? 'bun-linux-aarch64' : 'bun-linux-
 export const bun = path.join(root, 'node_modules/@oven', packageName, 'bin/bun');
 
 /** The kernel ends it with the process that started it, so that a killed test leaves none behind. */
-const onBun = ['setpriv', '--pdeathsig', 'KILL', bun, '--smol', '--no-env-file'];
+export const onBun = ['setpriv', '--pdeathsig', 'KILL', bun, '--smol', '--no-env-file'];
 
 let built: Promise<string> | undefined;
 /** Path of the bundle, built once a process. */

@@ -1,0 +1,85 @@
+// `npm run bench -- soak`: private memory of the sidecar over a million cached requests and a hundred thousand polls. Flat is what it should be.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { createServingCertificate } from '../azure/core/certificates.ts';
+import { rowOf } from '../integration/sidecar/azure.ts';
+import { startBroker } from '../integration/sidecar/broker.ts';
+import { memoryOf, onBun, startProxy } from '../integration/sidecar/process.ts';
+import { load, startStub } from './sidecar-load.ts';
+
+const requests = 1_000_000;
+const polls = 100_000;
+const samples = 10;
+
+async function report(what: string, done: number, pid: number): Promise<void> {
+  const { privateKiB } = await memoryOf(pid);
+  console.log(`${what.padEnd(16)} ${String(done).padStart(8)}  ${(privateKiB / 1024).toFixed(2)} MiB private`);
+}
+
+async function soakRequests(): Promise<void> {
+  const imds = await startStub();
+  const broker = await startBroker();
+  broker.set([rowOf('reader')]);
+  const proxy = await startProxy({ imds: imds.url, broker });
+  await load(proxy.url, 4, 1000);
+  await report('cached requests', 1000, proxy.pid);
+  for (let part = 1; part <= samples; part += 1) {
+    await load(proxy.url, 4, requests / samples);
+    await report('cached requests', (part * requests) / samples, proxy.pid);
+  }
+  await proxy.stop();
+  await broker.stop();
+  imds.server.closeAllConnections();
+  imds.server.close();
+}
+
+/** A broker that answers every poll at once: nine times that nothing changed, then with news. */
+async function soakPolls(): Promise<void> {
+  const certificate = await createServingCertificate(['localhost']);
+  let asked = 0;
+  let due = 0;
+  let reached = () => {};
+  const server = createServer({ cert: certificate.cert, key: certificate.key }, (request, response) => {
+    asked += 1;
+    if (asked >= due) reached();
+    if (asked % 10 !== 1 && request.headers['if-none-match'] !== undefined) return response.writeHead(304).end();
+    const body = {
+      pod: { name: 'app', namespace: 'team', uid: 'uid-1' },
+      excepted: false,
+      asOf: String(asked),
+      caBundle: certificate.ca,
+      identities: [rowOf('reader', { reason: `change ${asked}` })],
+    };
+    return response.writeHead(200, { 'content-type': 'application/json', etag: `"${asked}"` }).end(JSON.stringify(body));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const folder = await mkdtemp(path.join(tmpdir(), 'soak-'));
+  const outfile = path.join(folder, 'polls.js');
+  await build({ entryPoints: [path.join(import.meta.dirname, 'soak-polls.ts')], outfile, bundle: true, platform: 'node', format: 'esm' });
+  const [command = '', ...args] = [...onBun, outfile, `https://localhost:${(server.address() as AddressInfo).port}`, certificate.ca];
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { BUN_JSC_useJIT: '0' } });
+  const ended = once(child, 'exit');
+  for (let part = 0; part <= samples; part += 1) {
+    due = Math.max(1000, (part * polls) / samples);
+    const there = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    if (asked < due) await Promise.race([there, ended.then(() => Promise.reject(new Error('the poller ended')))]);
+    await report('polls', due, child.pid ?? 0);
+  }
+  child.kill();
+  await ended;
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true });
+}
+
+await soakRequests();
+await soakPolls();
