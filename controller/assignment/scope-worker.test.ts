@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { afterEach, describe, it } from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { ArmError } from '../azure/errors.ts';
 import type { Need } from './demand.ts';
 import { emptyRecord, withEntries } from './scope-record.ts';
+import type { ScopeWorker } from './scope-worker.ts';
 import { runScopeWorker } from './scope-worker.ts';
 import { fakeAzure, fakeObjects, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
 
@@ -15,6 +16,12 @@ interface Parts {
   mayWrite?: () => boolean;
   adoptAttached?: boolean;
 }
+
+const started: ScopeWorker[] = [];
+// Also those of a test that failed half-way: their timers would keep the process alive.
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((worker) => worker.stop()));
+});
 
 function worker(parts: Parts) {
   const azure = parts.azure ?? fakeAzure();
@@ -41,6 +48,7 @@ function worker(parts: Parts) {
     onPass: () => undefined,
     random: () => 0,
   });
+  started.push(running);
   const allAssigned = () => parts.needs.every((each) => objects.assignmentOf(each)?.status === 'Assigned');
   const reasonOf = (of: Need) => objects.assignmentOf(of)?.metadata.annotations?.['aadpodidentity.k8s.io/reason'];
   return {

@@ -27,7 +27,7 @@ const root = path.resolve(import.meta.dirname, '../../..');
 
 export interface ControllerProcess {
   readonly process: ChildProcess;
-  /** Resolves with the first log record that fits, also an earlier one. */
+  /** Resolves with the first log record that fits, also an earlier one; rejects after 30 s without. */
   logs(fits: (record: Record<string, unknown>) => boolean): Promise<Record<string, unknown>>;
   /** Signals it and waits for its end. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
@@ -237,8 +237,15 @@ function startController(plane: ControlPlane, emulator: Emulator, folder: string
     logs: (fits) =>
       new Promise((resolve, reject) => {
         const known = records.find(fits);
-        if (known !== undefined) resolve(known);
-        else waits.push({ fits, resolve, reject });
+        if (known !== undefined) return resolve(known);
+        const limit = setTimeout(() => reject(new Error(`no such log record in 30 s: ${fits}`)), 30_000);
+        const settled =
+          <T>(then: (value: T) => void) =>
+          (value: T) => {
+            clearTimeout(limit);
+            then(value);
+          };
+        waits.push({ fits, resolve: settled(resolve), reject: settled(reject) });
       }),
     async end(signal = 'SIGTERM') {
       child.kill(signal);

@@ -10,6 +10,8 @@ import { notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
 let stage: Stage;
 const controllers: ControllerProcess[] = [];
+/** How to stop them, twice if need be. */
+const mics: (() => Promise<void>)[] = [];
 
 before(async () => {
   stage = await setStage();
@@ -20,6 +22,7 @@ before(async () => {
 
 after(() => stage?.stop());
 afterEach(async () => {
+  await Promise.all(mics.splice(0).map((stop) => stop()));
   await Promise.all(controllers.splice(0).map((controller) => controller.end()));
 });
 
@@ -61,10 +64,12 @@ async function startMic(): Promise<() => Promise<void>> {
       if (!stopping.signal.aborted) throw error;
     }
   })();
-  return async () => {
+  const stop = async () => {
     stopping.abort();
     await renewing;
   };
+  mics.push(stop);
+  return stop;
 }
 
 describe('beside aad-pod-identity', () => {
