@@ -1,0 +1,334 @@
+// The product in the real cluster, installed once into its own namespace: what applications, their owners and the platform's operators do with it.
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import * as esbuild from 'esbuild';
+import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { missingForCluster } from '../cluster/requirements.ts';
+import { controllerSignIn, identities } from '../demo/azure.ts';
+import type { PodParts, Product } from './product.ts';
+import { eventually, identity, imds, pod, podTemplate, processesOf, residentOf, startProduct, system, vault, workload } from './product.ts';
+
+const missing = await missingForCluster();
+const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
+const log = (line: string) => console.log(line);
+const demo = identities.demo.clientId;
+const second = identities.second.clientId;
+const curlToken = ['sh', '-c', `curl -sf -m 60 -H Metadata:true '${imds}${vault}' >/dev/null && echo a token`];
+
+describe('the product in a real cluster', { skip }, () => {
+  let product: Product;
+  const app = (selector: string, parts?: PodParts) => podTemplate(product.cluster.appImage, selector, parts);
+  const items = async (...args: string[]): Promise<unknown[]> => {
+    const found = at(await product.json(['get', ...args]), 'items');
+    return Array.isArray(found) ? found : [];
+  };
+  const podsOf = (component: string) => items('pods', '-n', system, '-l', `app.kubernetes.io/component=${component}`);
+  const uidOf = async (name: string) => stringAt(await product.json(['get', 'pod', name]), 'metadata', 'uid') ?? '';
+  const scaleController = async (replicas: number) => {
+    await product.kubectl(['scale', 'deployment/aad-pod-identity-controller', '-n', system, `--replicas=${replicas}`]);
+    if (replicas > 0) await product.kubectl(['rollout', 'status', 'deployment/aad-pod-identity-controller', '-n', system, '--timeout=60s']);
+    else
+      await eventually(
+        'no controller',
+        () => podsOf('controller'),
+        (left) => left.length === 0,
+      );
+  };
+
+  before(async () => {
+    product = await startProduct('e2e-product', log);
+    const notes = await product.helm('install');
+    assert.match(notes, /is installed in namespace identity-system/);
+    await product.apply(...identity('demo', 'one', 'both'), ...identity('second', 'two', 'both'));
+    await product.apply(
+      workload('Deployment', 'shared', app('one'), { replicas: 3 }),
+      workload('StatefulSet', 'stateful', app('one')),
+      workload('DaemonSet', 'daemon', app('one')),
+      pod('both', app('both')),
+      pod('chosen', app('both', { annotations: { 'aadpodidentity.k8s.io/default-identity': 'second' } })),
+    );
+  });
+  after(() => product?.cluster.down());
+
+  it('a Job gets a token in its very first init container, and its pod is over within 3 s of its app', async () => {
+    const image = product.cluster.appImage;
+    const template = app('one', {
+      app: { command: curlToken },
+      spec: { restartPolicy: 'Never', initContainers: [{ name: 'first', image, command: curlToken }] },
+    });
+    await product.apply({ apiVersion: 'batch/v1', kind: 'Job', metadata: { name: 'job' }, spec: { backoffLimit: 0, template } });
+    await product.kubectl(['wait', '--for=condition=Complete', 'job/job', '--timeout=60s']);
+    assert.equal(await product.kubectl(['logs', 'job/job', '-c', 'first']), 'a token\n');
+    assert.equal(await product.kubectl(['logs', 'job/job', '-c', 'app']), 'a token\n');
+    const [finished] = await items('pods', '-l', 'job-name=job');
+    const endOf = (field: string, name: string) => {
+      const statuses = at(finished, 'status', field);
+      const status = Array.isArray(statuses) ? statuses.find((entry) => stringAt(entry, 'name') === name) : undefined;
+      return Date.parse(stringAt(status, 'state', 'terminated', 'finishedAt') ?? '');
+    };
+    const late = endOf('initContainerStatuses', 'aad-pod-identity-proxy') - endOf('containerStatuses', 'app');
+    assert.ok(late <= 3000, `the sidecar ended ${late} ms after the app`);
+  });
+
+  it('pods of a Deployment, a StatefulSet and a DaemonSet share one identity, and the last one keeps it attached', async () => {
+    for (const name of ['deployment/shared', 'statefulset/stateful', 'daemonset/daemon']) {
+      await product.kubectl(['rollout', 'status', name, '--timeout=60s']);
+      assert.equal(await product.appOf(name), demo);
+    }
+    await product.kubectl(['delete', 'deployment', 'shared', '--cascade=foreground']);
+    assert.equal(await product.appOf('daemonset/daemon', 'https://storage.azure.com'), demo);
+    assert.ok((await product.attached()).includes('demo'));
+  });
+
+  it('a pod that comes again under the same name gets its own assignment and a token', async () => {
+    const old = await uidOf('stateful-0');
+    await product.kubectl(['delete', 'pod', 'stateful-0']);
+    const fresh = await eventually(
+      'a new pod',
+      () => uidOf('stateful-0').catch(() => old),
+      (uid) => uid !== old,
+    );
+    await product.ready('pod/stateful-0');
+    assert.equal(await product.appOf('stateful-0'), demo);
+    const assigned = await product.json(['get', 'azureassignedidentity', 'stateful-0-default-demo']);
+    assert.equal(at(assigned, 'metadata', 'annotations', 'aadpodidentity.k8s.io/pod-uid'), fresh);
+  });
+
+  it('of two identities a pod gets the one it names by any of its ids in any case, else its default', async () => {
+    await product.ready('pod/both', 'pod/chosen');
+    assert.equal(await product.appOf('both'), demo);
+    assert.equal(await product.appOf('chosen'), second);
+    const assigned = await product.json(['get', 'azureassignedidentity', 'both-default-second']);
+    const objectId = String(at(assigned, 'metadata', 'annotations', 'aadpodidentity.k8s.io/object-id'));
+    const { id } = identities.second;
+    for (const [key, value] of [
+      ['client_id', second],
+      ['object_id', objectId],
+      ['msi_res_id', id],
+      ['mi_res_id', id],
+    ] as const)
+      for (const spelled of [value.toLowerCase(), value.toUpperCase()])
+        assert.equal(await product.appOf('both', `${vault}&${key}=${spelled}`), second, `${key}=${spelled}`);
+    const refused = await product.ask('stateful-0', `${vault}&client_id=${second}`);
+    assert.match(String(refused.error_description), /^Identity not found: client_id .* Bound to it: default\/demo/);
+  });
+
+  it('@azure/identity gets its tokens, by the redirect and by the App Service variables', async () => {
+    const bundle = await esbuild.build({
+      entryPoints: [path.join(import.meta.dirname, 'sdk.ts')],
+      bundle: true,
+      platform: 'node',
+      format: 'cjs',
+      write: false,
+    });
+    const node = {
+      image: product.images.controlPlane.reference,
+      command: ['node', '-e', 'setInterval(() => {}, 1e9)'],
+      securityContext: { runAsUser: 1000 },
+    };
+    const annotations = { 'aadpodidentity.k8s.io/interception': 'none' };
+    await product.apply(pod('sdk', app('both', { app: node })), pod('sdk-variables', app('both', { app: node, annotations })));
+    await product.ready('pod/sdk', 'pod/sdk-variables');
+    for (const name of ['sdk', 'sdk-variables']) {
+      const seen: unknown = JSON.parse(await product.exec(name, ['node', '-'], bundle.outputFiles[0]?.text));
+      assert.deepEqual(
+        seen,
+        { managed: demo, managedByClientId: second, managedByResourceId: second, default: demo, defaultByClientId: second },
+        name,
+      );
+    }
+    const list_ = at(await product.json(['get', 'pod', 'sdk-variables']), 'spec', 'initContainers');
+    assert.deepEqual(Array.isArray(list_) && list_.map((item) => stringAt(item, 'name')), ['aad-pod-identity-proxy']);
+  });
+
+  describe('without any controller', () => {
+    let waiting: Promise<string>;
+    before(async () => {
+      await scaleController(0);
+      await product.apply(pod('late', app('one')));
+      await product.ready('pod/late');
+      waiting = product.exec('late', ['curl', '-s', '-m', '60', '-D', '-', '-H', 'Metadata: true', `${imds}${vault}`]);
+      waiting.catch(() => {});
+    });
+    after(() => scaleController(2));
+
+    it('pods keep their tokens, and get those that they had not asked for', async () => {
+      assert.equal(await product.appOf('both'), demo);
+      assert.equal(await product.appOf('both', 'https://servicebus.azure.net'), demo);
+    });
+
+    it('pods are made, and none is refused while a webhook replica goes', async () => {
+      const [victim] = await podsOf('webhook');
+      const gated = { schedulingGates: [{ name: 'test.local/never' }] };
+      const many = (lane: number) => Array.from({ length: 100 }, (_, index) => pod(`many-${lane}-${index}`, app('many', { spec: gated })));
+      const created = [1, 2].map((lane) => product.apply(...many(lane)));
+      await product.kubectl(['delete', 'pod', stringAt(victim, 'metadata', 'name') ?? '', '-n', system, '--wait=false']);
+      await Promise.all(created);
+      const made = await items('pods', '-l', 'aadpodidbinding=many');
+      const inits = made.map((entry) => at(entry, 'spec', 'initContainers'));
+      assert.equal(inits.filter((list) => Array.isArray(list) && stringAt(list[0], 'name') === 'aad-pod-identity-init').length, 200);
+      await product.kubectl(['delete', 'pod', '-l', 'aadpodidbinding=many', '--grace-period=0', '--force', '--wait=false']);
+    });
+
+    it('every user of a pod is redirected, root too, and by an IPv4-mapped address; only the proxy with its user and its group is not', async () => {
+      const server = async (user: string, group: string, host = '169.254.169.254') => {
+        const as = ['setpriv', `--reuid=${user}`, `--regid=${group}`, '--clear-groups'];
+        const url = imds.replace('169.254.169.254', host) + vault;
+        return product.exec('both', [
+          ...as,
+          'curl',
+          '-s',
+          '-g',
+          '-m',
+          '50',
+          '-o',
+          '/dev/null',
+          '-w',
+          '%header{server}',
+          '-H',
+          'Metadata:true',
+          url,
+        ]);
+      };
+      for (const [user, group] of [
+        ['0', '0'],
+        ['1000', '1000'],
+        ['25790', '0'],
+        ['0', '25790'],
+      ] as const)
+        assert.match(await server(user, group), /aad-pod-identity/, `${user}:${group}`);
+      assert.match(await server('0', '0', '[::ffff:169.254.169.254]'), /aad-pod-identity/);
+      assert.doesNotMatch(await server('25790', '25790'), /aad-pod-identity/);
+    });
+
+    it('what the webhook warns of and refuses is said in words a user can act on', async () => {
+      const say = async (name: string, parts: PodParts, namespace?: string) => {
+        const { stdout, stderr } = await product.cluster.kubectl(['apply', '-f', '-'], {
+          input: JSON.stringify(pod(name, app('one', parts), namespace)),
+        });
+        return stdout + stderr;
+      };
+      const refused = /denied the request: /;
+      const wrong = { 'aadpodidentity.k8s.io/inject': 'yes' };
+      for (const [parts, text] of [
+        [{ annotations: wrong }, /inject is "yes", accepted is true or false/],
+        [{ app: { securityContext: { runAsUser: 25790 } } }, /spec\.containers\[app\]\.securityContext\.runAsUser: .*choose another id/],
+        [{ app: { name: 'aad-pod-identity-proxy' } }, /reserved: rename yours/],
+        [{ spec: { containers: null } }, /spec\.containers: a pod needs at least one container/],
+      ] as const) {
+        const said = await say('refused', parts);
+        assert.match(said, refused);
+        assert.match(said, text);
+      }
+      assert.match(await say('host', { spec: { hostNetwork: true } }), /created\nWarning: pods with hostNetwork are not injected/);
+      assert.equal(at(await product.json(['get', 'pod', 'host']), 'spec', 'initContainers'), undefined);
+
+      await product.apply({
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name: 'baseline', labels: { 'pod-security.kubernetes.io/enforce': 'baseline' } },
+      });
+      const strict = await eventually(
+        'the warning',
+        () => say('strict', {}, 'baseline'),
+        (said) => said.includes('enforces pod security'),
+      );
+      assert.match(strict, /enforce privileged or annotate aadpodidentity\.k8s\.io\/interception=none/);
+
+      await product.apply(workload('ReplicaSet', 'wrong', app('one', { annotations: wrong })));
+      await eventually(
+        'the reason in kubectl describe',
+        () => product.kubectl(['describe', 'rs', 'wrong']),
+        (text) => /FailedCreate .*accepted is true or false: correct or remove the annotation/.test(text),
+      );
+      await product.kubectl(['delete', 'rs/wrong', 'pod/host']);
+    });
+
+    it('the sidecar has no API token and no rights, and the programs have no more than they need', async () => {
+      const [pid] = processesOf(await uidOf('both'), 'proxy');
+      assert.ok(pid);
+      assert.deepEqual(readdirSync(`/proc/${pid}/root/var/run/secrets/kubernetes.io/serviceaccount`), []);
+      const can = async (program: string, verb: string, what: string, namespace = 'default') => {
+        const as = `--as=system:serviceaccount:${system}:aad-pod-identity-${program}`;
+        return (await product.cluster.kubectl(['auth', 'can-i', verb, what, '-n', namespace, as])).stdout.trim();
+      };
+      const writes = ['create', 'update', 'patch', 'delete'];
+      for (const verb of writes) assert.equal(await can('controller', verb, 'pods'), 'no', `controller ${verb} pods`);
+      assert.deepEqual([await can('controller', 'list', 'secrets'), await can('controller', 'create', 'secrets')], ['no', 'no']);
+      for (const what of ['pods', 'secrets', 'configmaps']) assert.equal(await can('webhook', 'get', what), 'no', `webhook get ${what}`);
+      assert.equal(await can('webhook', 'list', 'secrets/aad-pod-identity-webhook-tls', system), 'yes');
+      assert.equal(await can('webhook', 'list', 'secrets/aad-pod-identity-ca', system), 'no');
+    });
+
+    it('a new pod waits and is told to come again; when the controller is back it gets its token', async () => {
+      assert.match(await waiting, /^HTTP\/1\.1 503 [\s\S]*retry-after: \d+[\s\S]*identity broker .*has not answered/i);
+      await scaleController(2);
+      assert.equal(await product.appOf('late'), demo);
+    });
+  });
+
+  it('a killed leader is replaced: a pod with an identity that is not attached yet gets it', async () => {
+    await product.kubectl(['delete', 'pod', 'both', 'chosen', 'sdk', 'sdk-variables']);
+    await eventually('the second identity is detached', product.attached, (names) => !names.includes('second'));
+    const lease = await product.json(['get', 'lease', 'aad-pod-identity-controller', '-n', system]);
+    const holder = stringAt(lease, 'spec', 'holderIdentity') ?? '';
+    const leader = (await podsOf('controller')).find((entry) => holder.startsWith(stringAt(entry, 'metadata', 'name') ?? '-'));
+    const name = stringAt(leader, 'metadata', 'name') ?? '';
+    const [pid] = processesOf(stringAt(leader, 'metadata', 'uid') ?? '', '/app/controller.cjs');
+    assert.ok(pid);
+    process.kill(pid, 'SIGKILL');
+    await product.kubectl(['delete', 'pod', name, '-n', system, '--grace-period=0', '--force']);
+    await product.apply(pod('after', app('two')));
+    await product.ready('pod/after');
+    assert.equal(await product.appOf('after'), second);
+  });
+
+  it('helm upgrade with other values leaves running pods their tokens, and uninstall and install the ownership of what was attached', async () => {
+    await product.helm('upgrade', '--set', 'controller.logLevel=debug', '--set', 'webhook.replicas=3');
+    assert.equal((await podsOf('webhook')).filter((entry) => at(entry, 'metadata', 'deletionTimestamp') === undefined).length, 3);
+    assert.equal(await product.appOf('after', 'https://database.windows.net'), second);
+    await scrutinise();
+
+    const crds = async () => (await items('crd')).length;
+    const before_ = await crds();
+    const { code, stderr } = await product.cluster.helm(['uninstall', 'webhook', '-n', system, '--wait']);
+    assert.equal(code, 0, stderr);
+    assert.equal(await crds(), before_);
+    assert.equal(await product.appOf('after'), second);
+    await product.helm('install');
+    await product.apply(pod('again', app('one')));
+    await product.ready('pod/again');
+    assert.equal(await product.appOf('again'), demo);
+
+    await product.kubectl(['delete', 'azureidentitybinding', '--all']);
+    assert.deepEqual(await eventually('all is detached', product.attached, (names) => names.length === 1), ['kubelet']);
+    const record = ['get', 'configmap', '-n', system, '-l', 'app.kubernetes.io/component=scope-record'];
+    await eventually(
+      'the record names none, as the NOTES say',
+      () => product.kubectl([...record, '-o', 'jsonpath={.items[*].data.identities}']),
+      (text) => text === '{}',
+    );
+  });
+
+  /** The logs and the memory of everything of ours that runs now. */
+  async function scrutinise(): Promise<void> {
+    const all = ['--tail=-1', '--prefix', '--max-log-requests=50'];
+    const programs = await product.kubectl(['logs', '-n', system, '-l', 'app.kubernetes.io/instance=webhook', ...all]);
+    const sidecars = await product.kubectl(['logs', '-l', 'aadpodidbinding', '-c', 'aad-pod-identity-proxy', ...all]);
+    assert.match(programs + sidecars, /"msg":"token fetched"/);
+    for (const secret of ['eyJ', controllerSignIn.clientSecret, 'PRIVATE KEY']) assert.ok(!(programs + sidecars).includes(secret), secret);
+    for (const [component, most] of [
+      ['controller', 256],
+      ['webhook', 160],
+    ] as const)
+      for (const entry of (await podsOf(component)).filter(isRecord)) {
+        const [pid] = processesOf(stringAt(entry, 'metadata', 'uid') ?? '', `/app/${component}.cjs`);
+        if (pid === undefined) continue;
+        const resident = residentOf(pid);
+        log(`${component}: ${resident.toFixed(0)} MiB resident`);
+        assert.ok(resident < most, `${component}: ${resident} MiB`);
+      }
+  }
+});

@@ -1,0 +1,134 @@
+// The product as a platform team runs it: the chart in a namespace of its own in the real cluster, pods in others, and ways to ask them.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { up } from '../cluster/cluster.ts';
+import { currentImages } from '../cluster/images.ts';
+import { azureState, identities, providerID } from '../demo/azure.ts';
+import { claimsOf } from '../demo/claims.ts';
+import { chartValues } from '../demo/install.ts';
+
+const chart = path.resolve(import.meta.dirname, '../../charts/aad-pod-identity-webhook');
+export const system = 'identity-system';
+export const imds = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=';
+export const vault = 'https://vault.azure.net';
+
+export type Product = Awaited<ReturnType<typeof startProduct>>;
+
+export async function startProduct(name: string, log: (line: string) => void) {
+  const images = await currentImages(log);
+  const cluster = await up({ name, log, images: Object.values(images), providerID, azureState: azureState(1_000) });
+  const values = chartValues(cluster, images, { armPollInterval: 500 });
+
+  const kubectl = async (args: string[], input?: string): Promise<string> => {
+    const { stdout, stderr, code } = await cluster.kubectl(args, { timeoutSeconds: 90, ...(input === undefined ? {} : { input }) });
+    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  };
+  /** `install` or `upgrade`; resolves once everything is ready. */
+  const helm = async (command: 'install' | 'upgrade', ...more: string[]): Promise<string> => {
+    const args = [command, 'webhook', chart, '-n', system, '--create-namespace', '-f', '-', '--wait', '--timeout', '90s', ...more];
+    const { stdout, stderr, code } = await cluster.helm(args, { input: values, timeoutSeconds: 100 });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  const exec = (pod: string, command: string[], input?: string) =>
+    kubectl(['exec', ...(input === undefined ? [] : ['-i']), pod, '-c', 'app', '--', ...command], input);
+  const json = async (args: string[]): Promise<unknown> => JSON.parse(await kubectl([...args, '-o', 'json']));
+  /** The whole answer of the metadata service, asked inside the pod. */
+  const ask = async (pod: string, query: string): Promise<Record<string, unknown>> =>
+    JSON.parse(await exec(pod, ['curl', '-s', '-m', '60', '-H', 'Metadata: true', `${imds}${query}`]));
+  /** Application id of the token that the pod gets. */
+  const appOf = async (pod: string, query = vault): Promise<unknown> => {
+    const answer = await ask(pod, query);
+    return typeof answer.access_token === 'string' ? claimsOf(answer.access_token).appid : answer;
+  };
+  const apply = (...objects: unknown[]) => kubectl(['apply', '-f', '-'], list(objects));
+  const ready = (...what: string[]) => kubectl(['wait', '--for=condition=Ready', ...what, '--timeout=60s']);
+  /** Names of the user-assigned identities on the scale set, as Azure has them. */
+  const attached = async (): Promise<string[]> => {
+    const state = (await (await fetch(`${cluster.emulatorControlUrl}/state`)).json()) as {
+      scaleSets: { identity: { ids: (string | { id: string })[] } }[];
+    };
+    const ids = state.scaleSets[0]?.identity.ids ?? [];
+    return ids.map((entry) => (typeof entry === 'string' ? entry : entry.id).split('/').at(-1)?.toLowerCase() ?? '').sort();
+  };
+  return { cluster, images, kubectl, helm, exec, json, ask, appOf, apply, ready, attached };
+}
+
+export const list = (items: unknown[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+
+/** An AzureIdentity and a binding for each selector. */
+export function identity(name: keyof typeof identities, ...selectors: string[]): unknown[] {
+  const api = { apiVersion: 'aadpodidentity.k8s.io/v1' };
+  return [
+    { ...api, kind: 'AzureIdentity', metadata: { name }, spec: { type: 0, resourceID: identities[name].id } },
+    ...selectors.map((selector) => ({
+      ...api,
+      kind: 'AzureIdentityBinding',
+      metadata: { name: `${name}-${selector}` },
+      spec: { azureIdentity: name, selector },
+    })),
+  ];
+}
+
+export interface PodParts {
+  annotations?: Record<string, string>;
+  spec?: Record<string, unknown>;
+  app?: Record<string, unknown>;
+}
+
+/** What a template and a pod have in common: a labelled app that sleeps. */
+export function podTemplate(image: string, selector: string, { annotations = {}, spec = {}, app = {} }: PodParts = {}) {
+  const container = { name: 'app', image, command: ['sleep', 'infinity'], ...app };
+  return {
+    metadata: { labels: { aadpodidbinding: selector }, annotations },
+    spec: { terminationGracePeriodSeconds: 1, containers: [container], ...spec },
+  };
+}
+
+export function pod(name: string, template: ReturnType<typeof podTemplate>, namespace = 'default') {
+  return { apiVersion: 'v1', kind: 'Pod', ...template, metadata: { name, namespace, ...template.metadata } };
+}
+
+/** A Deployment, StatefulSet or DaemonSet. */
+export function workload(kind: string, name: string, template: ReturnType<typeof podTemplate>, spec: object = {}) {
+  const labels = { ...template.metadata.labels, app: name };
+  const labelled = { ...template, metadata: { ...template.metadata, labels } };
+  return {
+    apiVersion: 'apps/v1',
+    kind,
+    metadata: { name },
+    spec: { selector: { matchLabels: { app: name } }, template: labelled, ...spec },
+  };
+}
+
+/** Processes of this machine in the pod with this uid whose command line has this word. */
+export function processesOf(podUid: string, word: string): number[] {
+  const uids = [podUid, podUid.replaceAll('-', '_')];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const group = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+        return uids.some((uid) => group.includes(uid)) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(word);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** MiB of resident memory. */
+export function residentOf(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+export async function eventually<T>(what: string, look: () => Promise<T>, good: (seen: T) => boolean, seconds = 30): Promise<T> {
+  for (const deadline = Date.now() + seconds * 1000; ; await delay(200)) {
+    const seen = await look();
+    if (good(seen)) return seen;
+    if (Date.now() > deadline) assert.fail(`not within ${seconds} s: ${what}; last seen ${JSON.stringify(seen)}`);
+  }
+}
