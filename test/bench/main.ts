@@ -2,6 +2,7 @@
 const benches: Record<string, () => Promise<unknown>> = {
   webhook: () => import('./webhook.ts'),
   sidecar: () => import('./sidecar.ts'),
+  controller: () => import('./controller.ts'),
   soak: () => import('./soak.ts'),
 };
 

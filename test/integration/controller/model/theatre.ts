@@ -66,6 +66,10 @@ export async function openTheatre(): Promise<Theatre> {
   let crashed = false;
   /** Who attached what, and when by the emulator's log: +scope name, -scope name. */
   let foreignHistory: { seq: number; what: string; attached: boolean }[] = [];
+  /** An operation will fail, perhaps the foreign hand's. */
+  let failing = false;
+  /** Intents of ours that the foreign hand was faster than. */
+  let intended = new Set<string>();
   let begun = 0;
 
   const create = (resource: typeof pods, body: Record<string, unknown>, namespace?: string) =>
@@ -117,10 +121,9 @@ export async function openTheatre(): Promise<Theatre> {
     model.foreign.add(key);
     foreignHistory.push({ seq: emulator.log.last, what: key, attached: true });
     // An intent is dropped once its PATCH is refused, unless whoever sent it is gone or never got the answer.
-    if (claim !== undefined && (claim !== 'intent' || crashed)) model.doubtful.add(key);
+    if (failing || (claim !== undefined && (claim !== 'intent' || crashed))) model.doubtful.add(key);
     else if (claim === 'intent') intended.add(key);
   }
-  let intended = new Set<string>();
 
   function crash(): void {
     crashed = true;
@@ -190,6 +193,7 @@ export async function openTheatre(): Promise<Theatre> {
       }
       case 'fault':
         if (['reset', 'half-open', 'operation', 'answer'].includes(String(command.fault.fault))) crash();
+        if (command.fault.fault === 'operation') failing = true;
         emulator.addFault(command.fault);
         return;
       case 'pause record': {
@@ -326,6 +330,7 @@ export async function openTheatre(): Promise<Theatre> {
       model = emptyModel();
       intended = new Set();
       crashed = false;
+      failing = false;
       for (const node of nodeNames) await perform({ do: 'make node', node });
       for (const scope of scopeNames) await foreignAttach(scope, 'foreign');
       begun = emulator.log.last;
