@@ -23,7 +23,10 @@ describe('flags', () => {
     assert.equal(settings.listen, '127.0.0.1:2579');
     assert.equal(settings.imdsUrl, 'http://169.254.169.254');
     assert.deepEqual([settings.requestDeadlineMs, settings.unknownIdentityMs, settings.identityTtlMs], [45_000, 5_000, 86_400_000]);
-    assert.deepEqual([settings.mode, settings.logLevel, settings.identityHeader], ['native', 'info', undefined]);
+    assert.deepEqual(
+      [settings.mode, settings.logLevel, settings.identityHeader, settings.metricsListen],
+      ['native', 'info', undefined, undefined],
+    );
     assert.deepEqual(settings.broker, { url: 'https://broker.ns.svc:9443', address: undefined, ca: { pem }, tokenFile: '/t' });
     assert.deepEqual(readWaitSettings([]), { listen: '127.0.0.1:2579', timeoutMs: 30_000 });
   });
@@ -35,7 +38,7 @@ describe('flags', () => {
     refuses(() => readProxySettings([...needed, '--mode=both']), /--mode does not accept "both".*native or classic/);
     refuses(() => readProxySettings([...needed, '--log-level=\nx']), /--log-level/);
     refuses(() => readProxySettings([...needed, '--request-deadline=1.5']), /whole number of seconds from 1 to 200/);
-    refuses(() => readProxySettings([...needed, '--listen=2579']), /host:port/);
+    for (const flag of ['listen', 'metrics-listen']) refuses(() => readProxySettings([...needed, `--${flag}=2579`]), /host:port/);
     refuses(() => readProxySettings([...needed, '--imds-url=https://x']), /http URL without a path/);
     refuses(() => readProxySettings([...needed, '--mode=native', '--mode=native']), /given twice/);
     refuses(() => readProxySettings(needed.slice(1)), /--broker-url is required/);

@@ -79,7 +79,7 @@ describe('token answers', () => {
     assert.equal(world.asked.imds.length, 1);
     world.answers.imds = (url) => world.goodToken(url, { client_id: 'made-anew' });
     await world.bind([row('a', { clientID: 'made-anew' })]);
-    const body = await bodyOf(await held);
+    const body = await bodyOf(await world.after(1000, held));
     assert.deepEqual([body.access_token, body.client_id], ['token-of-a-2', 'made-anew']);
     assert.equal(world.asked.imds[0]?.options.signal.aborted, true);
     await world.proxy.close();
