@@ -132,6 +132,16 @@ describe('the error table: what IMDS says', () => {
     await world.proxy.close();
   });
 
+  it('an identity without a resource id: 400, and IMDS is never asked without a selector', async () => {
+    const world = await startWorld();
+    await world.bind([row('a', { resourceID: '' })]);
+    const answer = await world.after(0, world.token());
+    assert.equal(answer?.status, 400);
+    assert.match((await bodyOf(answer)).error_description ?? '', /^Identity not found: AzureIdentity team\/a has no resourceID$/);
+    assert.equal(world.asked.imds.length, 0);
+    await world.proxy.close();
+  });
+
   it('says once that an NMI on the node answers', async () => {
     const world = await startWorld();
     await world.bind([row('a')]);

@@ -3,6 +3,7 @@
 import { isRecord } from '../identities/answer.ts';
 import type { Fetch } from '../identities/broker.ts';
 import { parseJson, reasonOf } from '../identities/broker.ts';
+import { rowKey } from '../identities/store.ts';
 import type { Clock } from '../time.ts';
 import type { Gate } from './gate.ts';
 import type { Outcome, TokenQuestion, TokenSource, Trouble } from './source.ts';
@@ -62,6 +63,8 @@ export function createImdsSource(options: { imds: Imds; gate: Gate; clock: Clock
   const { imds, gate, clock } = options;
   return {
     async fetch(question, signal) {
+      // An empty selector is none to IMDS: it would answer for whatever identity the node has.
+      if (question.row.resourceID === '') return { trouble: nothingToAskFor(question) };
       const leave = await gate.enter(signal);
       if (leave === undefined) return { trouble: { kind: 'network', text: 'given up while waiting for earlier requests' } };
       let outcome: Outcome;
@@ -85,6 +88,11 @@ function tokenQuery({ row, resource, xmsCc, bypass }: TokenQuestion): Record<str
     ...(xmsCc === undefined ? {} : { xms_cc: xmsCc }),
     ...(bypass ? { bypass_cache: 'true' } : {}),
   };
+}
+
+function nothingToAskFor({ row }: TokenQuestion): Trouble {
+  const text = `Identity not found: AzureIdentity ${rowKey(row)} has no resourceID`;
+  return { kind: 'final', status: 400, error: 'invalid_request', text };
 }
 
 function readAnswer(answer: ImdsAnswer, question: TokenQuestion, wallMs: number): Outcome {
