@@ -24,6 +24,7 @@ import { run } from '../../cluster/run.ts';
 import { app, idOf, pool1, smallAzure, tenant } from '../azure/support.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
+export const crdFolder = path.join(root, 'charts/aad-pod-identity-webhook/crds');
 
 export interface ControllerProcess {
   readonly process: ChildProcess;
@@ -58,8 +59,8 @@ export interface Stage {
 
 export const statusOf = (assigned: AzureAssignedIdentity | undefined): string => assigned?.status?.status ?? '';
 
-/** `changes`: of the emulator's state document. */
-export async function setStage(changes: Record<string, unknown> = {}): Promise<Stage> {
+/** `changes`: of the emulator's state document. `withKinds`: our CRDs are installed. */
+export async function setStage(changes: Record<string, unknown> = {}, { withKinds = true } = {}): Promise<Stage> {
   const settings = { limits: { imds: false, arm: false }, arm: { operationMs: 50 } };
   const [plane, emulator] = await Promise.all([
     startControlPlane(),
@@ -77,9 +78,10 @@ export async function setStage(changes: Record<string, unknown> = {}): Promise<S
   await writeFile(path.join(folder, 'ca.pem'), emulator.ca);
   await writeFile(path.join(folder, 'secret'), app.secret);
 
-  const crds = path.join(root, 'charts/aad-pod-identity-webhook/crds');
-  for (const file of await readdir(crds)) await mustApply(plane, await readFile(path.join(crds, file), 'utf8'));
-  await mustApply(plane, '', ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  if (withKinds) {
+    for (const file of await readdir(crdFolder)) await mustApply(plane, await readFile(path.join(crdFolder, file), 'utf8'));
+    await mustApply(plane, '', ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  }
 
   const processes = new Set<ControllerProcess>();
   const assigned = reflect<AzureAssignedIdentity>({
@@ -88,7 +90,7 @@ export async function setStage(changes: Record<string, unknown> = {}): Promise<S
     resource: azureAssignedIdentities,
     project: (raw) => (isRecord(raw) && isRecord(raw.metadata) ? { ...raw, metadata: raw.metadata } : undefined),
   });
-  await assigned.whenSynced();
+  if (withKinds) await assigned.whenSynced();
 
   const post = (resource: typeof pods, body: Record<string, unknown>, namespace?: string) =>
     client.call('POST', resourcePath(resource, namespace === undefined ? {} : { namespace }), { body });

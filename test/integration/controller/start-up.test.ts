@@ -1,13 +1,14 @@
 // The controller starts before what it needs is there, or with less than it needs, and says what is missing.
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
+import { run } from '../../cluster/run.ts';
 import { pool1 } from '../azure/support.ts';
 import type { Stage } from './stage.ts';
-import { eventually, notesOf, setStage, statusOf } from './stage.ts';
+import { crdFolder, eventually, notesOf, setStage, statusOf } from './stage.ts';
 
 const crdPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const crdOf = (plural: string) => `${crdPath}/${plural}.aadpodidentity.k8s.io`;
@@ -16,7 +17,7 @@ let stage: Stage;
 let folder: string;
 
 before(async () => {
-  [stage, folder] = await Promise.all([setStage(), mkdtemp(path.join(os.tmpdir(), 'start-up-'))]);
+  [stage, folder] = await Promise.all([setStage({}, { withKinds: false }), mkdtemp(path.join(os.tmpdir(), 'start-up-'))]);
   await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
 });
 
@@ -28,13 +29,17 @@ after(async () => {
 const assigned = (name: string) => stage.assigned.get(`default/${name}`);
 const readiness = async (started: Record<string, unknown>) => (await fetch(`http://127.0.0.1:${String(started.probes)}/readyz`)).text();
 
-/** Puts the CRD back as aad-pod-identity has it: no columns, no rules. */
-async function installUpstream(plural: string, ours: unknown): Promise<void> {
-  const { name, annotations } = at(ours, 'metadata') as { name: string; annotations: Record<string, string> };
-  const bare = JSON.parse(JSON.stringify(at(ours, 'spec')), (key, value: unknown) =>
+/** Installs the CRD as aad-pod-identity has it: no columns, no rules. */
+async function installUpstream(file: string): Promise<void> {
+  const { plane } = stage;
+  const args = ['create', '--dry-run=client', '-o', 'json', '-f', file];
+  const { stdout } = await run(plane.kubectl, args, { env: { KUBECONFIG: plane.kubeconfig }, timeoutSeconds: 60 });
+  const ours: unknown = JSON.parse(stdout);
+  const plural = stringAt(ours, 'spec', 'names', 'plural') ?? '';
+  const bare: unknown = JSON.parse(JSON.stringify(at(ours, 'spec')), (key, value: unknown) =>
     key === 'x-kubernetes-validations' || key === 'additionalPrinterColumns' || key === 'pattern' ? undefined : value,
-  ) as unknown;
-  const metadata = { name, annotations: { 'api-approved.kubernetes.io': annotations['api-approved.kubernetes.io'] } };
+  );
+  const metadata = { name: stringAt(ours, 'metadata', 'name'), annotations: { 'api-approved.kubernetes.io': 'unapproved' } };
   const body = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata, spec: bare };
   await stage.client.call('POST', crdPath, { body });
   await eventually(async () => {
@@ -48,32 +53,14 @@ async function installUpstream(plural: string, ours: unknown): Promise<void> {
 
 describe('the start of the controller', () => {
   it('waits for CRDs that are not there, says for which, says that upstream’s are old, and works with them', async () => {
-    const plurals = ['azureidentities', 'azureidentitybindings', 'azureassignedidentities'];
-    const crds = new Map<string, unknown>();
-    for (const plural of plurals) {
-      crds.set(plural, await stage.client.call('GET', crdOf(plural)));
-      await stage.client.call('DELETE', crdOf(plural));
-    }
-    for (const plural of plurals)
-      await eventually(
-        () =>
-          stage.client.call('GET', crdOf(plural)).then(
-            () => false,
-            () => true,
-          ),
-        `${plural} is gone`,
-      );
-
+    const plurals = ['azureidentities', 'azureidentitybindings', 'azurepodidentityexceptions', 'azureassignedidentities'];
     const controller = await stage.startController();
     const started = await controller.logs((record) => record.msg === 'started');
     for (const plural of plurals)
       await controller.logs((record) => record.resource === plural && String(record.msg).includes('waiting for its CRD to be installed'));
-    assert.match(
-      await readiness(started),
-      /^not ready: waiting for the list of azureidentities, azureidentitybindings, azureassignedidentities$/m,
-    );
+    assert.equal(await readiness(started), `not ready: waiting for the list of ${plurals.join(', ')}\n`);
 
-    for (const [plural, crd] of crds) await installUpstream(plural, crd);
+    for (const file of await readdir(crdFolder)) await installUpstream(path.join(crdFolder, file));
     await controller.logs((record) => String(record.msg).startsWith('CRDs are older than this controller'));
     await eventually(async () => (await readiness(started)) === 'ready\n', 'ready');
 
