@@ -14,6 +14,7 @@ interface Parts {
   records?: ReturnType<typeof fakeRecords>;
   isProtected?: (id: string) => boolean;
   mayWrite?: () => boolean;
+  reconcileMs?: number;
   adoptAttached?: boolean;
 }
 
@@ -43,7 +44,7 @@ function worker(parts: Parts) {
     adoptAttached: parts.adoptAttached ?? false,
     quietMs: 1,
     maxMs: 5,
-    reconcileMs: 60_000,
+    reconcileMs: parts.reconcileMs ?? 60_000,
     now: () => new Date(),
     onPass: () => undefined,
     random: () => 0,
@@ -197,4 +198,53 @@ describe('the worker of a scope', () => {
       assert.deepEqual(azure.names(), adoptAttached ? [] : ['theirs']);
       assert.deepEqual(events, [], 'the MIC has told it before');
     });
+
+  it('does not claim what another writer attached while its own write was refused, and never takes it away', async () => {
+    const needs = [need('web', 'i')];
+    const azure = fakeAzure();
+    azure.onWrite.push(() => {
+      azure.list.set(idOf('i'), { clientId: 'client-i', principalId: 'p' });
+      throw new ArmError({ code: 'preconditionFailed' }, 'etag', { status: 412 });
+    });
+    azure.refuses = true;
+    const { objects, records, running, assigned } = worker({ needs, azure });
+    running.wake();
+    await assigned();
+    assert.deepEqual(records.states(), {});
+    const other = need('other', 'j');
+    needs.splice(0, 1, other);
+    objects.add(other);
+    azure.refuses = false;
+    running.wake();
+    await assigned();
+    await running.stop();
+    assert.deepEqual(azure.names(), ['i', 'j']);
+    assert.deepEqual(records.states(), { j: 'owned' });
+  });
+
+  it('keeps what a person writes into the record during a write, and what the write did', async () => {
+    const azure = fakeAzure();
+    const records = fakeRecords();
+    azure.onWrite.push(() => records.edit((record) => ({ ...record, paused: true })));
+    const { running, assigned } = worker({ needs: [need('web', 'i')], azure, records });
+    running.wake();
+    await assigned();
+    await running.stop();
+    assert.deepEqual(records.states(), { i: 'owned' });
+    assert.equal((await records.records.load(testScope.id)).record.paused, true);
+  });
+
+  it('forgets a scope that nothing needs and Azure no longer knows', async () => {
+    const record = withEntries(emptyRecord(testScope.id), [[idOf('mine'), 'owned']], new Date());
+    const azure = fakeAzure();
+    azure.compute.read = async () => {
+      throw new ArmError({ code: 'notFound' }, 'gone');
+    };
+    const records = fakeRecords(record);
+    const { running } = worker({ needs: [], azure, records, reconcileMs: 20 });
+    running.wake();
+    await records.until(() => Object.keys(records.states()).length === 0);
+    await running.stop();
+    assert.deepEqual(azure.writes, []);
+  });
 });

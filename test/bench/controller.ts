@@ -86,9 +86,13 @@ async function assignAndRelease(load: Load): Promise<void> {
 
     await spread(pods, 20, (name) => stage.removePod(name));
     const removed = performance.now();
+    // What Azure shows changes when it takes the write; done is when the operation ends.
+    const idle = () => [...stage.emulator.state().operations.values()].every(({ status }) => status !== 'InProgress');
     await until(
       () =>
-        [...stage.assigned.values()].length === 0 && names(load.sets, 'set').every((_, index) => stage.attached(setId(index)).length === 0),
+        [...stage.assigned.values()].length === 0 &&
+        idle() &&
+        names(load.sets, 'set').every((_, index) => stage.attached(setId(index)).length === 0),
     );
     row(`${what}: all gone and detached after the last pod`, (performance.now() - removed) / 1000, 's', 25);
     row('  PATCHes for each set', (stage.patches() - attaching) / load.sets, '', 2);

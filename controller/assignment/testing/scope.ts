@@ -49,7 +49,8 @@ export function fakeAzure(attached: string[] = []) {
     async write(_scope, write, _seen, options = {}) {
       writes.push(write);
       tell();
-      await options.onOperation?.('https://arm/operation');
+      // Refused by the answer to the PATCH itself, or by the operation that it began.
+      if (!fake.refuses) await options.onOperation?.('https://arm/operation');
       onWrite.shift()?.(write);
       for (const id of write.attach) list.set(id, { clientId: `client-${id.split('/').at(-1)}`, principalId: 'p' });
       for (const id of write.detach) list.delete(id);
@@ -58,7 +59,8 @@ export function fakeAzure(attached: string[] = []) {
     resume: async () => undefined,
     waitMs: () => 0,
   };
-  return {
+  const fake = {
+    refuses: false,
     compute,
     writes,
     onWrite,
@@ -74,12 +76,14 @@ export function fakeAzure(attached: string[] = []) {
       return promise;
     },
   };
+  return fake;
 }
 
 export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
   let record = start;
   let version = 0;
   const history: ScopeRecord[] = [];
+  const waiting: { done(): boolean; resolve(): void }[] = [];
   const records: ScopeRecords = {
     load: async () => ({ record, resourceVersion: String(version) }),
     async save(stored, changed) {
@@ -93,11 +97,19 @@ export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
       if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was removed over a newer one');
       record = emptyRecord(testScope.id);
       version += 1;
+      for (const wait of waiting) if (wait.done()) wait.resolve();
     },
   };
   return {
     records,
     history,
+    /** Looks when the record is removed. */
+    until(done: () => boolean): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (done()) resolve();
+      waiting.push({ done, resolve });
+      return promise;
+    },
     /** As a person does with `kubectl edit`. */
     edit(change: (record: ScopeRecord) => ScopeRecord): void {
       record = change(record);
