@@ -81,14 +81,14 @@ const disasters: fc.WeightedArbitrary<unknown>[] = [
   { weight: 0.3, arbitrary: command('restart API server', {}) },
 ];
 
-/** About 25 commands; one history in three has a disaster, for they take the time of a lease each. */
+/** About 25 commands; one history in five has a disaster, for they take the time of a lease each. */
 export function historyOf(seed: number): Command[] {
   const calm = fc.array(fc.oneof(...everyday) as fc.Arbitrary<Command>, { minLength: 15, maxLength: 30 });
   const disaster = fc.oneof(
     ...disasters.map(({ weight, arbitrary }) => ({ weight: Math.ceil(weight * 10), arbitrary })),
   ) as fc.Arbitrary<Command>;
   const whole = fc
-    .tuple(calm, calm, fc.array(disaster, { maxLength: 1 }), fc.integer({ min: 0, max: 2 }))
+    .tuple(calm, calm, fc.array(disaster, { maxLength: 1 }), fc.integer({ min: 0, max: 4 }))
     .map(([before, after, bad, luck]) => (luck === 0 ? [...before, ...bad, ...after.slice(0, 8)] : before));
   const [history] = fc.sample(whole, { seed, numRuns: 1 });
   return history ?? [];
