@@ -85,23 +85,25 @@ export async function markFailed(
   context: MarkContext,
   needs: readonly Need[],
   identityIds: ReadonlySet<string>,
-  failure: { reason: AssignmentReason; message: string; retryAt?: string },
+  failure: { reason: AssignmentReason; message: string; retryAtOf?(identityId: string): string },
 ): Promise<void> {
   await forEachNeed(needs, async (need) => {
     const current = context.assignmentOf(need);
     if (current?.status !== 'Created' || !identityIds.has(need.identityId)) return;
     const { binding } = need.match;
-    const told = await note(context, current, { reason: failure.reason, message: failure.message, retryAt: failure.retryAt ?? null });
+    const { reason, message } = failure;
+    const retryAt = failure.retryAtOf?.(need.identityId) ?? null;
+    const told = await note(context, current, { reason, message, retryAt });
     const where = `${binding.key} node ${need.pod.node} for pod ${need.pod.key}`;
     if (told)
       context.events.record(
         regardingBinding(binding),
         'Warning',
         'binding apply error',
-        `failed to apply binding ${where}, error: ${failure.message}`,
+        `failed to apply binding ${where}, error: ${message}`,
       );
-    const next = failure.retryAt === undefined ? '' : `; next try at ${failure.retryAt}`;
-    tellPod(context, need, 'Warning', failure.reason, `waits: ${failure.message}${next}`, failure.reason);
+    const next = retryAt === null ? '' : `; next try at ${retryAt}`;
+    tellPod(context, need, 'Warning', reason, `waits: ${message}${next}`, reason);
   });
 }
 
@@ -144,10 +146,14 @@ function tellPod(context: MarkContext, need: Need, type: 'Normal' | 'Warning', r
   context.events.record(regardingPod(need.pod), type, reason, `${subject} ${what}`, `${subject} ${same}`);
 }
 
-/** Writes the notes unless the same reason and message already stand there; tells whether it wrote. */
+/** A time of the next try that is off by less is not worth a write of every waiting object. */
+const retryStepMs = 60_000;
+
+/** Writes the notes unless the same reason and message already stand there, for about the same time; tells whether it wrote. */
 async function note(context: MarkContext, current: Assignment, notes: AssignmentNotes, status?: AssignmentStatus): Promise<boolean> {
   const known = current.metadata.annotations ?? {};
-  if (known[annotations.reason] === notes.reason && known[annotations.message] === notes.message) return false;
+  const later = Date.parse(notes.retryAt ?? '') - Date.parse(known[annotations.retryAt] ?? '');
+  if (known[annotations.reason] === notes.reason && known[annotations.message] === notes.message && !(later >= retryStepMs)) return false;
   await context.objects.mark(current, status, notes);
   return true;
 }

@@ -228,9 +228,11 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     );
     // What the API server refuses is none of Azure's doing, and could not be written down there.
     if (error instanceof KubeError) return retryMs;
-    const retryAt = new Date(options.now().getTime() + retryMs).toISOString();
+    const next = options.now().getTime() + retryMs;
+    // One that is kept out of writes has no part in the next.
+    const retryAtOf = (id: string) => new Date(Math.max(next, isolation.quarantine.get(entryKey('attach', id))?.until ?? 0)).toISOString();
     try {
-      await markFailed(options, options.needs(), about, { reason: verdict.reason, message: verdict.message, retryAt });
+      await markFailed(options, options.needs(), about, { reason: verdict.reason, message: verdict.message, retryAtOf });
     } catch (unsaid) {
       log.warn({ scope: scope.displayId, error: String(unsaid) }, 'failure not noted on the objects');
     }

@@ -133,7 +133,10 @@ describe('the worker of a scope', () => {
     await running.stop();
     assert.deepEqual(azure.names(), ['good']);
     assert.equal(objects.assignmentOf(bad)?.status, 'Created');
-    assert.equal(objects.assignmentOf(bad)?.metadata.annotations?.['aadpodidentity.k8s.io/reason'], 'IdentityNotFound');
+    const notes = objects.assignmentOf(bad)?.metadata.annotations ?? {};
+    assert.equal(notes['aadpodidentity.k8s.io/reason'], 'IdentityNotFound');
+    // Its own next try, which is not that of the others.
+    assert.ok(Date.parse(notes['aadpodidentity.k8s.io/retry-at'] ?? '') > Date.now() + 30_000);
     for (const told of ['AzureIdentityBinding binding apply error', 'Pod IdentityNotFound', 'AzureIdentity Quarantined'])
       assert.ok(events.includes(told), told);
   });
