@@ -5,7 +5,12 @@ import { startAssigning } from './assigning.ts';
 import { watchInjection } from './injection/watch.ts';
 import { giveWay } from './upstream/give-way.ts';
 
-export function lead(context: AssigningContext): Assigning {
+export interface LeaderContext extends Omit<AssigningContext, 'compute' | 'ownClientId'> {
+  /** Undefined in managed mode: identities are attached by whoever runs the nodes, and nothing is written that a MIC could disagree with. */
+  arm: Pick<AssigningContext, 'compute' | 'ownClientId'> | undefined;
+}
+
+export function lead(context: LeaderContext): Assigning {
   const { client, world, events, log, settings } = context;
   const stopper = createStopper(log);
   context.measures.leaderElections.inc();
@@ -16,15 +21,15 @@ export function lead(context: AssigningContext): Assigning {
   });
 
   let assigning: Assigning | undefined;
-  // In managed mode identities are attached by whoever runs the nodes: nothing is written that a MIC could disagree with.
-  if (settings.operationMode === 'standard') {
+  const { arm } = context;
+  if (arm !== undefined) {
     const way = giveWay({
       client,
       events,
       log,
       quietMs: settings.upstreamQuiet * 1000,
       start() {
-        const started = startAssigning(context);
+        const started = startAssigning({ ...context, ...arm });
         assigning = started;
         return {
           stop() {

@@ -11,7 +11,7 @@ import type { Assigning } from './assigning.ts';
 import { brokerView } from './assignment/view.ts';
 import { watchWorld } from './assignment/world.ts';
 import { entraHosts } from './azure/clouds.ts';
-import { connectAzure } from './azure/connect.ts';
+import { connectAzure, connectCloud } from './azure/connect.ts';
 import { startBroker } from './broker/server.ts';
 import { createTokenMinter } from './broker/tokens.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
@@ -30,7 +30,9 @@ void runProgram({
     const instance = values.instance || os.hostname();
     const registry = createRegistry();
     const measures = createMeasures(registry);
-    const { compute, cloud, network, ownClientId } = connectAzure(values, log);
+    // In managed mode nothing is asked of Resource Manager, so no sign-in is needed for it.
+    const arm = values.operationMode === 'managed' ? undefined : connectAzure(values, log);
+    const { cloud, network } = arm ?? connectCloud(values);
     const client = connect({
       kubeconfig: values.kubeconfig || undefined,
       userAgent: `aad-pod-identity-controller/${version}`,
@@ -98,8 +100,7 @@ void runProgram({
         const leading = lead({
           client,
           world,
-          compute,
-          ownClientId,
+          arm,
           events,
           measures,
           log,

@@ -28,11 +28,14 @@ export interface AzureSettings extends SignInSettings {
   armPollInterval: number;
 }
 
-export interface AzureConnection {
-  readonly compute: Compute;
+export interface CloudConnection {
   readonly cloud: Cloud;
   /** The way to Entra, for others that sign in. */
   readonly network: INetworkModule;
+}
+
+export interface AzureConnection extends CloudConnection {
+  readonly compute: Compute;
   /** Client id of the managed identity that the controller signs in with: taking it off the node would lock us out. */
   readonly ownClientId: string | undefined;
 }
@@ -40,13 +43,11 @@ export interface AzureConnection {
 /** aad-pod-identity's library waited as long. */
 const operationBudgetMs = 15 * 60_000;
 
-/** Makes no call yet. Throws {@link SettingsError}. */
-export function connectAzure(
-  settings: AzureSettings,
-  log: Logger,
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): AzureConnection {
-  const json = settings.cloudConfig === '' ? {} : parseAzureJson(fileOf('--cloud-config', settings.cloudConfig), settings.cloudConfig);
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Which cloud, and the way to it: what minting tokens for pods needs. Makes no call yet. Throws {@link SettingsError}. */
+export function connectCloud(settings: AzureSettings, env: Environment = process.env): CloudConnection {
+  const json = azureJsonOf(settings);
   const name = settings.cloud || json.cloud || publicCloud.name;
   const cloud = cloudNamed(name, {
     armEndpoint: settings.armEndpoint || (json.resourceManagerEndpoint ?? ''),
@@ -61,11 +62,15 @@ export function connectAzure(
   ] as const)
     if (!/^https:\/\/[^/]+$/.test(url) || !URL.canParse(url))
       throw new SettingsError(`the address of ${what} is '${url.slice(0, 100)}': accepted is an https URL without a path`);
-  const ca = settings.azureCaFile === '' ? undefined : fileOf('--azure-ca-file', settings.azureCaFile);
-  const signIn = chooseSignIn(settings, json, env);
+  return { cloud, network: msalNetwork({ ca: caOf(settings) }) };
+}
+
+/** All of it, with the controller's own sign-in. Makes no call yet. Throws {@link SettingsError}. */
+export function connectAzure(settings: AzureSettings, log: Logger, env: Environment = process.env): AzureConnection {
+  const { cloud, network } = connectCloud(settings, env);
+  const signIn = chooseSignIn(settings, azureJsonOf(settings), env);
   log.info({ cloud: cloud.name, resourceManager: cloud.resourceManager, signIn: signIn.kind, clientId: signIn.clientId }, 'Azure settings');
 
-  const network = msalNetwork({ ca });
   const credential = createCredential(signIn, {
     cloud,
     network,
@@ -73,7 +78,7 @@ export function connectAzure(
     now: Date.now,
   });
   const compute = createCompute({
-    send: createArm({ cloud, credential, ca, apiVersion: settings.armApiVersion || undefined, log }),
+    send: createArm({ cloud, credential, ca: caOf(settings), apiVersion: settings.armApiVersion || undefined, log }),
     gates: createGates(Date.now),
     resourceManager: cloud.resourceManager,
     pollMs: settings.armPollInterval,
@@ -83,6 +88,11 @@ export function connectAzure(
   });
   return { compute, cloud, network, ownClientId: signIn.kind === 'managedIdentity' ? signIn.clientId : undefined };
 }
+
+const azureJsonOf = (settings: AzureSettings) =>
+  settings.cloudConfig === '' ? {} : parseAzureJson(fileOf('--cloud-config', settings.cloudConfig), settings.cloudConfig);
+
+const caOf = (settings: AzureSettings) => (settings.azureCaFile === '' ? undefined : fileOf('--azure-ca-file', settings.azureCaFile));
 
 function fileOf(flag: string, file: string): string {
   try {

@@ -4,6 +4,7 @@ import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 import { Pool, request } from 'undici';
+import { SettingsError } from '../settings.ts';
 import { KubeError } from './errors.ts';
 import { splitLines } from './lines.ts';
 import { tokenBucket } from './rate.ts';
@@ -47,13 +48,21 @@ interface Connection {
   authenticate(): Promise<RequestOptions>;
 }
 
-/** Reads the configuration as kubectl does: the file if given, else $KUBECONFIG, else ~/.kube/config, else the pod's service account. */
+/**
+ * Reads the configuration as kubectl does: the file if given, else $KUBECONFIG, else ~/.kube/config, else the pod's service account.
+ * Throws {@link SettingsError} for one that cannot be used.
+ */
 export function connect(options: { kubeconfig?: string | undefined; userAgent: string; qps?: number }): KubeClient {
   const config = new KubeConfig();
-  if (options.kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(options.kubeconfig);
+  try {
+    if (options.kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(options.kubeconfig);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new SettingsError(`--kubeconfig is '${options.kubeconfig ?? ''}': accepted is a kubeconfig file (${why})`);
+  }
   const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new Error('the kubeconfig has no current context: set current-context to a context with a cluster');
+  if (cluster === null) throw new SettingsError('the kubeconfig has no current context: set current-context to a context with a cluster');
   return createKubeClient({
     server: cluster.server.replace(/\/$/, ''),
     userAgent: options.userAgent,

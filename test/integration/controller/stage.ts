@@ -203,7 +203,9 @@ function startController(plane: ControlPlane, emulator: Emulator, folder: string
     'client-qps': '1000',
   };
   const args = [...Object.entries(settings).map(([name, value]) => `--${name}=${value}`), ...flags];
-  const child = spawn(process.execPath, [path.join(root, 'controller/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  // The kernel ends it with the test, so that a killed test leaves none behind.
+  const command = ['--pdeathsig', 'KILL', process.execPath, path.join(root, 'controller/main.ts'), ...args];
+  const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   const records: Record<string, unknown>[] = [];
   const waits: {
     fits(record: Record<string, unknown>): boolean;

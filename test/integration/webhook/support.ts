@@ -179,9 +179,13 @@ async function startWebhook(plane: ControlPlane, client: KubeClient, flags: read
   const kubeconfig = path.join(plane.folder, `webhook-${randomBytes(4).toString('hex')}.json`);
   writeFileSync(kubeconfig, renderKubeconfig(plane.url, plane.ca, { name: 'webhook', groups: [], token }), { mode: 0o600 });
   const any = ['admission', 'probes', 'metrics'].map((name) => `--${name}-listen=127.0.0.1:0`);
+  // The kernel ends it with the test, so that a killed test leaves none behind.
   const child = spawn(
-    process.execPath,
+    'setpriv',
     [
+      '--pdeathsig',
+      'KILL',
+      process.execPath,
       program,
       `--kubeconfig=${kubeconfig}`,
       `--namespace=${releaseNamespace}`,
