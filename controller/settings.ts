@@ -8,7 +8,7 @@ export const settings = {
   namespace: text({ description: 'release namespace: home of the Lease, the certificates and the scope records', default: 'default' }),
   instance: text({ description: 'name of this replica in the Lease; empty is the host name', default: '' }),
   logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
-  clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1 }),
+  clientQps: number({ description: 'calls a second to the API server', default: 250, min: 1 }),
 
   brokerListen: text({ description: 'identity broker (TLS)', form: 'address:port', default: `:${ports.controller.broker}` }),
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.controller.probes}` }),

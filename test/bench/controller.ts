@@ -68,7 +68,7 @@ async function assignAndRelease(load: Load): Promise<void> {
       await stage.makeBinding(name, name, name);
     }
     // The product's own settings but for the linger, which is what the second half would otherwise measure.
-    const defaults = ['--collect-quiet=300', '--collect-max=1000', '--arm-poll-interval=2000', '--client-qps=100'];
+    const defaults = ['--collect-quiet=300', '--collect-max=1000', '--arm-poll-interval=2000', '--client-qps=250'];
     await stage.startController([...defaults, '--lease-duration=10', '--lease-renew=7', '--lease-retry=2']);
     const pods = names(load.pods, 'pod');
     const what = `${load.pods} pods, ${load.nodes} nodes, ${load.sets} set${load.sets > 1 ? 's' : ''}`;
