@@ -148,6 +148,10 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
         'NoBinding',
         `no AzureIdentityBinding with selector '${pod.selector}' gives this pod an AzureIdentity yet`,
       );
+    for (const binding of world.matches.danglingOf(pod)) {
+      const message = `AzureIdentity ${binding.identityKey} does not exist, so the binding gives pods with selector '${binding.selector}' nothing`;
+      events.record(regardingBinding(binding), 'Warning', 'binding apply error', message);
+    }
     const scope = scopeOf(pod);
     for (const match of matches) {
       const current = world.assignmentsOf(pod.key).find((assignment) => assignment.identityKey === match.identity.key);

@@ -14,6 +14,8 @@ export interface MatchSources {
 
 export interface MatchIndex {
   matchesOf(pod: Pod): Match[];
+  /** Bindings that select the pod and name an identity that does not exist. */
+  danglingOf(pod: Pod): Binding[];
   exceptedNow(pod: Pod): boolean;
   /** Called with the key of a pod whose matches may have changed, or that is gone. */
   onPod(listener: (podKey: string) => void): () => void;
@@ -45,6 +47,10 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
   return {
     matchesOf: (pod) =>
       matchPod(pod, present(bindingsBySelector(pod.selector), sources.bindings), (key) => sources.identities.get(key), rules),
+    danglingOf: (pod) =>
+      present(bindingsBySelector(pod.selector), sources.bindings).filter(
+        (binding) => sources.identities.get(binding.identityKey) === undefined,
+      ),
     exceptedNow: (pod) => isExcepted(pod, present(exceptionsByNamespace(pod.namespace), sources.exceptions)),
     onPod(listener) {
       listeners.add(listener);

@@ -18,6 +18,8 @@ const afterNewsMs = 100;
 const firstContactMs = 3_000;
 const leastRetryMs = 250;
 const mostRetryMs = 30_000;
+/** While there has never been a list, requests of the app wait for one. */
+const mostRetryWithoutListMs = 5_000;
 
 export interface PollOptions {
   broker: Broker;
@@ -83,7 +85,8 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
     // The other address is tried at once; then full jitter, so that a thousand sidecars do not return together.
     if (failures % broker.addresses !== 0) return 0;
     const round = Math.min(20, failures / broker.addresses);
-    return Math.max(leastRetryMs, random() * Math.min(mostRetryMs, leastRetryMs * 2 ** round));
+    const most = store.view === undefined ? mostRetryWithoutListMs : mostRetryMs;
+    return Math.max(leastRetryMs, random() * Math.min(most, leastRetryMs * 2 ** round));
   };
 
   while (!signal.aborted) {

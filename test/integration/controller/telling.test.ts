@@ -42,6 +42,13 @@ describe('Events', () => {
   it('say what a pod waits for: a binding, a node that Azure knows', async () => {
     await stage.makePod('unbound', 'nobody');
     await untilEvent(stage.client, 'Pod', 'unbound', /^NoBinding: no AzureIdentityBinding with selector 'nobody'/);
+    await stage.makeBinding('dangling', 'no-such-identity', 'nobody');
+    await untilEvent(
+      stage.client,
+      'AzureIdentityBinding',
+      'dangling',
+      /^binding apply error: AzureIdentity default\/no-such-identity does not exist/,
+    );
     await stage.makePod('early', 'write', { node: 'node-new' });
     await untilEvent(stage.client, 'Pod', 'early', /^WaitingForNode: the pod's node has no providerID yet/);
     await stage.client.call('PATCH', '/api/v1/nodes/node-new', {
