@@ -16,9 +16,12 @@ export function lead(context: LeaderContext): Assigning {
   context.measures.leaderElections.inc();
 
   let stopped = false;
-  void world.whenSynced().then(() => {
-    if (!stopped) stopper.add('injection', watchInjection({ world, events, log }));
-  });
+  world
+    .whenSynced()
+    .then(() => {
+      if (!stopped) stopper.add('injection', watchInjection({ world, events, log }));
+    })
+    .catch((error: unknown) => log.error({ error: String(error) }, 'injected pods are not watched'));
 
   let assigning: Assigning | undefined;
   const { arm } = context;

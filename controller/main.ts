@@ -31,7 +31,8 @@ void runProgram({
     const registry = createRegistry();
     const measures = createMeasures(registry);
     // In managed mode nothing is asked of Resource Manager, so no sign-in is needed for it.
-    const arm = values.operationMode === 'managed' ? undefined : connectAzure(values, log);
+    const managed = values.operationMode === 'managed';
+    const arm = managed ? undefined : connectAzure(values, log);
     const { cloud, network } = arm ?? connectCloud(values);
     const client = connect({
       kubeconfig: values.kubeconfig || undefined,
@@ -40,7 +41,7 @@ void runProgram({
     });
     stopper.add('API client', () => client.close());
 
-    const world = watchWorld({ client, log, rules: { forceNamespaced: values.forceNamespaced } });
+    const world = watchWorld({ client, log, rules: { forceNamespaced: values.forceNamespaced || managed } });
     stopper.add('watches', () => world.stop());
     void world.whenSynced().then(() => sayIfKindsAreOld(client, log));
     const events = createEventRecorder({ client, log, instance });
@@ -54,7 +55,7 @@ void runProgram({
       client,
       log,
       listen: parseListener('--broker-listen', values.brokerListen),
-      view: brokerView(world, { managed: values.operationMode === 'managed' }),
+      view: brokerView(world, { managed }),
       published,
       onReport: ({ podKey, identity, reason }) => {
         log.warn({ pod: podKey, identity, reason }, 'a sidecar reports that IMDS disagrees');

@@ -91,6 +91,11 @@ describe('exceptions', () => {
     assert.equal(isExcepted(labelled, [exception('app', { app: 'we' })]), false);
   });
 
+  it('take no built-in of the language for a label', () => {
+    for (const key of ['constructor', 'toString', '__proto__'])
+      assert.equal(isExcepted(labelled, [exception('app', { [key]: 'x' })]), false);
+  });
+
   it('match nothing without labels', () => {
     assert.equal(isExcepted(labelled, [exception('app', {})]), false);
   });

@@ -45,7 +45,8 @@ export function isExcepted(pod: Pod, exceptions: Iterable<Exception>): boolean {
   for (const exception of exceptions) {
     if (exception.namespace !== pod.namespace) continue;
     for (const [label, value] of Object.entries(exception.podLabels)) {
-      if (pod.labels[label]?.toLowerCase() === value.toLowerCase()) return true;
+      // hasOwn: `constructor` is a legal label key, and every object answers to it.
+      if (Object.hasOwn(pod.labels, label) && pod.labels[label]?.toLowerCase() === value.toLowerCase()) return true;
     }
   }
   return false;

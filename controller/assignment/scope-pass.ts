@@ -103,6 +103,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const { write, trial, nextAt } = selectWrite(isolation, all, now);
     heldUntil = nextAt ?? Number.POSITIVE_INFINITY;
     const chosen = write === undefined || now < writeRestUntil ? undefined : write;
+    // Not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed.
+    if (chosen !== undefined && !options.mayWrite()) return 500;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
     const entries = entriesOf(decision, chosen ?? { attach: [], detach: [] });
     if (entries.length > 0) stored = await records.save(stored, withEntries(stored.record, entries, options.now()));
@@ -270,7 +272,9 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   const isFresh = (now: number): boolean => seen !== undefined && now < seen.at + Math.min(trustMs, options.reconcileMs);
 
   function untilNext(now: number): number {
-    const next = [(seen?.at ?? now) + options.reconcileMs - now, linger.nextMs(now), heldUntil - now];
+    const look = (seen?.at ?? now) + options.reconcileMs - now;
+    // Overdue only where nothing is needed or recorded, and so nothing has to be looked at.
+    const next = [look > 0 ? look : options.reconcileMs, linger.nextMs(now), heldUntil - now];
     if (writeRestUntil > now) next.push(writeRestUntil - now);
     return Math.max(50, Math.min(options.reconcileMs, ...next));
   }

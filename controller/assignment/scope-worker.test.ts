@@ -3,8 +3,9 @@ import { afterEach, describe, it } from 'node:test';
 import { silentLogger } from '../../lib/log.ts';
 import { ArmError } from '../azure/errors.ts';
 import type { Need } from './demand.ts';
+import { createScopePass } from './scope-pass.ts';
 import { emptyRecord, withEntries } from './scope-record.ts';
-import type { ScopeWorker } from './scope-worker.ts';
+import type { ScopeWorker, ScopeWorkerOptions } from './scope-worker.ts';
 import { runScopeWorker } from './scope-worker.ts';
 import { fakeAzure, fakeObjects, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
 
@@ -24,12 +25,12 @@ afterEach(async () => {
   await Promise.all(started.splice(0).map((worker) => worker.stop()));
 });
 
-function worker(parts: Parts) {
+function situation(parts: Parts, now: () => Date = () => new Date()) {
   const azure = parts.azure ?? fakeAzure();
   const records = parts.records ?? fakeRecords();
   const objects = fakeObjects(parts.needs);
   const events: string[] = [];
-  const running = runScopeWorker({
+  const options: ScopeWorkerOptions = {
     scope: testScope,
     needs: () => parts.needs,
     assignmentOf: objects.assignmentOf,
@@ -45,10 +46,16 @@ function worker(parts: Parts) {
     quietMs: 1,
     maxMs: 5,
     reconcileMs: parts.reconcileMs ?? 60_000,
-    now: () => new Date(),
+    now,
     onPass: () => undefined,
     random: () => 0,
-  });
+  };
+  return { azure, records, objects, events, options };
+}
+
+function worker(parts: Parts) {
+  const { azure, records, objects, events, options } = situation(parts);
+  const running = runScopeWorker(options);
   started.push(running);
   const allAssigned = () => parts.needs.every((each) => objects.assignmentOf(each)?.status === 'Assigned');
   const reasonOf = (of: Need) => objects.assignmentOf(of)?.metadata.annotations?.['aadpodidentity.k8s.io/reason'];
@@ -177,8 +184,9 @@ describe('the worker of a scope', () => {
     await paused.running.stop();
     const ending = worker({ needs: [waiting], mayWrite: () => false });
     ending.running.wake();
-    await ending.reason(waiting, 'AzureError');
+    await ending.azure.until(() => ending.azure.reads === 1);
     await ending.running.stop();
+    assert.deepEqual(ending.events, [], 'the end of leadership is not a failure of Azure');
     assert.deepEqual([...kept.azure.writes, ...paused.azure.writes, ...ending.azure.writes], []);
   });
 
@@ -249,5 +257,13 @@ describe('the worker of a scope', () => {
     await records.until(() => Object.keys(records.states()).length === 0);
     await running.stop();
     assert.deepEqual(azure.writes, []);
+  });
+
+  it('rests for a whole interval where nothing is needed or recorded, also once its last look is old', async () => {
+    let now = 0;
+    const record = withEntries(emptyRecord(testScope.id), [[idOf('never-attached'), 'intent']], new Date(0));
+    const { options } = situation({ needs: [], records: fakeRecords(record) }, () => new Date(now));
+    const pass = createScopePass(options);
+    for (now of [0, 1_000, 70_000, 200_000]) assert.ok((await pass.run(new AbortController().signal)) >= 59_000, `at ${now}`);
   });
 });

@@ -1,7 +1,7 @@
 // Two controllers that write the same objects and the same scale sets would undo each other's work. While one of aad-pod-identity runs, ours waits.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../lib/kube/client.ts';
-import { isNotFound } from '../../lib/kube/errors.ts';
+import { isNotFound, KubeError } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import { endpoints, resourcePath } from '../../lib/kube/resources.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -30,15 +30,20 @@ export function giveWay(options: GiveWayOptions): { stop(): Promise<void> } {
   let work: { stop(): Promise<void> } | undefined;
   let toldAt = Number.NEGATIVE_INFINITY;
   let unreadable = '';
+  /** Whether it has ever been answered if there is a lock: before that nothing may start beside a MIC. */
+  let answered = false;
 
   async function look(): Promise<void> {
     try {
       const lock = lockOf(await client.call('GET', resourcePath(endpoints, lockPlace), { signal: stopping.signal, timeoutMs: 10_000 }));
       sighting = lock === undefined ? undefined : sight(sighting, lock, performance.now(), Date.now());
       unreadable = '';
+      answered = true;
     } catch (error) {
       if (stopping.signal.aborted) return;
-      // What was seen last still counts; a lock that may not be read must not stop a cluster that never had one.
+      // A lock that we may not read is an answer: it must not stop a cluster that never had one.
+      if (isNotFound(error) || (error instanceof KubeError && error.status === 403)) answered = true;
+      // What was seen last still counts.
       if (isNotFound(error)) sighting = undefined;
       else if (unreadable !== String(error)) {
         unreadable = String(error);
@@ -66,12 +71,12 @@ export function giveWay(options: GiveWayOptions): { stop(): Promise<void> } {
         tell(sighting.lock);
         await work?.stop();
         work = undefined;
-      } else if (work === undefined) {
+      } else if (work === undefined && answered) {
         if (toldAt > 0) log.info('the MIC of aad-pod-identity is silent: going on');
         toldAt = Number.NEGATIVE_INFINITY;
         work = options.start();
       }
-      await delay(pollMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await delay(answered ? pollMs : Math.min(pollMs, 1_000), undefined, { signal: stopping.signal }).catch(() => undefined);
     }
     await work?.stop();
   }

@@ -59,6 +59,22 @@ function tokenOf(look: Look): Token {
 }
 const tick = () => new Promise<void>((resolve) => setImmediate(resolve));
 
+describe('two objects that name one Azure identity', () => {
+  it('do not take each other’s fetches away', async () => {
+    const { asked, pending, token, look } = setup();
+    const renamed = row('renamed', { resourceID: reader.resourceID, clientID: reader.clientID });
+    const first = flightOf(look());
+    const second = flightOf(look({ row: renamed }));
+    assert.equal(flightOf(look()), first);
+    assert.equal(flightOf(look({ row: renamed })), second);
+    assert.equal(asked.length, 2);
+    for (const each of pending) each.settle(token(hour));
+    await tick();
+    tokenOf(look());
+    tokenOf(look({ row: renamed }));
+  });
+});
+
 describe('token cache', () => {
   it('fetches once for any number of callers and serves the token for half of its life', async () => {
     const { clock, asked, pending, token, look } = setup();

@@ -204,10 +204,13 @@ export function createTokenCache(options: CacheOptions): TokenCache {
   };
 }
 
-/** Free text last and the other free text with its length: no two questions share a key. */
+/**
+ * Free text last and the other free text with its length: no two questions share a key. By row too: two objects may name one Azure identity, and
+ * where they shared an entry each request for the one would drop what the other is fetching.
+ */
 function keyOf({ row, resource, xmsCc = '' }: TokenQuestion): string {
   const id = row.type === 0 ? row.resourceID.toLowerCase() : `${row.clientID.toLowerCase()} ${row.tenantID ?? ''}`;
-  return `${row.type} ${id} ${xmsCc.length} ${xmsCc} ${resource}`;
+  return `${rowKey(row)} ${row.type} ${id} ${xmsCc.length} ${xmsCc} ${resource}`;
 }
 
 /** The same Azure identity for the same object; state and reason may differ. An object id that becomes known is no change. */
