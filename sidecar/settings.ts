@@ -69,7 +69,6 @@ export const proxyFlags = {
 };
 
 export type InitSettings = ReturnType<typeof readInitSettings>;
-export type WaitSettings = ReturnType<typeof readWaitSettings>;
 export type ProxySettings = ReturnType<typeof readProxySettings>;
 
 export function readInitSettings(args: readonly string[]) {

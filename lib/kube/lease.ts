@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
 import type { KubeClient } from './client.ts';
+import { mergePatch } from './client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
 import { at, metadataOf, stringAt } from './objects.ts';
 import { leases, resourcePath } from './resources.ts';
@@ -144,7 +145,7 @@ export function campaign(options: LeaseOptions): Leadership {
         if (stopping.signal.aborted) return;
         log.warn({ lease: options.name, error: String(error) }, 'cannot reach the Lease');
       }
-      // Checked between attempts, and each attempt is bounded, so that the end is never late by more than a retry.
+      // The end is told between attempts, so a hanging call may delay it; `remainingMs` is exact all the while, and writers ask that.
       const pause = reign === undefined ? options.retryMs * (0.5 + Math.random()) : Math.min(options.retryMs, remainingMs());
       await delay(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
       if (reign !== undefined && remainingMs() === 0) end(`not renewed for ${options.renewMs} ms`);
@@ -175,7 +176,7 @@ export function campaign(options: LeaseOptions): Leadership {
       const resourceVersion = metadataOf(raw).resourceVersion;
       const spec = { holderIdentity: '', leaseDurationSeconds: 1 };
       await client.call('PATCH', object, {
-        contentType: 'application/merge-patch+json',
+        contentType: mergePatch,
         body: { metadata: { resourceVersion }, spec },
         timeoutMs: 2_000,
       });
