@@ -13,7 +13,7 @@ import { controlPlaneFiles } from './components.ts';
 import { debianPackages } from './debian.ts';
 import { appImage, canOverlay } from './images.ts';
 import { withLock } from './lock.ts';
-import { azure, containerdSocket, defaultProviderID, nodeName } from './node-config.ts';
+import { azure, defaultProviderID, nodeName } from './node-config.ts';
 import type { ProcessIdentity } from './procfs.ts';
 import { isAlive } from './procfs.ts';
 import { MissingRequirements, missingForCluster } from './requirements.ts';
@@ -56,8 +56,6 @@ export interface Cluster {
   images: string[];
   /** Debian with a shell, curl and iptables; its command sleeps. */
   appImage: string;
-  /** Brings one more image in. */
-  load(image: ImageArchive): Promise<void>;
   /** Runs a program inside the cluster's namespaces (network, mounts, processes), as on its node. */
   enter(file: string, args: string[], options?: RunOptions): Promise<Result>;
   down(): Promise<void>;
@@ -234,21 +232,6 @@ export function attach(name: string): Cluster {
     images: settings.images.map(({ reference }) => reference),
     appImage: settings.sandboxImage,
     enter,
-    async load({ archive, reference }) {
-      const args = [
-        '--address',
-        containerdSocket,
-        '--namespace',
-        'k8s.io',
-        'images',
-        'import',
-        '--snapshotter',
-        settings.snapshotter,
-        archive,
-      ];
-      const { code, stderr } = await enter('ctr', args);
-      if (code !== 0) throw new Error(`image ${reference} could not be imported: ${stderr.trim()}`);
-    },
     async down() {
       await tearDown(name, () => {});
     },
