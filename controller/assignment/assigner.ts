@@ -12,6 +12,7 @@ import { regardingBinding, regardingPod } from './events.ts';
 import type { Match } from './match.ts';
 import { assignmentName, assignmentNamespace } from './name.ts';
 import type { Assignment, Pod } from './objects.ts';
+import { bindingOf, identityOf } from './objects.ts';
 import type { AssignmentAction } from './plan.ts';
 import { planAssignments } from './plan.ts';
 import type { AssignmentReason } from './reasons.ts';
@@ -47,18 +48,19 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
   });
 
   const unsubscribe = [
-    world.matches.onPod((podKey) => queue.add(podKey)),
+    world.matches.onPod(touch),
     world.assignments.onChange(({ before, after }) => {
       const podKey = (after ?? before)?.podKey;
       if (podKey === undefined) return;
-      queue.add(podKey);
+      touch(podKey);
       const scopeId = demand.scopeIdOfPod(podKey);
       if (scopeId !== undefined) options.onScope(scopeId);
     }),
     world.nodes.onChange(({ key }) => {
-      for (const podKey of world.podsOfNode(key)) queue.add(podKey);
+      for (const podKey of world.podsOfNode(key)) touch(podKey);
     }),
   ];
+
   /** Pods that were in the cache. A former leader's object may come here before the pod it was made for does: each kind has its own watch. */
   const seen = new Set<string>();
   function isGone(podKey: string): Promise<boolean> {
@@ -70,6 +72,12 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
   for (const pod of world.pods.values()) look(pod.key);
   for (const pod of world.pods.values()) queue.add(pod.key);
   for (const assignment of world.assignments.values()) queue.add(assignment.podKey);
+
+  /** The scope hears of it at once; the writes of objects wait for their turn among those of thousands of other pods. */
+  function touch(podKey: string): void {
+    look(podKey);
+    queue.add(podKey);
+  }
 
   function look(podKey: string): { pod: Pod | undefined; matches: Match[]; actions: AssignmentAction[] } {
     const pod = world.pods.get(podKey);
@@ -89,7 +97,10 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
     if (pod !== undefined) await explain(pod, matches);
   }
 
-  /** A pod needs what it has an object for, or is about to get one for: a pod that may not begin needs nothing. */
+  /**
+   * A pod needs what it has an object for, or is about to get one for: a pod that may not begin needs nothing. What a living pod was promised it
+   * needs until its object says otherwise, so that no object stands at Assigned while Azure takes the identity away.
+   */
   function tellScopes(podKey: string, pod: Pod | undefined, matches: readonly Match[], actions: readonly AssignmentAction[]): void {
     const scope = pod === undefined ? undefined : scopeOf(pod);
     const needs: Need[] = [];
@@ -102,6 +113,11 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
         const identityId = match.identity.type === 0 ? identityIdOf(match.identity.resourceID) : undefined;
         if (identityId !== undefined && has(match)) needs.push({ pod, match, identityId });
       }
+      if (!pod.finished)
+        for (const current of actions.flatMap(leaving)) {
+          const need = needPromisedBy(current, pod);
+          if (need !== undefined && !needs.some(({ identityId }) => identityId === need.identityId)) needs.push(need);
+        }
     }
     for (const scopeId of demand.set(podKey, typeof scope === 'object' ? scope : undefined, needs)) options.onScope(scopeId);
   }
@@ -177,6 +193,20 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
 /** Another pod's object stands under the name; the same pod's former self does not count, since it goes away. */
 const isOthers = (assignment: Assignment | undefined, pod: Pod): boolean => assignment !== undefined && assignment.podKey !== pod.key;
+
+/** The object that the action takes away, or points elsewhere. */
+const leaving = (action: AssignmentAction): Assignment[] =>
+  action.kind === 'release' || (action.kind === 'update' && action.restart) ? [action.current] : [];
+
+/** Undefined for an object that promises nothing (any more), or not to this pod. */
+function needPromisedBy(current: Assignment, pod: Pod): Need | undefined {
+  if (current.status !== 'Assigned' || (current.podUid !== undefined && current.podUid !== pod.uid)) return undefined;
+  const identity = identityOf(current.object.spec?.azureIdentityRef);
+  const binding = bindingOf(current.object.spec?.azureBindingRef);
+  const identityId = identity?.type === 0 ? identityIdOf(identity.resourceID) : undefined;
+  if (identity === undefined || binding === undefined || identityId === undefined) return undefined;
+  return { pod, match: { identity, binding }, identityId };
+}
 
 function problemOf(
   match: Match,
