@@ -29,6 +29,10 @@ export function collectCalls(options: { quietMs: number; maxMs: number; run(): P
       first ??= performance.now();
       if (running === undefined) schedule(Math.max(0, Math.min(options.quietMs, first + options.maxMs - performance.now())));
     },
+    /** Somebody called since the last run began. */
+    get called(): boolean {
+      return first !== undefined;
+    },
     async stop(): Promise<void> {
       stopped = true;
       clearTimeout(timer);

@@ -46,6 +46,9 @@ export interface ScopePass {
 /** For so long objects are marked by the last GET: pods that come one by one must not cost one each, for a scale set has 12 a minute. */
 const trustMs = 30_000;
 
+/** A Lease that is about to end is not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed. */
+const handOverMs = 500;
+
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
   const linger = createLinger(options.lingerMs);
@@ -58,8 +61,10 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   let writeRestUntil = 0;
   /** What the last GET showed. */
   let seen: { identities: ReadonlyMap<string, AttachedIdentity>; at: number } | undefined;
-  /** Since when Azure says that there is no such scale set or VM. */
-  let goneSince: number | undefined;
+  /** A sidecar says that IMDS disagrees with what was seen. */
+  let doubted = false;
+  /** Since when nothing is left to do for the scope: Azure says that it is not there, or nothing needs it and nothing on it is ours. */
+  let idleSince: number | undefined;
   let failures = 0;
 
   async function run(signal: AbortSignal): Promise<number> {
@@ -72,7 +77,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       return nextMs;
     } catch (error) {
       if (signal.aborted) return options.reconcileMs;
-      if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return forget(now);
+      if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return retire(now);
       const retryMs = await fail(error, new Set(options.needs().map((need) => need.identityId)));
       restUntil = options.now().getTime() + retryMs;
       return retryMs;
@@ -83,6 +88,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const needs = options.needs();
     const wanted = new Set(needs.map((need) => need.identityId));
     let stored = await finishOperation(await records.load(scope.id), signal);
+    if (needs.length === 0 && stored.record.identities.size === 0) return retire(now);
+    if (needs.length > 0) idleSince = undefined;
     const due = linger.update(stored.record.identities.keys(), wanted, now);
     if (seen !== undefined && isFresh(now)) stored = await mark(stored, needs, seen.identities);
     if (!hasWork(stored.record, needs, due, now)) return untilNext(now);
@@ -103,8 +110,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const { write, trial, nextAt } = selectWrite(isolation, all, now);
     heldUntil = nextAt ?? Number.POSITIVE_INFINITY;
     const chosen = write === undefined || now < writeRestUntil ? undefined : write;
-    // Not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed.
-    if (chosen !== undefined && !options.mayWrite()) return 500;
+    if (chosen !== undefined && !options.mayWrite()) return handOverMs;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
     const entries = entriesOf(decision, chosen ?? { attach: [], detach: [] });
     if (entries.length > 0) stored = await records.save(stored, withEntries(stored.record, entries, options.now()));
@@ -117,6 +123,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function carryOut(write: Write, trial: boolean, begun: StoredRecord, before: ScopeState, signal: AbortSignal): Promise<number> {
     let stored = begun;
     let failure: { error: unknown } | undefined;
+    let handedOver = false;
     const outcomes = new Map<string, WriteOutcome>();
     const owned = new Set(stored.record.identities.keys());
     let state = before;
@@ -134,7 +141,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       };
       try {
         if (index > 0) state = await look(signal);
-        if (!options.mayWrite()) throw new Error('leadership is about to end');
+        handedOver = !options.mayWrite();
+        if (handedOver) break;
         asked = true;
         const sent = await compute.write(scope, chunk, state, { signal, onOperation });
         for (const id of [...sent.attach, ...sent.detach]) outcomes.set(id, 'done');
@@ -153,6 +161,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     await mark(stored, options.needs(), after);
     log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach, ok: failure === undefined }, 'scope written');
 
+    if (handedOver) return handOverMs;
     const now = options.now().getTime();
     if (failure === undefined) {
       failures = 0;
@@ -171,9 +180,10 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   async function look(signal: AbortSignal): Promise<ScopeState> {
+    doubted = false;
     const state = await compute.read(scope, signal);
     seen = { identities: state.identities, at: options.now().getTime() };
-    goneSince = undefined;
+    idleSince = undefined;
     return state;
   }
 
@@ -197,19 +207,18 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     }
   }
 
-  /** What nothing needs and Azure does not know for a whole interval is gone for good; nothing is attached to it. */
-  async function forget(now: number): Promise<number> {
-    goneSince ??= now;
-    if (now - goneSince < options.reconcileMs) {
-      restUntil = goneSince + options.reconcileMs;
-      return restUntil - now;
-    }
+  /** The record of a scope that stays idle for a whole interval goes: nodes come and go under ever new names. */
+  async function retire(now: number): Promise<number> {
+    idleSince ??= now;
+    const restMs = idleSince + options.reconcileMs - now;
+    if (restMs > 0) return restMs;
     try {
       const stored = await records.load(scope.id);
+      // The brake of a person stays on.
       if (!stored.record.paused) await records.remove(stored);
-      log.info({ scope: scope.displayId }, 'scope is gone, its record is removed');
+      log.info({ scope: scope.displayId }, 'scope is idle or gone, its record is removed');
     } catch (error) {
-      log.warn({ scope: scope.displayId, error: String(error) }, 'record of a scope that is gone not removed');
+      log.warn({ scope: scope.displayId, error: String(error) }, 'record of an idle scope not removed');
       return options.reconcileMs;
     }
     return Number.POSITIVE_INFINITY;
@@ -242,7 +251,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   function hasWork(record: ScopeRecord, needs: readonly Need[], due: ReadonlySet<string>, now: number): boolean {
-    if (seen === undefined || now >= seen.at + options.reconcileMs) return needs.length > 0 || record.identities.size > 0;
+    if (seen === undefined || now >= nextLookAt(seen.at)) return needs.length > 0 || record.identities.size > 0;
     const { identities } = seen;
     if (!isFresh(now) && needs.some((need) => identities.get(need.identityId) && isWaiting(options.assignmentOf(need)))) return true;
     if (now < writeRestUntil && isFresh(now)) return false;
@@ -269,10 +278,12 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     return change(stored, (record) => ({ ...record, operation: undefined }));
   }
 
+  /** Thousands of pods that report at once, as they may just after an attachment, cost one look. */
+  const nextLookAt = (lookedAt: number): number => lookedAt + (doubted ? options.reconcileMs / 20 : options.reconcileMs);
   const isFresh = (now: number): boolean => seen !== undefined && now < seen.at + Math.min(trustMs, options.reconcileMs);
 
   function untilNext(now: number): number {
-    const look = (seen?.at ?? now) + options.reconcileMs - now;
+    const look = (seen === undefined ? now + options.reconcileMs : nextLookAt(seen.at)) - now;
     // Overdue only where nothing is needed or recorded, and so nothing has to be looked at.
     const next = [look > 0 ? look : options.reconcileMs, linger.nextMs(now), heldUntil - now];
     if (writeRestUntil > now) next.push(writeRestUntil - now);
@@ -282,7 +293,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   return {
     run,
     lookAgain() {
-      seen = undefined;
+      doubted = true;
     },
   };
 }

@@ -48,6 +48,7 @@ function situation(parts: Parts, now: () => Date = () => new Date()) {
     reconcileMs: parts.reconcileMs ?? 60_000,
     now,
     onPass: () => undefined,
+    onIdle: () => undefined,
     random: () => 0,
   };
   return { azure, records, objects, events, options };
@@ -265,5 +266,55 @@ describe('the worker of a scope', () => {
     const { options } = situation({ needs: [], records: fakeRecords(record) }, () => new Date(now));
     const pass = createScopePass(options);
     for (now of [0, 1_000, 70_000, 200_000]) assert.ok((await pass.run(new AbortController().signal)) >= 59_000, `at ${now}`);
+  });
+
+  for (const paused of [false, true])
+    it(`ends after an idle interval, and its record with it${paused ? ', unless a person paused it' : ''}`, async () => {
+      const idle = Promise.withResolvers<void>();
+      const records = fakeRecords({ ...emptyRecord(testScope.id), paused });
+      let removed = false;
+      const { options, azure } = situation({ needs: [], records, reconcileMs: 20 });
+      const { remove } = records.records;
+      records.records.remove = async (stored) => {
+        removed = true;
+        await remove(stored);
+      };
+      const running = runScopeWorker({ ...options, onIdle: idle.resolve });
+      started.push(running);
+      running.wake();
+      await idle.promise;
+      assert.equal(removed, !paused);
+      assert.equal(azure.reads, 0);
+    });
+
+  it('looks again when a sidecar doubts, once for all that doubt within a twentieth of the interval', async () => {
+    let now = 0;
+    const { options, azure } = situation({ needs: [need('web', 'i')] }, () => new Date(now));
+    const pass = createScopePass(options);
+    const { signal } = new AbortController();
+    await pass.run(signal);
+    const afterWrite = azure.reads;
+    azure.list.clear();
+    pass.lookAgain();
+    now = 1_000;
+    assert.equal(await pass.run(signal), 2_000);
+    assert.equal(azure.reads, afterWrite);
+    now = 3_000;
+    for (const _ of [1, 2, 3]) pass.lookAgain();
+    await pass.run(signal);
+    assert.deepEqual(azure.names(), ['i']);
+    assert.equal(azure.writes.length, 2);
+    assert.equal(azure.reads, afterWrite + 2);
+  });
+
+  it('leaves the rest of a long change to the next leader when its own time ends between two writes, and blames nobody', async () => {
+    const needs = Array.from({ length: 151 }, (_, index) => need('web', `i${index}`));
+    let asked = 0;
+    const { options, azure, records, objects, events } = situation({ needs, mayWrite: () => ++asked <= 2 });
+    await createScopePass(options).run(new AbortController().signal);
+    assert.equal(azure.writes.length, 1);
+    assert.equal(Object.keys(records.states()).length, 150);
+    assert.equal(needs.filter((each) => objects.assignmentOf(each)?.status === 'Assigned').length, 150);
+    assert.ok(!events.includes('Pod AzureError'));
   });
 });

@@ -8,6 +8,8 @@ export interface ScopeWorkerOptions extends ScopePassOptions {
   quietMs: number;
   /** ... and at most for so long after the first change. */
   maxMs: number;
+  /** Nothing is left to do; a scope that is needed again gets a new worker. */
+  onIdle(): void;
 }
 
 export interface ScopeWorker {
@@ -28,8 +30,9 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
     async run() {
       const nextMs = await pass.run(stopping.signal);
       clearTimeout(timer);
-      // Infinity: nothing is due until somebody calls.
-      if (!stopping.signal.aborted && Number.isFinite(nextMs)) timer = setTimeout(() => collector.call(), nextMs);
+      if (stopping.signal.aborted) return;
+      if (Number.isFinite(nextMs)) timer = setTimeout(() => collector.call(), nextMs);
+      else if (!collector.called) options.onIdle();
     },
   });
 

@@ -20,7 +20,7 @@ export interface Scopes {
   stop(): Promise<void>;
 }
 
-export type SharedWorkerOptions = Omit<ScopeWorkerOptions, 'scope' | 'needs'>;
+export type SharedWorkerOptions = Omit<ScopeWorkerOptions, 'scope' | 'needs' | 'onIdle'>;
 
 export function runScopes(options: {
   demand: Demand;
@@ -35,7 +35,12 @@ export function runScopes(options: {
   function start(scope: Scope): ScopeWorker {
     const running = workers.get(scope.id);
     if (running !== undefined) return running;
-    const worker = runScopeWorker({ ...options.worker, scope, needs: () => options.demand.needsOf(scope.id) });
+    const worker = runScopeWorker({
+      ...options.worker,
+      scope,
+      needs: () => options.demand.needsOf(scope.id),
+      onIdle: () => workers.delete(scope.id),
+    });
     workers.set(scope.id, worker);
     return worker;
   }
