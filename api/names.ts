@@ -27,6 +27,8 @@ export const annotations = {
   reason: `${annotationPrefix}reason`,
   message: `${annotationPrefix}message`,
   retryAt: `${annotationPrefix}retry-at`,
+  /** When a sidecar last said that IMDS does not know the identity. */
+  reportedAt: `${annotationPrefix}reported-at`,
 } as const;
 
 export const initContainerName = 'aad-pod-identity-init';

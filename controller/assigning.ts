@@ -36,16 +36,10 @@ export interface AssigningContext {
   remainingMs(): number;
 }
 
-export interface Assigning {
-  /** IMDS does not know an identity that is recorded as attached: look at that scope now. */
-  lookAgain(podKey: string): void;
-  stop(): Promise<void>;
-}
-
 /** A PATCH must be sent well before another replica could take over. */
 const writeMarginMs = 5_000;
 
-export function startAssigning(context: AssigningContext): Assigning {
+export function startAssigning(context: AssigningContext): { stop(): Promise<void> } {
   const { world, log, settings } = context;
   const client = whileLeading(context);
   const stopper = createStopper(log);
@@ -98,6 +92,7 @@ export function startAssigning(context: AssigningContext): Assigning {
       podIsGone: (namespace, name) => takesNoPart(client, namespace, name),
       concurrency: 20,
       onScope: (scopeId) => scopes.wake(scopeId),
+      onDoubt: (scopeId) => scopes.lookAgain(scopeId),
     });
     stopper.add('assigner', () => assigner.stop());
     await resumeRecorded();
@@ -119,10 +114,6 @@ export function startAssigning(context: AssigningContext): Assigning {
   begin().catch((error: unknown) => log.error({ error: String(error) }, 'could not begin to assign'));
 
   return {
-    lookAgain(podKey) {
-      const scopeId = demand.scopeIdOfPod(podKey);
-      if (scopeId !== undefined) scopes.lookAgain(scopeId);
-    },
     async stop() {
       stopping.abort(new Error('stopped'));
       await stopper.stop();

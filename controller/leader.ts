@@ -1,6 +1,6 @@
 // Everything about assignments that only the leader does. Starts when leadership begins, stops when it ends.
 import { createStopper } from '../lib/shutdown.ts';
-import type { Assigning, AssigningContext } from './assigning.ts';
+import type { AssigningContext } from './assigning.ts';
 import { startAssigning } from './assigning.ts';
 import { watchInjection } from './injection/watch.ts';
 import { giveWay } from './upstream/give-way.ts';
@@ -10,7 +10,7 @@ export interface LeaderContext extends Omit<AssigningContext, 'compute' | 'ownCl
   arm: Pick<AssigningContext, 'compute' | 'ownClientId'> | undefined;
 }
 
-export function lead(context: LeaderContext): Assigning {
+export function lead(context: LeaderContext): { stop(): Promise<void> } {
   const { client, world, events, log, settings } = context;
   const stopper = createStopper(log);
   context.measures.leaderElections.inc();
@@ -23,7 +23,6 @@ export function lead(context: LeaderContext): Assigning {
     })
     .catch((error: unknown) => log.error({ error: String(error) }, 'injected pods are not watched'));
 
-  let assigning: Assigning | undefined;
   const { arm } = context;
   if (arm !== undefined) {
     const way = giveWay({
@@ -31,22 +30,12 @@ export function lead(context: LeaderContext): Assigning {
       events,
       log,
       quietMs: settings.upstreamQuiet * 1000,
-      start() {
-        const started = startAssigning({ ...context, ...arm });
-        assigning = started;
-        return {
-          stop() {
-            assigning = undefined;
-            return started.stop();
-          },
-        };
-      },
+      start: () => startAssigning({ ...context, ...arm }),
     });
     stopper.add('assignment', () => way.stop());
   }
 
   return {
-    lookAgain: (podKey) => assigning?.lookAgain(podKey),
     async stop() {
       stopped = true;
       await stopper.stop();

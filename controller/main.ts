@@ -7,7 +7,7 @@ import { createEventRecorder } from '../lib/kube/events.ts';
 import { campaign } from '../lib/kube/lease.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
-import type { Assigning } from './assigning.ts';
+import { recordDoubt } from './assignment/doubt.ts';
 import { brokerView } from './assignment/view.ts';
 import { watchWorld } from './assignment/world.ts';
 import { entraHosts } from './azure/clouds.ts';
@@ -50,7 +50,6 @@ void runProgram({
     const published = followPublished({ client, log, namespace: values.namespace });
     stopper.add('certificates', () => published.stop());
 
-    let work: Assigning | undefined;
     const broker = await startBroker({
       client,
       log,
@@ -59,7 +58,11 @@ void runProgram({
       published,
       onReport: ({ podKey, identity, reason }) => {
         log.warn({ pod: podKey, identity, reason }, 'a sidecar reports that IMDS disagrees');
-        work?.lookAgain(podKey);
+        const assignment = world.assignmentsOf(podKey).find(({ identityKey }) => identityKey === identity);
+        if (assignment === undefined) return;
+        recordDoubt(client, assignment, new Date()).catch((error: unknown) =>
+          log.warn({ pod: podKey, identity, error: String(error) }, 'report not passed on to the leader'),
+        );
       },
       mintToken: measureTokens(
         measures,
@@ -108,9 +111,7 @@ void runProgram({
           settings: values,
           remainingMs: () => leadership.remainingMs(),
         });
-        work = leading;
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-        work = undefined;
         await Promise.all([maintenance.stop(), leading.stop()]);
       },
     });

@@ -94,6 +94,7 @@ const restarted: string[] = [
   annotations.reason,
   annotations.message,
   annotations.retryAt,
+  annotations.reportedAt,
   annotations.scope,
 ];
 

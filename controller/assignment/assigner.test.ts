@@ -46,6 +46,7 @@ function stuck() {
     podIsGone: async () => true,
     concurrency: 1,
     onScope: () => undefined,
+    onDoubt: () => undefined,
   });
   assigners.push(assigner);
   const put = (name: string) => {

@@ -8,6 +8,7 @@ import type { Scope } from '../azure/resource-ids.ts';
 import { identityIdForm, identityIdOf, scopeOfProviderId } from '../azure/resource-ids.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import type { Demand, Need } from './demand.ts';
+import { isDoubt } from './doubt.ts';
 import { regardingBinding, regardingPod } from './events.ts';
 import type { Match } from './match.ts';
 import { assignmentName, assignmentNamespace } from './name.ts';
@@ -32,6 +33,8 @@ export interface AssignerOptions {
   concurrency: number;
   /** What a scope needs has changed, or an object of one of its needs has. */
   onScope(scopeId: string): void;
+  /** A sidecar of that scope doubts what is recorded. */
+  onDoubt(scopeId: string): void;
 }
 
 /** Works until stopped. The caches must have synced. */
@@ -54,7 +57,9 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
       if (podKey === undefined) return;
       touch(podKey);
       const scopeId = demand.scopeIdOfPod(podKey);
-      if (scopeId !== undefined) options.onScope(scopeId);
+      if (scopeId === undefined) return;
+      if (isDoubt(before, after)) options.onDoubt(scopeId);
+      else options.onScope(scopeId);
     }),
     world.nodes.onChange(({ key }) => {
       for (const podKey of world.podsOfNode(key)) touch(podKey);
