@@ -1,5 +1,7 @@
 // What the webhook knows of the cluster: local copies, so that no admission waits for a call (spec/injection.md 2.21).
 import { annotations, caBundleConfigMapName, caBundleKey, webhookCertificateSecretName } from '../api/names.ts';
+import type { PodException } from '../lib/exceptions.ts';
+import { podLabelsOf } from '../lib/exceptions.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
 import type { Reflector } from '../lib/kube/reflector.ts';
@@ -17,8 +19,6 @@ import type { Logger } from '../lib/log.ts';
 import type { ServingCertificate } from './certificate.ts';
 import { parseServingCertificate } from './certificate.ts';
 import type { NamespaceFacts } from './decide.ts';
-import type { PodException } from './exceptions.ts';
-import { podLabelsOf } from './exceptions.ts';
 
 export interface Caches {
   /** Whether every copy has had its first list. */

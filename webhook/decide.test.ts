@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReasonCode } from '../api/reasons.ts';
 import { reasons } from '../api/reasons.ts';
+import type { PodException } from '../lib/exceptions.ts';
 import type { DecideSettings, NamespaceFacts, Verdict } from './decide.ts';
 import { decide } from './decide.ts';
-import type { PodException } from './exceptions.ts';
 import { container, pod } from './fixtures.ts';
 import type { Pod } from './pod.ts';
 

@@ -2,12 +2,12 @@
 import type { Interception, SidecarMode } from '../api/injection.ts';
 import { annotations, bindingLabel, proxyId, proxyPort } from '../api/names.ts';
 import type { ReasonFor } from '../api/reasons.ts';
+import type { PodException } from '../lib/exceptions.ts';
+import { matchingException } from '../lib/exceptions.ts';
 import { at, isRecord, stringAt } from '../lib/kube/objects.ts';
 import type { PodOptions } from './annotations.ts';
 import { AnnotationError, interceptions, parsePodAnnotations, podAnnotations, refusal } from './annotations.ts';
 import { competingVariable } from './environment.ts';
-import type { PodException } from './exceptions.ts';
-import { matchingException } from './exceptions.ts';
 import type { Pod } from './pod.ts';
 import { allContainers, annotationOf, labelOf, nameOf } from './pod.ts';
 import { reservedContainerNames, reservedVolumeNames } from './strip.ts';

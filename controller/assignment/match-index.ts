@@ -1,8 +1,9 @@
 // Keeps the match of every labelled pod up to date: one changed object costs the pods it touches, not the cluster.
+import { matchingException } from '../../lib/exceptions.ts';
 import type { Reflector } from '../../lib/kube/reflector.ts';
 import { groupBy } from './group.ts';
 import type { Match, MatchRules } from './match.ts';
-import { isExcepted, matchPod } from './match.ts';
+import { matchPod } from './match.ts';
 import type { Binding, Exception, Identity, Pod } from './objects.ts';
 
 export interface MatchSources {
@@ -51,7 +52,7 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
       present(bindingsBySelector(pod.selector), sources.bindings).filter(
         (binding) => sources.identities.get(binding.identityKey) === undefined,
       ),
-    exceptedNow: (pod) => isExcepted(pod, present(exceptionsByNamespace(pod.namespace), sources.exceptions)),
+    exceptedNow: (pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions)) !== undefined,
     onPod(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

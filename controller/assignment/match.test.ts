@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isExcepted, matchPod } from './match.ts';
-import type { Binding, Exception, Identity } from './objects.ts';
+import { matchPod } from './match.ts';
+import type { Binding, Identity } from './objects.ts';
 import { binding, identity, pod } from './testing/fixtures.ts';
 
 const match = (bindings: Binding[], identities: Identity[], rules = { forceNamespaced: false }, of = pod()) => {
@@ -72,31 +72,5 @@ describe('matching', () => {
         },
       ),
     );
-  });
-});
-
-describe('exceptions', () => {
-  const exception = (namespace: string, podLabels: Record<string, string>): Exception => ({
-    key: `${namespace}/e`,
-    namespace,
-    name: 'e',
-    podLabels,
-  });
-  const labelled = pod({ labels: { aadpodidbinding: 'sel', app: 'Web', tier: 'front' } });
-
-  it('match any one label of the same namespace, key exact and value without case', () => {
-    assert.equal(isExcepted(labelled, [exception('app', { missing: 'x', app: 'wEB' })]), true);
-    assert.equal(isExcepted(labelled, [exception('other', { app: 'Web' })]), false);
-    assert.equal(isExcepted(labelled, [exception('app', { App: 'Web' })]), false);
-    assert.equal(isExcepted(labelled, [exception('app', { app: 'we' })]), false);
-  });
-
-  it('take no built-in of the language for a label', () => {
-    for (const key of ['constructor', 'toString', '__proto__'])
-      assert.equal(isExcepted(labelled, [exception('app', { [key]: 'x' })]), false);
-  });
-
-  it('match nothing without labels', () => {
-    assert.equal(isExcepted(labelled, [exception('app', {})]), false);
   });
 });

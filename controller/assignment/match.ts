@@ -1,5 +1,5 @@
 // Which identities a pod may use: pure, and the same for the leader that assigns them and for every replica's broker.
-import type { Binding, Exception, Identity, Pod } from './objects.ts';
+import type { Binding, Identity, Pod } from './objects.ts';
 
 export interface Match {
   identity: Identity;
@@ -38,16 +38,4 @@ export function matchPod(
     matches.set(identity.name, { identity, binding });
   }
   return [...matches.values()];
-}
-
-/** True where any one label of any exception of the pod's namespace is on the pod; values compare without case, as upstream does. */
-export function isExcepted(pod: Pod, exceptions: Iterable<Exception>): boolean {
-  for (const exception of exceptions) {
-    if (exception.namespace !== pod.namespace) continue;
-    for (const [label, value] of Object.entries(exception.podLabels)) {
-      // hasOwn: `constructor` is a legal label key, and every object answers to it.
-      if (Object.hasOwn(pod.labels, label) && pod.labels[label]?.toLowerCase() === value.toLowerCase()) return true;
-    }
-  }
-  return false;
 }

@@ -81,6 +81,8 @@ describe('what the broker tells a pod', () => {
   it('whether an exception holds at this moment', () => {
     const { world, view } = bound();
     assert.equal(view.rowsFor('app/web')?.excepted, false);
+    world.exceptions.put('other/e', { key: 'other/e', namespace: 'other', name: 'e', podLabels: { aadpodidbinding: 'sel' } });
+    assert.equal(view.rowsFor('app/web')?.excepted, false, 'of another namespace');
     world.exceptions.put('app/e', { key: 'app/e', namespace: 'app', name: 'e', podLabels: { aadpodidbinding: 'SEL' } });
     assert.equal(view.rowsFor('app/web')?.excepted, true);
   });

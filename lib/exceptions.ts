@@ -1,4 +1,4 @@
-import { stringMapAt } from '../lib/kube/objects.ts';
+import { stringMapAt } from './kube/objects.ts';
 
 /** What is kept of an AzurePodIdentityException. */
 export interface PodException {
