@@ -20,6 +20,8 @@ export interface IdentityRow {
   resourceID: string;
   objectID?: string;
   tenantID?: string;
+  /** More tenants whose tokens come along, type 1 only. */
+  auxiliaryTenantIDs?: string[];
   state: IdentityState;
   /** Why it is `Failed`, or what `Created` waits for. */
   reason?: string;
@@ -45,6 +47,22 @@ export interface TokenRequest {
   /** `namespace/name` of the AzureIdentity. */
   identity: string;
   resource: string;
+}
+
+/**
+ * 200 of `POST /v1/token`: a token in the shape of IMDS, where every value is a text. With auxiliary tenants an array of them, the own tenant's first
+ * (spec/aad-pod-identity.md 3.3).
+ */
+export interface TokenAnswer {
+  access_token: string;
+  client_id: string;
+  expires_in: string;
+  expires_on: string;
+  ext_expires_in: string;
+  not_before: string;
+  /** As the caller wrote it. */
+  resource: string;
+  token_type: 'Bearer';
 }
 
 /** Body of `POST /v1/report`: IMDS disagrees with a row. */

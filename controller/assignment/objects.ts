@@ -2,7 +2,8 @@
 
 import type { AzureAssignedIdentity, AzureIdentity, AzureIdentityBinding, IdentityType, ObjectMeta } from '../../api/kinds.ts';
 import { annotations, bindingLabel } from '../../api/names.ts';
-import { at, isRecord, metadataOf, stringAt, stringMapAt } from '../../lib/kube/objects.ts';
+import { at, isRecord, metadataOf, stringAt, stringMapAt, stringsAt } from '../../lib/kube/objects.ts';
+import { shareEqual } from './share.ts';
 
 export interface Pod {
   key: string;
@@ -38,6 +39,8 @@ export interface Identity {
   resourceID: string;
   clientID: string;
   tenantID: string;
+  /** Only of type 1. */
+  auxiliaryTenantIDs: string[];
   /** As it goes into an AzureAssignedIdentity: metadata without managed fields, and spec. */
   object: AzureIdentity;
 }
@@ -89,16 +92,16 @@ export function podOf(raw: unknown): Pod | undefined {
   const injected = injection === undefined ? undefined : parseLoosely(injection);
   return {
     key: `${metadata.namespace}/${metadata.name}`,
-    namespace: metadata.namespace,
+    namespace: shareText(metadata.namespace),
     name: metadata.name,
     uid: metadata.uid,
-    selector,
-    labels: metadata.labels ?? {},
-    node: stringAt(raw, 'spec', 'nodeName') ?? '',
+    selector: shareText(selector),
+    labels: shareMap(metadata.labels ?? {}),
+    node: shareText(stringAt(raw, 'spec', 'nodeName') ?? ''),
     finished: phase === 'Succeeded' || phase === 'Failed',
     injected: injection !== undefined,
-    sidecarVersion: stringAt(injected, 'version') ?? '',
-    sidecarTemplate: stringAt(injected, 'templateHash') ?? '',
+    sidecarVersion: shareText(stringAt(injected, 'version') ?? ''),
+    sidecarTemplate: shareText(stringAt(injected, 'templateHash') ?? ''),
     optedOut: metadata.annotations?.[annotations.inject] === 'false',
     mirror: metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined,
     windows: [stringAt(raw, 'spec', 'os', 'name'), stringAt(raw, 'spec', 'nodeSelector', 'kubernetes.io/os')].includes('windows'),
@@ -130,6 +133,7 @@ export function identityOf(raw: unknown): Identity | undefined {
     resourceID: stringAt(spec, 'resourceID')?.trim() ?? '',
     clientID: stringAt(spec, 'clientID')?.trim() ?? '',
     tenantID: stringAt(spec, 'tenantID') ?? '',
+    auxiliaryTenantIDs: type === 1 ? stringsAt(spec, 'auxiliaryTenantIDs') : [],
     object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(isRecord(spec) ? { spec } : {}) },
   };
 }
@@ -167,20 +171,17 @@ export function nodeOf(raw: unknown): Node | undefined {
 export function assignmentOf(raw: unknown): Assignment | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
-  const reference = (field: string) => {
-    const { namespace, name } = metadataOf(at(raw, 'spec', field));
-    return `${namespace ?? ''}/${name ?? ''}`;
-  };
+  const spec = shareReferences(referencesOf(at(raw, 'spec')));
   return {
-    key: `${metadata.namespace}/${metadata.name}`,
-    namespace: metadata.namespace,
+    key: joined(metadata.namespace, metadata.name),
+    namespace: shareText(metadata.namespace),
     name: metadata.name,
-    metadata,
-    podKey: `${stringAt(raw, 'spec', 'podNamespace') ?? ''}/${stringAt(raw, 'spec', 'pod') ?? ''}`,
+    metadata: withSharedParts(metadata),
+    podKey: joined(stringAt(raw, 'spec', 'podNamespace'), stringAt(raw, 'spec', 'pod')),
     podUid: metadata.annotations?.[annotations.podUid],
-    node: stringAt(raw, 'spec', 'nodename') ?? '',
-    identityKey: reference('azureIdentityRef'),
-    bindingKey: reference('azureBindingRef'),
+    node: shareText(stringAt(raw, 'spec', 'nodename') ?? ''),
+    identityKey: shareText(joined(spec.azureIdentityRef?.metadata.namespace, spec.azureIdentityRef?.metadata.name)),
+    bindingKey: shareText(joined(spec.azureBindingRef?.metadata.namespace, spec.azureBindingRef?.metadata.name)),
     status: stringAt(raw, 'status', 'status') ?? '',
     object: { metadata, spec: (at(raw, 'spec') ?? {}) as NonNullable<AzureAssignedIdentity['spec']> },
   };

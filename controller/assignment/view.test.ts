@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { identityOf } from './objects.ts';
 import { assignment, binding, identity, pod } from './testing/fixtures.ts';
 import { fakeWorld } from './testing/world.ts';
 import { brokerView } from './view.ts';
@@ -45,6 +46,20 @@ describe('what the broker tells a pod', () => {
         assignedAt: '2026-01-01T00:00:00Z',
       },
     ]);
+  });
+
+  it('the tenants of a service principal, the auxiliary ones for a secret only', () => {
+    const { world, view, ...of } = bound();
+    const spec = { clientID: 'c', tenantID: 'own.example', auxiliaryTenantIDs: ['b.example', 7, 'c.example'] };
+    const tenantsOf = (type: number) => {
+      const changed = identityOf({ metadata: of.identity.object.metadata, spec: { ...spec, type } });
+      assert.ok(changed);
+      world.identities.put('app/i', changed);
+      const [row] = view.rowsFor('app/web')?.identities ?? [];
+      return [row?.tenantID, row?.auxiliaryTenantIDs];
+    };
+    assert.deepEqual(tenantsOf(1), ['own.example', ['b.example', 'c.example']]);
+    assert.deepEqual(tenantsOf(2), ['own.example', undefined]);
   });
 
   it('that it failed, where waiting does not help', () => {

@@ -91,6 +91,7 @@ function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], manag
     clientID: identity.clientID,
     resourceID: identity.type === 0 ? identity.resourceID : '',
     ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
+    ...(identity.auxiliaryTenantIDs.length === 0 ? {} : { auxiliaryTenantIDs: identity.auxiliaryTenantIDs }),
   };
   if (managed) return { ...row, state: 'Assigned' };
 

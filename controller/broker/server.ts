@@ -3,6 +3,7 @@ import type { Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fastify from 'fastify';
+import type { TokenAnswer } from '../../api/broker.ts';
 import { identitiesPath, reportPath, tokenPath } from '../../api/broker.ts';
 import { brokerAudience } from '../../api/names.ts';
 import type { Listener } from '../../lib/http.ts';
@@ -18,7 +19,6 @@ import { rateLimitEach } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 import type { Report } from './report.ts';
 import { identityIn, reportDesk } from './report.ts';
-import type { TokenAnswer } from './token-answer.ts';
 import type { BrokerView } from './view.ts';
 import { createWaiters } from './waiters.ts';
 
@@ -30,7 +30,7 @@ export interface BrokerOptions {
   published: Pick<Published, 'leaf' | 'caBundle' | 'onChange'>;
   onReport(report: Report): void;
   /** For an identity of type 1 or 2, by `namespace/name`; may throw {@link Refusal}. Without it there is no token route. */
-  mintToken?: (identity: string, resource: string) => Promise<TokenAnswer>;
+  mintToken?: (identity: string, resource: string) => Promise<TokenAnswer | TokenAnswer[]>;
   now?: () => number;
   random?: () => number;
 }

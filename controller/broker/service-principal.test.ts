@@ -21,7 +21,7 @@ test('the cloud of the controller and the namespace of the identity are the defa
   assert.deepEqual(servicePrincipalOf(identity({ type: 2, clientID: ` ${guid}\n` }), rules), {
     type: 2,
     clientId: guid,
-    tenantId: guid,
+    tenantIds: [guid],
     authority: 'https://login.own.example:8443',
     secret: { namespace: 'team', name: 'secret' },
   });
@@ -49,7 +49,7 @@ test('adEndpoint may only name a cloud, so that no secret is sent anywhere else'
 
 test('a tenant is a GUID or a DNS name', () => {
   for (const tenantID of ['contoso.onmicrosoft.com', 'a-b.example', guid.toUpperCase()])
-    assert.equal(servicePrincipalOf(identity({ tenantID }), rules).tenantId, tenantID);
+    assert.equal(servicePrincipalOf(identity({ tenantID }), rules).tenantIds[0], tenantID);
   for (const tenantID of [
     '',
     'common',
@@ -62,6 +62,17 @@ test('a tenant is a GUID or a DNS name', () => {
     `${'a'.repeat(250)}.example`,
   ])
     refusedBy({ tenantID }, /tenantID must be/);
+});
+
+test('up to three auxiliary tenants come after the own one, with a secret only', () => {
+  const tenants = (spec: AzureIdentitySpec) => servicePrincipalOf(identity(spec), rules).tenantIds;
+  const auxiliaryTenantIDs = ['b.example', ` ${guid}\n`, 'c.example'];
+  assert.deepEqual(tenants({ auxiliaryTenantIDs }), [guid, 'b.example', guid, 'c.example']);
+  assert.deepEqual(tenants({ auxiliaryTenantIDs: null }), [guid]);
+  assert.deepEqual(tenants({ auxiliaryTenantIDs: [] }), [guid]);
+  assert.deepEqual(tenants({ type: 2, auxiliaryTenantIDs: ['../x'] }), [guid], 'ignored, as upstream did');
+  for (const wrong of [['../x'], [''], ['a.example', 'b.example', 'c.example', 'd.example']])
+    refusedBy({ auxiliaryTenantIDs: wrong }, /auxiliaryTenantIDs must be at most 3 GUIDs or DNS names/);
 });
 
 test('an application is a GUID', () => {

@@ -6,7 +6,8 @@ import { Refusal } from './refusal.ts';
 export interface ServicePrincipal {
   type: 1 | 2;
   clientId: string;
-  tenantId: string;
+  /** The own tenant, then the auxiliary ones: a token is made for each. */
+  tenantIds: readonly [string, ...string[]];
   /** Origin of Entra, without a trailing slash. */
   authority: string;
   secret: { namespace: string; name: string };
@@ -33,6 +34,7 @@ export class IdentityRefused extends Refusal {
 
 const guid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 const dnsName = /^(?=.{4,253}$)([\da-z]([\da-z-]{0,61}[\da-z])?\.)+[a-z][\da-z-]{0,61}[\da-z]$/i;
+const maxAuxiliaryTenants = 3;
 const objectName = /^(?=.{1,253}$)[\da-z]([\da-z.-]*[\da-z])?$/;
 
 /** Throws {@link IdentityRefused}; or a plain {@link Refusal} for an identity of type 0, whose tokens come from IMDS. */
@@ -45,8 +47,13 @@ export function servicePrincipalOf({ metadata, spec = {} }: AzureIdentity, rules
 
   const clientId = spec.clientID?.trim() ?? '';
   if (!guid.test(clientId)) throw refuse('clientID must be the GUID of an application');
+  const isTenant = (id: string) => guid.test(id) || dnsName.test(id);
   const tenantId = spec.tenantID?.trim() ?? '';
-  if (!guid.test(tenantId) && !dnsName.test(tenantId)) throw refuse('tenantID must be a GUID or a DNS name');
+  if (!isTenant(tenantId)) throw refuse('tenantID must be a GUID or a DNS name');
+  // Upstream has them for secrets only; its library took up to three.
+  const auxiliary = type === 1 ? (spec.auxiliaryTenantIDs ?? []).map((id) => String(id).trim()) : [];
+  if (auxiliary.length > maxAuxiliaryTenants || !auxiliary.every(isTenant))
+    throw refuse(`auxiliaryTenantIDs must be at most ${maxAuxiliaryTenants} GUIDs or DNS names`);
   const authority = authorityOf(spec.adEndpoint?.trim() ?? '', rules);
   if (authority === undefined) throw refuse('adEndpoint must be the https address of an Azure cloud, without a path');
 
@@ -59,7 +66,7 @@ export function servicePrincipalOf({ metadata, spec = {} }: AzureIdentity, rules
       'CrossNamespaceSecret',
       `AzureIdentity ${key}: its Secret must be in namespace ${metadata.namespace}, not in another one (setting allowCrossNamespaceSecrets)`,
     );
-  return { type, clientId, tenantId, authority, secret: { namespace, name } };
+  return { type, clientId, tenantIds: [tenantId, ...auxiliary], authority, secret: { namespace, name } };
 }
 
 /** Elsewhere the application's secret would be sent to whom the identity names. */

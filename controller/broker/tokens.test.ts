@@ -16,9 +16,15 @@ describe('tokens of service principals', () => {
   let secret: unknown;
   let reads: string[];
   let sent: URLSearchParams[];
+  let urls: string[];
   let replies: { status: number; body: object }[];
   let events: string[];
-  let mint: ReturnType<typeof createTokenMinter>;
+  let mintAny: ReturnType<typeof createTokenMinter>;
+  const mint = async (name: string, wanted: string) => {
+    const answer = await mintAny(name, wanted);
+    assert.ok(!Array.isArray(answer), 'one token, no list');
+    return answer;
+  };
 
   const granted = (token: string) => ({
     status: 200,
@@ -37,6 +43,7 @@ describe('tokens of service principals', () => {
       spec: { type: 1, clientID: guid, tenantID: guid, clientPassword: { name: 'pw' } },
     };
     secret = secretWith({ clientSecret: 'hunter2' });
+    urls = [];
     [reads, sent, replies, events] = [[], [], [granted('one'), granted('two')], []];
     const client: KubeClient = {
       async call(_method, path) {
@@ -49,14 +56,15 @@ describe('tokens of service principals', () => {
     };
     const network: INetworkModule = {
       sendGetRequestAsync: (url) => assert.fail(`${url} was asked`),
-      async sendPostRequestAsync<T>(_url: string, options?: { body?: string }): Promise<NetworkResponse<T>> {
+      async sendPostRequestAsync<T>(url: string, options?: { body?: string }): Promise<NetworkResponse<T>> {
+        urls.push(url);
         sent.push(new URLSearchParams(options?.body));
         const reply = replies.shift();
         if (reply === undefined) throw new Error('no network');
         return { status: reply.status, headers: {}, body: reply.body as T };
       },
     };
-    mint = createTokenMinter({
+    mintAny = createTokenMinter({
       client,
       log: silentLogger,
       events: {
@@ -121,6 +129,33 @@ describe('tokens of service principals', () => {
     assert.equal(sent.length, 1);
     secret = secretWith({ clientSecret: 'right' }, '2');
     assert.equal((await mint('team/sp', resource)).access_token, 'one', 'a mended Secret counts at once');
+  });
+
+  test('auxiliary tenants get a token each, the own tenant first, and are cached each by itself', async () => {
+    identity = { metadata: { namespace: 'team', name: 'sp' }, spec: { ...identity?.spec, auxiliaryTenantIDs: ['b.example', 'c.example'] } };
+    replies = [granted('own'), granted('b'), granted('c')];
+    const tokens = async () => {
+      const answer = await mintAny('team/sp', resource);
+      assert.ok(Array.isArray(answer));
+      return answer.map((each) => each.access_token);
+    };
+    assert.deepEqual(await tokens(), ['own', 'b', 'c']);
+    assert.deepEqual(
+      urls.map((url) => new URL(url).pathname.split('/')[1]),
+      [guid, 'b.example', 'c.example'],
+    );
+    assert.deepEqual(await tokens(), ['own', 'b', 'c']);
+    assert.equal(sent.length, 3);
+  });
+
+  test('without consent in one of its tenants an identity has no token, and the others are not asked again for that', async () => {
+    identity = { metadata: { namespace: 'team', name: 'sp' }, spec: { ...identity?.spec, auxiliaryTenantIDs: ['b.example'] } };
+    replies = [granted('own'), refusal(400, 'AADSTS700016: not found in the directory'), granted('b')];
+    await assert.rejects(mintAny('team/sp', resource), { code: 'token_failed', status: 400, message: /AADSTS700016/ });
+    now += 10_000;
+    const answer = await mintAny('team/sp', resource);
+    assert.deepEqual(Array.isArray(answer) && answer.map((each) => each.access_token), ['own', 'b']);
+    assert.equal(sent.length, 3);
   });
 
   test('a throttled, failing or unreachable Entra is an outage', async () => {

@@ -1,6 +1,7 @@
 // POST /v1/token for service principals (types 1 and 2): the controller signs in for the pod, so that no secret ever enters one.
 import { hash } from 'node:crypto';
 import type { INetworkModule } from '@azure/msal-node';
+import type { TokenAnswer } from '../../api/broker.ts';
 import type { AzureIdentity } from '../../api/kinds.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { isNotFound } from '../../lib/kube/errors.ts';
@@ -15,7 +16,6 @@ import { Refusal } from './refusal.ts';
 import { materialOf } from './secret-material.ts';
 import type { ServicePrincipal, ServicePrincipalRules } from './service-principal.ts';
 import { IdentityRefused, servicePrincipalOf } from './service-principal.ts';
-import type { TokenAnswer } from './token-answer.ts';
 
 export interface MinterOptions {
   client: KubeClient;
@@ -29,8 +29,19 @@ export interface MinterOptions {
   now: () => number;
 }
 
+/** Everything that goes into a request but the tenant. */
+interface Wish {
+  identity: string;
+  principal: ServicePrincipal;
+  material: Material;
+  /** Of the Secret: another one when it is rotated. */
+  version: string;
+  resource: string;
+}
+
 /** What is cached under a hash of everything that goes into a request. */
 type Outcome = { granted: Granted; obtainedAt: number } | { refusal: Refusal };
+type Answer = TokenAnswer | TokenAnswer[];
 
 const cacheLimit = 2_000;
 /** Sidecars refresh at half of a token's life; an older one would bring them back at once. */
@@ -39,10 +50,10 @@ const servedShare = 0.3;
 const refusedMs = 10_000;
 
 /** The returned function throws {@link Refusal}: status 400 where the identity or Entra says no, 503 where it may work later. */
-export function createTokenMinter(options: MinterOptions): (identity: string, resource: string) => Promise<TokenAnswer> {
+export function createTokenMinter(options: MinterOptions): (identity: string, resource: string) => Promise<Answer> {
   const { client, log, now } = options;
   const outcomes = boundedCache<Outcome>(cacheLimit, now);
-  const underWay = new Map<string, Promise<Outcome>>();
+  const underWay = new Map<string, Promise<Outcome[]>>();
 
   async function secretOf({ secret, type }: ServicePrincipal): Promise<{ material: Material; version: string }> {
     const name = `Secret ${secret.namespace}/${secret.name}`;
@@ -59,8 +70,8 @@ export function createTokenMinter(options: MinterOptions): (identity: string, re
     }
   }
 
-  async function signIn(identity: string, principal: ServicePrincipal, material: Material, resource: string): Promise<Outcome> {
-    const { authority, tenantId, clientId } = principal;
+  async function signIn({ identity, principal, material, resource }: Wish, tenantId: string): Promise<Outcome> {
+    const { authority, clientId } = principal;
     try {
       // The resource's own trailing slash stays: the audience would be another one without it (spec/azure-protocols.md 5).
       const scopes = [`${resource}/.default`];
@@ -76,14 +87,19 @@ export function createTokenMinter(options: MinterOptions): (identity: string, re
     }
   }
 
-  async function mint(identity: string, resource: string): Promise<Outcome> {
+  /** One outcome for each tenant. */
+  async function mint(identity: string, resource: string): Promise<Outcome[]> {
     const principal = principalOf(identity);
     const { material, version } = await secretOf(principal);
+    return Promise.all(principal.tenantIds.map((tenantId) => tokenFor({ identity, principal, material, version, resource }, tenantId)));
+  }
+
+  async function tokenFor(wish: Wish, tenantId: string): Promise<Outcome> {
     // Rotating the Secret or changing the identity is another key: the change counts at once.
-    const key = hash('sha256', JSON.stringify([principal, version, resource]), 'base64');
+    const key = hash('sha256', JSON.stringify([wish.principal, tenantId, wish.version, wish.resource]), 'base64');
     const known = outcomes.get(key);
     if (known !== undefined) return known;
-    const outcome = await signIn(identity, principal, material, resource);
+    const outcome = await signIn(wish, tenantId);
     const life = 'granted' in outcome ? (outcome.granted.expiresOn.getTime() - outcome.obtainedAt) * servedShare : refusedMs;
     outcomes.set(key, outcome, now() + life);
     return outcome;
@@ -118,9 +134,13 @@ export function createTokenMinter(options: MinterOptions): (identity: string, re
       running = mint(identity, resource).finally(() => underWay.delete(request));
       underWay.set(request, running);
     }
-    const outcome = await running;
-    if ('refusal' in outcome) throw outcome.refusal;
-    return answerOf(outcome.granted, outcome.obtainedAt, options.identityOf(identity)?.spec?.clientID ?? '', resource, now());
+    const clientId = options.identityOf(identity)?.spec?.clientID ?? '';
+    const [own, ...auxiliary] = (await running).map((outcome) => {
+      if ('refusal' in outcome) throw outcome.refusal;
+      return answerOf(outcome.granted, outcome.obtainedAt, clientId, resource, now());
+    });
+    if (own === undefined) throw new Refusal('internal', 'no token was asked for');
+    return auxiliary.length === 0 ? own : [own, ...auxiliary];
   };
 }
 

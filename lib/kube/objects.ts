@@ -27,6 +27,12 @@ export function stringMapAt(value: unknown, ...path: string[]): Record<string, s
   return Object.fromEntries(Object.entries(found).filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
+/** A list of strings; entries of another type are dropped. */
+export function stringsAt(value: unknown, ...path: string[]): string[] {
+  const found = at(value, ...path);
+  return Array.isArray(found) ? found.filter((item): item is string => typeof item === 'string') : [];
+}
+
 /** The parts of `metadata` that this system reads; only those present are set. */
 export function metadataOf(object: unknown): ObjectMeta {
   const metadata: ObjectMeta = {};

@@ -47,6 +47,8 @@ function parseRow(value: unknown): IdentityRow {
     const given = optionalText(value, key);
     if (given !== undefined) row[key] = given;
   }
+  if (Array.isArray(value.auxiliaryTenantIDs))
+    row.auxiliaryTenantIDs = value.auxiliaryTenantIDs.filter((tenant): tenant is string => typeof tenant === 'string');
   return row;
 }
 

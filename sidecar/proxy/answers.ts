@@ -45,6 +45,14 @@ export function errorAnswer(
 
 /** `expires_in` is told anew with every answer; `resource` and the selector come back as they were sent. */
 export function tokenAnswer(token: Token, route: TokenRoute, clientId: string, wallMs: number): Response {
+  const bodyOf = (each: Token) => tokenBody(each, route, clientId, wallMs);
+  const { auxiliary, ...own } = token;
+  // A list only where the identity has auxiliary tenants, as NMI gave it: ordinary SDKs do not read one (spec/aad-pod-identity.md 3.3).
+  const body = auxiliary === undefined ? bodyOf(token) : [own, ...auxiliary].map(bodyOf);
+  return new Response(JSON.stringify(body), { headers: jsonHeaders });
+}
+
+function tokenBody(token: Token, route: TokenRoute, clientId: string, wallMs: number): Record<string, string> {
   const left = String(Math.max(0, secondsLeft(token, wallMs)));
   const client = token.clientId ?? clientId;
   const body: Record<string, string> = {
@@ -58,7 +66,7 @@ export function tokenAnswer(token: Token, route: TokenRoute, clientId: string, w
     token_type: token.tokenType,
   };
   if (route.selector !== undefined) body[route.selector.name] = route.selector.value;
-  return new Response(JSON.stringify(body), { headers: jsonHeaders });
+  return body;
 }
 
 /** An answer of IMDS without its connection's headers. */

@@ -169,6 +169,36 @@ describe('service principals', () => {
     await world.proxy.close();
   });
 
+  it('with auxiliary tenants give a list, the own tenant first, each with the life that is left of it', async () => {
+    const world = await startWorld();
+    await world.bind([{ ...app, auxiliaryTenantIDs: ['other'] }]);
+    const minted = (access_token: string, expires_in: string) => ({
+      access_token,
+      expires_in,
+      client_id: 'app-client',
+      token_type: 'Bearer',
+    });
+    world.answers.token = () => json([minted('own', '3600'), minted('other', '7200')]);
+    const list = async () => {
+      const answer: unknown = JSON.parse(await (await world.token()).text());
+      assert.ok(Array.isArray(answer));
+      return answer.map(({ access_token, expires_in, resource }) => [access_token, expires_in, resource]);
+    };
+    assert.deepEqual(await list(), [
+      ['own', '3600', 'r'],
+      ['other', '7200', 'r'],
+    ]);
+    await world.clock.advance(600_000);
+    assert.deepEqual(await list(), [
+      ['own', '3000', 'r'],
+      ['other', '6600', 'r'],
+    ]);
+    assert.equal(world.asked.broker.filter(({ url }) => url.pathname === '/v1/token').length, 1);
+    world.answers.token = () => json([minted('own', '3600'), {}]);
+    assert.equal((await world.after(46_000, world.token('resource=half')))?.status, 503, 'half of an answer is none');
+    await world.proxy.close();
+  });
+
   it("are told Entra's refusal as 400, everything else is 503", async () => {
     const world = await startWorld();
     await world.bind([app]);

@@ -6,7 +6,7 @@ import { reasonOf } from '../identities/broker.ts';
 import { rowKey } from '../identities/store.ts';
 import type { Clock } from '../time.ts';
 import type { TokenSource } from './source.ts';
-import { parseToken } from './token.ts';
+import { parseTokens } from './token.ts';
 
 const tryMs = 15_000;
 
@@ -22,7 +22,7 @@ export function createBrokerSource(options: { broker: Broker; clock: Clock }): T
           timeoutMs: tryMs,
           signal,
         });
-        const token = answer.status === 200 ? parseToken(answer.body, clock.wall()) : undefined;
+        const token = answer.status === 200 ? parseTokens(answer.body, clock.wall()) : undefined;
         if (token !== undefined) return { token };
         const { message } = parseRefusal(answer.body);
         const text = message || `the identity broker answered HTTP ${answer.status}`;

@@ -247,6 +247,27 @@ describe('token cache', () => {
     assert.equal(cache.size, 0);
   });
 
+  it('drops a token when the auxiliary tenants change, and lets the shortest life of its tokens decide', async () => {
+    const { clock, source, token, look, cache, asked } = setup();
+    const app = row('app', { type: 1, resourceID: '', tenantID: 't1', auxiliaryTenantIDs: ['t2'] });
+    source.answer = () => token(hour, { auxiliary: [token(hour / 2).token] });
+    look({ row: app });
+    await tick();
+    await clock.advance(16 * 60_000);
+    tokenOf(look({ row: app }));
+    await tick();
+    assert.equal(asked.length, 2, 'half of the shorter life has passed');
+    source.answer = () => ({ trouble: { kind: 'server', text: 'boom' } });
+    await clock.advance(26 * 60_000);
+    assert.equal(look({ row: app }, false), 'not cached', 'less than 5 min of the shorter one');
+    source.answer = () => token(hour, { auxiliary: [token(hour).token] });
+    look({ row: app });
+    await clock.advance(60_000);
+    tokenOf(look({ row: app }, false));
+    cache.retain([{ ...app, auxiliaryTenantIDs: ['t2', 't3'] }]);
+    assert.equal(cache.size, 0);
+  });
+
   it('keeps identities, resources, capabilities and tenants apart', async () => {
     const { source, token, look, asked } = setup();
     source.answer = () => token(hour);

@@ -6,7 +6,7 @@ import { createEvent, pause } from '../time.ts';
 import type { Outcome, TokenQuestion, TokenSource, Trouble } from './source.ts';
 import { retryDelay } from './source.ts';
 import type { Token } from './token.ts';
-import { secondsLeft } from './token.ts';
+import { endOf, secondsLeft } from './token.ts';
 
 const capacity = 256;
 /** MSALs treat a token with less than this left as expired and ask again at once. */
@@ -86,8 +86,8 @@ export function createTokenCache(options: CacheOptions): TokenCache {
 
   const store = (entry: Entry, token: Token) => {
     const now = clock.wall();
-    const life = Math.max(0, token.expiresOn * 1000 - now);
-    const same = entry.token?.expiresOn === token.expiresOn;
+    const life = Math.max(0, endOf(token) * 1000 - now);
+    const same = entry.token !== undefined && endOf(entry.token) === endOf(token);
     entry.refreshAt = now + (same ? Math.max(300_000, life * 0.1) : life * 0.5 * (0.9 + 0.2 * random()));
     entry.short = life < leastSeconds * 1000;
     entry.token = token;
@@ -222,6 +222,7 @@ function sameIdentity(a: IdentityRow, b: IdentityRow): boolean {
     equal(a.resourceID, b.resourceID) &&
     equal(a.clientID, b.clientID) &&
     equal(a.tenantID, b.tenantID) &&
+    equal(a.auxiliaryTenantIDs?.join(), b.auxiliaryTenantIDs?.join()) &&
     (a.objectID === undefined || b.objectID === undefined || equal(a.objectID, b.objectID))
   );
 }

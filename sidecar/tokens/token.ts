@@ -9,9 +9,21 @@ export interface Token {
   tokenType: string;
   /** What the source calls the identity; absent when it does not say. */
   clientId?: string;
+  /** Of the auxiliary tenants of a service principal, in their order. */
+  auxiliary?: readonly Token[];
 }
 
-/** Undefined when the answer lacks what every client needs. `wallMs` serves sources that send only `expires_in`. */
+/**
+ * A token, or a list of them of which the first is the one and the others are auxiliary. Undefined when the answer lacks what every client
+ * needs. `wallMs` serves sources that send only `expires_in`.
+ */
+export function parseTokens(value: unknown, wallMs: number): Token | undefined {
+  if (!Array.isArray(value)) return parseToken(value, wallMs);
+  const [own, ...auxiliary] = value.map((each: unknown) => parseToken(each, wallMs));
+  return own === undefined || !auxiliary.every((each) => each !== undefined) ? undefined : { ...own, auxiliary };
+}
+
+/** As {@link parseTokens} does for one token. */
 export function parseToken(value: unknown, wallMs: number): Token | undefined {
   if (!isRecord(value)) return undefined;
   const accessToken = value.access_token;
@@ -37,6 +49,11 @@ function wholeNumber(value: unknown): number | undefined {
       : undefined;
 }
 
+/** Unix seconds at which the first of its tokens ends: they are served and renewed together. */
+export function endOf({ expiresOn, auxiliary = [] }: Token): number {
+  return Math.min(expiresOn, ...auxiliary.map((each) => each.expiresOn));
+}
+
 export function secondsLeft(token: Token, wallMs: number): number {
-  return token.expiresOn - Math.floor(wallMs / 1000);
+  return endOf(token) - Math.floor(wallMs / 1000);
 }

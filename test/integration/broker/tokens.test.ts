@@ -13,7 +13,7 @@ import { silentLogger } from '../../../lib/log.ts';
 import type { TestContext } from '../azure/support.ts';
 import { app, emulate, smallAzure, tenant } from '../azure/support.ts';
 
-async function minter(t: TestContext, spec: AzureIdentitySpec, data: Record<string, Buffer>, azure: Record<string, unknown> = {}) {
+async function minterOf(t: TestContext, spec: AzureIdentitySpec, data: Record<string, Buffer>, azure: Record<string, unknown> = {}) {
   const emulator = await emulate(t, { state: smallAzure(azure), running: true });
   const secret = { metadata: {}, data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString('base64')])) };
   const client: KubeClient = { call: async () => secret, watch: () => assert.fail('no watch'), close: async () => undefined };
@@ -32,6 +32,15 @@ async function minter(t: TestContext, spec: AzureIdentitySpec, data: Record<stri
   return (resource: string) => mint('team/sp', resource);
 }
 
+async function minter(...given: Parameters<typeof minterOf>) {
+  const mint = await minterOf(...given);
+  return async (resource: string) => {
+    const answer = await mint(resource);
+    assert.ok(!Array.isArray(answer), 'one token, no list');
+    return answer;
+  };
+}
+
 test('type 1: a secret, by tenant id and by domain', async (t) => {
   for (const tenantID of [tenant, 'contoso.example']) {
     const mint = await minter(t, { type: 1, tenantID }, { clientSecret: Buffer.from(app.secret) });
@@ -47,6 +56,19 @@ test('type 1: a secret, by tenant id and by domain', async (t) => {
 test('type 1: a wrong secret is refused with the code of Entra', async (t) => {
   const mint = await minter(t, { type: 1 }, { clientSecret: Buffer.from('wrong') });
   await assert.rejects(mint('https://vault.azure.net'), { code: 'token_failed', status: 400, message: /AADSTS7000215/ });
+});
+
+test('type 1 with auxiliary tenants: a list, and one refusing tenant refuses it all', async (t) => {
+  const data = { clientSecret: Buffer.from(app.secret) };
+  const mint = await minterOf(t, { type: 1, auxiliaryTenantIDs: ['contoso.example'] }, data);
+  const answer = await mint('https://vault.azure.net');
+  assert.ok(Array.isArray(answer));
+  assert.deepEqual(
+    answer.map((each) => decodeJwt(each.access_token).aud),
+    ['https://vault.azure.net', 'https://vault.azure.net'],
+  );
+  const elsewhere = await minterOf(t, { type: 1, auxiliaryTenantIDs: ['fabrikam.example'] }, data);
+  await assert.rejects(elsewhere('https://vault.azure.net'), { code: 'token_failed', status: 400, message: /AADSTS90002/ });
 });
 
 test('type 2: a PKCS#12 certificate, with and without a password', async (t) => {

@@ -76,6 +76,26 @@ describe('sidecar proxy', () => {
     assert.equal((await asked).body.client_id, clientIds.third);
   });
 
+  it('answers with a list of tokens for a service principal with auxiliary tenants', async () => {
+    const clientID = 'cccccccc-0000-4000-8000-000000000001';
+    const principal = { name: 'principal', type: 1, clientID, resourceID: '', tenantID: 'a.example' } as const;
+    broker.set([{ ...rowOf('reader'), ...principal, auxiliaryTenantIDs: ['b.example'] }]);
+    broker.mint = () => ({
+      status: 200,
+      body: ['a', 'b'].map((access_token) => ({ access_token, client_id: clientID, expires_in: '3600', token_type: 'Bearer' })),
+    });
+    await proxy.logged((line) => String(line.identities).includes('principal Assigned'));
+    const answer = await fetch(`${proxy.url}/metadata/identity/oauth2/token?resource=x`, { headers: { Metadata: 'true' } });
+    const body: unknown = await answer.json();
+    assert.ok(Array.isArray(body), JSON.stringify(body));
+    assert.deepEqual(
+      body.map((each) => each.access_token),
+      ['a', 'b'],
+    );
+    assert.ok(body.every((each) => Object.values(each).every((value) => typeof value === 'string')));
+    broker.set([rowOf('reader')]);
+  });
+
   it('keeps its private memory small', async () => {
     for (let i = 0; i < 100; i += 1) await ask(`resource=${resource}`);
     const memory = await memoryOf(proxy.pid);
