@@ -1,6 +1,6 @@
 // The leader's second half, for one scale set or VM: makes Azure's list hold what the pods need, in as few writes as can be.
 // Level-triggered: every pass starts from what is wanted, what is recorded and what Azure shows. What it keeps in memory are delays only.
-import { isConflict, isNotFound, KubeError } from '../../lib/kube/errors.ts';
+import { KubeError } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeState } from '../azure/compute.ts';
 import { ArmError } from '../azure/errors.ts';
@@ -8,7 +8,7 @@ import type { Direction, Isolation } from '../azure/isolation.ts';
 import { afterWrite, entryKey, forgetUnwanted, noIsolation, selectWrite } from '../azure/isolation.ts';
 import type { AttachedIdentity, Write } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
-import type { ScopeDecision, WriteOutcome } from './decide-scope.ts';
+import type { ScopeDecision } from './decide-scope.ts';
 import { decideScope, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import { createLinger } from './linger.ts';
@@ -16,7 +16,8 @@ import { blames, judgeFailure } from './scope-failure.ts';
 import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecord, ScopeRecords, StoredRecord } from './scope-record.ts';
-import { withEntries } from './scope-record.ts';
+import { changeRecord, withEntries } from './scope-record.ts';
+import { writeAll } from './scope-write.ts';
 
 export interface ScopePassOptions extends MarkContext {
   needs(): Need[];
@@ -122,42 +123,27 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
 
   async function carryOut(write: Write, trial: boolean, begun: StoredRecord, before: ScopeState, signal: AbortSignal): Promise<number> {
     let stored = begun;
-    let failure: { error: unknown } | undefined;
-    let handedOver = false;
-    const outcomes = new Map<string, WriteOutcome>();
-    const owned = new Set(stored.record.identities.keys());
-    let state = before;
-    for (const [index, chunk] of planWrites(before, { add: write.attach, remove: write.detach, owned }).entries()) {
-      let asked = false;
-      let began = false;
-      const onOperation = async (operation: string) => {
-        began = true;
-        try {
-          stored = await change(stored, (record) => ({ ...record, operation }));
-        } catch (error) {
-          // Azure works on it all the same, and the intent is on record.
-          log.warn({ scope: scope.displayId, error: String(error) }, 'operation not recorded');
-        }
-      };
+    async function onOperation(operation: string): Promise<void> {
       try {
-        if (index > 0) state = await look(signal);
-        handedOver = !options.mayWrite();
-        if (handedOver) break;
-        asked = true;
-        const sent = await compute.write(scope, chunk, state, { signal, onOperation });
-        for (const id of [...sent.attach, ...sent.detach]) outcomes.set(id, 'done');
+        stored = await changeRecord(records, stored, (record) => ({ ...record, operation }));
       } catch (error) {
-        if (asked) for (const id of [...chunk.attach, ...chunk.detach]) outcomes.set(id, outcomeOf(error, began));
-        failure = { error };
-        break;
+        // Azure works on it all the same, and the intent is on record.
+        log.warn({ scope: scope.displayId, error: String(error) }, 'operation not recorded');
       }
     }
+    const owned = new Set(stored.record.identities.keys());
+    const writes = planWrites(before, { add: write.attach, remove: write.detach, owned });
+    const steps = { scope, compute, look, mayWrite: options.mayWrite, onOperation };
+    const { outcomeOf, failure, handedOver } = await writeAll(steps, writes, before, signal);
     if (signal.aborted) return options.reconcileMs;
 
     // Whatever the write said, a GET tells what is there now.
     const { identities: after } = await look(signal);
-    const end = { write, before: before.identities, after, outcomeOf: (id: string) => outcomes.get(id) ?? 'refused' };
-    stored = await change(stored, (record) => ({ ...withEntries(record, settle(record, end), options.now()), operation: undefined }));
+    const end = { write, before: before.identities, after, outcomeOf };
+    stored = await changeRecord(records, stored, (record) => ({
+      ...withEntries(record, settle(record, end), options.now()),
+      operation: undefined,
+    }));
     await mark(stored, options.needs(), after);
     log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach, ok: failure === undefined }, 'scope written');
 
@@ -191,20 +177,10 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function mark(stored: StoredRecord, needs: readonly Need[], attached: ScopeState['identities']): Promise<StoredRecord> {
     const taken = options.adoptAttached ? takenOver(options, needs, attached).filter((id) => !stored.record.identities.has(id)) : [];
     const entries = taken.map((id): [string, 'owned'] => [id, 'owned']);
-    const adopted = taken.length === 0 ? stored : await change(stored, (record) => withEntries(record, entries, options.now()));
+    const adopted =
+      taken.length === 0 ? stored : await changeRecord(records, stored, (record) => withEntries(record, entries, options.now()));
     await markAttached(options, needs, attached);
     return adopted;
-  }
-
-  /** A person may have edited the record meanwhile (`paused`): the change is made to what stands there now. */
-  async function change(stored: StoredRecord, by: (record: ScopeRecord) => ScopeRecord): Promise<StoredRecord> {
-    try {
-      return await records.save(stored, by(stored.record));
-    } catch (error) {
-      if (!isConflict(error) && !isNotFound(error)) throw error;
-      const current = await records.load(scope.id);
-      return records.save(current, by(current.record));
-    }
   }
 
   /** The record of a scope that stays idle for a whole interval goes: nodes come and go under ever new names. */
@@ -275,7 +251,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       log.info({ scope: scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
     }
     seen = undefined;
-    return change(stored, (record) => ({ ...record, operation: undefined }));
+    return changeRecord(records, stored, (record) => ({ ...record, operation: undefined }));
   }
 
   /** Thousands of pods that report at once, as they may just after an attachment, cost one look. */
@@ -296,15 +272,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       doubted = true;
     },
   };
-}
-
-/** Only a 4xx to the PATCH itself, or no PATCH at all, says for certain that nothing was begun. */
-function outcomeOf(error: unknown, began: boolean): WriteOutcome {
-  if (!(error instanceof ArmError)) return 'unclear';
-  const { failure, status } = error;
-  if (began) return failure.code === 'operationLost' ? 'unclear' : 'failed';
-  const notSent = failure.code === 'throttled' && failure.source === 'gate';
-  return notSent || (status !== undefined && status >= 400 && status < 500 && status !== 408) ? 'refused' : 'unclear';
 }
 
 /** Entries for what is held back are left out: what is not attempted is not intended. */

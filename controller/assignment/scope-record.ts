@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { scopeRecordPrefix } from '../../api/names.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
-import { isNotFound } from '../../lib/kube/errors.ts';
+import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import { isRecord, metadataOf, stringAt } from '../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
 
@@ -93,6 +93,21 @@ export interface ScopeRecords {
   save(stored: StoredRecord, record: ScopeRecord): Promise<StoredRecord>;
   /** Throws as `save` does. */
   remove(stored: StoredRecord): Promise<void>;
+}
+
+/** A person may have edited the record meanwhile (`paused`): the change is made to what stands there now. */
+export async function changeRecord(
+  records: ScopeRecords,
+  stored: StoredRecord,
+  by: (record: ScopeRecord) => ScopeRecord,
+): Promise<StoredRecord> {
+  try {
+    return await records.save(stored, by(stored.record));
+  } catch (error) {
+    if (!isConflict(error) && !isNotFound(error)) throw error;
+    const current = await records.load(stored.record.scope);
+    return records.save(current, by(current.record));
+  }
 }
 
 export function storeScopeRecords(client: KubeClient, namespace: string): ScopeRecords {
