@@ -39,7 +39,7 @@ const status = (text: string, error?: object, headers: Record<string, string> = 
   answer(200, { status: text, ...(error === undefined ? {} : { error }) }, headers);
 
 /** A client over scripted answers and a clock that only sleeping moves. */
-function against(...script: (Answer | Error)[]) {
+function against(...script: (Answer | Error | (() => Answer))[]) {
   const requests: (ArmRequest & { at: number })[] = [];
   let now = 0;
   const compute = createCompute({
@@ -48,7 +48,7 @@ function against(...script: (Answer | Error)[]) {
       const next = script.shift();
       assert.ok(next, `an unexpected call: ${request.method} ${request.url}`);
       if (next instanceof Error) throw next;
-      return next;
+      return typeof next === 'function' ? next() : next;
     },
     gates: createGates(() => now),
     resourceManager,
@@ -147,6 +147,16 @@ describe('write', () => {
       ['GET', 'PATCH'],
     );
     assert.deepEqual(requests[1]?.body, { identity: { type: 'UserAssigned', userAssignedIdentities: { [one]: null } } });
+  });
+
+  test('without an etag a state is as old as its question, however late the answer came', async () => {
+    const late = () => {
+      pass(2001);
+      return resource();
+    };
+    const { compute, requests, pass } = against(late, resource({ ids: { [one]: {}, [two]: {} } }), answer(200));
+    await compute.write(scope, { attach: [], detach: [one] }, await compute.read(scope));
+    assert.deepEqual(requests.at(-1)?.body, { identity: { type: 'UserAssigned', userAssignedIdentities: { [one]: null } } });
   });
 
   test('a set that is being deleted is left alone', async () => {

@@ -23,7 +23,7 @@ export interface ScopeState extends SeenIdentity {
   readonly etag: string | undefined;
   readonly provisioningState: string;
   readonly location: string;
-  /** When the GET was answered, on the clock of the options. */
+  /** When the GET was sent, on the clock of the options: the state may be as old as that. */
   readonly readAt: number;
 }
 
@@ -86,9 +86,10 @@ export function createCompute(options: ComputeOptions): Compute {
   }
 
   async function read(scope: Scope, signal?: AbortSignal): Promise<ScopeState> {
+    const askedAt = now();
     const answer = await call(scope, 'read', { method: 'GET', url: scope.displayId, signal });
     if (answer.status >= 400) throw errorOf(answer, date());
-    return stateOf(answer, now());
+    return stateOf(answer, askedAt);
   }
 
   async function follow(scope: Scope, url: string, first: Answer | undefined, signal: AbortSignal | undefined): Promise<void> {

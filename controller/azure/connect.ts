@@ -68,10 +68,11 @@ export function connectCloud(settings: AzureSettings, env: Environment = process
 /** All of it, with the controller's own sign-in. Makes no call yet. Throws {@link SettingsError}. */
 export function connectAzure(settings: AzureSettings, log: Logger, env: Environment = process.env): AzureConnection {
   const { cloud, network } = connectCloud(settings, env);
-  const signIn = chooseSignIn(settings, azureJsonOf(settings), env);
+  const choose = () => chooseSignIn(settings, azureJsonOf(settings), env);
+  const signIn = choose();
   log.info({ cloud: cloud.name, resourceManager: cloud.resourceManager, signIn: signIn.kind, clientId: signIn.clientId }, 'Azure settings');
 
-  const credential = createCredential(signIn, {
+  const credential = createCredential(choose, {
     cloud,
     network,
     imdsEndpoint: settings.imdsEndpoint,

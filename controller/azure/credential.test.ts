@@ -35,8 +35,8 @@ function entra(...replies: Reply[]) {
     },
   };
   let now = 1_000_000;
-  const credential = (signIn: SignIn) =>
-    createCredential(signIn, {
+  const credential = (signIn: SignIn | (() => SignIn)) =>
+    createCredential(typeof signIn === 'function' ? signIn : () => signIn, {
       cloud: { authority: 'https://login.test:444' },
       network,
       imdsEndpoint: 'http://127.0.0.1:9',
@@ -73,6 +73,24 @@ test('callers at the same time share one request', async () => {
     ['one', 'one', 'one'],
   );
   assert.equal(sent.length, 1);
+});
+
+test('the way to sign in is chosen anew each time, and one that cannot be chosen is a failure to be told', async () => {
+  const { credential, sent, pass } = entra(granted('one'), granted('two'));
+  let choose: () => SignIn = () => secretSignIn;
+  const { getToken } = credential(() => choose());
+  await getToken(scope);
+  choose = () => {
+    throw new Error('azure.json is not JSON');
+  };
+  assert.equal((await errorOf(getToken(scope))).message, 'azure.json is not JSON');
+  pass(1000);
+  choose = () => ({ kind: 'secret', tenantId: 'tenant', clientId: 'another', secret: { text: 'rotated' } });
+  await getToken(scope);
+  assert.deepEqual(
+    sent.map(({ form }) => `${form.get('client_id')} ${form.get('client_secret')}`),
+    ['client hunter2', 'another rotated'],
+  );
 });
 
 test('files are read anew for each sign-in', async (t) => {
@@ -138,10 +156,12 @@ test('the managed identity of the node is asked of IMDS by client id, and its re
   t.after(() => new Promise((resolve) => server.close(resolve)));
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;
-  const { getToken } = createCredential(
-    { kind: 'managedIdentity', clientId: 'kubelet' },
-    { cloud: { authority: '' }, network: {} as INetworkModule, imdsEndpoint: `http://127.0.0.1:${port}`, now: Date.now },
-  );
+  const { getToken } = createCredential(() => ({ kind: 'managedIdentity', clientId: 'kubelet' }), {
+    cloud: { authority: '' },
+    network: {} as INetworkModule,
+    imdsEndpoint: `http://127.0.0.1:${port}`,
+    now: Date.now,
+  });
   const { token, expiresOnTimestamp, refreshAfterTimestamp } = await getToken(scope);
   assert.equal(token, 'node');
   assert.ok(refreshAfterTimestamp !== undefined && refreshAfterTimestamp < expiresOnTimestamp - 36_000_000);

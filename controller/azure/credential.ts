@@ -57,13 +57,14 @@ export interface CredentialOptions {
   now(): number;
 }
 
-export function createCredential(signIn: SignIn, options: CredentialOptions): TokenCredential {
-  return onceAtATime(
-    signIn.kind === 'managedIdentity'
-      ? ([scope = '']) => imdsToken({ endpoint: options.imdsEndpoint, scope, clientId: signIn.clientId, now: options.now })
-      : (scopes, claims) => applicationTokenOf(signIn, scopes, claims, options),
-    options.now,
-  );
+/** `choose` is asked for each sign-in, since azure.json may name another secret or another application by then. */
+export function createCredential(choose: () => SignIn, options: CredentialOptions): TokenCredential {
+  return onceAtATime(async (scopes, claims) => {
+    const signIn = choose();
+    if (signIn.kind !== 'managedIdentity') return applicationTokenOf(signIn, scopes, claims, options);
+    const [scope = ''] = scopes;
+    return imdsToken({ endpoint: options.imdsEndpoint, scope, clientId: signIn.clientId, now: options.now });
+  }, options.now);
 }
 
 async function applicationTokenOf(
@@ -138,7 +139,7 @@ function onceAtATime(acquire: (scopes: string[], claims: string | undefined) => 
       pauseMs = firstPauseMs;
       return token;
     } catch (thrown) {
-      const error = thrown instanceof SignInError ? thrown : new SignInError(String(thrown));
+      const error = thrown instanceof SignInError ? thrown : new SignInError(thrown instanceof Error ? thrown.message : String(thrown));
       failed = { error, until: now() + Math.max(pauseMs, (error.retryAfterSeconds ?? 0) * 1000) };
       pauseMs = Math.min(longestPauseMs, pauseMs * 2);
       throw error;

@@ -7,6 +7,7 @@ import { findIdentity, keyOf } from '../state/names.ts';
 export type Action =
   | { readonly do: 'capacity'; readonly resource: string; readonly instances: number }
   | { readonly do: 'bump-etag'; readonly resource: string }
+  | { readonly do: 'attach'; readonly resource: string; readonly identities: readonly string[] }
   /** Removes identities; null: all user-assigned ones. */
   | { readonly do: 'wipe'; readonly resource: string; readonly identities: readonly string[] | null }
   | { readonly do: 'delete'; readonly resource: string }
@@ -45,6 +46,17 @@ function onResource(state: State, action: Exclude<Action, { identity: string } |
     return { changes: [rewrite(resource, now, { instances })] };
   }
   if (action.do === 'bump-etag') return { changes: [rewrite(resource, now, {})] };
+  if (action.do === 'attach') {
+    const found = action.identities.map((name) => findIdentity(state.identities, name));
+    const unknown = action.identities.find((_, index) => found[index] === null);
+    if (unknown !== undefined) return { error: `identities: there is no identity "${unknown}"` };
+    const added = found.flatMap((one) => (one === null ? [] : [[keyOf(one.id), { id: one.id, principalId: one.principalId }] as const]));
+    return {
+      changes: [
+        rewrite(resource, now, { identity: { ...resource.identity, user: { ...resource.identity.user, ...Object.fromEntries(added) } } }),
+      ],
+    };
+  }
   if (action.do === 'wipe') {
     const gone = action.identities?.map((name) => keyOf(findIdentity(state.identities, name)?.id ?? name));
     const user = Object.fromEntries(Object.entries(resource.identity.user).filter(([id]) => gone !== undefined && !gone.includes(id)));

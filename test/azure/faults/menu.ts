@@ -23,7 +23,17 @@ const anything: Read<unknown> = (value) => value;
 
 /** One act of another writer, e.g. `{"do":"capacity","resource":"<id>","instances":3}`. */
 export const action: Read<Action> = (value, path) => {
-  const choose = oneOf('capacity', 'bump-etag', 'wipe', 'delete', 'recreate', 'delete-identity', 'recreate-identity', 'roll-keys');
+  const choose = oneOf(
+    'capacity',
+    'bump-etag',
+    'attach',
+    'wipe',
+    'delete',
+    'recreate',
+    'delete-identity',
+    'recreate-identity',
+    'roll-keys',
+  );
   const name = choose(isRecord(value) ? value.do : value, path === '' ? 'do' : `${path}.do`);
   const start = { do: [text] } as const;
   switch (name) {
@@ -31,6 +41,8 @@ export const action: Read<Action> = (value, path) => {
       return { ...fields(value, path, start), do: name };
     case 'capacity':
       return { ...fields(value, path, { ...start, resource: [text], instances: [count] }), do: name };
+    case 'attach':
+      return { ...fields(value, path, { ...start, resource: [text], identities: [listOf(text)] }), do: name };
     case 'wipe':
       return { ...fields(value, path, { ...start, resource: [text], identities: [listOf(text), null] }), do: name };
     case 'delete-identity':

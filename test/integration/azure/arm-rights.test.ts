@@ -200,7 +200,7 @@ test('A13 all instances of a Uniform set see its identities, of a Flexible one o
   );
 });
 
-test('A14 other writers: capacity, etag, wiped identities, a set deleted and made again', async (context) => {
+test('A14 other writers: capacity, etag, attached and wiped identities, a set deleted and made again', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const look = async () => {
@@ -211,8 +211,11 @@ test('A14 other writers: capacity, etag, wiped identities, a set deleted and mad
   assert.deepEqual(await look(), { etag: '"2"', capacity: 4, ids: ['reader'] });
   await emulator.act({ do: 'bump-etag', resource: pool1 });
   assert.equal((await look()).etag, '"3"');
+  await emulator.act({ do: 'attach', resource: pool1, identities: [idOf('third')] });
+  assert.deepEqual(await look(), { etag: '"4"', capacity: 4, ids: ['reader', 'third'] });
+  await assert.rejects(emulator.act({ do: 'attach', resource: pool1, identities: ['nobody'] }), /there is no identity "nobody"/);
   await emulator.act({ do: 'wipe', resource: pool1, identities: null });
-  assert.deepEqual(await look(), { etag: '"4"', capacity: 4, ids: [] });
+  assert.deepEqual(await look(), { etag: '"5"', capacity: 4, ids: [] });
   assert.equal((await imds(emulator.urls.imds)).status, 400, 'and IMDS knows');
   const running = await call('PATCH', pool1, identityPatch('UserAssigned', ['writer']));
   await emulator.act({ do: 'delete', resource: pool1 });
