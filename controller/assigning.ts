@@ -90,7 +90,7 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
       log,
       rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
       podIsGone: (namespace, name) => takesNoPart(client, namespace, name),
-      concurrency: 20,
+      concurrency: settings.createDeleteBatch,
       onScope: (scopeId) => scopes.wake(scopeId),
       onDoubt: (scopeId) => scopes.lookAgain(scopeId),
     });

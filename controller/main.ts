@@ -7,6 +7,7 @@ import { createEventRecorder } from '../lib/kube/events.ts';
 import { campaign } from '../lib/kube/lease.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
+import { SettingsError } from '../lib/settings.ts';
 import { recordDoubt } from './assignment/doubt.ts';
 import { brokerView } from './assignment/view.ts';
 import { watchWorld } from './assignment/world.ts';
@@ -21,12 +22,18 @@ import { lead } from './leader.ts';
 import { createMeasures, measureTokens } from './measures.ts';
 import { metricsOf } from './metrics.ts';
 import { settings } from './settings.ts';
+import { fromUpstream } from './upstream/flags.ts';
 
 void runProgram({
   name: 'controller',
   summary: 'assigns Azure identities to pods, attaches them to scale sets and VMs, and tells sidecars which identities are theirs',
   settings,
+  translate: fromUpstream,
   async start(values, { log, stopper }) {
+    if (values.leaseRenew >= values.leaseDuration)
+      throw new SettingsError(
+        `--lease-renew is ${values.leaseRenew}: accepted is less than --lease-duration, which is ${values.leaseDuration}`,
+      );
     const instance = values.instance || os.hostname();
     const registry = createRegistry();
     const measures = createMeasures(registry);

@@ -8,7 +8,14 @@ export const settings = {
   namespace: text({ description: 'release namespace: home of the Lease, the certificates and the scope records', default: 'default' }),
   instance: text({ description: 'name of this replica in the Lease; empty is the host name', default: '' }),
   logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
-  clientQps: number({ description: 'calls a second to the API server', default: 250, min: 1 }),
+  clientQps: number({ description: 'calls a second to the API server', default: 250, min: 1, integer: false }),
+  createDeleteBatch: number({ description: 'AzureAssignedIdentities that are written at the same time', default: 20, min: 1, max: 1000 }),
+  customUserAgent: text({
+    description: 'added to the user agent towards Kubernetes and Azure',
+    form: 'printable ASCII, at most 200 characters',
+    pattern: /^[ -~]{0,200}$/,
+    default: '',
+  }),
 
   brokerListen: text({ description: 'identity broker (TLS)', form: 'address:port', default: `:${ports.controller.broker}` }),
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.controller.probes}` }),

@@ -7,29 +7,35 @@ import { helpOf, parseSettings, SettingsError } from './settings.ts';
 import type { Stopper } from './shutdown.ts';
 import { createStopper, untilSignal } from './shutdown.ts';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 export interface Program<T extends Table> {
   name: string;
   summary: string;
   settings: T;
+  /** Other spellings of arguments and variables into ours, before they are read; each note becomes a warning. May throw {@link SettingsError}. */
+  translate?(argv: readonly string[], env: Environment): { argv: readonly string[]; env: Environment; notes: readonly string[] };
   /** Starts everything and registers how to stop it; returns once started. May throw {@link SettingsError}. */
   start(values: Values<T>, context: { log: Logger; stopper: Stopper }): Promise<void>;
 }
 
 /** Runs until a signal; sets the exit code. The settings must include `logLevel`. */
 export async function runProgram<const T extends Table & { logLevel: Table[string] }>(program: Program<T>): Promise<void> {
-  const argv = process.argv.slice(2);
-  if (argv.includes('--help')) {
-    process.stdout.write(helpOf(program.name, program.summary, program.settings));
-    return;
-  }
-  if (argv.includes('--version')) {
-    process.stdout.write(`${program.name} ${version}\n`);
-    return;
-  }
   let stopper: Stopper | undefined;
   try {
-    const values = parseSettings(program.settings, argv, process.env);
+    const given = process.argv.slice(2);
+    const { argv, env, notes } = program.translate?.(given, process.env) ?? { argv: given, env: process.env, notes: [] };
+    if (argv.includes('--help')) {
+      process.stdout.write(helpOf(program.name, program.summary, program.settings));
+      return;
+    }
+    if (argv.includes('--version')) {
+      process.stdout.write(`${program.name} ${version}\n`);
+      return;
+    }
+    const values = parseSettings(program.settings, argv, env);
     const log = createLogger({ program: program.name, level: (values as { logLevel: LogLevel }).logLevel });
+    for (const note of notes) log.warn(note);
     stopper = createStopper(log);
     const signalled = untilSignal();
     await program.start(values, { log, stopper });
