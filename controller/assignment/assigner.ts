@@ -206,8 +206,8 @@ const leaving = (action: AssignmentAction): Assignment[] =>
 /** Undefined for an object that promises nothing (any more), or not to this pod. */
 function needPromisedBy(current: Assignment, pod: Pod): Need | undefined {
   if (current.status !== 'Assigned' || (current.podUid !== undefined && current.podUid !== pod.uid)) return undefined;
-  const identity = identityOf(current.object.spec?.azureIdentityRef);
-  const binding = bindingOf(current.object.spec?.azureBindingRef);
+  const identity = identityOf(current.references.identity);
+  const binding = bindingOf(current.references.binding);
   const identityId = identity?.type === 0 ? identityIdOf(identity.resourceID) : undefined;
   if (identity === undefined || binding === undefined || identityId === undefined) return undefined;
   return { pod, match: { identity, binding }, identityId };

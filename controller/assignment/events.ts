@@ -27,8 +27,8 @@ export const regardingAssignment = ({ namespace, name, metadata }: Assignment): 
   uid: metadata.uid,
 });
 /** The binding that an object stands for, which may be gone by now. */
-export function regardingBindingOf({ bindingKey, object }: Assignment): Regarding {
+export function regardingBindingOf({ bindingKey, references }: Assignment): Regarding {
   const [namespace = '', name = ''] = bindingKey.split('/');
-  const uid = object.spec?.azureBindingRef?.metadata.uid;
+  const uid = references.binding?.metadata.uid;
   return { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureIdentityBinding', namespace, name, uid };
 }

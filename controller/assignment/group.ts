@@ -1,24 +1,31 @@
 import type { Reflector } from '../../lib/kube/reflector.ts';
 
 /** Keeps the keys of a reflector's objects grouped by a value they share; ask the returned function for a group. */
-export function groupBy<T>(reflector: Reflector<T>, groupOf: (object: T) => string): (value: string) => ReadonlySet<string> {
-  const groups = new Map<string, Set<string>>();
+export function groupBy<T>(reflector: Reflector<T>, groupOf: (object: T) => string): (value: string) => Iterable<string> {
+  // One key alone stands for itself: most pods have one assignment, and a set for each would cost more than the assignment.
+  const groups = new Map<string, string | Set<string>>();
+
+  function leave(value: string, key: string): void {
+    const group = groups.get(value);
+    if (typeof group === 'object') group.delete(key);
+    if (group === key || (typeof group === 'object' && group.size === 0)) groups.delete(value);
+  }
+
+  function join(value: string, key: string): void {
+    const group = groups.get(value);
+    if (typeof group === 'object') group.add(key);
+    else groups.set(value, group === undefined ? key : new Set([group, key]));
+  }
+
   reflector.onChange(({ key, before, after }) => {
     const from = before === undefined ? undefined : groupOf(before);
     const to = after === undefined ? undefined : groupOf(after);
     if (from === to) return;
-    if (from !== undefined) {
-      const group = groups.get(from);
-      group?.delete(key);
-      if (group?.size === 0) groups.delete(from);
-    }
-    if (to !== undefined) {
-      const group = groups.get(to);
-      if (group === undefined) groups.set(to, new Set([key]));
-      else group.add(key);
-    }
+    if (from !== undefined) leave(from, key);
+    if (to !== undefined) join(to, key);
   });
-  return (value) => groups.get(value) ?? nothing;
+  return (value) => {
+    const group = groups.get(value) ?? [];
+    return typeof group === 'string' ? [group] : group;
+  };
 }
-
-const nothing: ReadonlySet<string> = new Set();

@@ -1,8 +1,9 @@
 // What the controller keeps of each watched object, picked from the raw JSON at ingestion.
 
-import type { AzureAssignedIdentity, AzureIdentity, AzureIdentityBinding, IdentityType, ObjectMeta } from '../../api/kinds.ts';
+import type { AzureIdentity, AzureIdentityBinding, IdentityType, ObjectMeta } from '../../api/kinds.ts';
 import { annotations, bindingLabel } from '../../api/names.ts';
 import { at, isRecord, metadataOf, stringAt, stringMapAt, stringsAt } from '../../lib/kube/objects.ts';
+import { keyOf } from '../../lib/kube/reflector.ts';
 import { shareEqual } from './share.ts';
 
 export interface Pod {
@@ -79,7 +80,8 @@ export interface Assignment {
   identityKey: string;
   bindingKey: string;
   status: string;
-  object: AzureAssignedIdentity;
+  /** What it was made from. One object for all that are made from the same. */
+  references: { identity: AzureIdentity | undefined; binding: AzureIdentityBinding | undefined };
 }
 
 export function podOf(raw: unknown): Pod | undefined {
@@ -91,7 +93,7 @@ export function podOf(raw: unknown): Pod | undefined {
   const injection = metadata.annotations?.[annotations.status];
   const injected = injection === undefined ? undefined : parseLoosely(injection);
   return {
-    key: `${metadata.namespace}/${metadata.name}`,
+    key: keyOf(metadata),
     namespace: shareText(metadata.namespace),
     name: metadata.name,
     uid: metadata.uid,
@@ -125,7 +127,7 @@ export function identityOf(raw: unknown): Identity | undefined {
   const spec = at(raw, 'spec');
   const type = at(raw, 'spec', 'type') ?? 0;
   return {
-    key: `${metadata.namespace}/${metadata.name}`,
+    key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
     namespaced: metadata.annotations?.[annotations.behavior] === 'namespaced',
@@ -143,7 +145,7 @@ export function bindingOf(raw: unknown): Binding | undefined {
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
   const spec = at(raw, 'spec');
   return {
-    key: `${metadata.namespace}/${metadata.name}`,
+    key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
     identityKey: `${metadata.namespace}/${stringAt(spec, 'azureIdentity') ?? ''}`,
@@ -156,7 +158,7 @@ export function exceptionOf(raw: unknown): Exception | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
   return {
-    key: `${metadata.namespace}/${metadata.name}`,
+    key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
     podLabels: stringMapAt(raw, 'spec', 'podLabels'),
@@ -171,18 +173,48 @@ export function nodeOf(raw: unknown): Node | undefined {
 export function assignmentOf(raw: unknown): Assignment | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
-  const spec = shareReferences(referencesOf(at(raw, 'spec')));
+  const references = shareReferences({
+    identity: referenceOf(at(raw, 'spec', 'azureIdentityRef')),
+    binding: referenceOf(at(raw, 'spec', 'azureBindingRef')),
+  });
   return {
-    key: joined(metadata.namespace, metadata.name),
+    key: keyOf(metadata),
     namespace: shareText(metadata.namespace),
     name: metadata.name,
     metadata: withSharedParts(metadata),
-    podKey: joined(stringAt(raw, 'spec', 'podNamespace'), stringAt(raw, 'spec', 'pod')),
+    podKey: keyOf({ namespace: stringAt(raw, 'spec', 'podNamespace') ?? '', name: stringAt(raw, 'spec', 'pod') ?? '' }),
     podUid: metadata.annotations?.[annotations.podUid],
     node: shareText(stringAt(raw, 'spec', 'nodename') ?? ''),
-    identityKey: shareText(joined(spec.azureIdentityRef?.metadata.namespace, spec.azureIdentityRef?.metadata.name)),
-    bindingKey: shareText(joined(spec.azureBindingRef?.metadata.namespace, spec.azureBindingRef?.metadata.name)),
+    identityKey: keyOfReference(references.identity),
+    bindingKey: keyOfReference(references.binding),
     status: stringAt(raw, 'status', 'status') ?? '',
-    object: { metadata, spec: (at(raw, 'spec') ?? {}) as NonNullable<AzureAssignedIdentity['spec']> },
+    references,
+  };
+}
+
+function referenceOf(raw: unknown): { metadata: ObjectMeta; spec?: Record<string, unknown> } | undefined {
+  if (!isRecord(raw)) return undefined;
+  return { metadata: metadataOf(raw), ...(isRecord(raw.spec) ? { spec: raw.spec } : {}) };
+}
+
+const keyOfReference = (reference: { metadata: ObjectMeta } | undefined): string =>
+  shareText(keyOf({ namespace: '', ...reference?.metadata }));
+
+const shareText = shareEqual<string>();
+const shareMap = shareEqual<Record<string, string>>();
+const shareTexts = shareEqual<string[]>();
+const shareReferences = shareEqual<Assignment['references']>();
+
+const ofOneObject: ReadonlySet<string> = new Set([annotations.podUid, annotations.assignedAt, annotations.retryAt, annotations.reportedAt]);
+
+function withSharedParts(metadata: ObjectMeta): ObjectMeta {
+  const { labels, finalizers, creationTimestamp } = metadata;
+  const notes = Object.entries(metadata.annotations ?? {}).map(([key, value]) => [key, ofOneObject.has(key) ? value : shareText(value)]);
+  return {
+    ...metadata,
+    annotations: Object.fromEntries(notes),
+    ...(labels === undefined ? {} : { labels: shareMap(labels) }),
+    ...(finalizers === undefined ? {} : { finalizers: shareTexts(finalizers) }),
+    ...(creationTimestamp === undefined ? {} : { creationTimestamp: shareText(creationTimestamp) }),
   };
 }

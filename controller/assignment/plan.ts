@@ -55,8 +55,8 @@ export function planAssignments(situation: PodSituation): AssignmentAction[] {
 function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
   // Somebody deletes it while it is needed: let it go in good order; its disappearance makes a new one.
   if (current.metadata.deletionTimestamp !== undefined) return [{ kind: 'release', current }];
-  const { spec } = current.object;
-  const before = spec?.azureIdentityRef?.spec ?? {};
+  const { references } = current;
+  const before = references.identity?.spec ?? {};
   const after = match.identity.object.spec ?? {};
   const moved = pod.node !== '' && current.node !== pod.node;
   const otherToken =
@@ -70,7 +70,7 @@ function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
     current.podUid === undefined ||
     current.bindingKey !== match.binding.key ||
     !isDeepStrictEqual(before, after) ||
-    !isDeepStrictEqual(spec?.azureBindingRef?.spec ?? {}, match.binding.object.spec ?? {});
+    !isDeepStrictEqual(references.binding?.spec ?? {}, match.binding.object.spec ?? {});
   if (stale) return [{ kind: 'update', match, current, restart }];
   const needsAzure = match.identity.type === 0;
   return !needsAzure && current.status === 'Created' ? [{ kind: 'assign', match, current }] : [];

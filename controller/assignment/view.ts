@@ -102,8 +102,7 @@ function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], manag
   }
   const noted = assignment.metadata.annotations ?? {};
   // The object may still stand for what the identity was before it was changed in place.
-  const sameIdentity =
-    (assignment.object.spec?.azureIdentityRef?.spec?.resourceID ?? '').toLowerCase() === identity.resourceID.toLowerCase();
+  const sameIdentity = (assignment.references.identity?.spec?.resourceID ?? '').toLowerCase() === identity.resourceID.toLowerCase();
   if (assignment.status !== 'Assigned' || !sameIdentity) {
     const why = [noted[annotations.reason], noted[annotations.message]].filter((part) => part !== undefined).join(': ');
     return { ...row, state: isTerminal(noted[annotations.reason]) ? 'Failed' : 'Created', ...(why === '' ? {} : { reason: why }) };
