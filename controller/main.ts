@@ -23,6 +23,7 @@ import { createMeasures, measureTokens } from './measures.ts';
 import { metricsOf } from './metrics.ts';
 import { settings } from './settings.ts';
 import { fromUpstream } from './upstream/flags.ts';
+import { userAgentOf } from './user-agent.ts';
 
 void runProgram({
   name: 'controller',
@@ -43,7 +44,7 @@ void runProgram({
     const { cloud, network } = arm ?? connectCloud(values);
     const client = connect({
       kubeconfig: values.kubeconfig || undefined,
-      userAgent: `aad-pod-identity-controller/${version}`,
+      userAgent: userAgentOf(values.customUserAgent),
       qps: values.clientQps,
     });
     stopper.add('API client', () => client.close());

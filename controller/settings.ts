@@ -56,10 +56,12 @@ export const settings = {
   }),
 
   cloud: text({
-    description: 'AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud; empty: what azure.json says, else the public one',
+    description:
+      'AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, or AzureStackCloud; empty: what azure.json says, else the public one',
     default: '',
   }),
   cloudConfig: text({ description: 'azure.json of the node; settings below win over it', form: 'a file', default: '' }),
+  azureEnvironmentFilepath: text({ description: 'JSON that describes the cloud AzureStackCloud', form: 'a file', default: '' }),
   armEndpoint: text({ description: 'Resource Manager of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
   entraEndpoint: text({ description: 'Entra of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
   imdsEndpoint: text({

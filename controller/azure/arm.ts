@@ -3,7 +3,6 @@
 // are read here.
 import { getCACertificates } from 'node:tls';
 import { createComputeManagement } from '@azure/arm-compute/api';
-import { version } from '../../api/version.ts';
 import { stringAt } from '../../lib/kube/objects.ts';
 import type { Logger } from '../../lib/log.ts';
 import { untilAborted } from './abort.ts';
@@ -42,6 +41,9 @@ export interface ArmOptions {
   /** PEM, trusted besides the usual roots. */
   ca?: string | undefined;
   apiVersion?: string | undefined;
+  userAgent: string;
+  /** Whether the credential signs in as another, or otherwise, since it was last asked: tokens of before are not used any more then. */
+  signInChanged(): boolean;
   log: Logger;
 }
 
@@ -54,7 +56,7 @@ export function createArm(options: ArmOptions): Send {
     createComputeManagement(credential, '', {
       endpoint: cloud.resourceManager,
       credentials: { scopes: [cloud.resourceManagerScope] },
-      userAgentOptions: { userAgentPrefix: `aad-pod-identity/controller/${version}` },
+      userAgentOptions: { userAgentPrefix: options.userAgent },
       retryOptions: { maxRetries: 0 },
       redirectOptions: { maxRetries: 0 },
       ...(tlsOptions === undefined ? {} : { tlsOptions }),
@@ -64,6 +66,7 @@ export function createArm(options: ArmOptions): Send {
   let fellBack = false;
 
   async function once(request: ArmRequest): Promise<Answer> {
+    if (options.signInChanged()) client = connect();
     const url = new URL(request.url, cloud.resourceManager);
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
     const route = client.pathUnchecked(url.href);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cloudNamed } from './clouds.ts';
+import { SettingsError } from '../../lib/settings.ts';
+import { cloudNamed, customCloud } from './clouds.ts';
 
 test('every name that aad-pod-identity took finds its cloud, in any case', () => {
   for (const [name, arm, entra] of [
@@ -32,4 +33,38 @@ test('a known cloud behind another address keeps its audience', () => {
   assert.equal(cloud?.resourceManager, 'https://localhost:1234');
   assert.equal(cloud?.resourceManagerScope, 'https://management.azure.com/.default');
   assert.equal(cloud?.authority, 'https://login.microsoftonline.com');
+});
+
+test('the file of AZURE_ENVIRONMENT_FILEPATH: two addresses and an audience, in the order in which it may be given', () => {
+  const stack = {
+    name: 'AzureStackCloud',
+    managementPortalURL: 'https://portal.local.azurestack.external/',
+    serviceManagementEndpoint: 'https://management.contoso.example/36f71706-54df-4305-9847-5b038a4cf189',
+    resourceManagerEndpoint: 'https://management.local.azurestack.external/',
+    activeDirectoryEndpoint: 'https://login.windows.net/',
+    resourceIdentifiers: { graph: 'N/A' },
+  };
+  assert.deepEqual(customCloud(`\uFEFF${JSON.stringify(stack)}`, 'f'), {
+    name: 'AzureStackCloud',
+    resourceManager: 'https://management.local.azurestack.external',
+    resourceManagerScope: `${stack.serviceManagementEndpoint}/.default`,
+    authority: 'https://login.windows.net',
+  });
+  const audience = (changes: object) => customCloud(JSON.stringify({ ...stack, ...changes }), 'f').resourceManagerScope;
+  assert.equal(audience({ tokenAudience: 'https://management.example/' }), 'https://management.example//.default');
+  assert.equal(audience({ serviceManagementEndpoint: '' }), 'https://management.local.azurestack.external/.default');
+});
+
+test('a file that describes no cloud is one line that says what is missing', () => {
+  const refused: [string, RegExp][] = [
+    ['name: AzureStackCloud', /^--azure-environment-filepath f is not JSON/],
+    ['[]', /^--azure-environment-filepath f has no resourceManagerEndpoint/],
+    ['{"resourceManagerEndpoint": "https://arm"}', /has no activeDirectoryEndpoint/],
+    ['{"resourceManagerEndpoint": "https://arm", "activeDirectoryEndpoint": 7}', /has no activeDirectoryEndpoint/],
+  ];
+  for (const [content, expected] of refused)
+    assert.throws(
+      () => customCloud(content, 'f'),
+      (error) => error instanceof SettingsError && expected.test(error.message),
+    );
 });

@@ -1,4 +1,6 @@
 // The Azure clouds by the names that aad-pod-identity and azure.json use (spec/aad-pod-identity.md 2.12, spec/azure-protocols.md 4.3).
+import { stringAt } from '../../lib/kube/objects.ts';
+import { SettingsError } from '../../lib/settings.ts';
 
 export interface Cloud {
   readonly name: string;
@@ -29,13 +31,44 @@ const byName: Readonly<Record<string, Cloud>> = {
   azurechinacloud: chinaCloud,
 };
 
+const knownCloud = (name: string): Cloud | undefined =>
+  Object.hasOwn(byName, name.toLowerCase()) ? byName[name.toLowerCase()] : undefined;
+
 export const cloudNames = 'AzurePublicCloud (or AzureCloud), AzureUSGovernmentCloud (or AzureUSGovernment), AzureChinaCloud';
+/** The name under which a cloud is described by a file. */
+export const customCloudName = 'AzureStackCloud';
+export const isCustomCloud = (name: string): boolean => name.toLowerCase() === customCloudName.toLowerCase();
+export const isClosedCloud = (name: string): boolean => name.toLowerCase() === 'azuregermancloud';
 
 /** Hosts where Entra ID answers, for checking what an AzureIdentity names as its own endpoint. `.partner` is how MSAL spells China. */
 export const entraHosts: readonly string[] = [
   ...[publicCloud, governmentCloud, chinaCloud].map(({ authority }) => new URL(authority).host),
   'login.partner.microsoftonline.cn',
 ];
+
+/**
+ * The cloud of the JSON file that AZURE_ENVIRONMENT_FILEPATH names to Azure's Go programs, for AzureStackCloud. Of its two dozen addresses these count:
+ * resourceManagerEndpoint, activeDirectoryEndpoint, and tokenAudience or else serviceManagementEndpoint. Throws {@link SettingsError}.
+ */
+export function customCloud(content: string, file: string): Cloud {
+  const refuse = (why: string) => new SettingsError(`--azure-environment-filepath ${file} ${why}`);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(content.replace(/^\uFEFF/, ''));
+  } catch {
+    throw refuse('is not JSON: accepted is the description of a cloud, with resourceManagerEndpoint and activeDirectoryEndpoint');
+  }
+  const required = (key: string) => {
+    const value = originOf(stringAt(parsed, key));
+    if (value === undefined) throw refuse(`has no ${key}: accepted is an https URL`);
+    return value;
+  };
+  const resourceManager = required('resourceManagerEndpoint');
+  // As it is written: an audience of Azure Stack has a path, and one with a slash at its end is another one than without.
+  const audience = stringAt(parsed, 'tokenAudience') || stringAt(parsed, 'serviceManagementEndpoint') || resourceManager;
+  const name = stringAt(parsed, 'name') || customCloudName;
+  return { name, resourceManager, resourceManagerScope: `${audience}/.default`, authority: required('activeDirectoryEndpoint') };
+}
 
 export interface CustomEndpoints {
   /** Origins; empty or absent keeps the cloud's own. */
@@ -45,13 +78,13 @@ export interface CustomEndpoints {
 
 /**
  * The named cloud with the endpoints that were set instead of its own; undefined for an unknown name, which {@link cloudNames} lists. A cloud with both
- * endpoints set (Azure Stack) may have any name. The audience of tokens stays the named cloud's where it is known: an emulator or a private
+ * endpoints set (Azure Stack) may have any name; `described` is the cloud of a file. The audience of tokens stays the named cloud's where it is known: an emulator or a private
  * link answers for the same Resource Manager.
  */
-export function cloudNamed(name: string, custom: CustomEndpoints = {}): Cloud | undefined {
+export function cloudNamed(name: string, custom: CustomEndpoints = {}, described?: Cloud): Cloud | undefined {
   const armEndpoint = originOf(custom.armEndpoint);
   const entraEndpoint = originOf(custom.entraEndpoint);
-  const known = Object.hasOwn(byName, name.toLowerCase()) ? byName[name.toLowerCase()] : undefined;
+  const known = described ?? knownCloud(name);
   if (known !== undefined)
     return { ...known, resourceManager: armEndpoint ?? known.resourceManager, authority: entraEndpoint ?? known.authority };
   return armEndpoint === undefined || entraEndpoint === undefined ? undefined : cloud(name, armEndpoint, entraEndpoint);

@@ -11,6 +11,8 @@ import { connectAzure } from './connect.ts';
 const settings: AzureSettings = {
   cloud: '',
   cloudConfig: '',
+  azureEnvironmentFilepath: '',
+  customUserAgent: '',
   armEndpoint: '',
   entraEndpoint: '',
   imdsEndpoint: 'http://127.0.0.1:9',
@@ -43,9 +45,32 @@ test('the cloud comes from the setting, else from azure.json, else it is the pub
   assert.equal(connectAzure({ ...settings, useMsi: false, cloudConfig }, silentLogger, {}).ownClientId, 'kubelet');
 });
 
+test('AzureStackCloud is what its file says, whoever names it; another cloud does not look at that file', async (t) => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'connect-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = path.join(folder, 'akscustom.json');
+  const cloudConfig = path.join(folder, 'azure.json');
+  await writeFile(file, JSON.stringify({ resourceManagerEndpoint: 'https://arm.local/', activeDirectoryEndpoint: 'https://entra.local/' }));
+  await writeFile(cloudConfig, JSON.stringify({ cloud: 'AzureStackCloud' }));
+  const cloudOf = (changes: Partial<AzureSettings>) =>
+    connectAzure({ ...settings, azureEnvironmentFilepath: file, ...changes }, silentLogger, {}).cloud;
+  for (const changes of [{ cloud: 'azurestackcloud' }, { cloudConfig }]) {
+    const { resourceManager, authority } = cloudOf(changes);
+    assert.deepEqual([resourceManager, authority], ['https://arm.local', 'https://entra.local']);
+  }
+  assert.equal(cloudOf({ cloud: 'AzureStackCloud', armEndpoint: 'https://other.local' }).resourceManager, 'https://other.local');
+  assert.equal(cloudOf({ azureEnvironmentFilepath: '/nowhere' }).name, 'AzurePublicCloud');
+});
+
 test('what cannot work is one line at start', () => {
   const refused: [Partial<AzureSettings>, Record<string, string>, RegExp][] = [
-    [{ cloud: 'AzureGermanCloud' }, {}, /^--cloud is 'AzureGermanCloud': accepted is AzurePublicCloud/],
+    [{ cloud: 'AzureGermanCloud' }, {}, /^--cloud is 'AzureGermanCloud', which was closed in 2021: accepted is AzurePublicCloud/],
+    [{ cloud: 'AzureStackCloud' }, {}, /^--cloud is 'AzureStackCloud': .*AzureStackCloud with --azure-environment-filepath/],
+    [
+      { cloud: 'AzureStackCloud', azureEnvironmentFilepath: '/nowhere' },
+      {},
+      /^--azure-environment-filepath is '\/nowhere', which cannot be read/,
+    ],
     [{ cloudConfig: '/nowhere/azure.json' }, {}, /^--cloud-config is '\/nowhere\/azure.json', which cannot be read \(ENOENT\)/],
     [{ azureCaFile: '/nowhere/ca.pem' }, {}, /^--azure-ca-file is '\/nowhere\/ca.pem', which cannot be read/],
     [{}, { AZURE_AUTHORITY_HOST: 'http://login.example' }, /^the address of Entra is 'http:\/\/login.example': accepted is an https URL/],

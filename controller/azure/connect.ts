@@ -1,12 +1,14 @@
 // From settings to a client for Azure: what main calls once at start.
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { INetworkModule } from '@azure/msal-node';
 import type { Logger } from '../../lib/log.ts';
 import { SettingsError } from '../../lib/settings.ts';
+import { userAgentOf } from '../user-agent.ts';
 import { createArm } from './arm.ts';
 import type { Cloud } from './clouds.ts';
-import { cloudNamed, cloudNames, publicCloud } from './clouds.ts';
+import { cloudNamed, cloudNames, customCloud, customCloudName, isClosedCloud, isCustomCloud, publicCloud } from './clouds.ts';
 import type { Compute } from './compute.ts';
 import { createCompute } from './compute.ts';
 import { createCredential } from './credential.ts';
@@ -19,6 +21,7 @@ import { chooseSignIn, parseAzureJson } from './sign-in.ts';
 export interface AzureSettings extends SignInSettings {
   cloud: string;
   cloudConfig: string;
+  azureEnvironmentFilepath: string;
   armEndpoint: string;
   entraEndpoint: string;
   imdsEndpoint: string;
@@ -26,6 +29,7 @@ export interface AzureSettings extends SignInSettings {
   armApiVersion: string;
   /** Milliseconds. */
   armPollInterval: number;
+  customUserAgent: string;
 }
 
 export interface CloudConnection {
@@ -49,12 +53,15 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function connectCloud(settings: AzureSettings, env: Environment = process.env): CloudConnection {
   const json = azureJsonOf(settings);
   const name = settings.cloud || json.cloud || publicCloud.name;
-  const cloud = cloudNamed(name, {
+  const custom = {
     armEndpoint: settings.armEndpoint || (json.resourceManagerEndpoint ?? ''),
     entraEndpoint: settings.entraEndpoint || (env.AZURE_AUTHORITY_HOST ?? ''),
-  });
-  if (cloud === undefined)
-    throw new SettingsError(`--cloud is '${name}': accepted is ${cloudNames}, or any name with --arm-endpoint and --entra-endpoint`);
+  };
+  const cloud = cloudNamed(name, custom, isCustomCloud(name) ? describedCloud(settings) : undefined);
+  if (cloud === undefined) {
+    const accepted = `${cloudNames}, ${customCloudName} with --azure-environment-filepath, or any name with --arm-endpoint and --entra-endpoint`;
+    throw new SettingsError(`--cloud is '${name}'${isClosedCloud(name) ? ', which was closed in 2021' : ''}: accepted is ${accepted}`);
+  }
   // Flags are checked when they are read; these can come from azure.json or AZURE_AUTHORITY_HOST.
   for (const [what, url] of [
     ['Resource Manager', cloud.resourceManager],
@@ -62,24 +69,47 @@ export function connectCloud(settings: AzureSettings, env: Environment = process
   ] as const)
     if (!/^https:\/\/[^/]+$/.test(url) || !URL.canParse(url))
       throw new SettingsError(`the address of ${what} is '${url.slice(0, 100)}': accepted is an https URL without a path`);
-  return { cloud, network: msalNetwork({ ca: caOf(settings) }) };
+  return { cloud, network: msalNetwork({ ca: caOf(settings), userAgent: userAgentOf(settings.customUserAgent) }) };
 }
 
 /** All of it, with the controller's own sign-in. Makes no call yet. Throws {@link SettingsError}. */
 export function connectAzure(settings: AzureSettings, log: Logger, env: Environment = process.env): AzureConnection {
   const { cloud, network } = connectCloud(settings, env);
+  const userAgent = userAgentOf(settings.customUserAgent);
+  // azure.json is read again whenever it matters: one that was rewritten, replaced or linked anew needs no watching and cannot be missed.
   const choose = () => chooseSignIn(settings, azureJsonOf(settings), env);
-  const signIn = choose();
+  let signIn = choose();
+  const signInChanged = () => {
+    try {
+      const now = choose();
+      if (isDeepStrictEqual(now, signIn)) return false;
+      signIn = now;
+      log.info({ signIn: signIn.kind, clientId: signIn.clientId }, 'the sign-in to Azure changed');
+      return true;
+    } catch {
+      // Half-written, perhaps: what there is goes on until a token is needed, which tells why there is none.
+      return false;
+    }
+  };
   log.info({ cloud: cloud.name, resourceManager: cloud.resourceManager, signIn: signIn.kind, clientId: signIn.clientId }, 'Azure settings');
 
   const credential = createCredential(choose, {
     cloud,
     network,
     imdsEndpoint: settings.imdsEndpoint,
+    userAgent,
     now: Date.now,
   });
   const compute = createCompute({
-    send: createArm({ cloud, credential, ca: caOf(settings), apiVersion: settings.armApiVersion || undefined, log }),
+    send: createArm({
+      cloud,
+      credential,
+      ca: caOf(settings),
+      apiVersion: settings.armApiVersion || undefined,
+      userAgent,
+      signInChanged,
+      log,
+    }),
     gates: createGates(Date.now),
     resourceManager: cloud.resourceManager,
     pollMs: settings.armPollInterval,
@@ -87,8 +117,18 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     now: Date.now,
     sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
   });
-  return { compute, cloud, network, ownClientId: signIn.kind === 'managedIdentity' ? signIn.clientId : undefined };
+  return {
+    compute,
+    cloud,
+    network,
+    get ownClientId() {
+      return signIn.kind === 'managedIdentity' ? signIn.clientId : undefined;
+    },
+  };
 }
+
+const describedCloud = ({ azureEnvironmentFilepath: file }: AzureSettings) =>
+  file === '' ? undefined : customCloud(fileOf('--azure-environment-filepath', file), file);
 
 const azureJsonOf = (settings: AzureSettings) =>
   settings.cloudConfig === '' ? {} : parseAzureJson(fileOf('--cloud-config', settings.cloudConfig), settings.cloudConfig);

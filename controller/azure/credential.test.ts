@@ -40,6 +40,7 @@ function entra(...replies: Reply[]) {
       cloud: { authority: 'https://login.test:444' },
       network,
       imdsEndpoint: 'http://127.0.0.1:9',
+      userAgent: 'test',
       now: () => now,
     });
   return { credential, sent, pass: (ms: number) => (now += ms) };
@@ -160,6 +161,7 @@ test('the managed identity of the node is asked of IMDS by client id, and its re
     cloud: { authority: '' },
     network: {} as INetworkModule,
     imdsEndpoint: `http://127.0.0.1:${port}`,
+    userAgent: 'test',
     now: Date.now,
   });
   const { token, expiresOnTimestamp, refreshAfterTimestamp } = await getToken(scope);

@@ -53,6 +53,7 @@ export interface CredentialOptions {
   network: INetworkModule;
   /** Origin of IMDS. */
   imdsEndpoint: string;
+  userAgent: string;
   /** Milliseconds since the epoch. */
   now(): number;
 }
@@ -63,7 +64,7 @@ export function createCredential(choose: () => SignIn, options: CredentialOption
     const signIn = choose();
     if (signIn.kind !== 'managedIdentity') return applicationTokenOf(signIn, scopes, claims, options);
     const [scope = ''] = scopes;
-    return imdsToken({ endpoint: options.imdsEndpoint, scope, clientId: signIn.clientId, now: options.now });
+    return imdsToken({ endpoint: options.imdsEndpoint, scope, clientId: signIn.clientId, userAgent: options.userAgent, now: options.now });
   }, options.now);
 }
 

@@ -14,6 +14,7 @@ export async function imdsToken(options: {
   endpoint: string;
   scope: string;
   clientId: string | undefined;
+  userAgent: string;
   now(): number;
 }): Promise<AccessToken> {
   const url = new URL('/metadata/identity/oauth2/token', options.endpoint);
@@ -26,7 +27,8 @@ export async function imdsToken(options: {
   let retryAfter: number | undefined;
   let text: string;
   try {
-    const response = await request(url, { dispatcher: direct, headers: { metadata: 'true' }, signal: AbortSignal.timeout(timeoutMs) });
+    const headers = { metadata: 'true', 'user-agent': options.userAgent };
+    const response = await request(url, { dispatcher: direct, headers, signal: AbortSignal.timeout(timeoutMs) });
     status = response.statusCode;
     const header = response.headers['retry-after'];
     retryAfter = parseRetryAfter(typeof header === 'string' ? header : undefined, new Date(options.now()));

@@ -6,7 +6,7 @@ import { EnvHttpProxyAgent, request } from 'undici';
 const timeoutMs = 30_000;
 
 /** `ca` is PEM, trusted besides the usual roots. HTTPS_PROXY and NO_PROXY are obeyed. */
-export function msalNetwork(options: { ca?: string | undefined } = {}): INetworkModule {
+export function msalNetwork(options: { ca?: string | undefined; userAgent?: string } = {}): INetworkModule {
   const tls = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] };
   const dispatcher = new EnvHttpProxyAgent({
     connect: { ...tls, timeout: 10_000 },
@@ -24,7 +24,7 @@ export function msalNetwork(options: { ca?: string | undefined } = {}): INetwork
     const response = await request(url, {
       method,
       dispatcher,
-      headers: sent.headers ?? {},
+      headers: { ...sent.headers, ...(options.userAgent === undefined ? {} : { 'user-agent': options.userAgent }) },
       signal: AbortSignal.timeout(wait),
       ...(method === 'POST' ? { body: sent.body ?? '' } : {}),
     });

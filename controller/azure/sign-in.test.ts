@@ -53,6 +53,14 @@ test("aad-pod-identity's variables and those of the workload identity webhook", 
   assert.deepEqual(chooseSignIn(none, json({ useManagedIdentityExtension: true, aadClientId: 'msi' }), webhook), expected);
 });
 
+test('the placeholder msi of an adminsecret is no client id and no secret', () => {
+  const placeholders = { ...none, tenantId: 'tenant', clientId: 'msi' };
+  const expected = { kind: 'managedIdentity', clientId: 'own' };
+  assert.deepEqual(chooseSignIn({ ...placeholders, userAssignedMsiClientId: 'own' }, {}, { CLIENT_SECRET: 'msi' }), expected);
+  assert.deepEqual(chooseSignIn({ ...placeholders, useMsi: true, userAssignedMsiClientId: 'own' }, {}, { CLIENT_SECRET: 'msi' }), expected);
+  assert.throws(() => chooseSignIn(none, json({ aadClientId: 'msi', aadClientSecret: 'msi' }), {}), /^SettingsError: no way to sign in/);
+});
+
 test('azure.json of a node, in its order of precedence, unknown keys and placeholders ignored', () => {
   const aks = {
     cloud: 'AzurePublicCloud',

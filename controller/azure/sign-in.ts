@@ -72,9 +72,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Settings win over the workload identity webhook's variables, those over azure.json. Throws {@link SettingsError}. */
 export function chooseSignIn(settings: SignInSettings, json: AzureJson, env: Environment): SignIn {
-  const secretText = env.CLIENT_SECRET ?? '';
+  const secretText = withoutPlaceholder(env.CLIENT_SECRET);
   const ways = [
-    ['--use-msi', settings.useMsi],
+    ['--use-msi', settings.useMsi || isPlaceholder(settings.clientId)],
     ['--federated-token-file', settings.federatedTokenFile !== ''],
     ['--client-secret-file', settings.clientSecretFile !== ''],
     ['CLIENT_SECRET', secretText !== ''],
@@ -107,10 +107,10 @@ export function chooseSignIn(settings: SignInSettings, json: AzureJson, env: Env
 
   const tokenFile = env.AZURE_FEDERATED_TOKEN_FILE || (json.useFederatedWorkloadIdentityExtension ? json.aadFederatedTokenFile : undefined);
   if (tokenFile !== undefined) return { kind: 'workloadIdentity', ...application(), tokenFile };
-  // Such a file holds the placeholder `msi` as client id and secret.
   if (json.useManagedIdentityExtension)
     return { kind: 'managedIdentity', clientId: settings.userAssignedMsiClientId || json.userAssignedIdentityID };
-  if (json.aadClientSecret !== undefined) return { kind: 'secret', ...application(), secret: { text: json.aadClientSecret } };
+  const jsonSecret = withoutPlaceholder(json.aadClientSecret);
+  if (jsonSecret !== '') return { kind: 'secret', ...application(), secret: { text: jsonSecret } };
   if (json.aadClientCertPath !== undefined) {
     const password = json.aadClientCertPassword === undefined ? undefined : { text: json.aadClientCertPassword };
     return { kind: 'certificate', ...application(), file: json.aadClientCertPath, password };
@@ -119,6 +119,10 @@ export function chooseSignIn(settings: SignInSettings, json: AzureJson, env: Env
     'no way to sign in to Azure: accepted is one of --use-msi, --federated-token-file, --client-secret-file, --client-certificate-file, CLIENT_SECRET, or --cloud-config with one of them',
   );
 }
+
+/** With a managed identity, azure.json and MIC's adminsecret hold this word as client id and secret. */
+const isPlaceholder = (text: string | undefined): boolean => text === 'msi';
+const withoutPlaceholder = (text = ''): string => (isPlaceholder(text) ? '' : text);
 
 function tenant(value: string | undefined): string {
   if (value === undefined || value === '') throw new SettingsError('--tenant-id is missing: accepted is a GUID or a DNS name');

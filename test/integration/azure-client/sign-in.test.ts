@@ -1,11 +1,13 @@
 // Every way in which the controller signs in, up to an answer of Resource Manager.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
 import forge from 'node-forge';
+import { version } from '../../../api/version.ts';
+import { stringAt } from '../../../lib/kube/objects.ts';
 import { app, clientIds, pool1, tenant } from '../azure/support.ts';
 import { connected, errorOf, quickAzure, requests, scopeOf } from './support.ts';
 
@@ -112,4 +114,63 @@ test('a managed identity that is not on the node', async (t) => {
   const error = await errorOf(compute.read(pool));
   assert.equal(error.failure.code, 'signInFailed');
   assert.match(error.message, /Identity not found/);
+});
+
+test('azure.json is taken up again however it changes, at the next call', async (t) => {
+  const apps = ['one', 'two', 'three', 'four'].map((secret, index) => ({
+    clientId: app.clientId.replace(/.$/, String(index + 1)),
+    secrets: [secret],
+  }));
+  let folder = '';
+  const contentOf = (index: number) =>
+    JSON.stringify({ tenantId: tenant, aadClientId: apps[index]?.clientId, aadClientSecret: apps[index]?.secrets[0] });
+  const { compute, emulator, logged } = await connected(t, quickAzure({}, { apps }), (_, where) => {
+    folder = where;
+    return { cloudConfig: put(where, 'azure.json', contentOf(0)) };
+  });
+  const signedIn = () =>
+    emulator.log.list().flatMap((entry) => {
+      const form = entry.kind === 'request' && entry.service === 'entra' ? entry.body : undefined;
+      return form === undefined ? [] : [stringAt(form, 'client_id')];
+    });
+  await compute.read(pool);
+  await compute.read(pool);
+  const file = path.join(folder, 'azure.json');
+  writeFileSync(file, contentOf(1));
+  await compute.read(pool);
+  renameSync(put(folder, 'next', contentOf(2)), file);
+  await compute.read(pool);
+  // What the kubelet does with a Secret.
+  put(folder, 'linked', contentOf(3));
+  symlinkSync('linked', path.join(folder, 'link'));
+  renameSync(path.join(folder, 'link'), file);
+  await compute.read(pool);
+  writeFileSync(file, '{"tenantId":');
+  await compute.read(pool);
+  assert.deepEqual(
+    signedIn(),
+    apps.map(({ clientId }) => clientId),
+  );
+  assert.equal(requests(emulator, 'GET').length, 6);
+  assert.doesNotMatch(logged.join(''), /aadClientSecret|"(one|two|three|four)"/);
+});
+
+test('one user agent for Resource Manager, Entra and IMDS, however many calls there were', async (t) => {
+  const expected = `aad-pod-identity/controller/${version} fleet 7`;
+  const byApplication = await connected(t, quickAzure(), (_, folder) => ({
+    ...application,
+    clientSecretFile: put(folder, 'own', app.secret),
+    customUserAgent: ' fleet 7 ',
+  }));
+  for (let calls = 0; calls < 3; calls += 1) await byApplication.compute.read(pool);
+  const byNode = await connected(t, quickAzure(), () => ({ useMsi: true, customUserAgent: 'fleet 7' }));
+  await byNode.compute.read(pool);
+  const agents = [byApplication, byNode].flatMap(({ emulator }) =>
+    emulator.log.list().flatMap((entry) => (entry.kind === 'request' ? [`${entry.service} ${entry.headers['user-agent']}`] : [])),
+  );
+  assert.deepEqual([...new Set(agents.map((agent) => agent.split(' ')[0]))].sort(), ['arm', 'entra', 'imds']);
+  for (const agent of agents) {
+    assert.ok(agent.slice(agent.indexOf(' ') + 1).startsWith(expected), agent);
+    assert.equal(agent.split('fleet').length, 2, 'it does not grow');
+  }
 });

@@ -48,6 +48,8 @@ export async function connected(
     {
       cloud: 'AzurePublicCloud',
       cloudConfig: '',
+      azureEnvironmentFilepath: '',
+      customUserAgent: '',
       armEndpoint: emulator.urls.arm,
       entraEndpoint: emulator.urls.entra,
       imdsEndpoint: emulator.urls.imds,
