@@ -1,7 +1,7 @@
 // Tells on the objects how it stands with the identities of a scope.
 import type { AssignmentStatus } from '../../api/kinds.ts';
 import { annotations } from '../../api/names.ts';
-import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
+import { isConflict, isInvalid, isNotFound } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Quarantine } from '../azure/isolation.ts';
 import type { AttachedIdentity } from '../azure/plan.ts';
@@ -28,10 +28,14 @@ export function isWaiting(assignment: Assignment | undefined): boolean {
   );
 }
 
-/** Each object by itself: one that changed or went meanwhile is left to the event that says so, and none keeps the others waiting. */
+/**
+ * Each object by itself: one that changed or went meanwhile is left to the event that says so, one that the API server does not take to the next
+ * look (an Event tells of it), and none keeps the others waiting.
+ */
 async function forEachNeed(needs: readonly Need[], mark: (need: Need) => Promise<void>): Promise<void> {
   const ends = await Promise.allSettled(needs.map(mark));
-  for (const end of ends) if (end.status === 'rejected' && !isConflict(end.reason) && !isNotFound(end.reason)) throw end.reason;
+  const isOfObject = (error: unknown) => isConflict(error) || isNotFound(error) || isInvalid(error);
+  for (const end of ends) if (end.status === 'rejected' && !isOfObject(end.reason)) throw end.reason;
 }
 
 /** Assigned by aad-pod-identity, which leaves no note of ours: what the object stands for was attached before we came. */

@@ -23,3 +23,5 @@ export const isAlreadyExists = (error: unknown): boolean =>
   error instanceof KubeError && error.status === 409 && error.reason === 'AlreadyExists';
 /** The resourceVersion asked for is no longer kept: list anew. */
 export const isGone = (error: unknown): boolean => error instanceof KubeError && error.status === 410;
+/** The API server, or a policy in it, does not take this very object. */
+export const isInvalid = (error: unknown): boolean => error instanceof KubeError && [400, 413, 422].includes(error.status);

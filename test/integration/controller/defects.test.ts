@@ -1,13 +1,21 @@
 // Defects of aad-pod-identity that are marked [BUG] in spec/aad-pod-identity.md 1 and 2: each is provoked here and must not be ours. Those that the
 // acceptance scenarios provoke anyway are in scenarios.test.ts and endings.test.ts, under titles that name them in the same way.
 import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { nodes, resourcePath } from '../../../lib/kube/resources.ts';
-import { clientIds, idOf, pool1 } from '../azure/support.ts';
+import { KubeError } from '../../../lib/kube/errors.ts';
+import { azureAssignedIdentities, nodes, resourcePath } from '../../../lib/kube/resources.ts';
+import { run } from '../../cluster/run.ts';
+import { app, clientIds, idOf, pool1 } from '../azure/support.ts';
 import type { Stage } from './stage.ts';
-import { setStage, statusOf } from './stage.ts';
+import { eventually, setStage, statusOf } from './stage.ts';
 
 let stage: Stage;
+let started: Record<string, unknown>;
+/** A mounted Secret, as a kubelet makes one. */
+let folder: string;
 const namesake = pool1.replace('/resourceGroups/Nodes/', '/resourceGroups/Other/');
 const missingSet = pool1.replace('/Pool1', '/no-such-set');
 const elsewhere = pool1.replace('/Pool1', '/Pool2');
@@ -36,9 +44,28 @@ before(async () => {
   }
   for (const name of ['c', 'b-c'])
     await stage.client.call('POST', '/api/v1/namespaces', { body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } } });
-  await stage.startController([`--immutable-user-msis=${listed}`, '--identity-assignment-reconcile-interval=1']);
+  folder = await mkdtemp(path.join(os.tmpdir(), 'defects-'));
+  await symlink('..data/secret', path.join(folder, 'secret'));
+  await mount('first', app.secret);
+  const controller = await stage.startController([
+    `--immutable-user-msis=${listed}`,
+    '--identity-assignment-reconcile-interval=1',
+    `--client-secret-file=${path.join(folder, 'secret')}`,
+  ]);
+  started = await controller.logs((record) => record.msg === 'started');
 });
-after(() => stage?.stop());
+after(async () => {
+  await stage?.stop();
+  await rm(folder, { recursive: true });
+});
+
+/** Writes a new folder and swaps the link to it at once, which nobody sees as a write to the file. */
+async function mount(version: string, secret: string): Promise<void> {
+  await mkdir(path.join(folder, version));
+  await writeFile(path.join(folder, version, 'secret'), secret);
+  await symlink(version, path.join(folder, '..data_tmp'));
+  await rename(path.join(folder, '..data_tmp'), path.join(folder, '..data'));
+}
 
 const assigned = (name: string) => stage.assigned.get(`default/${name}`);
 const isAssigned = (name: string) => () => statusOf(assigned(name)) === 'Assigned';
@@ -206,4 +233,101 @@ describe('defects of aad-pod-identity', () => {
     await stage.emulator.act({ do: 'wipe', resource: namesake, identities: null });
     await cleared();
   });
+
+  it('a credential that is swapped by a symbolic link is taken up without a restart (spec 2.1)', async () => {
+    await stage.makePod('before', 'writer');
+    await stage.until(isAssigned('before-default-writer'), 'Assigned');
+    await mount('second', 'rotated');
+    stage.emulator.patchState({ apps: [{ clientId: app.clientId, secrets: ['rotated'] }] });
+    stage.emulator.addFault({ fault: 'unauthorized' });
+    await stage.makePod('rotated', 'reader');
+    await stage.until(isAssigned('rotated-default-reader'), 'Assigned with the new secret');
+    for (const pod of ['before', 'rotated']) await stage.removePod(pod);
+    await cleared();
+  });
+
+  it('kubectl describe shows the Events of a binding and of an object that was only just made (spec 2.13)', async () => {
+    const describe = async (kind: string, name: string) => {
+      const { kubectl, kubeconfig } = stage.plane;
+      const args = ['describe', kind, name, '--namespace=default'];
+      return (await run(kubectl, args, { env: { KUBECONFIG: kubeconfig }, timeoutSeconds: 60 })).stdout;
+    };
+    await refuseAssigned('refused');
+    await stage.makeIdentity('told', { resourceID: idOf('writer') });
+    await stage.makeBinding('told', 'told', 'told');
+    await stage.makePod('refused', 'told');
+    await stage.makePod('shown', 'told');
+    const object = 'refused-default-told';
+    await eventually(
+      async () =>
+        /Warning +status update error .*failed to update AzureAssignedIdentity default\/refused-default-told status to Assigned/.test(
+          await describe('azureassignedidentity', object),
+        ),
+      'the Event of the object',
+    );
+    await eventually(
+      async () =>
+        /Normal +binding applied .*Binding told applied on node node-0 for pod shown/.test(await describe('azureidentitybinding', 'told')),
+      'the Event of the binding',
+    );
+    // An object that cannot be written keeps no other pod waiting.
+    await stage.makePod('beside', 'reader');
+    await stage.until(isAssigned('beside-default-reader'), 'another identity is Assigned');
+    for (const pod of ['refused', 'shown', 'beside']) await stage.removePod(pod);
+    await cleared();
+  });
+
+  it('the ports for probes and metrics answer nothing else, such as profiles (spec 2.14)', async () => {
+    const ask = async (port: unknown, route: string) => (await fetch(`http://127.0.0.1:${String(port)}${route}`)).status;
+    assert.deepEqual([await ask(started.probes, '/healthz'), await ask(started.metrics, '/metrics')], [200, 200]);
+    for (const port of [started.probes, started.metrics])
+      for (const route of ['/debug/pprof/', '/debug/pprof/heap', '/debug/pprof/profile?seconds=1', '/debug/vars', '/'])
+        assert.equal(await ask(port, route), 404, route);
+  });
 });
+
+/** No object of this pod may become Assigned; resolves once the API server holds to it. */
+async function refuseAssigned(pod: string): Promise<void> {
+  const group = '/apis/admissionregistration.k8s.io/v1';
+  const metadata = { name: 'refuse-assigned' };
+  const rule = {
+    apiGroups: ['aadpodidentity.k8s.io'],
+    apiVersions: ['v1'],
+    operations: ['CREATE', 'UPDATE'],
+    resources: ['azureassignedidentities'],
+  };
+  await stage.client.call('POST', `${group}/validatingadmissionpolicies`, {
+    body: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicy',
+      metadata,
+      spec: {
+        matchConstraints: { resourceRules: [rule] },
+        validations: [{ expression: `object.spec.pod != '${pod}' || object.status.status != 'Assigned'` }],
+      },
+    },
+  });
+  await stage.client.call('POST', `${group}/validatingadmissionpolicybindings`, {
+    body: {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata,
+      spec: { policyName: metadata.name, validationActions: ['Deny'] },
+    },
+  });
+  const body = {
+    apiVersion: 'aadpodidentity.k8s.io/v1',
+    kind: 'AzureAssignedIdentity',
+    metadata: { name: 'probe' },
+    spec: { pod },
+    status: { status: 'Assigned' },
+  };
+  await eventually(async () => {
+    try {
+      await stage.client.call('POST', resourcePath(azureAssignedIdentities, { namespace: 'default' }), { body, query: { dryRun: 'All' } });
+      return false;
+    } catch (error) {
+      return error instanceof KubeError && error.status === 422;
+    }
+  }, 'the policy in force');
+}
