@@ -40,6 +40,7 @@ describe('values', () => {
       controller: [
         'operationMode',
         'forceNamespaced',
+        'customUserAgent',
         'azureCaFile',
         'cloud',
         'tenantId',
@@ -171,13 +172,19 @@ describe('credentials', () => {
     }
   });
 
-  it('workload identity, azure.json and more CAs', async () => {
+  it('workload identity, azure.json, the file of a cloud and more CAs', async () => {
     const federated = await signIn('adminsecret.workloadIdentity=true', 'adminsecret.clientID=c', 'adminsecret.tenantID=t');
     assert.equal(federated.environment.FEDERATED_TOKEN_FILE, '/var/run/secrets/azure/tokens/azure-identity-token');
     assert.match(JSON.stringify(federated.spec.volumes), /api:\/\/AzureADTokenExchange/);
     const node = await signIn('controller.cloudConfig=/etc/kubernetes/azure.json');
     assert.equal(node.environment.CLOUD_CONFIG, '/etc/aad-pod-identity/azure.json');
     assert.equal(at(node.spec, 'securityContext', 'runAsUser'), 0);
+    const stack = await signIn('controller.azureEnvironmentFilepath=/etc/kubernetes/akscustom.json', 'customUserAgent=fleet 7');
+    assert.equal(stack.environment.AZURE_ENVIRONMENT_FILEPATH, '/etc/aad-pod-identity/environment.json');
+    assert.equal(stack.environment.CUSTOM_USER_AGENT, 'fleet 7');
+    assert.equal('CLOUD_CONFIG' in stack.environment, false);
+    assert.match(JSON.stringify(stack.spec.volumes), /"path":"\/etc\/kubernetes\/akscustom.json"/);
+    assert.equal(at(stack.spec, 'securityContext', 'runAsUser'), 0);
     const trusting = await signIn('controller.extraCaCertificates=PEM');
     assert.equal(trusting.environment.AZURE_CA_FILE, '/etc/aad-pod-identity/ca/ca.crt');
     assert.equal(stringAt(find(trusting.objects, 'ConfigMap', 'aad-pod-identity-azure-ca'), 'data', 'ca.crt'), 'PEM');
