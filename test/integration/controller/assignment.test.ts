@@ -1,11 +1,10 @@
-// The controller's main job, from pods and bindings to Azure and back (acceptance scenarios of spec/aad-pod-identity.md 6 by their ids).
+// The controller's main job, from pods and bindings to Azure and back. Acceptance scenarios are in scenarios.test.ts and tokens.test.ts.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { scopeRecordName } from '../../../controller/assignment/scope-record.ts';
-import { mergePatch } from '../../../lib/kube/client.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
-import { azureIdentities, azureIdentityBindings, configMaps, resourcePath } from '../../../lib/kube/resources.ts';
-import { alone, clientIds, idOf, pool1 } from '../azure/support.ts';
+import { azureIdentities, configMaps, resourcePath } from '../../../lib/kube/resources.ts';
+import { clientIds, idOf, pool1 } from '../azure/support.ts';
 import type { Stage } from './stage.ts';
 import { eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
@@ -15,7 +14,6 @@ before(async () => {
   stage = await setStage();
   await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
   await stage.makeNode('node-1', `azure://${pool1.toUpperCase()}/virtualMachines/1`);
-  await stage.makeNode('node-alone', `azure://${alone}`);
   await stage.makeNode('node-elsewhere', 'aws:///eu-west-1a/i-1');
   await stage.makeIdentity('reader', { clientID: clientIds.reader });
   await stage.makeIdentity('writer');
@@ -56,7 +54,7 @@ describe('assignment', () => {
     assert.deepEqual(stage.attached(), ['third'], 'the foreign identity is still there');
   });
 
-  it('attaches once for pods on two nodes of one set, and detaches only with the last (E03)', async () => {
+  it('attaches once for pods on two nodes of one set, and detaches only with the last', async () => {
     const before = stage.patches();
     await Promise.all([stage.makePod('share-0', 'read'), stage.makePod('share-1', 'read', { node: 'node-1' })]);
     await stage.until(() => ['share-0', 'share-1'].every((name) => isStatus(`${name}-default-reader`, 'Assigned')()), 'both Assigned');
@@ -66,42 +64,6 @@ describe('assignment', () => {
     assert.ok(stage.attached().includes('reader'));
     await stage.removePod('share-1');
     await stage.until(() => !stage.attached().includes('reader'), 'detached with the last');
-  });
-
-  it('keeps the system-assigned identity of a virtual machine (E14)', async () => {
-    await stage.makePod('vm', 'read', { node: 'node-alone' });
-    await stage.until(isStatus('vm-default-reader', 'Assigned'), 'Assigned');
-    await stage.removePod('vm');
-    await stage.until(() => stage.attached(alone).length === 0, 'detached');
-    assert.ok(stage.emulator.state().resources.get(alone.toLowerCase())?.identity.system);
-  });
-
-  it('revokes with the binding, with the identity (E05, E06) and follows a label (E11)', async () => {
-    await stage.makeBinding('extra', 'reader', 'extra');
-    await stage.makePod('revoke', 'extra');
-    await stage.until(isStatus('revoke-default-reader', 'Assigned'), 'Assigned');
-    await stage.client.call('DELETE', resourcePath(azureIdentityBindings, { namespace: 'default', name: 'extra' }));
-    await stage.until(() => assigned('revoke-default-reader') === undefined, 'revoked with the binding');
-    const podPath = '/api/v1/namespaces/default/pods/revoke';
-    await stage.client.call('PATCH', podPath, { contentType: mergePatch, body: { metadata: { labels: { aadpodidbinding: 'write' } } } });
-    await stage.until(isStatus('revoke-default-writer', 'Assigned'), 'Assigned by the new label');
-    await stage.removePod('revoke');
-    await stage.until(() => stage.attached().join() === 'third', 'all detached');
-  });
-
-  it('changes an identity in place and serves the new one (E07)', async () => {
-    await stage.makeIdentity('changing', { resourceID: await identityId('reader') });
-    await stage.makeBinding('changing', 'changing', 'changing');
-    await stage.makePod('inplace', 'changing');
-    await stage.until(isStatus('inplace-default-changing', 'Assigned'), 'Assigned');
-    const spec = { resourceID: await identityId('writer') };
-    await stage.client.call('PATCH', resourcePath(azureIdentities, { namespace: 'default', name: 'changing' }), {
-      contentType: mergePatch,
-      body: { spec },
-    });
-    await stage.until(() => notesOf(assigned('inplace-default-changing'), 'clientId') === clientIds.writer, 'the new client id');
-    await stage.removePod('inplace');
-    await stage.until(() => stage.attached().join() === 'third', 'both detached');
   });
 
   it('gives a pod that was not injected nothing', async () => {
@@ -124,17 +86,6 @@ describe('assignment', () => {
     for (const pod of ['elsewhere', 'mixed-up']) await stage.removePod(pod);
     await stage.until(() => [...stage.assigned.values()].length === 0, 'all gone');
     await stage.until(() => stage.attached().join() === 'third', 'detached');
-  });
-
-  it('lets an identity that does not exist in Azure not hold up the others (E19)', async () => {
-    await stage.makeIdentity('missing');
-    await stage.makeBinding('missing', 'missing', 'both');
-    await stage.makeBinding('both', 'writer', 'both');
-    await stage.makePod('mixed', 'both');
-    await stage.until(isStatus('mixed-default-writer', 'Assigned'), 'the good one is Assigned');
-    await stage.until(() => notesOf(assigned('mixed-default-missing'), 'reason') === 'IdentityNotFound', 'the bad one says why');
-    await stage.removePod('mixed');
-    await stage.until(() => [...stage.assigned.values()].length === 0 && stage.attached().join() === 'third', 'all gone');
   });
 
   it('attaches again what somebody else took away, when a pod needs it and it looks', async () => {

@@ -69,7 +69,8 @@ export interface RunningProxy {
 
 export interface ProxyTarget {
   imds: string;
-  broker: { url: string; address: string; ca: string };
+  /** `token` matters to a real broker only. */
+  broker: { url: string; address: string; ca: string; token?: string };
   flags?: readonly string[];
   env?: Record<string, string>;
   prefix?: readonly string[];
@@ -78,7 +79,7 @@ export interface ProxyTarget {
 export async function startProxy(target: ProxyTarget): Promise<RunningProxy> {
   const directory = await mkdtemp(path.join(tmpdir(), 'sidecar-'));
   const tokenFile = path.join(directory, 'token');
-  await writeFile(tokenFile, 'bound-token\n');
+  await writeFile(tokenFile, `${target.broker.token ?? 'bound-token'}\n`);
   const args = [
     'proxy',
     `--imds-url=${target.imds}`,

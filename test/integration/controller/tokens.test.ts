@@ -1,0 +1,329 @@
+// The acceptance scenarios of spec/aad-pod-identity.md 6.1 that validate a token, by their ids and from end to end: the controller assigns and serves
+// the broker, the pod's own sidecar asks it and IMDS. E04, E12 and E13 are in scenarios.test.ts.
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
+import { mergePatch } from '../../../lib/kube/client.ts';
+import { azureIdentities, azureIdentityBindings, namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { keyOf } from '../../azure/state/names.ts';
+import type { Reply } from '../azure/support.ts';
+import { alone, app, armAudience, call, claimsOf, clientIds, errorOf, idOf, imds, pool1, tokenOf } from '../azure/support.ts';
+import type { RunningProxy } from '../sidecar/process.ts';
+import type { BrokerService, SidecarOptions } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
+import type { ControllerProcess, Stage } from './stage.ts';
+import { notesOf, setStage, statusOf } from './stage.ts';
+
+let stage: Stage;
+let first: ControllerProcess;
+let broker: BrokerService;
+let imdsOfAlone: string;
+const colours = ['red', 'green', 'blue', 'cyan', 'gold'];
+const upperCaseListed = 'AAAAAAAA-0000-4000-8000-000000000009';
+/** ARM takes tokens for each of these, and no sidecar has a token of one because it has one of another. */
+const audiences = [armAudience, `${armAudience}/`, 'https://management.core.windows.net', 'https://management.core.windows.net/'];
+const flags = [serviceFlag, `--immutable-user-msis=${upperCaseListed}`, '--identity-assignment-reconcile-interval=1'];
+
+before(async () => {
+  const identities = [
+    ...Object.entries(clientIds).map(([name, clientId]) => ({ name, clientId })),
+    ...colours.map((name) => ({ name })),
+    { name: 'listed', clientId: upperCaseListed.toLowerCase() },
+    { name: 'powerless' },
+  ];
+  const readers = identities.filter(({ name }) => name !== 'powerless').map(({ name }) => ({ principal: idOf(name), role: 'Reader' }));
+  stage = await setStage({ identities, roles: [{ principal: app.clientId, role: 'Owner' }, ...readers] });
+  await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
+  await stage.makeNode('node-alone', `azure://${alone}`);
+  for (const name of [...colours, 'third', 'listed', 'powerless']) {
+    await stage.makeIdentity(name, name === 'listed' ? { clientID: upperCaseListed } : {});
+    await stage.makeBinding(name, name, name);
+  }
+  imdsOfAlone = await stage.emulator.addImds('alone');
+  broker = await serveBroker(stage);
+  first = await stage.startController(flags);
+  await broker.leadTo(first);
+});
+after(async () => {
+  broker?.stop();
+  await stage?.stop();
+});
+
+const assigned = (name: string) => stage.assigned.get(`default/${name}`);
+const count = () => [...stage.assigned.values()].length;
+const untilAssigned = (name: string) => stage.until(() => statusOf(assigned(name)) === 'Assigned', `${name} is Assigned`);
+const cleared = () => stage.until(() => count() === 0 && stage.attached().join() === 'third', 'no object, and only the foreign identity');
+const remove = (resource: typeof pods, name: string, namespace = 'default') =>
+  stage.client.call('DELETE', resourcePath(resource, { namespace, name }));
+const change = (resource: typeof pods, name: string, body: Record<string, unknown>) =>
+  stage.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
+
+async function startPod(
+  test: TestContext,
+  name: string,
+  selector: string,
+  { node = 'node-0', ...options }: SidecarOptions & { node?: string } = {},
+): Promise<RunningProxy> {
+  await stage.makePod(name, selector, { node, namespace: options.namespace ?? 'default' });
+  return broker.startSidecar(test, name, options);
+}
+
+function known(name: string) {
+  const found = stage.emulator.state().identities.get(keyOf(idOf(name)));
+  assert.ok(found, `Azure has ${name}`);
+  return found;
+}
+
+/** By client id, by resource id, and without either. By client id comes first: where the sidecar does not know it yet, it waits. */
+const selectors = (name: string) => [{ client_id: known(name).clientId }, { msi_res_id: idOf(name) }, {}];
+
+const read = (token: string): Promise<Reply> =>
+  call(stage.emulator.urls.arm, `${pool1}?api-version=2026-04-01`, {
+    headers: { authorization: `Bearer ${token}` },
+    ca: stage.emulator.ca,
+  });
+
+async function tokenFrom(sidecar: RunningProxy, selector: Record<string, string>, identity: string, resource = armAudience) {
+  const token = tokenOf(await imds(sidecar.url, { ...selector, resource }));
+  assert.equal(claimsOf(token).xms_mirid, known(identity).id);
+  return token;
+}
+
+/** All three ways lead to a token of this identity, and it is good for a read at ARM. A pod may still wait for its assignment. */
+async function validate(sidecar: RunningProxy, identity: string, resource = armAudience): Promise<void> {
+  for (const selector of selectors(identity)) {
+    assert.equal((await read(await tokenFrom(sidecar, selector, identity, resource))).status, 200);
+  }
+}
+
+async function refused(sidecar: RunningProxy, queries: Record<string, string>[], status: number, why: RegExp): Promise<void> {
+  for (const reply of await Promise.all(queries.map((query) => imds(sidecar.url, query)))) {
+    assert.deepEqual([reply.status, reply.json.access_token], [status, undefined], reply.text);
+    assert.match(errorOf(reply).message, why);
+  }
+}
+
+describe('acceptance scenarios with tokens', () => {
+  it('E03: one identity, one binding, one pod: a pod that asks at once gets its token when it is assigned', async (t) => {
+    const sidecar = await startPod(t, 'e03', 'red');
+    await validate(sidecar, 'red');
+    assert.equal(statusOf(assigned('e03-default-red')), 'Assigned');
+    await stage.removePod('e03');
+    await cleared();
+  });
+
+  for (const [id, what, resource] of [
+    ['E05', 'identity', azureIdentities],
+    ['E06', 'binding', azureIdentityBindings],
+  ] as const) {
+    it(`${id}: with its ${what} a running pod loses the object and its tokens, also those that its sidecar holds`, async (t) => {
+      const name = id.toLowerCase();
+      await stage.makeIdentity(name, { resourceID: idOf('red') });
+      await stage.makeBinding(name, name, name);
+      // A pod that has nothing is held up to here.
+      const sidecar = await startPod(t, name, name, { flags: ['--request-deadline=2'] });
+      await untilAssigned(`${name}-default-${name}`);
+      await validate(sidecar, 'red');
+      const told = sidecar.log.length;
+      await remove(resource, name);
+      await cleared();
+      await sidecar.logged((line) => line.identities === 'none' && sidecar.log.indexOf(line) >= told);
+      await refused(sidecar, selectors('red'), 503, /^Identity not found: .* Bound to it: nothing/);
+      await stage.removePod(name);
+    });
+  }
+
+  it('E07: an identity that is changed in place serves the new one to the same pod, and the old one no more', async (t) => {
+    await stage.makeIdentity('changing', { resourceID: idOf('reader'), clientID: clientIds.reader });
+    await stage.makeBinding('changing', 'changing', 'changing');
+    const sidecar = await startPod(t, 'e07', 'changing');
+    await validate(sidecar, 'reader');
+    // The last one leaves it to Azure to tell the client id.
+    for (const [name, clientID] of [
+      ['writer', clientIds.writer],
+      ['third', ''],
+    ] as const) {
+      await change(azureIdentities, 'changing', { spec: { resourceID: idOf(name), clientID } });
+      await stage.until(() => notesOf(assigned('e07-default-changing'), 'clientId') === clientIds[name], 'the new client id');
+      await validate(sidecar, name);
+      assert.equal(statusOf(assigned('e07-default-changing')), 'Assigned');
+    }
+    await refused(sidecar, [...selectors('reader').slice(0, 2), ...selectors('writer').slice(0, 2)], 400, /^Identity not found: /);
+    await stage.removePod('e07');
+    await cleared();
+  });
+
+  it('E08: of two identities the one that is named answers, also the one that may do nothing; unnamed, always the first binding’s', async (t) => {
+    await stage.makeBinding('e08-b', 'powerless', 'e08');
+    await stage.makeBinding('e08-a', 'red', 'e08');
+    const sidecar = await startPod(t, 'e08', 'e08');
+    await validate(sidecar, 'red');
+    const [byClientId = {}, byResourceId = {}] = selectors('powerless');
+    for (const selector of [byClientId, byResourceId]) {
+      const reply = await read(await tokenFrom(sidecar, selector, 'powerless'));
+      assert.equal(errorOf(reply).code, 'AuthorizationFailed', reply.text);
+    }
+    for (const resource of audiences) await tokenFrom(sidecar, {}, 'red', resource);
+    await stage.removePod('e08');
+    await cleared();
+  });
+
+  it('E09: identities that are deleted one by one take one object each, and the other pods keep validating', async (t) => {
+    const sidecars = new Map<string, RunningProxy>();
+    for (const colour of colours) sidecars.set(colour, await startPod(t, `e09-${colour}`, colour));
+    const allValidate = (resource?: string) => Promise.all([...sidecars].map(([colour, sidecar]) => validate(sidecar, colour, resource)));
+    await allValidate();
+    for (const [round, colour] of ['blue', 'red', 'gold', 'green', 'cyan'].entries()) {
+      await remove(azureIdentities, colour);
+      sidecars.delete(colour);
+      await stage.until(() => count() === sidecars.size && !stage.attached().includes(colour), `${colour} is gone`);
+      for (const other of sidecars.keys()) assert.equal(statusOf(assigned(`e09-${other}-default-${other}`)), 'Assigned');
+      assert.deepEqual(stage.attached(), [...sidecars.keys(), 'third'].sort());
+      await allValidate(audiences[round + 1]);
+    }
+    for (const colour of colours) {
+      await stage.removePod(`e09-${colour}`);
+      await stage.makeIdentity(colour);
+    }
+  });
+
+  it('E10: 40 pods over 5 bindings are all Assigned, with one write or two, and validate', async (t) => {
+    const before = stage.patches();
+    const all = Array.from({ length: 40 }, (_, index) => ({ name: `e10-${index}`, colour: colours[index % 5] ?? 'red' }));
+    await Promise.all(all.map(({ name, colour }) => stage.makePod(name, colour)));
+    const isAssigned = ({ name, colour }: { name: string; colour: string }) =>
+      statusOf(assigned(`${name}-default-${colour}`)) === 'Assigned';
+    await stage.until(() => all.every(isAssigned), 'all Assigned');
+    assert.ok(stage.patches() - before <= 2, `${stage.patches() - before} PATCHes`);
+    for (const { name, colour } of all) await validate(await broker.startSidecar(t, name), colour);
+    await Promise.all(all.map(({ name }) => stage.removePod(name)));
+    await cleared();
+  });
+
+  it('E11: a running pod whose label changes gets the other identity, and loses the first', async (t) => {
+    const sidecar = await startPod(t, 'e11', 'red');
+    await validate(sidecar, 'red');
+    await change(pods, 'e11', { metadata: { labels: { aadpodidbinding: 'green' } } });
+    await untilAssigned('e11-default-green');
+    await validate(sidecar, 'green');
+    await refused(sidecar, selectors('red').slice(0, 2), 400, /^Identity not found: .* Bound to it: default\/green /);
+    await stage.until(() => count() === 1, 'the old object is gone');
+    await stage.removePod('e11');
+    await cleared();
+  });
+
+  it('E14: the system-assigned identity of a machine stays as it is, and never answers for a pod', async (t) => {
+    const system = () => stage.emulator.state().resources.get(alone.toLowerCase())?.identity.system;
+    const before = system();
+    assert.ok(before);
+    await validate(await startPod(t, 'e14', 'red', { node: 'node-alone', imds: imdsOfAlone }), 'red');
+    assert.deepEqual(system(), before);
+    await stage.removePod('e14');
+    await stage.until(() => stage.attached(alone).length === 0, 'detached');
+    assert.deepEqual(system(), before);
+  });
+
+  it('E15, E18: a foreign identity that a pod uses, such as the cluster’s own, stays attached', async (t) => {
+    const before = stage.patches();
+    const sidecar = await startPod(t, 'e15', 'third');
+    await validate(sidecar, 'third');
+    assert.equal(notesOf(assigned('e15-default-third'), 'clientId'), clientIds.third);
+    await stage.removePod('e15');
+    await cleared();
+    assert.equal(stage.patches(), before, 'nothing had to be written');
+  });
+
+  it('E16: an identity of the immutable list stays, whatever the case of its client id, and its object goes', async (t) => {
+    await validate(await startPod(t, 'e16', 'listed', { node: 'node-alone', imds: imdsOfAlone }), 'listed');
+    await stage.removePod('e16');
+    await stage.until(() => count() === 0, 'no object');
+    // A later write must leave it there as well.
+    await stage.makePod('e16-later', 'red', { node: 'node-alone' });
+    await untilAssigned('e16-later-default-red');
+    await stage.removePod('e16-later');
+    await stage.until(() => count() === 0 && stage.attached(alone).join() === 'listed', 'only the listed one is left');
+  });
+
+  it('E17: what somebody detached comes back, and a request in between waits for it', async (t) => {
+    const sidecar = await startPod(t, 'e17', 'red');
+    await validate(sidecar, 'red');
+    await stage.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('red')] });
+    assert.ok(!stage.attached().includes('red'));
+    await validate(sidecar, 'red', audiences[1]);
+    assert.ok(stage.attached().includes('red'));
+    assert.equal(statusOf(assigned('e17-default-red')), 'Assigned');
+    await stage.removePod('e17');
+    await cleared();
+  });
+
+  describe('beside identities that Azure does not have', () => {
+    const bad = ['bad-1', 'bad-2'];
+    before(async () => {
+      for (const name of bad) {
+        await stage.makeIdentity(name);
+        await stage.makeBinding(name, name, name);
+      }
+    });
+    const saysWhy = async (sidecar: RunningProxy, name: string) => {
+      // Whether it is named or not, the pod reads which object is to blame.
+      const text = new RegExp(`^Identity not found: AzureIdentity default/${name} .* cannot be assigned: IdentityNotFound`);
+      await refused(sidecar, [{}, { msi_res_id: idOf(name) }], 400, text);
+      assert.equal(statusOf(assigned(`${name}-default-${name}`)), 'Created');
+    };
+
+    it('E19: of three pods at once the good one validates, and the bad ones say why they cannot', async (t) => {
+      const [good, ...others] = await Promise.all([startPod(t, 'e19', 'red'), ...bad.map((name) => startPod(t, name, name))]);
+      await validate(good, 'red');
+      await Promise.all(others.map((sidecar, index) => saysWhy(sidecar, bad[index] ?? '')));
+      assert.equal(count(), 3);
+      for (const pod of ['e19', ...bad]) await stage.removePod(pod);
+      await cleared();
+    });
+
+    it('E20: bad ones that arrive later do not disturb a good one', async (t) => {
+      const good = await startPod(t, 'e20', 'red');
+      await validate(good, 'red');
+      for (const name of bad) await saysWhy(await startPod(t, name, name), name);
+      await validate(good, 'red', audiences[1]);
+      assert.equal(statusOf(assigned('e20-default-red')), 'Assigned');
+      for (const pod of ['e20', ...bad]) await stage.removePod(pod);
+      await cleared();
+    });
+  });
+
+  it('E26: the same names in two namespaces: the pod’s own win, in both references and in the token', async (t) => {
+    await stage.client.call('POST', resourcePath(namespaces), {
+      body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'conflict' } },
+    });
+    await stage.makeIdentity('red', { resourceID: idOf('green') }, { namespace: 'conflict' });
+    await stage.makeBinding('red', 'red', 'red', 'conflict');
+    await validate(await startPod(t, 'e26', 'red', { namespace: 'conflict' }), 'green');
+    const { azureIdentityRef, azureBindingRef } = assigned('e26-conflict-red')?.spec ?? {};
+    assert.deepEqual([azureIdentityRef?.metadata.namespace, azureBindingRef?.metadata.namespace], ['conflict', 'conflict']);
+    await stage.removePod('e26', 'conflict');
+    await remove(azureIdentityBindings, 'red', 'conflict');
+    await cleared();
+  });
+
+  it('E25: what is made while the leader dies is Assigned by the next one and validates; sidecars move over', async (t) => {
+    const second = await stage.startController(flags);
+    const before = await startPod(t, 'e25-before', 'red');
+    await validate(before, 'red');
+    await Promise.all([
+      first.end('SIGKILL'),
+      stage.makeIdentity('e25', { resourceID: idOf('writer') }),
+      stage.makeBinding('e25', 'e25', 'e25'),
+      stage.makePod('e25', 'e25'),
+    ]);
+    await validate(before, 'red');
+    await broker.leadTo(second);
+    await validate(await broker.startSidecar(t, 'e25'), 'writer');
+    assert.equal(statusOf(assigned('e25-default-e25')), 'Assigned');
+    // Its broker is another one now: a change arrives all the same.
+    await change(pods, 'e25-before', { metadata: { labels: { aadpodidbinding: 'green' } } });
+    await untilAssigned('e25-before-default-green');
+    await validate(before, 'green');
+    for (const pod of ['e25', 'e25-before']) await stage.removePod(pod);
+    await cleared();
+  });
+});
