@@ -35,8 +35,7 @@ export function judgeFailure(error: unknown, tried: readonly string[], random: (
       return verdict('Throttled', failure.retryAfterSeconds * 1000);
     case 'badIdentities': {
       const reason = failure.reason === 'missingRole' ? 'MissingRole' : failure.reason === 'denied' ? 'DenyAssignment' : 'IdentityNotFound';
-      const advice =
-        failure.reason === 'missingRole' ? 'grant the controller the role Managed Identity Operator on the identity' : undefined;
+      const advice = adviceOn[failure.reason];
       const named = failure.ids.filter((id) => tried.includes(id));
       return { ...verdict(reason, undefined, advice), culprits: new Set(named) };
     }
@@ -61,5 +60,10 @@ export function judgeFailure(error: unknown, tried: readonly string[], random: (
       return verdict('AzureError', failure.retryAfterSeconds === undefined ? undefined : failure.retryAfterSeconds * 1000);
   }
 }
+
+const adviceOn: Partial<Record<Extract<ArmFailure, { code: 'badIdentities' }>['reason'], string>> = {
+  missingRole: 'grant the controller the role Managed Identity Operator on the identity',
+  otherTenant: "the identity's subscription does not exist or belongs to another tenant, from which nothing can be attached",
+};
 
 const minutes = (count: number): number => count * 60_000;

@@ -147,7 +147,7 @@ export function createCompute(options: ComputeOptions): Compute {
       if (identity === undefined) return sent;
       const request = { method: 'PATCH' as const, url: scope.displayId, body: { identity }, ifMatch: state.etag, signal };
       const answer = await call(scope, 'write', request);
-      if (answer.status >= 400) throw errorOf(answer, date());
+      if (answer.status >= 400) throw errorOf(answer, date(), [...sent.attach, ...sent.detach]);
       const url = operationUrlOf(answer, scope, options.resourceManager);
       if (url === undefined) return sent;
       await onOperation?.(url);

@@ -47,6 +47,21 @@ describe('bad identities', () => {
     });
   });
 
+  test('one of another tenant or of no subscription is told by the subscription that Azure names alone', () => {
+    const [here, abroad] = [identity('one').toLowerCase(), identity('two').toLowerCase().replace('00000000000f', '00000000000e')];
+    const other = abroad.split('/')[2]?.toUpperCase();
+    const action = `The client has permission to perform action 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on scope '${scaleSet}', however`;
+    for (const message of [
+      `${action} the current tenant 't' is not authorized to access linked subscription '${other}'.`,
+      `${action} the linked subscription '${other}' was not found. `,
+    ]) {
+      const answer = { status: 403, headers: {}, body: { error: { code: 'LinkedAuthorizationFailed', message } } };
+      assert.deepEqual(errorOf(answer, now, [here, abroad]).failure, { code: 'badIdentities', ids: [abroad], reason: 'otherTenant' });
+      // Then it is that of the set's image, say, and no identity is to blame.
+      assert.equal(errorOf(answer, now, [here]).failure.code, 'missingRole');
+    }
+  });
+
   test('the same id twice by case', () => {
     const message = `The identity id(s) '${identity('one')}', '${identity('ONE')}' cannot be duplicated in the provided identityIds list.`;
     assert.deepEqual(refused(400, 'InvalidParameter', message), {

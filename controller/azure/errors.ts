@@ -14,7 +14,11 @@ export interface Throttled {
 export type ArmFailure =
   | Throttled
   /** These identities (lower-case ids) made ARM refuse the whole write. */
-  | { readonly code: 'badIdentities'; readonly ids: readonly string[]; readonly reason: 'notFound' | 'missingRole' | 'denied' | 'invalid' }
+  | {
+      readonly code: 'badIdentities';
+      readonly ids: readonly string[];
+      readonly reason: 'notFound' | 'missingRole' | 'otherTenant' | 'denied' | 'invalid';
+    }
   /** The controller itself may not do this; a person must grant it. */
   | { readonly code: 'missingRole'; readonly action: string | undefined }
   /** A deny assignment, such as AKS node resource group lockdown: no role helps. */
@@ -75,11 +79,14 @@ export function requestIdsOf(headers: Answer['headers']): RequestIds {
   return { ...(requestId === undefined ? {} : { requestId }), ...(correlationId === undefined ? {} : { correlationId }) };
 }
 
-/** Of an answer that is not a success. `now` is for a Retry-After that names a date. */
-export function errorOf(answer: Answer, now: Date): ArmError {
+/**
+ * Of an answer that is not a success. `now` is for a Retry-After that names a date, `written` are the lower-case ids that the request attached or
+ * detached.
+ */
+export function errorOf(answer: Answer, now: Date, written: readonly string[] = []): ArmError {
   const azureCode = stringAt(answer.body, 'error', 'code') ?? stringAt(answer.body, 'code');
   const text = textOf(answer.body);
-  const failure = failureOf(answer, azureCode ?? '', text, now);
+  const failure = failureOf(answer, azureCode ?? '', text, now, written);
   const message = text === '' ? `HTTP ${answer.status}` : text;
   return new ArmError(failure, message, { ids: requestIdsOf(answer.headers), status: answer.status, azureCode });
 }
@@ -93,10 +100,10 @@ export function operationErrorOf(answer: Answer, now: Date): ArmError {
   const message = text === '' ? `the operation ended as ${ended}` : text;
   if (/^cancell?ed$/i.test(ended) || isPreemption(azureCode ?? '', text)) return new ArmError({ code: 'canceled' }, message, about);
   // The headers and the status belong to our question about the operation, not to what failed.
-  return new ArmError(failureOf({ status: 0, headers: {}, body: answer.body }, azureCode ?? '', text, now), message, about);
+  return new ArmError(failureOf({ status: 0, headers: {}, body: answer.body }, azureCode ?? '', text, now, []), message, about);
 }
 
-function failureOf(answer: Answer, azureCode: string, text: string, now: Date): ArmFailure {
+function failureOf(answer: Answer, azureCode: string, text: string, now: Date, written: readonly string[]): ArmFailure {
   const { status, headers } = answer;
   const retryAfter = parseRetryAfter(headers['retry-after'], now);
   if (status === 429 || isThrottling(azureCode, text)) return throttled(headers, azureCode, text, retryAfter);
@@ -105,6 +112,8 @@ function failureOf(answer: Answer, azureCode: string, text: string, now: Date): 
   if (isPreemption(azureCode, text)) return { code: 'canceled' };
 
   const ids = identityIdsIn(text);
+  const abroad = idsOfLinkedSubscription(text, written);
+  if (abroad.length > 0) return { code: 'badIdentities', ids: abroad, reason: 'otherTenant' };
   const denied = /DenyAssignment/i.test(azureCode) || /deny assignment/i.test(text);
   if (ids.length > 0) {
     if (denied) return { code: 'badIdentities', ids, reason: 'denied' };
@@ -176,6 +185,16 @@ export function identityIdsIn(text: string): string[] {
   const pattern =
     /\/subscriptions\/[^/\\'",\s]+\/resourceGroups\/[^/\\'",\s]+\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[\w-]+/gi;
   return [...new Set([...text.replaceAll('\\/', '/').matchAll(pattern)].map(([id]) => id.toLowerCase()))];
+}
+
+/**
+ * Of an identity in another tenant, or in a subscription that does not exist, ARM names the subscription only: `the current tenant '..' is not
+ * authorized to access linked subscription '..'`, `the linked subscription '..' was not found` (Azure/aad-pod-identity issues 752 and 397). It may
+ * also be that of something else, such as the image of the set.
+ */
+function idsOfLinkedSubscription(text: string, written: readonly string[]): string[] {
+  const subscription = /linked subscription '([^']+)'/i.exec(text)?.[1]?.toLowerCase();
+  return subscription === undefined ? [] : written.filter((id) => id.startsWith(`/subscriptions/${subscription}/`));
 }
 
 /** Every message of an ARM error: its own and those of its details and inner errors. */
