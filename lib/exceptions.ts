@@ -1,4 +1,5 @@
 import { stringMapAt } from './kube/objects.ts';
+import { specOf } from './kube/old-fields.ts';
 
 /** What is kept of an AzurePodIdentityException. */
 export interface PodException {
@@ -6,7 +7,7 @@ export interface PodException {
   podLabels: Readonly<Record<string, string>>;
 }
 
-export const podLabelsOf = (raw: unknown): Record<string, string> => stringMapAt(raw, 'spec', 'podLabels');
+export const podLabelsOf = (raw: unknown): Record<string, string> => stringMapAt(specOf(raw), 'podLabels');
 
 /** The exception that applies: any one label is enough, its key exact, its value in any case (spec/aad-pod-identity.md 1.5). */
 export function matchingException(labels: Readonly<Record<string, string>>, exceptions: Iterable<PodException>): PodException | undefined {

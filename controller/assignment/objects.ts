@@ -2,7 +2,9 @@
 
 import type { AzureIdentity, AzureIdentityBinding, IdentityType, ObjectMeta } from '../../api/kinds.ts';
 import { annotations, bindingLabel } from '../../api/names.ts';
-import { at, isRecord, metadataOf, stringAt, stringMapAt, stringsAt } from '../../lib/kube/objects.ts';
+import { podLabelsOf } from '../../lib/exceptions.ts';
+import { at, isRecord, metadataOf, stringAt, stringsAt } from '../../lib/kube/objects.ts';
+import { specOf } from '../../lib/kube/old-fields.ts';
 import { keyOf } from '../../lib/kube/reflector.ts';
 import { shareEqual } from './share.ts';
 
@@ -124,8 +126,8 @@ function parseLoosely(text: string): unknown {
 export function identityOf(raw: unknown): Identity | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
-  const spec = at(raw, 'spec');
-  const type = at(raw, 'spec', 'type') ?? 0;
+  const spec = specOf(raw);
+  const type = at(spec, 'type') ?? 0;
   return {
     key: keyOf(metadata),
     namespace: metadata.namespace,
@@ -136,21 +138,21 @@ export function identityOf(raw: unknown): Identity | undefined {
     clientID: stringAt(spec, 'clientID')?.trim() ?? '',
     tenantID: stringAt(spec, 'tenantID') ?? '',
     auxiliaryTenantIDs: type === 1 ? stringsAt(spec, 'auxiliaryTenantIDs') : [],
-    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(isRecord(spec) ? { spec } : {}) },
+    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(spec === undefined ? {} : { spec }) },
   };
 }
 
 export function bindingOf(raw: unknown): Binding | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
-  const spec = at(raw, 'spec');
+  const spec = specOf(raw);
   return {
     key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
     identityKey: `${metadata.namespace}/${stringAt(spec, 'azureIdentity') ?? ''}`,
     selector: stringAt(spec, 'selector') ?? '',
-    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentityBinding', metadata, ...(isRecord(spec) ? { spec } : {}) },
+    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentityBinding', metadata, ...(spec === undefined ? {} : { spec }) },
   };
 }
 
@@ -161,7 +163,7 @@ export function exceptionOf(raw: unknown): Exception | undefined {
     key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
-    podLabels: stringMapAt(raw, 'spec', 'podLabels'),
+    podLabels: podLabelsOf(raw),
   };
 }
 
@@ -194,7 +196,8 @@ export function assignmentOf(raw: unknown): Assignment | undefined {
 
 function referenceOf(raw: unknown): { metadata: ObjectMeta; spec?: Record<string, unknown> } | undefined {
   if (!isRecord(raw)) return undefined;
-  return { metadata: metadataOf(raw), ...(isRecord(raw.spec) ? { spec: raw.spec } : {}) };
+  const spec = specOf(raw);
+  return { metadata: metadataOf(raw), ...(spec === undefined ? {} : { spec }) };
 }
 
 const keyOfReference = (reference: { metadata: ObjectMeta } | undefined): string =>

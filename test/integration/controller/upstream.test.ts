@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setInterval as every } from 'node:timers/promises';
+import { jsonPatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists } from '../../../lib/kube/errors.ts';
+import { at, isRecord } from '../../../lib/kube/objects.ts';
 import { azureAssignedIdentities, azureIdentities, azureIdentityBindings, endpoints, resourcePath } from '../../../lib/kube/resources.ts';
 import { clientIds, idOf, pool1 } from '../azure/support.ts';
 import type { ControllerProcess, Stage } from './stage.ts';
-import { notesOf, setStage, statusOf, untilEvent } from './stage.ts';
+import { eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
 let stage: Stage;
 const controllers: ControllerProcess[] = [];
@@ -153,6 +155,57 @@ describe('beside aad-pod-identity', () => {
     await stage.client.call('POST', resourcePath(azureAssignedIdentities, { namespace: 'default' }), { body: await asOfMic('orphan') });
     await start();
     await stage.until(() => stage.assigned.get('default/orphan-default-orphan') === undefined, 'collected');
+  });
+
+  it('starts with the flags of MIC, and says of each that has no effect why', async () => {
+    const flags = [
+      '-forceNamespaced',
+      '--syncRetryDuration',
+      '1h',
+      '--createDeleteBatch=3',
+      '--clientQps=50.5',
+      '--logtostderr',
+      '-v',
+      '5',
+    ];
+    const controller = await start(...flags);
+    for (const flag of ['--syncRetryDuration', '--logtostderr'])
+      await controller.logs(
+        (record) => record.level === 'warn' && String(record.msg).startsWith(`${flag} of aad-pod-identity has no effect`),
+      );
+    await stage.makePod('flagged', 'write');
+    await stage.until(() => statusOfPod('flagged') === 'Assigned', 'Assigned');
+    await stage.removePod('flagged');
+    await stage.until(() => statusOfPod('flagged') === '', 'released');
+  });
+
+  it('reads what was written before 1.6, where CRDs are old enough to keep fields that they do not know', async () => {
+    const keepUnknown = '/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-preserve-unknown-fields';
+    for (const { plural, group } of [azureIdentities, azureIdentityBindings])
+      await stage.client.call('PATCH', `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${plural}.${group}`, {
+        contentType: jsonPatch,
+        body: [{ op: 'add', path: keepUnknown, value: true }],
+      });
+    const put = (resource: typeof azureIdentities, spec: Record<string, unknown>) => {
+      const path = resourcePath(resource, { namespace: 'default', name: 'old' });
+      const body = { apiVersion: 'aadpodidentity.k8s.io/v1', kind: resource.kind, metadata: { name: 'old' }, spec };
+      // Until every part of the API server has taken up the changed CRD.
+      return eventually(async () => {
+        const kept = at(await stage.client.call('POST', resourcePath(resource, { namespace: 'default' }), { body }), 'spec');
+        if (isRecord(kept) && Object.keys(spec).every((key) => key in kept)) return true;
+        await stage.client.call('DELETE', path);
+        return false;
+      }, `${resource.kind} with its old fields`);
+    };
+    await put(azureIdentities, { type: 0, ResourceID: idOf('writer'), ClientID: clientIds.writer });
+    await put(azureIdentityBindings, { AzureIdentity: 'old', Selector: 'of-old' });
+    await start();
+    await stage.makePod('old', 'of-old');
+    const object = () => stage.assigned.get('default/old-default-old');
+    await stage.until(() => statusOf(object()) === 'Assigned', 'Assigned');
+    assert.equal(object()?.spec?.azureIdentityRef?.spec?.resourceID, idOf('writer'));
+    await stage.removePod('old');
+    await stage.until(() => object() === undefined, 'released');
   });
 });
 
