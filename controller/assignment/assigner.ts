@@ -169,7 +169,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
         'NoBinding',
         `no AzureIdentityBinding with selector '${pod.selector}' gives this pod an AzureIdentity yet`,
       );
-    for (const binding of world.matches.danglingOf(pod)) {
+    for (const binding of world.matches.danglingOf(pod).slice(0, toldBindings)) {
       const message = `AzureIdentity ${binding.identityKey} does not exist, so the binding gives pods with selector '${binding.selector}' nothing`;
       events.record(regardingBinding(binding), 'Warning', 'binding apply error', message);
     }
@@ -195,6 +195,9 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
     },
   };
 }
+
+/** Of those that select one pod and give it nothing: a thousand of them must not cost a thousand Events for each change of a pod. */
+const toldBindings = 10;
 
 /** Another pod's object stands under the name; the same pod's former self does not count, since it goes away. */
 const isOthers = (assignment: Assignment | undefined, pod: Pod): boolean => assignment !== undefined && assignment.podKey !== pod.key;

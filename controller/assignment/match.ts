@@ -27,7 +27,7 @@ export function matchPod(
   if (pod.selector === '') return [];
   const own = (binding: Binding) => (binding.namespace === pod.namespace ? 0 : 1);
   const candidates = [...bindings]
-    .filter((binding) => binding.selector === pod.selector)
+    .filter((binding) => binding.selector === pod.selector && identityOf(binding.identityKey) !== undefined)
     .sort((a, b) => own(a) - own(b) || compare(a.namespace, b.namespace) || compare(a.name, b.name));
 
   const matches = new Map<string, Match>();
