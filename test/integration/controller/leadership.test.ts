@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { idOf, pool1 } from '../azure/support.ts';
-import type { Stage } from './stage.ts';
+import type { ControllerProcess, Stage } from './stage.ts';
 import { setStage, statusOf } from './stage.ts';
 
 let stage: Stage;
@@ -17,6 +17,12 @@ before(async () => {
 after(() => stage?.stop());
 
 const leads = (record: Record<string, unknown>) => record.msg === 'leading';
+/** Upstream's probe: 200 from every replica, whoever leads (spec 2.14). */
+const health = async (controller: ControllerProcess) => {
+  const { probes } = await controller.logs((record) => record.msg === 'started');
+  const answer = await fetch(`http://127.0.0.1:${String(probes)}/healthz`);
+  return `${answer.status} ${await answer.text()}`;
+};
 const statusOfPod = (name: string) => statusOf(stage.assigned.get(`default/${name}-default-writer`));
 
 describe('leadership', () => {
@@ -24,10 +30,12 @@ describe('leadership', () => {
     const first = await stage.startController();
     await first.logs(leads);
     const second = await stage.startController();
+    assert.deepEqual([await health(first), await health(second)], ['200 Active', '200 Not Active']);
     await stage.makePod('one', 'write');
     await stage.until(() => statusOfPod('one') === 'Assigned', 'Assigned by the first');
     assert.equal(await first.end('SIGTERM'), 0);
     await second.logs(leads);
+    assert.equal(await health(second), '200 Active');
     await stage.makePod('two', 'write');
     await stage.until(() => statusOfPod('two') === 'Assigned', 'Assigned by the second');
     await second.end();

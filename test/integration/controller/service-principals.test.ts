@@ -1,0 +1,135 @@
+// Identities of type 1 and 2 from end to end (parity rows P10-P13, P52): nothing of Resource Manager, a token by the broker, no secret in the pod.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import forge from 'node-forge';
+import { generateKey, issueAuthority } from '../../../controller/certificates/issue.ts';
+import { mergePatch } from '../../../lib/kube/client.ts';
+import { azureIdentities, resourcePath, secrets } from '../../../lib/kube/resources.ts';
+import { app, call, claimsOf, pool1, tenant, tokenPath } from '../azure/support.ts';
+import type { RunningProxy } from '../sidecar/process.ts';
+import type { BrokerService } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
+import type { ControllerProcess, Stage } from './stage.ts';
+import { eventually, setStage, statusOf, untilEvent } from './stage.ts';
+
+const resource = 'https://vault.azure.net';
+const team = { clientId: 'cccccccc-0000-4000-8000-000000000002', secret: 'team-secret' };
+const certified = 'cccccccc-0000-4000-8000-000000000003';
+
+let stage: Stage;
+let broker: BrokerService;
+let controller: ControllerProcess;
+
+before(async () => {
+  const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
+  const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], 'pass');
+  stage = await setStage({
+    apps: [
+      { clientId: app.clientId, secrets: [app.secret] },
+      { clientId: team.clientId, secrets: [team.secret] },
+      { clientId: certified, certificates: [certificate] },
+    ],
+    roles: [{ principal: app.clientId, role: 'Owner' }],
+  });
+  await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
+  await makeSecret('password', { clientSecret: Buffer.from(team.secret) });
+  await makeSecret('certificate', {
+    certificate: Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1'),
+    password: Buffer.from('pass'),
+  });
+  await makePrincipal('password', { type: 1, clientID: team.clientId, clientPassword: { name: 'password', namespace: 'default' } });
+  await makePrincipal('certificate', { type: 2, clientID: certified, clientPassword: { name: 'certificate', namespace: 'default' } });
+  broker = await serveBroker(stage);
+  controller = await stage.startController([serviceFlag]);
+  await broker.leadTo(controller);
+});
+after(async () => {
+  broker?.stop();
+  await stage?.stop();
+});
+
+async function makeSecret(name: string, data: Record<string, Buffer>): Promise<void> {
+  const encoded = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString('base64')]));
+  const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: encoded };
+  await stage.client.call('POST', resourcePath(secrets, { namespace: 'default' }), { body });
+}
+
+async function makePrincipal(name: string, spec: Record<string, unknown>): Promise<void> {
+  await stage.makeIdentity(name, { resourceID: '', tenantID: tenant, ...spec });
+  await stage.makeBinding(name, name, name);
+}
+
+const change = (resource: typeof secrets, name: string, body: Record<string, unknown>) =>
+  stage.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
+const ask = (sidecar: RunningProxy, wanted = resource) =>
+  call(sidecar.url, `${tokenPath}?resource=${encodeURIComponent(wanted)}`, { headers: { metadata: 'true' } });
+const tokensIn = (text: string): unknown[] => {
+  const body: unknown = JSON.parse(text);
+  const list = Array.isArray(body) ? body : [body];
+  return list.map((each) => claimsOf(String(each.access_token)).appid);
+};
+
+describe('service principals', () => {
+  it('of both types are Assigned without a call to Resource Manager, and the pod gets tokens for their application', async (t) => {
+    for (const [name, clientId] of [
+      ['password', team.clientId],
+      ['certificate', certified],
+    ] as const) {
+      await stage.makePod(name, name);
+      await stage.until(() => statusOf(stage.assigned.get(`default/${name}-default-${name}`)) === 'Assigned', `${name} is Assigned`);
+      const sidecar = await broker.startSidecar(t, name);
+      const reply = await ask(sidecar);
+      assert.equal(reply.status, 200, reply.text);
+      assert.deepEqual(tokensIn(reply.text), [clientId]);
+      assert.equal(reply.json.client_id, clientId);
+      await stage.removePod(name);
+    }
+    await stage.until(() => [...stage.assigned.values()].length === 0, 'released');
+    const toArm = stage.emulator.log.list().filter((entry) => entry.kind === 'request' && entry.service === 'arm');
+    assert.deepEqual(toArm, []);
+  });
+
+  it('with auxiliary tenants answer with a list, from the moment that they have some', async (t) => {
+    await stage.makePod('several', 'password');
+    const sidecar = await broker.startSidecar(t, 'several');
+    assert.equal((await ask(sidecar)).text.startsWith('{'), true);
+    await change(azureIdentities, 'password', { spec: { auxiliaryTenantIDs: [tenant] } });
+    await eventually(async () => (await ask(sidecar)).text.startsWith('['), 'a list');
+    assert.deepEqual(tokensIn((await ask(sidecar)).text), [team.clientId, team.clientId]);
+    await change(azureIdentities, 'password', { spec: { auxiliaryTenantIDs: null } });
+    await eventually(async () => (await ask(sidecar)).text.startsWith('{'), 'one token again');
+    await stage.removePod('several');
+  });
+
+  it('whose secret is wrong are refused with the code of Entra, until it is mended', async (t) => {
+    await makeSecret('mended', { anything: Buffer.from('wrong') });
+    await makePrincipal('mended', { type: 1, clientID: team.clientId, clientPassword: { name: 'mended' } });
+    await stage.makePod('mended', 'mended');
+    const sidecar = await broker.startSidecar(t, 'mended');
+    const refused = await ask(sidecar);
+    assert.equal(refused.status, 400);
+    assert.match(refused.text, /AADSTS7000215/);
+    assert.doesNotMatch(refused.text, /wrong/);
+    await change(secrets, 'mended', { data: { anything: Buffer.from(team.secret).toString('base64') } });
+    const mended = await ask(sidecar);
+    assert.equal(mended.status, 200, mended.text);
+    await stage.removePod('mended');
+  });
+
+  it('may name the Entra of a cloud and nothing else, which an Event on the identity says', async (t) => {
+    const ofCloud = { type: 1, clientID: team.clientId, clientPassword: { name: 'password' } };
+    await makePrincipal('own-cloud', { ...ofCloud, adEndpoint: `${stage.emulator.urls.entra}/` });
+    await makePrincipal('elsewhere', { ...ofCloud, adEndpoint: 'https://login.microsoftonline.com.evil.example/' });
+    for (const [name, status] of [
+      ['own-cloud', 200],
+      ['elsewhere', 400],
+    ] as const) {
+      await stage.makePod(name, name);
+      const reply = await ask(await broker.startSidecar(t, name));
+      assert.equal(reply.status, status, reply.text);
+      await stage.removePod(name);
+    }
+    await untilEvent(stage.client, 'AzureIdentity', 'elsewhere', /^InvalidServicePrincipal: .*adEndpoint must be/);
+  });
+});
