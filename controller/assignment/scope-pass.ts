@@ -8,6 +8,7 @@ import type { Direction, Isolation } from '../azure/isolation.ts';
 import { afterWrite, entryKey, forgetUnwanted, noIsolation, selectWrite } from '../azure/isolation.ts';
 import type { AttachedIdentity, Write } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
+import { collectCalls } from './collect.ts';
 import type { ScopeDecision } from './decide-scope.ts';
 import { decideScope, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
@@ -20,6 +21,10 @@ import { changeRecord, withEntries } from './scope-record.ts';
 import { writeAll } from './scope-write.ts';
 
 export interface ScopePassOptions extends MarkContext {
+  /** A scope waits for so long without a change before it looks, ... */
+  quietMs: number;
+  /** ... and at most for so long after the first change. */
+  maxMs: number;
   needs(): Need[];
   compute: Compute;
   records: ScopeRecords;
@@ -41,6 +46,9 @@ export interface ScopePassOptions extends MarkContext {
 export interface ScopePass {
   /** Never throws; tells after how many milliseconds the next pass is due without being woken. */
   run(signal: AbortSignal): Promise<number>;
+  /** Something changed while a pass may be under way. */
+  wake(): void;
+  /** The next look is due, whatever the last one showed. */
   lookAgain(): void;
 }
 
@@ -67,11 +75,16 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   /** Since when nothing is left to do for the scope: Azure says that it is not there, or nothing needs it and nothing on it is ours. */
   let idleSince: number | undefined;
   let failures = 0;
+  /** While a write is under way. */
+  let beside: ReturnType<typeof markBeside> | undefined;
 
   async function run(signal: AbortSignal): Promise<number> {
     const now = options.now().getTime();
-    if (now < restUntil) return restUntil - now;
     try {
+      if (now < restUntil) {
+        await markSeen(options.reconcileMs, now);
+        return restUntil - now;
+      }
       const before = seen;
       const nextMs = await reconcile(signal, now);
       if (seen !== before) options.onPass(options.now().getTime() - now);
@@ -86,19 +99,23 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   async function reconcile(signal: AbortSignal, now: number): Promise<number> {
-    const needs = options.needs();
-    const wanted = new Set(needs.map((need) => need.identityId));
     let stored = await finishOperation(await records.load(scope.id), signal);
+    const needs = options.needs();
     if (needs.length === 0 && stored.record.identities.size === 0) return retire(now);
     if (needs.length > 0) idleSince = undefined;
-    const due = linger.update(stored.record.identities.keys(), wanted, now);
-    if (seen !== undefined && isFresh(now)) stored = await mark(stored, needs, seen.identities);
-    if (!hasWork(stored.record, needs, due, now)) return untilNext(now);
+    const due = linger.update(stored.record.identities.keys(), new Set(needs.map((need) => need.identityId)), now);
+    if (!hasWork(stored.record, needs, due, now)) {
+      await markSeen(trustMs, now);
+      return untilNext(now);
+    }
 
     const state = await look(signal);
-    stored = await mark(stored, needs, state.identities);
+    stored = await adopt(stored, needs, state.identities);
+    // Pods came and went while Azure was asked.
+    const wanted = new Set(options.needs().map((need) => need.identityId));
     const decision = decideScope({ record: stored.record, attached: state.identities, wanted, due, isProtected: options.isProtected });
     if (stored.record.paused) {
+      await markAttached(options, options.needs(), state.identities);
       await markFailed(options, needs, new Set(decision.adds), {
         reason: 'ScopePaused',
         message: 'writes to this scope are paused by its record',
@@ -115,8 +132,11 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
     const entries = entriesOf(decision, chosen ?? { attach: [], detach: [] });
     if (entries.length > 0) stored = await records.save(stored, withEntries(stored.record, entries, options.now()));
-    if (chosen !== undefined) tellAttaching(options, needs, chosen.attach);
-    if (chosen !== undefined) return carryOut(chosen, trial, stored, state, signal);
+    if (chosen !== undefined) {
+      tellAttaching(options, needs, chosen.attach);
+      return carryOut(chosen, trial, stored, state, signal);
+    }
+    await markAttached(options, options.needs(), state.identities);
     failures = 0;
     return untilNext(now);
   }
@@ -134,7 +154,11 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const owned = new Set(stored.record.identities.keys());
     const writes = planWrites(before, { add: write.attach, remove: write.detach, owned });
     const steps = { scope, compute, look, mayWrite: options.mayWrite, onOperation };
+    beside = markBeside(write);
+    beside.call();
     const { outcomeOf, failure, handedOver } = await writeAll(steps, writes, before, signal);
+    await beside.stop();
+    beside = undefined;
     if (signal.aborted) return options.reconcileMs;
 
     // Whatever the write said, a GET tells what is there now.
@@ -144,7 +168,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       ...withEntries(record, settle(record, end), options.now()),
       operation: undefined,
     }));
-    await mark(stored, options.needs(), after);
+    await markAttached(options, options.needs(), after);
     log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach, ok: failure === undefined }, 'scope written');
 
     if (handedOver) return handOverMs;
@@ -173,15 +197,43 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     return state;
   }
 
-  /** The record first: once an object has our notes, nothing tells any more that a MIC attached its identity. */
-  async function mark(stored: StoredRecord, needs: readonly Need[], attached: ScopeState['identities']): Promise<StoredRecord> {
+  /** Before the objects are marked: once one has our notes, nothing tells any more that a MIC attached its identity. */
+  async function adopt(stored: StoredRecord, needs: readonly Need[], attached: ScopeState['identities']): Promise<StoredRecord> {
     const taken = options.adoptAttached ? takenOver(options, needs, attached).filter((id) => !stored.record.identities.has(id)) : [];
-    const entries = taken.map((id): [string, 'owned'] => [id, 'owned']);
-    const adopted =
-      taken.length === 0 ? stored : await changeRecord(records, stored, (record) => withEntries(record, entries, options.now()));
-    await markAttached(options, needs, attached);
-    return adopted;
+    if (taken.length === 0) return stored;
+    return changeRecord(records, stored, (record) =>
+      withEntries(
+        record,
+        taken.map((id) => [id, 'owned']),
+        options.now(),
+      ),
+    );
   }
+
+  /** Objects of pods that came after the last look, if that is no older than so many milliseconds. */
+  async function markSeen(trustedMs: number, now: number): Promise<void> {
+    if (seen !== undefined && now < seen.at + trustedMs) await markAttached(options, waiting(), seen.identities);
+  }
+
+  /** A pod must not wait for a write that has nothing to do with its identity: Azure may take minutes for it. */
+  function markBeside(write: Write) {
+    const written = new Set([...write.attach, ...write.detach]);
+    return collectCalls({
+      quietMs: options.quietMs,
+      maxMs: options.maxMs,
+      async run() {
+        const others = waiting().filter((need) => !written.has(need.identityId));
+        try {
+          await markAttached(options, others, seen?.identities ?? new Map());
+        } catch (error) {
+          log.debug({ scope: scope.displayId, error: String(error) }, 'objects not marked during a write; they will be after it');
+        }
+      },
+    });
+  }
+
+  /** Without what a MIC assigned: that has to be adopted first. */
+  const waiting = (): Need[] => options.needs().filter((need) => options.assignmentOf(need)?.status === 'Created');
 
   /** The record of a scope that stays idle for a whole interval goes: nodes come and go under ever new names. */
   async function retire(now: number): Promise<number> {
@@ -268,6 +320,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
 
   return {
     run,
+    wake: () => beside?.call(),
     lookAgain() {
       doubted = true;
     },

@@ -307,6 +307,30 @@ describe('the worker of a scope', () => {
     assert.equal(azure.reads, afterWrite + 2);
   });
 
+  it('assigns what is attached already while a write for others takes its time', async () => {
+    const needs = [need('slow', 'new')];
+    const azure = fakeAzure(['old']);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { write } = azure.compute;
+    azure.compute.write = async (...args) => {
+      const end = await write(...args);
+      await released;
+      return end;
+    };
+    const { objects, running, assigned } = worker({ needs, azure });
+    running.wake();
+    await azure.until(() => azure.writes.length === 1);
+    const late = need('late', 'old');
+    objects.add(late);
+    needs.push(late);
+    running.wake();
+    await objects.until(() => objects.assignmentOf(late)?.status === 'Assigned');
+    assert.equal(objects.assignmentOf(needs[0] ?? late)?.status, 'Created');
+    release();
+    await assigned();
+    await running.stop();
+  });
+
   it('leaves the rest of a long change to the next leader when its own time ends between two writes, and blames nobody', async () => {
     const needs = Array.from({ length: 151 }, (_, index) => need('web', `i${index}`));
     let asked = 0;

@@ -4,10 +4,6 @@ import type { ScopePassOptions } from './scope-pass.ts';
 import { createScopePass } from './scope-pass.ts';
 
 export interface ScopeWorkerOptions extends ScopePassOptions {
-  /** A scope waits for so long without a change before it looks, ... */
-  quietMs: number;
-  /** ... and at most for so long after the first change. */
-  maxMs: number;
   /** Nothing is left to do; a scope that is needed again gets a new worker. */
   onIdle(): void;
 }
@@ -37,7 +33,10 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
   });
 
   return {
-    wake: () => collector.call(),
+    wake() {
+      pass.wake();
+      collector.call();
+    },
     lookAgain() {
       pass.lookAgain();
       collector.call();
