@@ -81,7 +81,10 @@ describe('a scope hears', () => {
     const { world, green, bound, put, needed } = stuck();
     const promised = assignment(put('a'), green, bound);
     world.assignments.put(promised.key, promised);
-    const other = identity('app/green', { resourceID: green.resourceID.replace('green', 'blue') });
+    const other = identity('app/green', {
+      resourceID: green.resourceID.replace('green', 'blue'),
+      identityId: green.identityId?.replace('green', 'blue'),
+    });
     world.identities.put(green.key, { ...other, object: { ...other.object, spec: { type: 0, resourceID: other.resourceID } } });
     assert.deepEqual(needed(), ['a', 'a']);
     world.assignments.put(promised.key, { ...promised, status: 'Created' });

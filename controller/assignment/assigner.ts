@@ -5,7 +5,7 @@ import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { createWorkQueue } from '../../lib/queue.ts';
 import type { Scope } from '../azure/resource-ids.ts';
-import { identityIdForm, identityIdOf, scopeOfProviderId } from '../azure/resource-ids.ts';
+import { identityIdForm, scopeOfProviderId } from '../azure/resource-ids.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import type { Demand, Need } from './demand.ts';
 import { isDoubt } from './doubt.ts';
@@ -115,7 +115,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
         actions.some((action) => action.kind !== 'release' && action.match === match) ||
         world.assignmentsOf(podKey).some((assignment) => assignment.identityKey === match.identity.key && !released.has(assignment));
       for (const match of matches) {
-        const identityId = match.identity.type === 0 ? identityIdOf(match.identity.resourceID) : undefined;
+        const { identityId } = match.identity;
         if (identityId !== undefined && has(match)) needs.push({ pod, match, identityId });
       }
       if (!pod.finished)
@@ -211,9 +211,8 @@ function needPromisedBy(current: Assignment, pod: Pod): Need | undefined {
   if (current.status !== 'Assigned' || (current.podUid !== undefined && current.podUid !== pod.uid)) return undefined;
   const identity = identityOf(current.references.identity);
   const binding = bindingOf(current.references.binding);
-  const identityId = identity?.type === 0 ? identityIdOf(identity.resourceID) : undefined;
-  if (identity === undefined || binding === undefined || identityId === undefined) return undefined;
-  return { pod, match: { identity, binding }, identityId };
+  if (identity?.identityId === undefined || binding === undefined) return undefined;
+  return { pod, match: { identity, binding }, identityId: identity.identityId };
 }
 
 function problemOf(
@@ -228,7 +227,7 @@ function problemOf(
       message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1 or 2`,
     };
   if (identity.type !== 0) return undefined;
-  if (identityIdOf(identity.resourceID) === undefined) {
+  if (identity.identityId === undefined) {
     const message = `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${identityIdForm}`;
     return { reason: 'InvalidResourceID', message };
   }

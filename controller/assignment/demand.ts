@@ -27,19 +27,21 @@ export function createDemand(): Demand {
     set(podKey, scope, needs) {
       const before = scopeByPod.get(podKey);
       const touched = new Set<string>();
-      if (before !== undefined) {
+      const after = needs.length === 0 ? undefined : scope;
+      if (before !== undefined && before !== after?.id) {
         touched.add(before);
         const entry = byScope.get(before);
         entry?.pods.delete(podKey);
         if (entry?.pods.size === 0) byScope.delete(before);
         scopeByPod.delete(podKey);
       }
-      if (scope !== undefined && needs.length > 0) {
-        touched.add(scope.id);
-        const entry = byScope.get(scope.id) ?? { scope, pods: new Map() };
-        entry.pods.set(podKey, needs);
-        byScope.set(scope.id, entry);
-        scopeByPod.set(podKey, scope.id);
+      if (after !== undefined) {
+        touched.add(after.id);
+        const entry = byScope.get(after.id) ?? { scope: after, pods: new Map() };
+        // A copy has no room to grow, which an array that was pushed to keeps.
+        entry.pods.set(podKey, [...needs]);
+        byScope.set(after.id, entry);
+        scopeByPod.set(podKey, after.id);
       }
       return [...touched];
     },

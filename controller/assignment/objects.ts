@@ -6,6 +6,7 @@ import { podLabelsOf } from '../../lib/exceptions.ts';
 import { at, isRecord, metadataOf, stringAt, stringsAt } from '../../lib/kube/objects.ts';
 import { specOf } from '../../lib/kube/old-fields.ts';
 import { keyOf } from '../../lib/kube/reflector.ts';
+import { identityIdOf } from '../azure/resource-ids.ts';
 import { shareEqual } from './share.ts';
 
 export interface Pod {
@@ -41,6 +42,8 @@ export interface Identity {
   type: IdentityType | undefined;
   resourceID: string;
   clientID: string;
+  /** Lower-case ARM id; undefined for another type than 0 and for a resourceID that is none. */
+  identityId: string | undefined;
   tenantID: string;
   /** Only of type 1. */
   auxiliaryTenantIDs: string[];
@@ -86,7 +89,8 @@ export interface Assignment {
   references: { identity: AzureIdentity | undefined; binding: AzureIdentityBinding | undefined };
 }
 
-export function podOf(raw: unknown): Pod | undefined {
+/** `key`: of the object, where the caller knows it; two equal strings would take twice the space. */
+export function podOf(raw: unknown, key?: string): Pod | undefined {
   const metadata = metadataOf(raw);
   const selector = metadata.labels?.[bindingLabel];
   if (metadata.namespace === undefined || metadata.name === undefined || metadata.uid === undefined || selector === undefined)
@@ -95,7 +99,7 @@ export function podOf(raw: unknown): Pod | undefined {
   const injection = metadata.annotations?.[annotations.status];
   const injected = injection === undefined ? undefined : parseLoosely(injection);
   return {
-    key: keyOf(metadata),
+    key: key ?? keyOf(metadata),
     namespace: shareText(metadata.namespace),
     name: metadata.name,
     uid: metadata.uid,
@@ -136,6 +140,7 @@ export function identityOf(raw: unknown): Identity | undefined {
     type: type === 0 || type === 1 || type === 2 ? type : undefined,
     resourceID: stringAt(spec, 'resourceID')?.trim() ?? '',
     clientID: stringAt(spec, 'clientID')?.trim() ?? '',
+    identityId: type === 0 ? identityIdOf(stringAt(spec, 'resourceID') ?? '') : undefined,
     tenantID: stringAt(spec, 'tenantID') ?? '',
     auxiliaryTenantIDs: type === 1 ? stringsAt(spec, 'auxiliaryTenantIDs') : [],
     object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(spec === undefined ? {} : { spec }) },
@@ -172,7 +177,8 @@ export function nodeOf(raw: unknown): Node | undefined {
   return name === undefined ? undefined : { name, providerID: stringAt(raw, 'spec', 'providerID') ?? '' };
 }
 
-export function assignmentOf(raw: unknown): Assignment | undefined {
+/** `key` as for a pod. */
+export function assignmentOf(raw: unknown, key?: string): Assignment | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
   const references = shareReferences({
@@ -180,7 +186,7 @@ export function assignmentOf(raw: unknown): Assignment | undefined {
     binding: referenceOf(at(raw, 'spec', 'azureBindingRef')),
   });
   return {
-    key: keyOf(metadata),
+    key: key ?? keyOf(metadata),
     namespace: shareText(metadata.namespace),
     name: metadata.name,
     metadata: withSharedParts(metadata),

@@ -42,7 +42,7 @@ export interface World extends Sources {
 
 export function watchWorld(options: { client: KubeClient; log: Logger; rules: MatchRules }): World {
   const { client, log } = options;
-  const watch = <T>(resource: Resource, project: (raw: unknown) => T | undefined, labelSelector?: string): Reflector<T> =>
+  const watch = <T>(resource: Resource, project: (raw: unknown, key: string) => T | undefined, labelSelector?: string): Reflector<T> =>
     reflect({ client, log, resource, project, ...(labelSelector === undefined ? {} : { labelSelector }) });
 
   const sources = {

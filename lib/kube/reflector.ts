@@ -43,8 +43,8 @@ export interface ReflectorOptions<T> {
   namespace?: string;
   labelSelector?: string;
   fieldSelector?: string;
-  /** Picks what is kept of a raw object; undefined keeps nothing of it. The raw object is not retained. */
-  project(raw: unknown): T | undefined;
+  /** Picks what is kept of a raw object, whose key is given; undefined keeps nothing of it. The raw object is not retained. */
+  project(raw: unknown, key: string): T | undefined;
   pageSize?: number;
   /** Bookmarks come about once a minute, so a minute and a half of silence means a dead connection. */
   inactivityMs?: number;
@@ -98,8 +98,9 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
         throw new Error(`the list of ${resource.plural} is not a list`);
       for (const item of page.items as unknown[]) {
         const metadata = metadataOf(item);
-        const value = options.project(item);
-        if (value !== undefined) fresh.set(keyOf(metadata), value);
+        const key = keyOf(metadata);
+        const value = options.project(item, key);
+        if (value !== undefined) fresh.set(key, value);
         versions.push(metadata.resourceVersion ?? '0');
       }
       version = String(page.metadata.resourceVersion ?? '');
@@ -121,7 +122,7 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
     if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') {
       const key = keyOf(metadata);
       const before = copy.get(key);
-      const after = type === 'DELETED' ? undefined : options.project(object);
+      const after = type === 'DELETED' ? undefined : options.project(object, key);
       if (after === undefined) copy.delete(key);
       else copy.set(key, after);
       changeVersion = metadata.resourceVersion ?? changeVersion;
