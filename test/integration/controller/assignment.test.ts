@@ -9,11 +9,19 @@ import type { Stage } from './stage.ts';
 import { eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
 let stage: Stage;
+const farSubscription = '00000000-0000-4000-8000-000000000002';
+const farPool = `/subscriptions/${farSubscription}/resourceGroups/Elsewhere/providers/Microsoft.Compute/virtualMachineScaleSets/Far`;
 
 before(async () => {
-  stage = await setStage();
+  stage = await setStage({
+    scaleSets: [
+      { name: 'Pool1', instances: 2, identity: { type: 'UserAssigned', ids: ['third'] } },
+      { name: 'Far', subscription: farSubscription, resourceGroup: 'Elsewhere', instances: 1 },
+    ],
+  });
   await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
   await stage.makeNode('node-1', `azure://${pool1.toUpperCase()}/virtualMachines/1`);
+  await stage.makeNode('node-far', `azure://${farPool}/virtualMachines/0`);
   await stage.makeNode('node-elsewhere', 'aws:///eu-west-1a/i-1');
   await stage.makeIdentity('reader', { clientID: clientIds.reader });
   await stage.makeIdentity('writer');
@@ -64,6 +72,22 @@ describe('assignment', () => {
     assert.ok(stage.attached().includes('reader'));
     await stage.removePod('share-1');
     await stage.until(() => !stage.attached().includes('reader'), 'detached with the last');
+  });
+
+  it('reaches nodes of another subscription and resource group beside the others (P30)', async () => {
+    await stage.makePod('near', 'write');
+    await stage.makePod('far', 'write', { node: 'node-far' });
+    await stage.until(
+      () => isStatus('near-default-writer', 'Assigned')() && isStatus('far-default-writer', 'Assigned')(),
+      'Assigned on both sets',
+    );
+    assert.equal(notesOf(assigned('far-default-writer'), 'scope')?.toLowerCase(), farPool.toLowerCase());
+    assert.deepEqual([stage.attached(), stage.attached(farPool)], [['third', 'writer'], ['writer']]);
+    await stage.removePod('far');
+    await stage.until(() => stage.attached(farPool).length === 0, 'detached from the far set');
+    assert.ok(stage.attached().includes('writer'));
+    await stage.removePod('near');
+    await stage.until(() => !stage.attached().includes('writer'), 'detached');
   });
 
   it('gives a pod that was not injected nothing', async () => {
