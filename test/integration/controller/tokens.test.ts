@@ -5,23 +5,22 @@ import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureIdentities, azureIdentityBindings, namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
-import { keyOf } from '../../azure/state/names.ts';
-import type { Reply } from '../azure/support.ts';
-import { alone, app, armAudience, call, claimsOf, clientIds, errorOf, idOf, imds, pool1, tokenOf } from '../azure/support.ts';
+import { alone, app, clientIds, errorOf, idOf, pool1 } from '../azure/support.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService, SidecarOptions } from './broker-service.ts';
 import { serveBroker, serviceFlag } from './broker-service.ts';
 import type { ControllerProcess, Stage } from './stage.ts';
 import { notesOf, setStage, statusOf } from './stage.ts';
+import type { Validator } from './validator.ts';
+import { audiences, createValidator, refused } from './validator.ts';
 
 let stage: Stage;
 let first: ControllerProcess;
 let broker: BrokerService;
+let validator: Validator;
 let imdsOfAlone: string;
 const colours = ['red', 'green', 'blue', 'cyan', 'gold'];
 const upperCaseListed = 'AAAAAAAA-0000-4000-8000-000000000009';
-/** ARM takes tokens for each of these, and no sidecar has a token of one because it has one of another. */
-const audiences = [armAudience, `${armAudience}/`, 'https://management.core.windows.net', 'https://management.core.windows.net/'];
 const flags = [serviceFlag, `--immutable-user-msis=${upperCaseListed}`, '--identity-assignment-reconcile-interval=1'];
 
 before(async () => {
@@ -41,6 +40,7 @@ before(async () => {
   }
   imdsOfAlone = await stage.emulator.addImds('alone');
   broker = await serveBroker(stage);
+  validator = createValidator(stage.emulator);
   first = await stage.startController(flags);
   await broker.leadTo(first);
 });
@@ -49,6 +49,7 @@ after(async () => {
   await stage?.stop();
 });
 
+const validate: Validator['validate'] = (...args) => validator.validate(...args);
 const assigned = (name: string) => stage.assigned.get(`default/${name}`);
 const count = () => [...stage.assigned.values()].length;
 const untilAssigned = (name: string) => stage.until(() => statusOf(assigned(name)) === 'Assigned', `${name} is Assigned`);
@@ -68,41 +69,6 @@ async function startPod(
   return broker.startSidecar(test, name, options);
 }
 
-function known(name: string) {
-  const found = stage.emulator.state().identities.get(keyOf(idOf(name)));
-  assert.ok(found, `Azure has ${name}`);
-  return found;
-}
-
-/** By client id, by resource id, and without either. By client id comes first: where the sidecar does not know it yet, it waits. */
-const selectors = (name: string) => [{ client_id: known(name).clientId }, { msi_res_id: idOf(name) }, {}];
-
-const read = (token: string): Promise<Reply> =>
-  call(stage.emulator.urls.arm, `${pool1}?api-version=2026-04-01`, {
-    headers: { authorization: `Bearer ${token}` },
-    ca: stage.emulator.ca,
-  });
-
-async function tokenFrom(sidecar: RunningProxy, selector: Record<string, string>, identity: string, resource = armAudience) {
-  const token = tokenOf(await imds(sidecar.url, { ...selector, resource }));
-  assert.equal(claimsOf(token).xms_mirid, known(identity).id);
-  return token;
-}
-
-/** All three ways lead to a token of this identity, and it is good for a read at ARM. A pod may still wait for its assignment. */
-async function validate(sidecar: RunningProxy, identity: string, resource = armAudience): Promise<void> {
-  for (const selector of selectors(identity)) {
-    assert.equal((await read(await tokenFrom(sidecar, selector, identity, resource))).status, 200);
-  }
-}
-
-async function refused(sidecar: RunningProxy, queries: Record<string, string>[], status: number, why: RegExp): Promise<void> {
-  for (const reply of await Promise.all(queries.map((query) => imds(sidecar.url, query)))) {
-    assert.deepEqual([reply.status, reply.json.access_token], [status, undefined], reply.text);
-    assert.match(errorOf(reply).message, why);
-  }
-}
-
 describe('acceptance scenarios with tokens', () => {
   it('E03: one identity, one binding, one pod: a pod that asks at once gets its token when it is assigned', async (t) => {
     const sidecar = await startPod(t, 'e03', 'red');
@@ -116,7 +82,9 @@ describe('acceptance scenarios with tokens', () => {
     ['E05', 'identity', azureIdentities],
     ['E06', 'binding', azureIdentityBindings],
   ] as const) {
-    it(`${id}: with its ${what} a running pod loses the object and its tokens, also those that its sidecar holds`, async (t) => {
+    it(`${id}: with its ${what} a running pod loses the object and its tokens, also those that its sidecar holds`, {
+      timeout: 60_000,
+    }, async (t) => {
       const name = id.toLowerCase();
       await stage.makeIdentity(name, { resourceID: idOf('red') });
       await stage.makeBinding(name, name, name);
@@ -128,7 +96,7 @@ describe('acceptance scenarios with tokens', () => {
       await remove(resource, name);
       await cleared();
       await sidecar.logged((line) => line.identities === 'none' && sidecar.log.indexOf(line) >= told);
-      await refused(sidecar, selectors('red'), 503, /^Identity not found: .* Bound to it: nothing/);
+      await refused(sidecar, validator.selectors('red'), 503, /^Identity not found: .* Bound to it: nothing/);
       await stage.removePod(name);
     });
   }
@@ -148,7 +116,12 @@ describe('acceptance scenarios with tokens', () => {
       await validate(sidecar, name);
       assert.equal(statusOf(assigned('e07-default-changing')), 'Assigned');
     }
-    await refused(sidecar, [...selectors('reader').slice(0, 2), ...selectors('writer').slice(0, 2)], 400, /^Identity not found: /);
+    await refused(
+      sidecar,
+      [...validator.selectors('reader').slice(0, 2), ...validator.selectors('writer').slice(0, 2)],
+      400,
+      /^Identity not found: /,
+    );
     await stage.removePod('e07');
     await cleared();
   });
@@ -158,12 +131,12 @@ describe('acceptance scenarios with tokens', () => {
     await stage.makeBinding('e08-a', 'red', 'e08');
     const sidecar = await startPod(t, 'e08', 'e08');
     await validate(sidecar, 'red');
-    const [byClientId = {}, byResourceId = {}] = selectors('powerless');
+    const [byClientId = {}, byResourceId = {}] = validator.selectors('powerless');
     for (const selector of [byClientId, byResourceId]) {
-      const reply = await read(await tokenFrom(sidecar, selector, 'powerless'));
+      const reply = await validator.read(await validator.tokenFrom(sidecar, selector, 'powerless'));
       assert.equal(errorOf(reply).code, 'AuthorizationFailed', reply.text);
     }
-    for (const resource of audiences) await tokenFrom(sidecar, {}, 'red', resource);
+    for (const resource of audiences) await validator.tokenFrom(sidecar, {}, 'red', resource);
     await stage.removePod('e08');
     await cleared();
   });
@@ -206,7 +179,7 @@ describe('acceptance scenarios with tokens', () => {
     await change(pods, 'e11', { metadata: { labels: { aadpodidbinding: 'green' } } });
     await untilAssigned('e11-default-green');
     await validate(sidecar, 'green');
-    await refused(sidecar, selectors('red').slice(0, 2), 400, /^Identity not found: .* Bound to it: default\/green /);
+    await refused(sidecar, validator.selectors('red').slice(0, 2), 400, /^Identity not found: .* Bound to it: default\/green /);
     await stage.until(() => count() === 1, 'the old object is gone');
     await stage.removePod('e11');
     await cleared();
