@@ -9,7 +9,12 @@ export const settings = {
   instance: text({ description: 'name of this replica in the Lease; empty is the host name', default: '' }),
   logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
   clientQps: number({ description: 'calls a second to the API server', default: 250, min: 1, integer: false }),
-  createDeleteBatch: number({ description: 'AzureAssignedIdentities that are written at the same time', default: 20, min: 1, max: 1000 }),
+  createDeleteBatch: number({
+    description: 'pods whose AzureAssignedIdentities are made or released at the same time',
+    default: 20,
+    min: 1,
+    max: 1000,
+  }),
   customUserAgent: text({
     description: 'added to the user agent towards Kubernetes and Azure',
     form: 'printable ASCII, at most 200 characters',
