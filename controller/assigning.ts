@@ -26,8 +26,8 @@ export interface AssigningContext {
   client: KubeClient;
   world: World;
   compute: Compute;
-  /** Of the managed identity that the controller itself signs in with. */
-  ownClientId: string | undefined;
+  /** Of the managed identity that the controller itself signs in with now. */
+  ownClientId(): string | undefined;
   events: EventRecorder;
   measures: Measures;
   log: Logger;
@@ -62,7 +62,7 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
       events: context.events,
       log,
       mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
-      isProtected: protectedIdentities([...settings.immutableUserMsis, context.ownClientId ?? '']),
+      isProtected: (id, clientId) => protectedIdentities([...settings.immutableUserMsis, context.ownClientId() ?? ''])(id, clientId),
       lingerMs: settings.identityLinger * 1000,
       adoptAttached: settings.adoptAttached,
       quietMs: settings.collectQuiet,

@@ -42,7 +42,7 @@ test('the cloud comes from the setting, else from azure.json, else it is the pub
   assert.equal(cloudOf({ cloudConfig }), 'AzureChinaCloud');
   assert.equal(cloudOf({ cloudConfig, cloud: 'AzureUSGovernmentCloud' }), 'AzureUSGovernmentCloud');
   // The identity that we sign in with is known, so that it can be protected.
-  assert.equal(connectAzure({ ...settings, useMsi: false, cloudConfig }, silentLogger, {}).ownClientId, 'kubelet');
+  assert.equal(connectAzure({ ...settings, useMsi: false, cloudConfig }, silentLogger, {}).ownClientId(), 'kubelet');
 });
 
 test('AzureStackCloud is what its file says, whoever names it; another cloud does not look at that file', async (t) => {

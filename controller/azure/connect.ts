@@ -41,7 +41,7 @@ export interface CloudConnection {
 export interface AzureConnection extends CloudConnection {
   readonly compute: Compute;
   /** Client id of the managed identity that the controller signs in with: taking it off the node would lock us out. */
-  readonly ownClientId: string | undefined;
+  ownClientId(): string | undefined;
 }
 
 /** aad-pod-identity's library waited as long. */
@@ -121,9 +121,7 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     compute,
     cloud,
     network,
-    get ownClientId() {
-      return signIn.kind === 'managedIdentity' ? signIn.clientId : undefined;
-    },
+    ownClientId: () => (signIn.kind === 'managedIdentity' ? signIn.clientId : undefined),
   };
 }
 
