@@ -2,13 +2,17 @@
 import { createStopper } from '../lib/shutdown.ts';
 import type { AssigningContext } from './assigning.ts';
 import { startAssigning } from './assigning.ts';
+import { giveWay } from './give-way.ts';
 import { watchInjection } from './injection/watch.ts';
-import { giveWay } from './upstream/give-way.ts';
+import { lookForOtherRelease } from './other-release.ts';
+import { lookForMic } from './upstream/mic.ts';
 
 export interface LeaderContext extends Omit<AssigningContext, 'compute' | 'ownClientId'> {
   /** Undefined in managed mode: identities are attached by whoever runs the nodes, and nothing is written that a MIC could disagree with. */
   arm: Pick<AssigningContext, 'compute' | 'ownClientId'> | undefined;
 }
+
+const longestPollMs = 10_000;
 
 export function lead(context: LeaderContext): { stop(): Promise<void> } {
   const { client, world, events, log, settings } = context;
@@ -25,11 +29,13 @@ export function lead(context: LeaderContext): { stop(): Promise<void> } {
 
   const { arm } = context;
   if (arm !== undefined) {
+    const { namespace, webhookConfiguration } = settings;
+    const quietMs = settings.upstreamQuiet * 1000;
     const way = giveWay({
-      client,
       events,
       log,
-      quietMs: settings.upstreamQuiet * 1000,
+      looks: [lookForMic({ client, log, quietMs }), lookForOtherRelease({ client, log, namespace, webhookConfiguration })],
+      pollMs: Math.min(longestPollMs, quietMs / 4),
       start: () => startAssigning({ ...context, ...arm }),
     });
     stopper.add('assignment', () => way.stop());

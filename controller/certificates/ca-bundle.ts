@@ -7,12 +7,16 @@ import { mutatingWebhookConfigurations, resourcePath } from '../../lib/kube/reso
 
 const attempts = 5;
 
-/** JSON patch that puts the bundle into every webhook of the configuration that has another one; empty if none has. Pure. */
-export function caBundlePatch(configuration: unknown, bundle: string): unknown[] {
+/**
+ * JSON patch that puts the bundle into every webhook of the configuration that has another one; empty if none has. A webhook in another namespace
+ * has its certificate from the release there. Pure.
+ */
+export function caBundlePatch(configuration: unknown, bundle: string, namespace: string): unknown[] {
   const encoded = Buffer.from(bundle).toString('base64');
   const webhooks = at(configuration, 'webhooks');
   const changes = (Array.isArray(webhooks) ? webhooks : []).flatMap((webhook: unknown, index) =>
-    stringAt(webhook, 'clientConfig', 'caBundle') === encoded
+    stringAt(webhook, 'clientConfig', 'caBundle') === encoded ||
+    (stringAt(webhook, 'clientConfig', 'service', 'namespace') ?? namespace) !== namespace
       ? []
       : [{ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: encoded }],
   );
@@ -29,12 +33,13 @@ export async function settleCaBundle(
   client: KubeClient,
   name: string,
   bundle: string,
+  namespace: string,
   signal: AbortSignal,
 ): Promise<'patched' | 'unchanged' | 'absent'> {
   const path = resourcePath(mutatingWebhookConfigurations, { name });
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const body = caBundlePatch(await client.call('GET', path, { signal }), bundle);
+      const body = caBundlePatch(await client.call('GET', path, { signal }), bundle, namespace);
       if (body.length === 0) return 'unchanged';
       await client.call('PATCH', path, { body, contentType: jsonPatch, signal });
       return 'patched';

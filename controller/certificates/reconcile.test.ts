@@ -124,6 +124,16 @@ describe('a pass over the certificates', () => {
     });
   });
 
+  test('leaves a webhook alone that calls the Service of another release', async () => {
+    const theirs = { name: 'a', clientConfig: { service: { name: 'hook', namespace: 'theirs' } } };
+    const ours = { name: 'b', clientConfig: { service: { name: 'hook', namespace: 'home' } } };
+    cluster.put(names.configuration, { metadata: { name: 'hook' }, webhooks: [theirs, ours] });
+    await pass();
+    const [first, second] = bundles();
+    assert.equal(first, '');
+    assert.notEqual(second, '');
+  });
+
   test('makes everything, publishes both CAs to all webhooks before any leaf, and then has nothing to do', async () => {
     await pass();
     assert.deepEqual(cluster.writes, [names.ca, names.bundle, names.configuration, names.webhook, names.broker]);

@@ -38,7 +38,7 @@ export async function reconcileCertificates(options: CertificateOptions, signal:
   await settleConfigMap({ client, namespace, signal }, caBundleConfigMapName, (data) =>
     data[caBundleKey] === bundle ? undefined : { data: { [caBundleKey]: bundle } },
   );
-  const outcome = await settleCaBundle(client, options.webhookConfiguration, bundle, signal);
+  const outcome = await settleCaBundle(client, options.webhookConfiguration, bundle, namespace, signal);
   if (outcome !== 'unchanged') log.info({ configuration: options.webhookConfiguration, outcome }, 'CA bundle of the webhook');
   await settleLeaf(options, signal, authorities.current, webhookCertificateSecretName, options.webhookService);
   await settleLeaf(options, signal, authorities.current, brokerCertificateSecretName, options.brokerService);

@@ -47,8 +47,7 @@ const flags: Readonly<Record<string, Flag>> = {
     ours(value) {
       const seconds = goSeconds(value);
       if (seconds === undefined) return [`--lease-duration=${value}`];
-      const part = (of: number) => Math.max(1, Math.floor(seconds / of));
-      return [`--lease-duration=${seconds}`, `--lease-renew=${part(2)}`, `--lease-retry=${part(4)}`];
+      return [`--lease-duration=${seconds}`, `--lease-renew=${seconds / 2}`, `--lease-retry=${seconds / 4}`];
     },
   },
   'http-probe-port': portAs('--probes-listen'),

@@ -25,3 +25,5 @@ export const isAlreadyExists = (error: unknown): boolean =>
 export const isGone = (error: unknown): boolean => error instanceof KubeError && error.status === 410;
 /** The API server, or a policy in it, does not take this very object. */
 export const isInvalid = (error: unknown): boolean => error instanceof KubeError && [400, 413, 422].includes(error.status);
+/** An RBAC rule is missing, or an admission policy says no. */
+export const isForbidden = (error: unknown): boolean => error instanceof KubeError && error.status === 403;

@@ -2,10 +2,12 @@
 // disturbs nobody else.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { brokerCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
+import { configMaps, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
 import { clientIds, group, idOf, pool1 } from '../azure/support.ts';
 import type { ControllerProcess, Stage } from './stage.ts';
-import { notesOf, setStage, statusOf, untilEvent } from './stage.ts';
+import { eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
 let stage: Stage;
 let controller: ControllerProcess;
@@ -159,5 +161,53 @@ describe('thousands of bindings to nothing', () => {
     const told = (Array.isArray(items) ? items : []).filter((item: unknown) => /^nothing-/.test(stringAt(item, 'regarding', 'name') ?? ''));
     assert.ok(told.length > 0 && told.length <= 10, `${told.length} Events about bindings to nothing`);
     assert.ok(lines - already < 50, `${lines - already} log records`);
+  });
+});
+
+describe('two controllers by mistake, each for a namespace of its own', () => {
+  const path = resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName });
+  const bundle = async () => /"caBundle":"[^"]+"/.exec(JSON.stringify(await stage.client.call('GET', path)))?.[0];
+  const webhook = {
+    name: 'pods.aadpodidentity.k8s.io',
+    admissionReviewVersions: ['v1'],
+    sideEffects: 'None',
+    failurePolicy: 'Ignore',
+    clientConfig: { service: { namespace: 'default', name: 'aad-pod-identity-webhook', path: '/mutate' } },
+  };
+
+  it('do not fight: the one that the webhook does not belong to says so and leaves objects, Azure and the webhook alone', async () => {
+    await stage.client.call('POST', '/api/v1/namespaces', { body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'second' } } });
+    await stage.client.call('POST', resourcePath(mutatingWebhookConfigurations), {
+      body: {
+        apiVersion: 'admissionregistration.k8s.io/v1',
+        kind: 'MutatingWebhookConfiguration',
+        metadata: { name: webhookConfigurationName },
+        webhooks: [webhook],
+      },
+    });
+    await eventually(async () => (await bundle()) !== undefined, 'the first one puts its CA there');
+    const before = await bundle();
+
+    const second = await stage.startController(['--namespace=second', '--upstream-quiet=2']);
+    await second.logs(
+      (record) => record.reason === 'OtherReleaseRuns' && String(record.msg).includes('belongs to the release in namespace default'),
+    );
+    await untilEvent(stage.client, 'Lease', 'aad-pod-identity-controller', /^OtherReleaseRuns: .*Uninstall one of the two$/);
+    // Made in the last step of a pass over the certificates, which by then has passed by the webhook.
+    await second.logs((record) => record.secret === brokerCertificateSecretName && record.msg === 'certificate issued');
+    assert.equal(await bundle(), before);
+    await stage.makePod('once', 'writer', { node: 'node-pool1' });
+    await stage.until(isAssigned('once', 'writer'), 'Assigned by the first');
+    const records = at(await stage.client.call('GET', resourcePath(configMaps, { namespace: 'second' })), 'items');
+    assert.ok(Array.isArray(records) && !JSON.stringify(records).includes('aad-pod-identity-scope-'));
+
+    // Uninstalled: the other goes on by itself.
+    await controller.end();
+    await stage.client.call('DELETE', path);
+    await second.logs((record) => String(record.msg).endsWith('going on'));
+    await stage.makePod('later', 'writer', { node: 'node-unread' });
+    await stage.until(isAssigned('later', 'writer'), 'Assigned by the second');
+    for (const pod of ['once', 'later']) await stage.removePod(pod);
+    await stage.until(() => [...stage.assigned.values()].length === 0, 'no object');
   });
 });
