@@ -108,7 +108,8 @@ export function createKubeClient(connection: Connection): KubeClient {
 
   return {
     async call(method, path, options = {}) {
-      const timeout = AbortSignal.timeout(options.timeoutMs ?? 30_000);
+      // Takes whole numbers only.
+      const timeout = AbortSignal.timeout(Math.ceil(options.timeoutMs ?? 30_000));
       const signal = AbortSignal.any([closing.signal, timeout, ...(options.signal === undefined ? [] : [options.signal])]);
       await turn(signal);
       const response = await open(method, path, options.query ?? {}, { signal }, options.body, options.contentType);
