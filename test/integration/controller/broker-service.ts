@@ -1,6 +1,7 @@
 // What stands between a pod and its token, for tests that ask for one: the broker's Service, the pod's bound token, its sidecar.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { Agent, request } from 'undici';
 import { brokerAudience, caBundleConfigMapName, caBundleKey } from '../../../api/names.ts';
 import { metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, pods, resourcePath } from '../../../lib/kube/resources.ts';
@@ -25,6 +26,8 @@ export interface BrokerService {
   leadTo(controller: ControllerProcess): Promise<void>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
+  /** What the sidecar of a pod in `default` would send; tells the status of the answer. */
+  post(pod: string, path: string, body: unknown): Promise<number>;
   stop(): void;
 }
 
@@ -44,19 +47,36 @@ export async function serveBroker(stage: Stage): Promise<BrokerService> {
     return token;
   };
 
+  async function bundle(): Promise<string> {
+    const path = resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName });
+    await eventually(async () => !(await isAbsent(stage.client, path)), 'the CA bundle');
+    return stringAt(await stage.client.call('GET', path), 'data', caBundleKey) ?? '';
+  }
+
   return {
     async leadTo(controller) {
       replica.port = Number((await controller.logs((record) => record.msg === 'started')).broker);
     },
     async startSidecar(test, pod, { namespace = 'default', imds = stage.emulator.urls.imds, flags = [] } = {}) {
-      const bundle = resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName });
-      await eventually(async () => !(await isAbsent(stage.client, bundle)), 'the CA bundle');
-      const ca = stringAt(await stage.client.call('GET', bundle), 'data', caBundleKey) ?? '';
+      const ca = await bundle();
       const token = await boundToken(namespace, pod);
       const broker = { url: `https://localhost:${port}`, address: `127.0.0.1:${port}`, ca, token };
       const sidecar = await startProxy({ imds, broker, flags });
       test.after(() => sidecar.stop());
       return sidecar;
+    },
+    async post(pod, path, body) {
+      const dispatcher = new Agent({ connect: { ca: await bundle() } });
+      const headers = { authorization: `Bearer ${await boundToken('default', pod)}`, 'content-type': 'application/json' };
+      const answer = await request(`https://localhost:${port}${path}`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify(body),
+        dispatcher,
+      });
+      await answer.body.dump();
+      await dispatcher.close();
+      return answer.statusCode;
     },
     stop: () => void server.close(),
   };

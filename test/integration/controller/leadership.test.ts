@@ -1,7 +1,9 @@
 // Two replicas: one leads, the other takes over, and nothing that the first began is lost or done to what is not ours.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { reportPath } from '../../../api/broker.ts';
 import { idOf, pool1 } from '../azure/support.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import type { ControllerProcess, Stage } from './stage.ts';
 import { setStage, statusOf } from './stage.ts';
 
@@ -68,5 +70,25 @@ describe('leadership', () => {
     await stage.until(() => stage.attached().join() === 'third', 'detached by the second');
     stage.emulator.patchState({ settings: { arm: { operationMs: 50 } } });
     await second.end();
+  });
+
+  it('learns of a report that another replica received, and attaches at once what somebody took away', async (t) => {
+    // A scope is not looked at more often than every two seconds; by itself not for another forty.
+    const flags = [serviceFlag, '--identity-assignment-reconcile-interval=40'];
+    const leader = await stage.startController(flags);
+    await leader.logs(leads);
+    const follower = await stage.startController(flags);
+    const broker = await serveBroker(stage);
+    t.after(() => broker.stop());
+    await broker.leadTo(follower);
+    await stage.makePod('reporter', 'write');
+    await stage.until(() => statusOfPod('reporter') === 'Assigned', 'Assigned');
+    await stage.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('writer')] });
+    const report = { identity: 'default/writer', reason: 'identity_not_found', requestId: 'x' };
+    assert.equal(await broker.post('reporter', reportPath, report), 202);
+    await stage.until(() => stage.attached().includes('writer'), 'attached again');
+    await stage.removePod('reporter');
+    await stage.until(() => stage.attached().join() === 'third', 'detached');
+    await Promise.all([leader.end(), follower.end()]);
   });
 });
