@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { userAgentOf } from '../../../controller/user-agent.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/errors.ts';
@@ -89,6 +90,16 @@ describe('calls', () => {
     await assert.rejects(make('calls', {}), isAlreadyExists);
     const stale = { metadata: { resourceVersion: '1' }, data: { v: '1' } };
     await assert.rejects(client.call('PATCH', object('calls'), { contentType: mergePatch, body: stale }), isConflict);
+  });
+
+  it('says who it is, and takes a time-out in fractions of a millisecond', async () => {
+    const named = connect({ kubeconfig: plane.kubeconfig, userAgent: userAgentOf('fleet 7') });
+    const call = { body: { metadata: { name: 'signed' }, data: { v: '0' } }, timeoutMs: 10_000.5 };
+    const made = await named.call('POST', collection, call);
+    await named.close();
+    const [first] = [at(made, 'metadata', 'managedFields')].flat();
+    // What Kubernetes takes from a user agent up to its first slash.
+    assert.equal(stringAt(first, 'manager'), 'aad-pod-identity');
   });
 
   it('ends a call that its caller gives up', async () => {
