@@ -18,6 +18,7 @@ import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecord, ScopeRecords, StoredRecord } from './scope-record.ts';
 import { changeRecord, withEntries } from './scope-record.ts';
+import { createTroubles } from './scope-troubles.ts';
 import { writeAll } from './scope-write.ts';
 
 export interface ScopePassOptions extends MarkContext {
@@ -61,6 +62,7 @@ const handOverMs = 500;
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
   const linger = createLinger(options.lingerMs);
+  const troubles = createTroubles(options);
   let isolation: Isolation = noIsolation;
   /** When something that is held back, after it made a write fail, may be tried again. */
   let heldUntil = Number.POSITIVE_INFINITY;
@@ -83,6 +85,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     try {
       if (now < restUntil) {
         await markSeen(options.reconcileMs, now);
+        await troubles.tell(missing());
         return restUntil - now;
       }
       const before = seen;
@@ -106,6 +109,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const due = linger.update(stored.record.identities.keys(), new Set(needs.map((need) => need.identityId)), now);
     if (!hasWork(stored.record, needs, due, now)) {
       await markSeen(trustMs, now);
+      await troubles.tell(missing());
       return untilNext(now);
     }
 
@@ -137,6 +141,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       return carryOut(chosen, trial, stored, state, signal);
     }
     await markAttached(options, options.needs(), state.identities);
+    await troubles.tell(missing());
     failures = 0;
     return untilNext(now);
   }
@@ -235,6 +240,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   /** Without what a MIC assigned: that has to be adopted first. */
   const waiting = (): Need[] => options.needs().filter((need) => options.assignmentOf(need)?.status === 'Created');
 
+  const missing = (): Need[] => waiting().filter((need) => !seen?.identities.has(need.identityId));
+
   /** The record of a scope that stays idle for a whole interval goes: nodes come and go under ever new names. */
   async function retire(now: number): Promise<number> {
     idleSince ??= now;
@@ -269,9 +276,12 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     if (error instanceof KubeError) return retryMs;
     const next = options.now().getTime() + retryMs;
     // One that is kept out of writes has no part in the next.
-    const retryAtOf = (id: string) => new Date(Math.max(next, isolation.quarantine.get(entryKey('attach', id))?.until ?? 0)).toISOString();
+    const untilOf = (id: string) => Math.max(next, isolation.quarantine.get(entryKey('attach', id))?.until ?? 0);
+    const { reason, message } = verdict;
+    for (const id of about) troubles.note([id], { reason, message, until: untilOf(id) });
+    if (!blames(error)) troubles.note(undefined, { reason, message, until: next });
     try {
-      await markFailed(options, options.needs(), about, { reason: verdict.reason, message: verdict.message, retryAtOf });
+      await markFailed(options, options.needs(), about, { reason, message, retryAtOf: (id) => new Date(untilOf(id)).toISOString() });
     } catch (unsaid) {
       log.warn({ scope: scope.displayId, error: String(unsaid) }, 'failure not noted on the objects');
     }

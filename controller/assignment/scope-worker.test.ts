@@ -149,6 +149,43 @@ describe('the worker of a scope', () => {
       assert.ok(events.includes(told), told);
   });
 
+  const troubles: [string, ArmError, Need, string][] = [
+    [
+      'an identity that is kept out of writes',
+      new ArmError({ code: 'badIdentities', ids: [idOf('bad')], reason: 'notFound' }, 'not found'),
+      need('late', 'bad'),
+      'IdentityNotFound',
+    ],
+    [
+      'any identity of a scope that may not be written',
+      new ArmError({ code: 'denyAssignment' }, 'locked'),
+      need('late', 'other'),
+      'DenyAssignment',
+    ],
+  ];
+  for (const [what, error, late, reason] of troubles)
+    it(`tells a pod that comes later for ${what} why it waits, without a call to Azure`, async () => {
+      const needs = [need('web', 'bad')];
+      const azure = fakeAzure();
+      azure.onWrite.push(() => {
+        throw error;
+      });
+      const { running, objects, reason: told } = worker({ needs, azure });
+      const [first] = needs;
+      assert.ok(first);
+      running.wake();
+      await told(first, reason);
+      needs.push(late);
+      objects.add(late);
+      const { reads } = azure;
+      running.wake();
+      await told(late, reason);
+      assert.equal(objects.assignmentOf(late)?.status, 'Created');
+      assert.equal(azure.writes.length, 1);
+      // After a refused write what is attached is looked at still, since it may be used.
+      assert.ok(azure.reads - reads <= 1);
+    });
+
   it('reads again and goes on at once after another writer was faster', async () => {
     const azure = fakeAzure();
     azure.onWrite.push(() => {
