@@ -80,10 +80,15 @@ describe('what a pod’s assignments need', () => {
   });
 
   it('moves an object to the namespace of its identity when matching becomes namespaced, and back (spec 1.9, defect 4)', () => {
-    assert.deepEqual(plan({ existing: [own()], forceNamespaced: true }), ['create', 'release']);
+    assert.deepEqual(plan({ existing: [own()], forceNamespaced: true }), ['release', 'create']);
     const namespaced = { ...own(), namespace: 'app' };
     assert.deepEqual(plan({ existing: [namespaced], forceNamespaced: true }), []);
-    assert.deepEqual(plan({ existing: [namespaced] }), ['create', 'release']);
+    assert.deepEqual(plan({ existing: [namespaced] }), ['release', 'create']);
+  });
+
+  it('lets the object go first when another namespace gives an identity of the same name, whose object needs the name', () => {
+    const other = { ...match, identity: identity('team/i') };
+    assert.deepEqual(plan({ matches: [other], existing: [own()] }), ['release', 'create']);
   });
 
   it('lets an object go that somebody deleted, so that a new one can be made', () => {

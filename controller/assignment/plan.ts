@@ -31,8 +31,6 @@ export function planAssignments(situation: PodSituation): AssignmentAction[] {
 
   const actions: AssignmentAction[] = [];
   const own = existing.filter((assignment) => belongsTo(assignment, pod));
-  for (const current of existing) if (!own.includes(current)) actions.push({ kind: 'release', current });
-
   // hostNetwork and excepted pods are never injected and get their identities as upstream gives them (design 7).
   const mayBegin =
     pod.node !== '' && (pod.injected || pod.hostNetwork || situation.excepted || situation.assignUninjected || own.length > 0);
@@ -48,8 +46,9 @@ export function planAssignments(situation: PodSituation): AssignmentAction[] {
     kept.add(current);
     actions.push(...keep(pod, match, current));
   }
-  for (const current of own) if (!kept.has(current)) actions.push({ kind: 'release', current });
-  return actions;
+  // First what goes: an identity of the same name in another namespace has an object of the same name, and so has a former pod.
+  const gone = existing.filter((assignment) => !kept.has(assignment));
+  return [...gone.map((current): AssignmentAction => ({ kind: 'release', current })), ...actions];
 }
 
 function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
