@@ -29,9 +29,21 @@ export const settings = {
   webhookService: text({ description: 'Service of the webhook, part of its certificate', default: webhookServiceName }),
   webhookConfiguration: text({ description: 'MutatingWebhookConfiguration that gets the CA bundle', default: webhookConfigurationName }),
 
-  leaseDuration: number({ description: 'a leader that is silent for so long is replaced', unit: 'seconds', default: 10, min: 1 }),
-  leaseRenew: number({ description: 'a leader that could not renew for so long stops writing', unit: 'seconds', default: 7, min: 1 }),
-  leaseRetry: number({ description: 'time between two attempts at the Lease', unit: 'seconds', default: 2, min: 1 }),
+  leaseDuration: number({
+    description: 'a leader that is silent for so long is replaced',
+    unit: 'seconds',
+    default: 10,
+    min: 0.1,
+    integer: false,
+  }),
+  leaseRenew: number({
+    description: 'a leader that could not renew for so long stops writing',
+    unit: 'seconds',
+    default: 7,
+    min: 0.1,
+    integer: false,
+  }),
+  leaseRetry: number({ description: 'time between two attempts at the Lease', unit: 'seconds', default: 2, min: 0.1, integer: false }),
 
   operationMode: choice(['standard', 'managed'], {
     description: 'managed attaches nothing and serves identities that are already on the nodes',
@@ -57,7 +69,8 @@ export const settings = {
     description: 'time between two comparisons of a scope with Azure',
     unit: 'seconds',
     default: 180,
-    min: 1,
+    min: 0.1,
+    integer: false,
   }),
 
   cloud: text({

@@ -1,62 +1,147 @@
 // The model: what should be, kept beside the real system by plain rules that share no code with the controller's.
-import type { AzureName, ScopeName } from './history.ts';
-import { scopeNames } from './history.ts';
+import type { AzureName, Command, IdentityKind, Namespace, ScopeName } from './history.ts';
+import { namespaces, nodeNames, scopeNames } from './history.ts';
 
+export interface ModelPod {
+  selector: string;
+  node: string;
+  injected: boolean;
+  finished: boolean;
+  /** An exception fitted it once: then it may have begun, and keeps what it has. */
+  wasExcepted: boolean;
+}
+
+/** All keys are `namespace/name`. */
 export interface Model {
-  pods: Map<string, { selector: string; node: string }>;
+  pods: Map<string, ModelPod>;
   bindings: Map<string, { identity: string; selector: string }>;
-  identities: Map<string, AzureName>;
+  identities: Map<string, { azure: IdentityKind; namespaced: boolean }>;
+  exceptions: Set<Namespace>;
   nodes: Set<string>;
-  /** What others attached and did not take away, `scope name`. */
-  foreign: Set<string>;
-  /** Attached by others while our record claims it, so that nobody can say whose it is. */
-  doubtful: Set<string>;
 }
 
 export const emptyModel = (): Model => ({
   pods: new Map(),
   bindings: new Map(),
   identities: new Map(),
-  nodes: new Set(),
-  foreign: new Set(scopeNames.map((scope) => `${scope} foreign`)),
-  doubtful: new Set(),
+  exceptions: new Set(),
+  nodes: new Set(nodeNames),
 });
 
 export const scopeOfNode = (node: string): ScopeName => scopeNames.find((scope) => node.startsWith(scope)) ?? 'machine';
+export const namespaceOf = (key: string): string => key.split('/')[0] ?? '';
+export const nameOf = (key: string): string => key.split('/')[1] ?? '';
+
+/** False where the command is about something that is not there (or there already), and so does nothing. */
+export function applyTo(model: Model, command: Command): boolean {
+  const done = changed(model, command);
+  for (const [key, pod] of model.pods) pod.wasExcepted ||= isExcepted(model, key, pod);
+  return done;
+}
+
+function changed(model: Model, command: Command): boolean {
+  switch (command.do) {
+    case 'make pod': {
+      if (model.pods.has(command.pod)) return false;
+      const { selector, node, injected } = command;
+      model.pods.set(command.pod, { selector, node, injected, finished: false, wasExcepted: false });
+      return true;
+    }
+    case 'remove pod':
+      return model.pods.delete(command.pod);
+    case 'move pod': {
+      const pod = model.pods.get(command.pod);
+      if (pod !== undefined) model.pods.set(command.pod, { ...pod, node: command.node, finished: false, wasExcepted: false });
+      return pod !== undefined;
+    }
+    case 'finish pod':
+    case 'relabel pod': {
+      const pod = model.pods.get(command.pod);
+      if (pod === undefined) return false;
+      if (command.do === 'finish pod') pod.finished = true;
+      else pod.selector = command.selector;
+      return true;
+    }
+    case 'set binding':
+      model.bindings.set(command.binding, command);
+      return true;
+    case 'remove binding':
+      return model.bindings.delete(command.binding);
+    case 'set identity':
+      model.identities.set(command.identity, command);
+      return true;
+    case 'remove identity':
+      return model.identities.delete(command.identity);
+    case 'set exception':
+      model.exceptions.add(command.namespace);
+      return true;
+    case 'remove exception':
+      return model.exceptions.delete(command.namespace);
+    case 'make node':
+      model.nodes.add(command.node);
+      return true;
+    case 'remove node':
+      return model.nodes.delete(command.node);
+    default:
+      return true;
+  }
+}
 
 export interface ExpectedAssignment {
-  name: string;
+  key: string;
+  pod: string;
   binding: string;
+  azure: IdentityKind;
+  scope: ScopeName;
   /** Undefined where the pod's node is unknown: it stays as it is. */
   status: 'Assigned' | 'Created' | undefined;
 }
 
-export function expectedAssignments(model: Model): ExpectedAssignment[] {
+/** Exceptions fit the pods that our webhook left alone. */
+const isExcepted = (model: Model, key: string, pod: ModelPod): boolean =>
+  !pod.injected && namespaces.some((namespace) => namespace === namespaceOf(key) && model.exceptions.has(namespace));
+
+/**
+ * `begun`: whether the pod has any object in the real system. Only of a pod that an exception fitted for a while is that asked: whether it got
+ * its objects in that time is a matter of luck, but it must have all of them or none.
+ */
+export function expectedAssignments(model: Model, begun: (pod: string) => boolean): ExpectedAssignment[] {
   const all: ExpectedAssignment[] = [];
-  for (const [pod, { selector, node }] of model.pods) {
-    const first = new Map<string, string>();
-    for (const [name, binding] of [...model.bindings].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      if (binding.selector === selector && model.identities.has(binding.identity) && !first.has(binding.identity))
-        first.set(binding.identity, name);
-    }
-    for (const [identity, binding] of first) {
-      const works = model.identities.get(identity) !== 'absent';
-      const status = !model.nodes.has(node) ? undefined : works ? 'Assigned' : 'Created';
-      all.push({ name: `${pod}-default-${identity}`, binding, status });
+  for (const [key, pod] of model.pods) {
+    const takesPart = pod.injected || isExcepted(model, key, pod) || (pod.wasExcepted && begun(key));
+    if (pod.finished || !takesPart) continue;
+    // The own namespace first, then by binding name; of two identities of one name the first.
+    const home = namespaceOf(key);
+    const order = [home, ...namespaces.filter((namespace) => namespace !== home)];
+    const taken = new Set<string>();
+    for (const namespace of order) {
+      const bindings = [...model.bindings].filter(([name]) => namespaceOf(name) === namespace).sort(([a], [b]) => (a < b ? -1 : 1));
+      for (const [binding, { identity, selector }] of bindings) {
+        const known = model.identities.get(identity);
+        if (selector !== pod.selector || known === undefined || taken.has(nameOf(identity))) continue;
+        if (known.namespaced && namespace !== home) continue;
+        taken.add(nameOf(identity));
+        const name = `${nameOf(key)}-${home}-${nameOf(identity)}`;
+        all.push({
+          key: `${known.namespaced ? namespace : 'default'}/${name}`,
+          pod: key,
+          binding,
+          azure: known.azure,
+          scope: scopeOfNode(pod.node),
+          status: statusOf(known.azure, model.nodes.has(pod.node)),
+        });
+      }
     }
   }
-  return all.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return all.sort((a, b) => (a.key < b.key ? -1 : 1));
 }
 
-/** `scope name` of what our pods need and Azure can give. */
-export function expectedAttached(model: Model): Set<string> {
-  const all = new Set<string>();
-  for (const { selector, node } of model.pods.values()) {
-    if (!model.nodes.has(node)) continue;
-    for (const binding of model.bindings.values()) {
-      const azure = model.identities.get(binding.identity);
-      if (binding.selector === selector && azure !== undefined && azure !== 'absent') all.add(`${scopeOfNode(node)} ${azure}`);
-    }
-  }
-  return all;
+function statusOf(azure: IdentityKind, nodeIsKnown: boolean): ExpectedAssignment['status'] {
+  if (azure === 'principal') return 'Assigned';
+  if (!nodeIsKnown) return undefined;
+  return azure === 'absent' ? 'Created' : 'Assigned';
 }
+
+/** What has to be attached somewhere for the assignment to work. */
+export const attachmentOf = ({ azure, status }: ExpectedAssignment): AzureName | undefined =>
+  azure === 'absent' || azure === 'principal' || status !== 'Assigned' ? undefined : azure;

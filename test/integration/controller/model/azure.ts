@@ -1,0 +1,38 @@
+// The Azure that histories are played on.
+import { group, smallAzure } from '../../azure/support.ts';
+import { scopeOfNode } from './expected.ts';
+import type { ScopeName } from './history.ts';
+import { azureNames } from './history.ts';
+
+export const scopeIds: Record<ScopeName, string> = {
+  'set-a': `${group}/Microsoft.Compute/virtualMachineScaleSets/set-a`,
+  'set-b': `${group}/Microsoft.Compute/virtualMachineScaleSets/set-b`,
+  machine: `${group}/Microsoft.Compute/virtualMachines/machine`,
+  'flex-vm': `${group}/Microsoft.Compute/virtualMachines/flex-vm`,
+};
+
+const withForeign = { identity: { type: 'UserAssigned', ids: ['foreign'] } };
+
+export const modelAzure = smallAzure({
+  imds: { vm: 'set-a/0' },
+  scaleSets: [
+    ...['set-a', 'set-b'].map((name) => ({ name, instances: 2, ...withForeign })),
+    { name: 'flex', orchestration: 'Flexible', identity: { type: 'None' } },
+  ],
+  virtualMachines: [
+    { name: 'machine', identity: { type: 'SystemAssigned, UserAssigned', ids: ['foreign'] } },
+    { name: 'flex-vm', scaleSet: 'flex', ...withForeign },
+  ],
+  identities: azureNames.map((name) => ({ name })),
+  settings: { limits: { imds: false, arm: false }, arm: { operationMs: { min: 10, max: 100 } } },
+});
+
+/** The type that whoever writes to the scope has to send. */
+export const typeOf = (scope: ScopeName): string => (scope === 'machine' ? 'SystemAssigned, UserAssigned' : 'UserAssigned');
+
+/** The nodes of one set spell it in different ways, as kubelets do. */
+export function providerIdOf(node: string): string {
+  const scope = scopeOfNode(node);
+  const id = scope.startsWith('set-') ? `${scopeIds[scope]}/virtualMachines/${node.slice(-1)}` : scopeIds[scope];
+  return `azure://${node.endsWith('1') ? id.replace('Nodes', 'nodes').replace('Microsoft.Compute', 'microsoft.compute') : id}`;
+}

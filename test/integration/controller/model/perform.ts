@@ -1,0 +1,139 @@
+// Does to the Kubernetes objects what a command says; what was there before does not matter.
+import { setTimeout as delay } from 'node:timers/promises';
+import { annotations, bindingLabel } from '../../../../api/names.ts';
+import { scopeRecordName } from '../../../../controller/assignment/scope-record.ts';
+import type { KubeClient } from '../../../../lib/kube/client.ts';
+import { mergePatch } from '../../../../lib/kube/client.ts';
+import { isAlreadyExists, isConflict, isNotFound } from '../../../../lib/kube/errors.ts';
+import type { Resource } from '../../../../lib/kube/resources.ts';
+import {
+  azureIdentities,
+  azureIdentityBindings,
+  azurePodIdentityExceptions,
+  configMaps,
+  nodes,
+  pods,
+  resourcePath,
+} from '../../../../lib/kube/resources.ts';
+import { idOf, tenant } from '../../azure/support.ts';
+import { providerIdOf, scopeIds } from './azure.ts';
+import type { ModelPod } from './expected.ts';
+import { nameOf, namespaceOf } from './expected.ts';
+import type { Command, IdentityKind } from './history.ts';
+
+export interface Objects {
+  /** `pod`: as the model has it now. Commands that are not about Kubernetes objects do nothing here. */
+  perform(command: Command, pod: ModelPod | undefined): Promise<void>;
+  remove(resource: Resource, key: string): Promise<void>;
+}
+
+export function objectsOf(client: KubeClient): Objects {
+  const placeOf = (key: string) => ({ namespace: namespaceOf(key), name: nameOf(key) });
+  const remove = (resource: Resource, key: string) =>
+    patiently(() => client.call('DELETE', resourcePath(resource, placeOf(key)), { body: { gracePeriodSeconds: 0 } }), isNotFound);
+  const create = (resource: Resource, body: Record<string, unknown>, namespace?: string) =>
+    patiently(() => client.call('POST', resourcePath(resource, namespace === undefined ? {} : { namespace }), { body }), isAlreadyExists);
+  const patch = (path: string, body: unknown) =>
+    patiently(
+      () => client.call('PATCH', path, { contentType: mergePatch, body }),
+      (error) => isConflict(error) || isNotFound(error),
+    );
+
+  /** Null in `spec` or among the annotations is what the object must not have. */
+  async function put(resource: Resource, key: string, spec: Record<string, unknown>, notes: Record<string, string | null> = {}) {
+    const { namespace, name } = placeOf(key);
+    const body = { apiVersion: 'aadpodidentity.k8s.io/v1', kind: resource.kind };
+    await patiently(async () => {
+      try {
+        const change = { metadata: { annotations: notes }, spec };
+        await client.call('PATCH', resourcePath(resource, { namespace, name }), { contentType: mergePatch, body: change });
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+        const metadata = { name, annotations: withoutNulls(notes) };
+        await client.call('POST', resourcePath(resource, { namespace }), { body: { ...body, metadata, spec: withoutNulls(spec) } });
+      }
+    }, isConflict);
+  }
+
+  async function makePod(key: string, { selector, node, injected }: ModelPod): Promise<void> {
+    const metadata = {
+      name: nameOf(key),
+      labels: { [bindingLabel]: selector, webhook: injected ? 'injected' : 'missed' },
+      ...(injected ? { annotations: { [annotations.status]: '{}' } } : {}),
+    };
+    const spec = { nodeName: node, containers: [{ name: 'app', image: 'app' }] };
+    await create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, namespaceOf(key));
+  }
+
+  return {
+    remove,
+    async perform(command, pod) {
+      switch (command.do) {
+        case 'make pod':
+          if (pod !== undefined) await makePod(command.pod, pod);
+          return;
+        case 'remove pod':
+          return remove(pods, command.pod);
+        case 'move pod':
+          await remove(pods, command.pod);
+          if (pod !== undefined) await makePod(command.pod, pod);
+          return;
+        case 'finish pod':
+          return patch(`${resourcePath(pods, placeOf(command.pod))}/status`, { status: { phase: 'Succeeded' } });
+        case 'relabel pod':
+          return patch(resourcePath(pods, placeOf(command.pod)), { metadata: { labels: { [bindingLabel]: command.selector } } });
+        case 'set binding':
+          return put(azureIdentityBindings, command.binding, { azureIdentity: nameOf(command.identity), selector: command.selector });
+        case 'remove binding':
+          return remove(azureIdentityBindings, command.binding);
+        case 'set identity':
+          return put(azureIdentities, command.identity, identitySpec(command.azure), {
+            [annotations.behavior]: command.namespaced ? 'namespaced' : null,
+          });
+        case 'remove identity':
+          return remove(azureIdentities, command.identity);
+        case 'set exception':
+          return put(azurePodIdentityExceptions, `${command.namespace}/missed`, { podLabels: { webhook: 'missed' } });
+        case 'remove exception':
+          return remove(azurePodIdentityExceptions, `${command.namespace}/missed`);
+        case 'make node': {
+          const spec = { providerID: providerIdOf(command.node) };
+          return create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name: command.node }, spec });
+        }
+        case 'remove node':
+          return patiently(() => client.call('DELETE', resourcePath(nodes, { name: command.node })), isNotFound);
+        case 'pause record': {
+          const path = resourcePath(configMaps, { namespace: 'default', name: scopeRecordName(scopeIds[command.scope]) });
+          await patch(path, { data: { paused: 'true' } });
+          await delay(50);
+          return patch(path, { data: { paused: null } });
+        }
+      }
+    },
+  };
+}
+
+function identitySpec(azure: IdentityKind): Record<string, unknown> {
+  const principal = {
+    tenantID: tenant,
+    clientID: 'dddddddd-0000-4000-8000-000000000001',
+    clientPassword: { name: 'secret', namespace: 'default' },
+  };
+  const absent = Object.fromEntries(Object.keys(principal).map((name) => [name, null]));
+  return azure === 'principal' ? { type: 1, resourceID: null, ...principal } : { type: 0, resourceID: idOf(azure), ...absent };
+}
+
+const withoutNulls = (object: Record<string, unknown>) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
+
+/** The API server may be restarting; `fine` are answers that mean it is so already. */
+async function patiently(work: () => Promise<unknown>, fine: (error: unknown) => boolean): Promise<void> {
+  for (const deadline = Date.now() + 20_000; ; await delay(50)) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (fine(error)) return;
+      if (Date.now() > deadline) throw error;
+    }
+  }
+}
