@@ -52,6 +52,11 @@ async function installUpstream(file: string): Promise<void> {
 }
 
 describe('the start of the controller', () => {
+  it('ends with one line where two replicas could hold the Lease at once', async () => {
+    const expected = /the controller ended: controller: --lease-renew is 3: accepted is less than --lease-duration, which is 3\n/;
+    await assert.rejects(stage.startController(['--lease-duration=3', '--lease-renew=3']), expected);
+  });
+
   it('waits for CRDs that are not there, says for which, says that upstream’s are old, and works with them', async () => {
     const plurals = ['azureidentities', 'azureidentitybindings', 'azurepodidentityexceptions', 'azureassignedidentities'];
     const controller = await stage.startController();
