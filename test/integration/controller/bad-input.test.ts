@@ -120,8 +120,9 @@ describe('the controller’s own rights', () => {
       await told(name, 'writer', reason, message);
       const line = await controller.logs((record) => record.msg === 'scope not written' && message.test(String(record.error)));
       assert.ok(Number(line.retryMs) >= 60_000, 'it does not try again and again');
-      // Another scale set is not touched by it, and the next pod of this one costs no further call.
+      // Another scale set is not touched by it, and the next pod of this one costs no further call, but is told.
       await stage.makePod(`${name}-second`, 'writer', { node: `node-${name}` });
+      await stage.until(() => notesOf(assigned(`${name}-second`, 'writer'), 'reason') === reason, 'the second pod is told, too');
       await stage.makePod(`${name}-elsewhere`, 'writer', { node: 'node-pool1' });
       await stage.until(isAssigned(`${name}-elsewhere`, 'writer'), 'assigned elsewhere');
       const calls = stage.emulator.log

@@ -50,7 +50,7 @@ describe('an assignment', () => {
     await allGone();
   });
 
-  it('ends with its node, and the identity leaves the set that the node was of (P41)', async () => {
+  it('ends with its node, and the identity leaves the set that the node was of (P41; spec 1.9, defect 3)', async () => {
     await stage.makePod('lost', 'write', { node: 'node-1' });
     await stage.until(isAssigned('lost'), 'Assigned');
     await stage.client.call('DELETE', resourcePath(nodes, { name: 'node-1' }));
