@@ -26,6 +26,13 @@ import { app, idOf, pool1, smallAzure, tenant } from '../azure/support.ts';
 const root = path.resolve(import.meta.dirname, '../../..');
 export const crdFolder = path.join(root, 'charts/aad-pod-identity-webhook/crds');
 
+/** How it is started where not from its source. */
+export interface ControllerProgram {
+  nodeFlags: string[];
+  file: string;
+  env: Record<string, string>;
+}
+
 export interface ControllerProcess {
   readonly process: ChildProcess;
   /** Resolves with the first log record that fits, also an earlier one; rejects after 30 s without. */
@@ -40,7 +47,7 @@ export interface Stage {
   emulator: Emulator;
   /** All AzureAssignedIdentities as they are now. */
   assigned: Reflector<AzureAssignedIdentity>;
-  startController(flags?: string[]): Promise<ControllerProcess>;
+  startController(flags?: string[], program?: ControllerProgram): Promise<ControllerProcess>;
   makeNode(name: string, providerID: string): Promise<void>;
   makeIdentity(name: string, spec?: Record<string, unknown>, metadata?: Record<string, unknown>): Promise<void>;
   makeBinding(name: string, identity: string, selector: string, namespace?: string): Promise<void>;
@@ -100,8 +107,8 @@ export async function setStage(changes: Record<string, unknown> = {}, { withKind
     client,
     emulator,
     assigned,
-    async startController(flags = []) {
-      const started = startController(plane, emulator, folder, flags);
+    async startController(flags = [], program = fromSource) {
+      const started = startController(plane, emulator, folder, flags, program);
       processes.add(started);
       await started.logs((record) => record.msg === 'started');
       return started;
@@ -179,7 +186,15 @@ async function mustApply(plane: ControlPlane, manifest: string, args = ['apply',
   if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
 }
 
-function startController(plane: ControlPlane, emulator: Emulator, folder: string, flags: string[]): ControllerProcess {
+const fromSource: ControllerProgram = { nodeFlags: [], file: path.join(root, 'controller/main.ts'), env: {} };
+
+function startController(
+  plane: ControlPlane,
+  emulator: Emulator,
+  folder: string,
+  flags: string[],
+  program: ControllerProgram,
+): ControllerProcess {
   const settings = {
     kubeconfig: plane.kubeconfig,
     namespace: 'default',
@@ -204,8 +219,8 @@ function startController(plane: ControlPlane, emulator: Emulator, folder: string
   };
   const args = [...Object.entries(settings).map(([name, value]) => `--${name}=${value}`), ...flags];
   // The kernel ends it with the test, so that a killed test leaves none behind.
-  const command = ['--pdeathsig', 'KILL', process.execPath, path.join(root, 'controller/main.ts'), ...args];
-  const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const command = ['--pdeathsig', 'KILL', process.execPath, ...program.nodeFlags, program.file, ...args];
+  const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...program.env } });
   const records: Record<string, unknown>[] = [];
   const waits: {
     fits(record: Record<string, unknown>): boolean;

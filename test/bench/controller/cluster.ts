@@ -1,0 +1,46 @@
+// What the controller's benches share: scale sets with nodes, identities with bindings, and work in great numbers.
+import { setTimeout as delay } from 'node:timers/promises';
+import { group } from '../../integration/azure/support.ts';
+import type { Stage } from '../../integration/controller/stage.ts';
+import { setStage } from '../../integration/controller/stage.ts';
+
+export const setId = (index: number) => `${group}/Microsoft.Compute/virtualMachineScaleSets/set-${index}`;
+export const names = (count: number, prefix: string) => Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+
+export interface Cluster {
+  nodes: number;
+  sets: number;
+  identities: number;
+}
+
+/** Nodes `node-0` ... in turn on the sets; `identity-0` ... each bound to the selector of its own name. */
+export async function setCluster({ nodes, sets, identities }: Cluster, arm: Record<string, unknown>): Promise<Stage> {
+  const stage = await setStage({
+    imds: { vm: 'set-0/0' },
+    scaleSets: names(sets, 'set').map((name) => ({ name, instances: nodes })),
+    virtualMachines: [],
+    identities: names(identities, 'identity').map((name) => ({ name })),
+    settings: { limits: { imds: false, arm: true }, arm },
+  });
+  for (let node = 0; node < nodes; node += 1) await stage.makeNode(`node-${node}`, `azure://${setId(node % sets)}/virtualMachines/${node}`);
+  for (const name of names(identities, 'identity')) {
+    await stage.makeIdentity(name);
+    await stage.makeBinding(name, name, name);
+  }
+  return stage;
+}
+
+/** Runs the work over the items, so many at a time. */
+export async function spread<T>(items: readonly T[], width: number, work: (item: T, index: number) => Promise<unknown>): Promise<void> {
+  const queue = items.entries();
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      for (const [index, item] of queue) await work(item, index);
+    }),
+  );
+}
+
+export async function until(condition: () => boolean, seconds: number, everyMs = 20): Promise<void> {
+  for (const deadline = Date.now() + seconds * 1000; !condition(); await delay(everyMs))
+    if (Date.now() > deadline) throw new Error(`the system did not come to rest within ${seconds} s`);
+}
