@@ -28,14 +28,25 @@ export function isWaiting(assignment: Assignment | undefined): boolean {
   );
 }
 
+/** Of one scope: enough to keep the API server busy. Thousands would wait for their turn longer than a call may take. */
+const atOnce = 50;
+
 /**
  * Each object by itself: one that changed or went meanwhile is left to the event that says so, one that the API server does not take to the next
  * look (an Event tells of it), and none keeps the others waiting.
  */
 async function forEachNeed(needs: readonly Need[], mark: (need: Need) => Promise<void>): Promise<void> {
-  const ends = await Promise.allSettled(needs.map(mark));
   const isOfObject = (error: unknown) => isConflict(error) || isNotFound(error) || isInvalid(error);
-  for (const end of ends) if (end.status === 'rejected' && !isOfObject(end.reason)) throw end.reason;
+  const failures: unknown[] = [];
+  const waiting = needs.values();
+  const work = async () => {
+    for (const need of waiting)
+      await mark(need).catch((error: unknown) => {
+        if (!isOfObject(error)) failures.push(error);
+      });
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Assigned by aad-pod-identity, which leaves no note of ours: what the object stands for was attached before we came. */
