@@ -27,7 +27,7 @@ export async function memory(count: number): Promise<void> {
     });
     // Faster than by default only so that the bench ends sooner.
     const leader = await stage.startController([...lease, '--instance=leader', '--client-qps=1000'], program);
-    const assigned = () => stage.assigned.values().reduce((sum, each) => sum + (statusOf(each) === 'Assigned' ? 1 : 0), 0);
+    const assigned = () => [...stage.assigned.values()].filter((each) => statusOf(each) === 'Assigned').length;
     await until(() => assigned() === count, 3_600, 1_000);
     const follower = await stage.startController([...lease, '--instance=follower'], program);
     await ready(follower);
