@@ -70,8 +70,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   let restUntil = 0;
   /** After a failed write: no write before; what is attached already can be looked at and used. */
   let writeRestUntil = 0;
-  /** What the last GET showed. */
-  let seen: { identities: ReadonlyMap<string, AttachedIdentity>; at: number } | undefined;
+  /** What the last GET showed, and until when that is good enough. */
+  let seen: { identities: ReadonlyMap<string, AttachedIdentity>; at: number; staleAt: number } | undefined;
   /** A sidecar says that IMDS disagrees with what was seen. */
   let doubted = false;
   /** Since when nothing is left to do for the scope: Azure says that it is not there, or nothing needs it and nothing on it is ours. */
@@ -197,7 +197,9 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function look(signal: AbortSignal): Promise<ScopeState> {
     doubted = false;
     const state = await compute.read(scope, signal);
-    seen = { identities: state.identities, at: options.now().getTime() };
+    const at = options.now().getTime();
+    // Spread, or all scopes would be looked at together for ever after a start.
+    seen = { identities: state.identities, at, staleAt: at + options.reconcileMs * (1 + options.random() / 10) };
     idleSince = undefined;
     return state;
   }
@@ -289,7 +291,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   function hasWork(record: ScopeRecord, needs: readonly Need[], due: ReadonlySet<string>, now: number): boolean {
-    if (seen === undefined || now >= nextLookAt(seen.at)) return needs.length > 0 || record.identities.size > 0;
+    if (seen === undefined || now >= nextLookAt(seen)) return needs.length > 0 || record.identities.size > 0;
     const { identities } = seen;
     if (!isFresh(now) && needs.some((need) => identities.get(need.identityId) && isWaiting(options.assignmentOf(need)))) return true;
     if (now < writeRestUntil && isFresh(now)) return false;
@@ -317,15 +319,15 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   /** Thousands of pods that report at once, as they may just after an attachment, cost one look. */
-  const nextLookAt = (lookedAt: number): number => lookedAt + (doubted ? options.reconcileMs / 20 : options.reconcileMs);
+  const nextLookAt = ({ at, staleAt }: { at: number; staleAt: number }): number => (doubted ? at + options.reconcileMs / 20 : staleAt);
   const isFresh = (now: number): boolean => seen !== undefined && now < seen.at + Math.min(trustMs, options.reconcileMs);
 
   function untilNext(now: number): number {
-    const look = (seen === undefined ? now + options.reconcileMs : nextLookAt(seen.at)) - now;
+    const look = (seen === undefined ? now + options.reconcileMs : nextLookAt(seen)) - now;
     // Overdue only where nothing is needed or recorded, and so nothing has to be looked at.
     const next = [look > 0 ? look : options.reconcileMs, linger.nextMs(now), heldUntil - now];
     if (writeRestUntil > now) next.push(writeRestUntil - now);
-    return Math.max(50, Math.min(options.reconcileMs, ...next));
+    return Math.max(50, Math.min(options.reconcileMs * 1.1, ...next));
   }
 
   return {
