@@ -111,4 +111,33 @@ describe('leader election', () => {
     }
     assert.equal(server.holder(), '');
   });
+
+  it('that cannot be reached is told once a minute, not at every attempt', async () => {
+    const { server, client } = leaseServer();
+    server.down = true;
+    let calls = 0;
+    const told: string[] = [];
+    const tried = Promise.withResolvers<void>();
+    const leadership = campaign({
+      client: {
+        ...client,
+        call(...about) {
+          calls += 1;
+          if (calls === 5) tried.resolve();
+          return client.call(...about);
+        },
+      },
+      log: { ...silentLogger, warn: (about: object) => void told.push(JSON.stringify(about)) },
+      namespace: 'ns',
+      name: 'lease',
+      identity: 'a',
+      durationMs: 100,
+      renewMs: 60,
+      retryMs: 1,
+      onLead: async () => undefined,
+    });
+    await tried.promise;
+    await leadership.stop();
+    assert.deepEqual(told, ['{"lease":"ns/lease","error":"Error: connection refused"}']);
+  });
 });

@@ -40,6 +40,8 @@ interface Seen {
   fingerprint: string;
 }
 
+const complaintMs = 60_000;
+
 export function campaign(options: LeaseOptions): Leadership {
   const { client, log } = options;
   const monotonic = options.monotonic ?? (() => performance.now());
@@ -55,6 +57,7 @@ export function campaign(options: LeaseOptions): Leadership {
   /** When the last successful renewal was sent. */
   let renewedAt = 0;
   let observed: { fingerprint: string; at: number } | undefined;
+  let complained: { error: string; at: number } | undefined;
 
   const remainingMs = () => (reign === undefined ? 0 : Math.max(0, renewedAt + options.renewMs - monotonic()));
 
@@ -135,6 +138,13 @@ export function campaign(options: LeaseOptions): Leadership {
     reign = undefined;
   }
 
+  /** The same for hours, as without the RBAC rule, is one line a minute. */
+  function complain(error: string): void {
+    if (complained?.error === error && monotonic() - complained.at < complaintMs) return;
+    complained = { error, at: monotonic() };
+    log.warn({ lease: `${options.namespace}/${options.name}`, error }, 'cannot reach the Lease');
+  }
+
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
@@ -143,7 +153,7 @@ export function campaign(options: LeaseOptions): Leadership {
         } else end('another replica took the Lease');
       } catch (error) {
         if (stopping.signal.aborted) return;
-        log.warn({ lease: options.name, error: String(error) }, 'cannot reach the Lease');
+        complain(String(error));
       }
       // The end is told between attempts, so a hanging call may delay it; `remainingMs` is exact all the while, and writers ask that.
       const pause = reign === undefined ? options.retryMs * (0.5 + Math.random()) : Math.min(options.retryMs, remainingMs());

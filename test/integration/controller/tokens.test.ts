@@ -196,7 +196,7 @@ describe('acceptance scenarios with tokens', () => {
     assert.deepEqual(system(), before);
   });
 
-  it('E15, E18: a foreign identity that a pod uses, such as the cluster’s own, stays attached', async (t) => {
+  it('E15, E18: a foreign identity that a pod uses, such as the cluster’s own, stays attached (spec 2.6)', async (t) => {
     const before = stage.patches();
     const sidecar = await startPod(t, 'e15', 'third');
     await validate(sidecar, 'third');
@@ -206,7 +206,7 @@ describe('acceptance scenarios with tokens', () => {
     assert.equal(stage.patches(), before, 'nothing had to be written');
   });
 
-  it('E16: an identity of the immutable list stays, whatever the case of its client id, and its object goes', async (t) => {
+  it('E16: an identity of the immutable list stays, whatever the case of its client id, and its object goes (spec 2.6)', async (t) => {
     await validate(await startPod(t, 'e16', 'listed', { node: 'node-alone', imds: imdsOfAlone }), 'listed');
     await stage.removePod('e16');
     await stage.until(() => count() === 0, 'no object');
