@@ -66,11 +66,14 @@ export interface Stage {
 
 export const statusOf = (assigned: AzureAssignedIdentity | undefined): string => assigned?.status?.status ?? '';
 
-/** `changes`: of the emulator's state document. `withKinds`: our CRDs are installed. */
-export async function setStage(changes: Record<string, unknown> = {}, { withKinds = true } = {}): Promise<Stage> {
+/** `changes`: of the emulator's state document. `withKinds`: our CRDs are installed. `apiServerFlags`: more of them, without dashes. */
+export async function setStage(
+  changes: Record<string, unknown> = {},
+  { withKinds = true, apiServerFlags = {} }: { withKinds?: boolean; apiServerFlags?: Record<string, string> } = {},
+): Promise<Stage> {
   const settings = { limits: { imds: false, arm: false }, arm: { operationMs: 50 } };
   const [plane, emulator] = await Promise.all([
-    startControlPlane(),
+    startControlPlane({ apiServerFlags }),
     startEmulator({
       state: smallAzure({
         scaleSets: [{ name: 'Pool1', instances: 2, identity: { type: 'UserAssigned', ids: ['third'] } }],
