@@ -28,8 +28,8 @@ export function lookForOtherRelease(options: { client: KubeClient; log: Logger; 
       unreadable = '';
       last = other === undefined || [other, ...rest].includes(namespace) ? 'none' : rivalIn(other);
     } catch (error) {
-      // One that is not there, or that we may not read, is nobody's claim.
-      if (isNotFound(error) || isForbidden(error)) last = 'none';
+      // One that is not there, or that we never could read, is nobody's claim; else what was seen last still counts.
+      if (isNotFound(error) || (isForbidden(error) && last === 'unknown')) last = 'none';
       if (!signal.aborted && !isNotFound(error) && unreadable !== String(error)) {
         unreadable = String(error);
         log.warn({ configuration: name, error: unreadable }, 'cannot see whether another release runs');

@@ -3,6 +3,7 @@ import { annotations } from '../../api/names.ts';
 import { isAlreadyExists, isConflict } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
+import { onceIn } from '../../lib/once-in.ts';
 import { createWorkQueue } from '../../lib/queue.ts';
 import type { Scope } from '../azure/resource-ids.ts';
 import { identityIdForm, scopeOfProviderId } from '../azure/resource-ids.ts';
@@ -40,12 +41,14 @@ export interface AssignerOptions {
 /** Works until stopped. The caches must have synced. */
 export function runAssigner(options: AssignerOptions): { stop(): Promise<void> } {
   const { world, demand, objects, events, log, rules } = options;
+  // A missing RBAC rule fails every pod in the same words.
+  const mayTell = onceIn(60_000);
   const queue = createWorkQueue({
     concurrency: options.concurrency,
     work: reconcile,
     onError: (podKey, error, retryMs) => {
       // A conflict only says that the cache was behind; the event that mends it is on its way.
-      if (!isConflict(error) && !isAlreadyExists(error))
+      if (!isConflict(error) && !isAlreadyExists(error) && mayTell(String(error)))
         log.warn({ pod: podKey, error: String(error), retryMs: Math.round(retryMs) }, 'assignment not written');
     },
   });

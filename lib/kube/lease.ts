@@ -2,6 +2,7 @@
 // writing `renewMs` after that; others wait `durationMs` from when they saw the last renewal. So there are never two, whatever the clocks say.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../log.ts';
+import { onceIn } from '../once-in.ts';
 import type { KubeClient } from './client.ts';
 import { mergePatch } from './client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
@@ -40,8 +41,6 @@ interface Seen {
   fingerprint: string;
 }
 
-const complaintMs = 60_000;
-
 export function campaign(options: LeaseOptions): Leadership {
   const { client, log } = options;
   const monotonic = options.monotonic ?? (() => performance.now());
@@ -57,7 +56,7 @@ export function campaign(options: LeaseOptions): Leadership {
   /** When the last successful renewal was sent. */
   let renewedAt = 0;
   let observed: { fingerprint: string; at: number } | undefined;
-  let complained: { error: string; at: number } | undefined;
+  const mayTell = onceIn(60_000, monotonic);
 
   const remainingMs = () => (reign === undefined ? 0 : Math.max(0, renewedAt + options.renewMs - monotonic()));
 
@@ -138,13 +137,6 @@ export function campaign(options: LeaseOptions): Leadership {
     reign = undefined;
   }
 
-  /** The same for hours, as without the RBAC rule, is one line a minute. */
-  function complain(error: string): void {
-    if (complained?.error === error && monotonic() - complained.at < complaintMs) return;
-    complained = { error, at: monotonic() };
-    log.warn({ lease: `${options.namespace}/${options.name}`, error }, 'cannot reach the Lease');
-  }
-
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       try {
@@ -153,7 +145,8 @@ export function campaign(options: LeaseOptions): Leadership {
         } else end('another replica took the Lease');
       } catch (error) {
         if (stopping.signal.aborted) return;
-        complain(String(error));
+        if (mayTell(String(error)))
+          log.warn({ lease: `${options.namespace}/${options.name}`, error: String(error) }, 'cannot reach the Lease');
       }
       // The end is told between attempts, so a hanging call may delay it; `remainingMs` is exact all the while, and writers ask that.
       const pause = reign === undefined ? options.retryMs * (0.5 + Math.random()) : Math.min(options.retryMs, remainingMs());
