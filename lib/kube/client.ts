@@ -1,6 +1,7 @@
 // The one way to the API server: raw JSON over one keep-alive dispatcher. client-node supplies the configuration (kubeconfig, in-cluster)
 // and authentication; by itself it opens a TLS connection for every call and has no timeouts (spec/node-runtime.md 5.2).
 import type { RequestOptions } from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 import { Pool, request } from 'undici';
@@ -109,13 +110,20 @@ export function createKubeClient(connection: Connection): KubeClient {
   return {
     async call(method, path, options = {}) {
       // Takes whole numbers only.
-      const timeout = AbortSignal.timeout(Math.ceil(options.timeoutMs ?? 30_000));
-      const signal = AbortSignal.any([closing.signal, timeout, ...(options.signal === undefined ? [] : [options.signal])]);
-      await turn(signal);
-      const response = await open(method, path, options.query ?? {}, { signal }, options.body, options.contentType);
-      const text = await response.body.text();
-      if (response.statusCode >= 400) throw errorOf(response, text);
-      return text === '' ? undefined : (JSON.parse(text) as unknown);
+      const { timeoutMs = 30_000 } = options;
+      // Not AbortSignal.timeout: that one stays, and fires, long after the call is over.
+      const overdue = new AbortController();
+      const timer = setTimeout(() => overdue.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      const signal = AbortSignal.any([closing.signal, overdue.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+      try {
+        await turn(signal);
+        const response = await open(method, path, options.query ?? {}, { signal }, options.body, options.contentType);
+        const text = await response.body.text();
+        if (response.statusCode >= 400) throw errorOf(response, text);
+        return text === '' ? undefined : (JSON.parse(text) as unknown);
+      } finally {
+        clearTimeout(timer);
+      }
     },
 
     async *watch(path, options) {
@@ -156,9 +164,10 @@ function dispatcherFor(origin: string) {
         [ca, cert, key, servername, rejectUnauthorized].map((part) => (part === undefined ? null : String(part))),
       );
       if (current?.key === material) return current.pool;
-      const tls = Object.fromEntries(
-        Object.entries({ ca, cert, key, servername, rejectUnauthorized }).filter(([, value]) => value !== undefined && value !== null),
-      );
+      const present = (options: object) =>
+        Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null));
+      // Made once: reading certificates for each connection costs more than the connection.
+      const tls = { ...present({ servername, rejectUnauthorized }), secureContext: createSecureContext(present({ ca, cert, key })) };
       // The old pool finishes what it has under way and then ends.
       if (current !== undefined) current.pool.close().catch(() => undefined);
       current = {
