@@ -100,9 +100,12 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   async function reconcile(podKey: string): Promise<void> {
     const { pod, matches, actions } = look(podKey);
-    for (const action of actions) await apply(podKey, pod, action);
-    if (pod === undefined) seen.delete(podKey);
+    const failures: unknown[] = [];
+    // Each by itself: an object that cannot be written keeps no other identity from the pod.
+    for (const action of actions) await apply(podKey, pod, action).catch((error: unknown) => failures.push(error));
     if (pod !== undefined) await explain(pod, matches);
+    if (failures.length > 0) throw failures[0];
+    if (pod === undefined) seen.delete(podKey);
   }
 
   /**

@@ -8,7 +8,7 @@ import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
 import { run } from '../../cluster/run.ts';
 import { pool1 } from '../azure/support.ts';
 import type { Stage } from './stage.ts';
-import { crdFolder, eventually, notesOf, setStage, statusOf } from './stage.ts';
+import { crdFolder, eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
 
 const crdPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const crdOf = (plural: string) => `${crdPath}/${plural}.aadpodidentity.k8s.io`;
@@ -81,11 +81,12 @@ describe('the start of the controller', () => {
     await controller.end();
   });
 
-  it('says which kind it may not read, and goes on once it may', async () => {
+  it('says which kind it may not read and which it may not write, and goes on once it may', async () => {
     const verbs = (resources: string[]) => ({ apiGroups: ['*'], resources, verbs: ['*'] });
     const rules = [
       verbs(['pods', 'nodes', 'events', 'configmaps', 'secrets', 'leases', 'endpoints', 'mutatingwebhookconfigurations', 'tokenreviews']),
-      verbs(['azureidentities', 'azureassignedidentities', 'azurepodidentityexceptions', 'customresourcedefinitions']),
+      verbs(['azureidentities', 'azurepodidentityexceptions', 'customresourcedefinitions']),
+      { ...verbs(['azureassignedidentities']), verbs: ['get', 'list', 'watch'] },
     ];
     const rbac = '/apis/rbac.authorization.k8s.io/v1';
     const limited = { name: 'limited' };
@@ -131,6 +132,16 @@ describe('the start of the controller', () => {
       body: [{ op: 'add', path: '/rules/1/resources/-', value: 'azureidentitybindings' }],
     });
     await stage.makePod('later', 'both');
+    const refusal =
+      /failed to create AzureAssignedIdentity default\/later-default-writer for pod default\/later, error: .* cannot create resource/;
+    await untilEvent(stage.client, 'AzureIdentityBinding', 'writer', refusal);
+    const unwritten = await controller.logs((record) => record.msg === 'assignment not written');
+    assert.match(String(unwritten.error), /cannot create resource "azureassignedidentities"/);
+
+    await stage.client.call('PATCH', `${rbac}/clusterroles/limited`, {
+      contentType: 'application/json-patch+json',
+      body: [{ op: 'replace', path: '/rules/2/verbs', value: ['*'] }],
+    });
     await stage.until(() => statusOf(assigned('later-default-writer')) === 'Assigned', 'Assigned once it may');
     await controller.end();
   });
