@@ -57,6 +57,13 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
   return { adds, removes, entries };
 }
 
+/** Entries for what is held back are left out: what is not attempted is not intended. */
+export function entriesToStore(decision: ScopeDecision, chosen: Write): ScopeDecision['entries'] {
+  const attempted = new Set([...chosen.attach, ...chosen.detach]);
+  const held = new Set([...decision.adds, ...decision.removes].filter((id) => !attempted.has(id)));
+  return decision.entries.filter(([id]) => !held.has(id));
+}
+
 /**
  * How a write ended for one identity. `done`: Azure says so. `failed`: Azure began and gave up. `refused`: Azure never began, so whatever is there
  * now, we did not do it. `unclear`: nobody knows.

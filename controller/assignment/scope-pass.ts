@@ -6,22 +6,23 @@ import type { Compute, ScopeState } from '../azure/compute.ts';
 import { ArmError } from '../azure/errors.ts';
 import type { Direction, Isolation } from '../azure/isolation.ts';
 import { afterWrite, entryKey, forgetUnwanted, noIsolation, selectWrite } from '../azure/isolation.ts';
-import type { AttachedIdentity, Write } from '../azure/plan.ts';
+import type { Write } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
 import { collectCalls } from './collect.ts';
-import type { ScopeDecision } from './decide-scope.ts';
-import { decideScope, settle } from './decide-scope.ts';
+import { decideScope, entriesToStore, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import { createLinger } from './linger.ts';
-import { blames, judgeFailure } from './scope-failure.ts';
+import { blames, judgeFailure, retryDelay } from './scope-failure.ts';
 import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecord, ScopeRecords, StoredRecord } from './scope-record.ts';
 import { changeRecord, withEntries } from './scope-record.ts';
+import type { SightOptions } from './scope-sight.ts';
+import { createSight } from './scope-sight.ts';
 import { createTroubles } from './scope-troubles.ts';
 import { writeAll } from './scope-write.ts';
 
-export interface ScopePassOptions extends MarkContext {
+export interface ScopePassOptions extends MarkContext, SightOptions {
   /** A scope waits for so long without a change before it looks, ... */
   quietMs: number;
   /** ... and at most for so long after the first change. */
@@ -36,10 +37,6 @@ export interface ScopePassOptions extends MarkContext {
   lingerMs: number;
   /** Makes ours what a MIC attached for objects that we took over; otherwise it is foreign and stays for ever. */
   adoptAttached: boolean;
-  /** Longest time between two looks at Azure. */
-  reconcileMs: number;
-  /** From 0 to 1. */
-  random(): number;
   /** A pass that called Azure ended, so many milliseconds after it began. */
   onPass(durationMs: number): void;
 }
@@ -53,14 +50,12 @@ export interface ScopePass {
   lookAgain(): void;
 }
 
-/** For so long objects are marked by the last GET: pods that come one by one must not cost one each, for a scale set has 12 a minute. */
-const trustMs = 30_000;
-
 /** A Lease that is about to end is not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed. */
 const handOverMs = 500;
 
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
+  const sight = createSight(options);
   const linger = createLinger(options.lingerMs);
   const troubles = createTroubles(options);
   let isolation: Isolation = noIsolation;
@@ -70,10 +65,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   let restUntil = 0;
   /** After a failed write: no write before; what is attached already can be looked at and used. */
   let writeRestUntil = 0;
-  /** What the last GET showed, and until when that is good enough. */
-  let seen: { identities: ReadonlyMap<string, AttachedIdentity>; at: number; staleAt: number } | undefined;
-  /** A sidecar says that IMDS disagrees with what was seen. */
-  let doubted = false;
   /** Since when nothing is left to do for the scope: Azure says that it is not there, or nothing needs it and nothing on it is ours. */
   let idleSince: number | undefined;
   let failures = 0;
@@ -84,13 +75,13 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const now = options.now().getTime();
     try {
       if (now < restUntil) {
-        await markSeen(options.reconcileMs, now);
+        if (sight.isUsable(now)) await markSeen();
         await troubles.tell(missing());
         return restUntil - now;
       }
-      const before = seen;
+      const before = sight.attached;
       const nextMs = await reconcile(signal, now);
-      if (seen !== before) options.onPass(options.now().getTime() - now);
+      if (sight.attached !== before) options.onPass(options.now().getTime() - now);
       return nextMs;
     } catch (error) {
       if (signal.aborted) return options.reconcileMs;
@@ -108,7 +99,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     if (needs.length > 0) idleSince = undefined;
     const due = linger.update(stored.record.identities.keys(), new Set(needs.map((need) => need.identityId)), now);
     if (!hasWork(stored.record, needs, due, now)) {
-      await markSeen(trustMs, now);
+      if (sight.isFresh(now)) await markSeen();
       await troubles.tell(missing());
       return untilNext(now);
     }
@@ -134,7 +125,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const chosen = write === undefined || now < writeRestUntil ? undefined : write;
     if (chosen !== undefined && !options.mayWrite()) return handOverMs;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
-    const entries = entriesOf(decision, chosen ?? { attach: [], detach: [] });
+    const entries = entriesToStore(decision, chosen ?? { attach: [], detach: [] });
     if (entries.length > 0) stored = await records.save(stored, withEntries(stored.record, entries, options.now()));
     if (chosen !== undefined) {
       tellAttaching(options, needs, chosen.attach);
@@ -195,11 +186,9 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   async function look(signal: AbortSignal): Promise<ScopeState> {
-    doubted = false;
+    sight.begin();
     const state = await compute.read(scope, signal);
-    const at = options.now().getTime();
-    // Spread, or all scopes would be looked at together for ever after a start.
-    seen = { identities: state.identities, at, staleAt: at + options.reconcileMs * (1 + options.random() / 10) };
+    sight.end(state.identities);
     idleSince = undefined;
     return state;
   }
@@ -217,10 +206,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     );
   }
 
-  /** Objects of pods that came after the last look, if that is no older than so many milliseconds. */
-  async function markSeen(trustedMs: number, now: number): Promise<void> {
-    if (seen !== undefined && now < seen.at + trustedMs) await markAttached(options, waiting(), seen.identities);
-  }
+  /** Objects of pods that came after the last look. */
+  const markSeen = (needs = waiting()) => markAttached(options, needs, sight.attached ?? new Map());
 
   /** A pod must not wait for a write that has nothing to do with its identity: Azure may take minutes for it. */
   function markBeside(write: Write) {
@@ -229,9 +216,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       quietMs: options.quietMs,
       maxMs: options.maxMs,
       async run() {
-        const others = waiting().filter((need) => !written.has(need.identityId));
         try {
-          await markAttached(options, others, seen?.identities ?? new Map());
+          await markSeen(waiting().filter((need) => !written.has(need.identityId)));
         } catch (error) {
           log.debug({ scope: scope.displayId, error: String(error) }, 'objects not marked during a write; they will be after it');
         }
@@ -242,7 +228,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   /** Without what a MIC assigned: that has to be adopted first. */
   const waiting = (): Need[] => options.needs().filter((need) => options.assignmentOf(need)?.status === 'Created');
 
-  const missing = (): Need[] => waiting().filter((need) => !seen?.identities.has(need.identityId));
+  const missing = (): Need[] => waiting().filter((need) => !sight.attached?.has(need.identityId));
 
   /** The record of a scope that stays idle for a whole interval goes: nodes come and go under ever new names. */
   async function retire(now: number): Promise<number> {
@@ -265,10 +251,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function fail(error: unknown, waitingFor: ReadonlySet<string>): Promise<number> {
     const verdict = judgeFailure(error, [...waitingFor], options.random);
     failures += 1;
-    // Another writer that is faster again and again gets out of the way no sooner if we hurry (design 7).
-    const hurried = verdict.code === 'preconditionFailed' && failures > 2 ? 5_000 + options.random() * 25_000 : verdict.retryMs;
-    // What failed because of one identity is tried again at once without it.
-    const retryMs = blames(error) ? 100 : (hurried ?? retryDelay(failures, options.random));
+    const retryMs = retryDelay(error, verdict, failures, options.random);
     const about = verdict.culprits.size === 0 ? waitingFor : verdict.culprits;
     log.warn(
       { scope: scope.displayId, code: verdict.code, error: verdict.message, culprits: [...verdict.culprits], retryMs: Math.round(retryMs) },
@@ -291,14 +274,14 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   function hasWork(record: ScopeRecord, needs: readonly Need[], due: ReadonlySet<string>, now: number): boolean {
-    if (seen === undefined || now >= nextLookAt(seen)) return needs.length > 0 || record.identities.size > 0;
-    const { identities } = seen;
-    if (!isFresh(now) && needs.some((need) => identities.get(need.identityId) && isWaiting(options.assignmentOf(need)))) return true;
-    if (now < writeRestUntil && isFresh(now)) return false;
+    const { attached } = sight;
+    if (attached === undefined || now >= (sight.nextLookAt() ?? now)) return needs.length > 0 || record.identities.size > 0;
+    if (!sight.isFresh(now) && needs.some((need) => attached.get(need.identityId) && isWaiting(options.assignmentOf(need)))) return true;
+    if (now < writeRestUntil && sight.isFresh(now)) return false;
     if (heldUntil <= now) return true;
     const held = (direction: Direction, id: string) =>
       isolation.quarantine.has(entryKey(direction, id)) || isolation.suspects.some((write) => write[direction].includes(id));
-    const lacks = ({ identityId: id }: Need) => !identities.has(id) || (identities.get(id) === null && record.identities.has(id));
+    const lacks = ({ identityId: id }: Need) => !attached.has(id) || (attached.get(id) === null && record.identities.has(id));
     if (needs.some((need) => lacks(need) && !held('attach', need.identityId))) return true;
     if ([...due].some((id) => !held('detach', id))) return true;
     return [...record.identities].some(([id, { state }]) => state === 'intent' || (state === 'detaching' && !held('detach', id)));
@@ -314,16 +297,12 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       if (signal.aborted) throw error;
       log.info({ scope: scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
     }
-    seen = undefined;
+    sight.forget();
     return changeRecord(records, stored, (record) => ({ ...record, operation: undefined }));
   }
 
-  /** Thousands of pods that report at once, as they may just after an attachment, cost one look. */
-  const nextLookAt = ({ at, staleAt }: { at: number; staleAt: number }): number => (doubted ? at + options.reconcileMs / 20 : staleAt);
-  const isFresh = (now: number): boolean => seen !== undefined && now < seen.at + Math.min(trustMs, options.reconcileMs);
-
   function untilNext(now: number): number {
-    const look = (seen === undefined ? now + options.reconcileMs : nextLookAt(seen)) - now;
+    const look = (sight.nextLookAt() ?? now + options.reconcileMs) - now;
     // Overdue only where nothing is needed or recorded, and so nothing has to be looked at.
     const next = [look > 0 ? look : options.reconcileMs, linger.nextMs(now), heldUntil - now];
     if (writeRestUntil > now) next.push(writeRestUntil - now);
@@ -333,18 +312,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   return {
     run,
     wake: () => beside?.call(),
-    lookAgain() {
-      doubted = true;
-    },
+    lookAgain: () => sight.doubt(),
   };
 }
-
-/** Entries for what is held back are left out: what is not attempted is not intended. */
-function entriesOf(decision: ScopeDecision, chosen: Write): ScopeDecision['entries'] {
-  const attempted = new Set([...chosen.attach, ...chosen.detach]);
-  const held = new Set([...decision.adds, ...decision.removes].filter((id) => !attempted.has(id)));
-  return decision.entries.filter(([id]) => !held.has(id));
-}
-
-const retryDelay = (failures: number, random: () => number): number =>
-  Math.min(60_000, 500 * 2 ** Math.min(failures, 8)) * (0.5 + random() / 2);
