@@ -29,7 +29,7 @@ export function isWaiting(assignment: Assignment | undefined): boolean {
 }
 
 /** Of one scope: enough to keep the API server busy. Thousands would wait for their turn longer than a call may take. */
-const atOnce = 50;
+const atOnce = 20;
 
 /**
  * Each object by itself: one that changed or went meanwhile is left to the event that says so, one that the API server does not take to the next

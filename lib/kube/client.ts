@@ -44,7 +44,7 @@ export const jsonPatch = 'application/json-patch+json';
 interface Connection {
   server: string;
   userAgent: string;
-  /** Calls a second, with a burst of the same size; watches do not count. */
+  /** Calls a second on average; after a pause four seconds' worth may go as fast as they come. Watches do not count. */
   qps: number;
   authenticate(): Promise<RequestOptions>;
 }
@@ -79,7 +79,7 @@ export function connect(options: { kubeconfig?: string | undefined; userAgent: s
 export function createKubeClient(connection: Connection): KubeClient {
   const dispatchers = dispatcherFor(new URL(connection.server).origin);
   const closing = new AbortController();
-  const turn = tokenBucket(connection.qps, connection.qps);
+  const turn = tokenBucket(connection.qps, 4 * connection.qps);
 
   async function open(
     method: Method,
