@@ -5,6 +5,7 @@ import type { ReasonFor } from '../api/reasons.ts';
 import type { PodException } from '../lib/exceptions.ts';
 import { matchingException } from '../lib/exceptions.ts';
 import { at, isRecord, stringAt } from '../lib/kube/objects.ts';
+import { isWindows } from '../lib/windows.ts';
 import type { PodOptions } from './annotations.ts';
 import { AnnotationError, interceptions, parsePodAnnotations, podAnnotations, refusal } from './annotations.ts';
 import { competingVariable } from './environment.ts';
@@ -95,12 +96,6 @@ function injectionOf(pod: Pod, namespace: NamespaceFacts): Verdict {
       if (variable !== undefined) return { decision: 'deny', reason: 'environment_conflict', detail: `${place}.env[${variable}]` };
     }
   return { decision: 'inject', reason: 'injected', options, interception };
-}
-
-export function isWindows(pod: Pod): boolean {
-  const selector = at(pod, 'spec', 'nodeSelector');
-  const wanted = isRecord(selector) ? [selector['kubernetes.io/os'], selector['beta.kubernetes.io/os']] : [];
-  return [stringAt(pod, 'spec', 'os', 'name'), ...wanted].includes('windows');
 }
 
 function isJobPod(pod: Pod): boolean {

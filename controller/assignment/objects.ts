@@ -6,6 +6,7 @@ import { podLabelsOf } from '../../lib/exceptions.ts';
 import { at, isRecord, metadataOf, stringAt, stringsAt } from '../../lib/kube/objects.ts';
 import { specOf } from '../../lib/kube/old-fields.ts';
 import { keyOf } from '../../lib/kube/reflector.ts';
+import { isWindows } from '../../lib/windows.ts';
 import { identityIdOf } from '../azure/resource-ids.ts';
 import { shareEqual } from './share.ts';
 
@@ -112,7 +113,7 @@ export function podOf(raw: unknown, key?: string): Pod | undefined {
     sidecarTemplate: shareText(stringAt(injected, 'templateHash') ?? ''),
     optedOut: metadata.annotations?.[annotations.inject] === 'false',
     mirror: metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined,
-    windows: [stringAt(raw, 'spec', 'os', 'name'), stringAt(raw, 'spec', 'nodeSelector', 'kubernetes.io/os')].includes('windows'),
+    windows: isWindows(raw),
     hostNetwork: at(raw, 'spec', 'hostNetwork') === true,
     defaultIdentity: metadata.annotations?.[annotations.defaultIdentity],
   };
@@ -132,15 +133,16 @@ export function identityOf(raw: unknown): Identity | undefined {
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
   const spec = specOf(raw);
   const type = at(spec, 'type') ?? 0;
+  const resourceID = stringAt(spec, 'resourceID')?.trim() ?? '';
   return {
     key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
     namespaced: metadata.annotations?.[annotations.behavior] === 'namespaced',
     type: type === 0 || type === 1 || type === 2 ? type : undefined,
-    resourceID: stringAt(spec, 'resourceID')?.trim() ?? '',
+    resourceID,
     clientID: stringAt(spec, 'clientID')?.trim() ?? '',
-    identityId: type === 0 ? identityIdOf(stringAt(spec, 'resourceID') ?? '') : undefined,
+    identityId: type === 0 ? identityIdOf(resourceID) : undefined,
     tenantID: stringAt(spec, 'tenantID') ?? '',
     auxiliaryTenantIDs: type === 1 ? stringsAt(spec, 'auxiliaryTenantIDs') : [],
     object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(spec === undefined ? {} : { spec }) },

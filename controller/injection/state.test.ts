@@ -29,6 +29,7 @@ describe('a labelled pod without token proxy', () => {
     ['excepted', bare(), true, 'excepted'],
     ['on Windows by os', raw({}, { os: { name: 'windows' } }), false, 'windows'],
     ['on Windows by selector', raw({}, { nodeSelector: { 'kubernetes.io/os': 'windows' } }), false, 'windows'],
+    ['on Windows by the old selector', raw({}, { nodeSelector: { 'beta.kubernetes.io/os': 'windows' } }), false, 'windows'],
     ['on the host network', bare({ hostNetwork: true }), false, 'host_network'],
     ['forced on but missed', raw({ 'aadpodidentity.k8s.io/inject': 'true' }), false, 'not_injected'],
     ['plain', bare(), false, 'not_injected'],

@@ -109,7 +109,6 @@ export function createKubeClient(connection: Connection): KubeClient {
 
   return {
     async call(method, path, options = {}) {
-      // Takes whole numbers only.
       const { timeoutMs = 30_000 } = options;
       // Not AbortSignal.timeout: that one stays, and fires, long after the call is over.
       const overdue = new AbortController();
