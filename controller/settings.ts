@@ -2,6 +2,7 @@ import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName 
 import { logLevels } from '../lib/log.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
+import { namesIdentity } from './assignment/protected.ts';
 
 export const settings = {
   kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
@@ -51,7 +52,12 @@ export const settings = {
   }),
   forceNamespaced: boolean({ description: 'a pod may only use identities of its own namespace', default: false }),
   assignUninjected: boolean({ description: 'assign identities also to labelled pods without our sidecar', default: false }),
-  immutableUserMsis: list({ description: 'client ids or resource ids of identities that are never detached', default: [] }),
+  immutableUserMsis: list({
+    description: 'identities that are never detached',
+    form: 'client ids (GUIDs) or resource ids',
+    accepts: namesIdentity,
+    default: [],
+  }),
   adoptAttached: boolean({
     description: 'treat identities that were attached before, by an aad-pod-identity MIC, as ours to detach',
     default: false,

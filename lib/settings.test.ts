@@ -8,7 +8,7 @@ const table = {
   logLevel: choice(['debug', 'info'], { description: 'd', default: 'info' }),
   forceNamespaced: boolean({ description: 'd', default: false }),
   identityLinger: number({ description: 'd', unit: 'seconds', default: 300, max: 3600 }),
-  immutableUserMsis: list({ description: 'd', default: [] }),
+  immutableUserMsis: list({ description: 'd', form: 'small letters', accepts: (item) => /^[a-z]+$/.test(item), default: [] }),
 };
 
 describe('settings', () => {
@@ -41,6 +41,7 @@ describe('settings', () => {
     [[], { IDENTITY_LINGER: '1e3' }, /IDENTITY_LINGER is '1e3'/],
     [[], { IDENTITY_LINGER: '3601' }, /from 0 to 3600/],
     [[], { FORCE_NAMESPACED: 'yes' }, /accepted is true \| false/],
+    [['--immutable-user-msis=ok,N0'], {}, /--immutable-user-msis is 'ok,N0': accepted is comma separated small letters/],
     [['--arm-endpoint=http://x'], {}, /accepted is https URL/],
   ] as [string[], Record<string, string>, RegExp][]) {
     it(`refuses ${JSON.stringify(argv)} ${JSON.stringify(env)} in one line that says what is accepted`, () => {

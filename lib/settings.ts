@@ -58,16 +58,20 @@ export const number = (options: Described<number> & { unit?: string; min?: numbe
   };
 };
 
-/** Comma separated; empty text is the empty list. */
-export const list = (options: Described<readonly string[]>): Setting<readonly string[]> => ({
+/** Comma separated; empty text is the empty list. `form` and `accepts` are about the items. */
+export const list = (
+  options: Described<readonly string[]> & { form: string; accepts(item: string): boolean },
+): Setting<readonly string[]> => ({
   description: options.description,
-  form: 'comma separated texts',
+  form: `comma separated ${options.form}`,
   fallback: options.default,
-  parse: (value) =>
-    value
+  parse(value) {
+    const items = value
       .split(',')
       .map((item) => item.trim())
-      .filter((item) => item !== ''),
+      .filter((item) => item !== '');
+    return items.every(options.accepts) ? items : undefined;
+  },
 });
 
 // biome-ignore lint/suspicious/noExplicitAny: the table holds settings of different types; each keeps its own in Values

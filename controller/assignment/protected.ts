@@ -1,3 +1,9 @@
+import { identityIdOf } from '../azure/resource-ids.ts';
+
+/** A client id or a resource id: a name alone, or one with a typing error, would protect nothing without anybody noticing. */
+export const namesIdentity = (text: string): boolean =>
+  /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text) || identityIdOf(text) !== undefined;
+
 /**
  * Tells which identities are never detached, whoever attached them. `listed`: client ids or resource ids in any case, the controller's own among
  * them; empty ones do not count.

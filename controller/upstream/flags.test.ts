@@ -6,6 +6,7 @@ import type { ControllerSettings } from '../settings.ts';
 import { settings } from '../settings.ts';
 import { fromUpstream } from './flags.ts';
 
+const listed = '1111AAAA-0000-4000-8000-000000000001,2222bbbb-0000-4000-8000-000000000002';
 const defaults = parseSettings(settings, [], {});
 
 function read(argv: string[], env: Record<string, string> = {}): { changed: Partial<ControllerSettings>; notes: string[] } {
@@ -31,7 +32,7 @@ const meant: [string, Partial<ControllerSettings>][] = [
   ['--prometheus-port=8890', { metricsListen: ':8890' }],
   ['--createDeleteBatch=7', { createDeleteBatch: 7 }],
   ['--clientQps=5.5', { clientQps: 5.5 }],
-  ['--immutable-user-msis=a,b', { immutableUserMsis: ['a', 'b'] }],
+  [`--immutable-user-msis=${listed}`, { immutableUserMsis: listed.split(',') }],
   ['--identity-assignment-reconcile-interval=1h0m30s', { identityAssignmentReconcileInterval: 3630 }],
   ['--identity-assignment-reconcile-interval=240', { identityAssignmentReconcileInterval: 240 }],
   ['--custom-user-agent=fleet 7', { customUserAgent: 'fleet 7' }],
