@@ -14,7 +14,7 @@ import { regardingBinding, regardingPod } from './events.ts';
 import type { Match } from './match.ts';
 import { assignmentName, assignmentNamespace } from './name.ts';
 import type { Assignment, Pod } from './objects.ts';
-import { bindingOf, identityOf } from './objects.ts';
+import { belongsTo, bindingOf, identityOf } from './objects.ts';
 import type { AssignmentAction } from './plan.ts';
 import { planAssignments } from './plan.ts';
 import type { AssignmentReason } from './reasons.ts';
@@ -214,7 +214,7 @@ const leaving = (action: AssignmentAction): Assignment[] =>
 
 /** Undefined for an object that promises nothing (any more), or not to this pod. */
 function needPromisedBy(current: Assignment, pod: Pod): Need | undefined {
-  if (current.status !== 'Assigned' || (current.podUid !== undefined && current.podUid !== pod.uid)) return undefined;
+  if (current.status !== 'Assigned' || !belongsTo(current, pod)) return undefined;
   const identity = identityOf(current.references.identity);
   const binding = bindingOf(current.references.binding);
   if (identity?.identityId === undefined || binding === undefined) return undefined;

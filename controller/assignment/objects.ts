@@ -1,7 +1,7 @@
 // What the controller keeps of each watched object, picked from the raw JSON at ingestion.
 
 import type { AzureIdentity, AzureIdentityBinding, IdentityType, ObjectMeta } from '../../api/kinds.ts';
-import { annotations, bindingLabel } from '../../api/names.ts';
+import { annotations, apiGroup, apiVersion, bindingLabel } from '../../api/names.ts';
 import { podLabelsOf } from '../../lib/exceptions.ts';
 import { at, isRecord, metadataOf, stringAt, stringsAt } from '../../lib/kube/objects.ts';
 import { specOf } from '../../lib/kube/old-fields.ts';
@@ -145,7 +145,7 @@ export function identityOf(raw: unknown): Identity | undefined {
     identityId: type === 0 ? identityIdOf(resourceID) : undefined,
     tenantID: stringAt(spec, 'tenantID') ?? '',
     auxiliaryTenantIDs: type === 1 ? stringsAt(spec, 'auxiliaryTenantIDs') : [],
-    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata, ...(spec === undefined ? {} : { spec }) },
+    object: { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureIdentity', metadata, ...(spec === undefined ? {} : { spec }) },
   };
 }
 
@@ -159,7 +159,7 @@ export function bindingOf(raw: unknown): Binding | undefined {
     name: metadata.name,
     identityKey: `${metadata.namespace}/${stringAt(spec, 'azureIdentity') ?? ''}`,
     selector: stringAt(spec, 'selector') ?? '',
-    object: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentityBinding', metadata, ...(spec === undefined ? {} : { spec }) },
+    object: { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureIdentityBinding', metadata, ...(spec === undefined ? {} : { spec }) },
   };
 }
 
@@ -201,6 +201,9 @@ export function assignmentOf(raw: unknown, key?: string): Assignment | undefined
     references,
   };
 }
+
+/** An object without a pod uid was written by aad-pod-identity and counts for the live pod of that name (design 3). */
+export const belongsTo = (assignment: Assignment, pod: Pod): boolean => assignment.podUid === undefined || assignment.podUid === pod.uid;
 
 function referenceOf(raw: unknown): { metadata: ObjectMeta; spec?: Record<string, unknown> } | undefined {
   if (!isRecord(raw)) return undefined;

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Match } from './match.ts';
 import { assignmentNamespace } from './name.ts';
 import type { Assignment, Pod } from './objects.ts';
+import { belongsTo } from './objects.ts';
 
 export type AssignmentAction =
   | { kind: 'create'; match: Match }
@@ -21,9 +22,6 @@ export interface PodSituation {
   assignUninjected: boolean;
   forceNamespaced: boolean;
 }
-
-/** An object without a pod uid was written by aad-pod-identity and counts for the live pod of that name (design 3). */
-const belongsTo = (assignment: Assignment, pod: Pod): boolean => assignment.podUid === undefined || assignment.podUid === pod.uid;
 
 export function planAssignments(situation: PodSituation): AssignmentAction[] {
   const { pod, existing } = situation;

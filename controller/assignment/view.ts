@@ -6,6 +6,7 @@ import type { Reflector } from '../../lib/kube/reflector.ts';
 import type { BrokerView, PodView, Seen } from '../broker/view.ts';
 import type { Match } from './match.ts';
 import type { Assignment, Pod } from './objects.ts';
+import { belongsTo } from './objects.ts';
 import { isTerminal } from './reasons.ts';
 import type { World } from './world.ts';
 
@@ -27,9 +28,7 @@ export function brokerView(world: World, options: { managed: boolean }): BrokerV
     rowsFor(podKey): PodView | undefined {
       const pod = world.pods.get(podKey);
       if (pod === undefined || pod.finished) return undefined;
-      const assignments = world
-        .assignmentsOf(podKey)
-        .filter((assignment) => assignment.podUid === undefined || assignment.podUid === pod.uid);
+      const assignments = world.assignmentsOf(podKey).filter((assignment) => belongsTo(assignment, pod));
       return {
         uid: pod.uid,
         excepted: world.matches.exceptedNow(pod),
