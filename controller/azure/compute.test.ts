@@ -231,7 +231,12 @@ describe('the operation', () => {
       status('Failed', { code: 'FailedIdentityOperation', message: 'temporarily throttled. Retry after 40 seconds.' }),
     );
     assert.equal((await failureOf(throttled.done)).code, 'throttled');
-    assert.equal(throttled.compute.waitMs(scope, 'write'), 40_000);
+    assert.deepEqual(await failureOf(throttled.compute.write(scope, attachTwo, seen())), {
+      code: 'throttled',
+      of: 'scope',
+      source: 'gate',
+      retryAfterSeconds: 40,
+    });
   });
 
   test('one whose URL expired, or that never ends, has an unknown outcome', async () => {

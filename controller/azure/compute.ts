@@ -43,8 +43,6 @@ export interface Compute {
   write(scope: Scope, write: Write, seen: ScopeState, options?: WriteOptions): Promise<Write>;
   /** Waits for an operation that an earlier process began. */
   resume(scope: Scope, operationUrl: string, signal?: AbortSignal): Promise<void>;
-  /** Time until a gate lets such a call pass, ms. */
-  waitMs(scope: Scope, kind: 'read' | 'write'): number;
 }
 
 export interface ComputeOptions {
@@ -156,7 +154,6 @@ export function createCompute(options: ComputeOptions): Compute {
     },
     resume: (scope, operationUrl, signal) =>
       follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), undefined, signal),
-    waitMs: (scope, kind) => gates.waitMs(scope, kind),
   };
 }
 

@@ -20,6 +20,5 @@ export function measureCompute(compute: Compute, { azureSeconds, azureErrors }: 
     read: (scope, signal) => count(scope, 'get', signal, () => compute.read(scope, signal)),
     write: (scope, write, seen, options) => count(scope, 'update', options?.signal, () => compute.write(scope, write, seen, options)),
     resume: (scope, operationUrl, signal) => compute.resume(scope, operationUrl, signal),
-    waitMs: compute.waitMs,
   };
 }

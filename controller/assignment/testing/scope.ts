@@ -57,7 +57,6 @@ export function fakeAzure(attached: string[] = []) {
       return write;
     },
     resume: async () => undefined,
-    waitMs: () => 0,
   };
   const fake = {
     refuses: false,
