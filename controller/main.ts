@@ -64,8 +64,8 @@ void runProgram({
       listen: parseListener('--broker-listen', values.brokerListen),
       view: brokerView(world, { managed }),
       published,
-      onReport: ({ podKey, identity, reason }) => {
-        log.warn({ pod: podKey, identity, reason }, 'a sidecar reports that IMDS disagrees');
+      onReport: ({ podKey, identity, reason, requestId }) => {
+        log.warn({ pod: podKey, identity, reason, requestId }, 'a sidecar reports that IMDS disagrees');
         const assignment = world.assignmentsOf(podKey).find(({ identityKey }) => identityKey === identity);
         if (assignment === undefined) return;
         recordDoubt(client, assignment, new Date()).catch((error: unknown) =>

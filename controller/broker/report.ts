@@ -8,7 +8,6 @@ import type { PodView } from './view.ts';
 
 export interface Report extends ReportRequest {
   podKey: string;
-  podUid: string;
 }
 
 const reasons = ['identity_not_found', 'wrong_client_id'] as const satisfies readonly ReportRequest['reason'][];
@@ -31,7 +30,7 @@ export function reportDesk(options: { now: () => number; onReport(report: Report
         retryAfterSeconds: Math.ceil((until - options.now()) / 1000),
       });
     recent.set(key, options.now() + everyMs, options.now() + everyMs);
-    options.onReport({ podKey: `${pod.namespace}/${pod.name}`, podUid: pod.uid, identity, reason, requestId });
+    options.onReport({ podKey: `${pod.namespace}/${pod.name}`, identity, reason, requestId });
   };
 }
 
