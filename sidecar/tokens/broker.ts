@@ -1,4 +1,5 @@
 // Token source of service principals (types 1 and 2): the controller mints, so that secrets never enter a pod.
+import type { TokenRequest } from '../../api/broker.ts';
 import { tokenPath } from '../../api/broker.ts';
 import { parseRefusal } from '../identities/answer.ts';
 import type { Broker } from '../identities/broker.ts';
@@ -14,11 +15,12 @@ export function createBrokerSource(options: { broker: Broker; clock: Clock }): T
   const { broker, clock } = options;
   return {
     async fetch({ row, resource }, signal) {
+      const body: TokenRequest = { identity: rowKey(row), resource };
       try {
         const answer = await broker.call({
           method: 'POST',
           path: tokenPath,
-          body: { identity: rowKey(row), resource },
+          body,
           timeoutMs: tryMs,
           signal,
         });
