@@ -9,7 +9,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Look } from './give-way.ts';
 
 /** The namespaces of the Services that the webhooks of a configuration call. Pure. */
-export function webhookNamespaces(configuration: unknown): string[] {
+function webhookNamespaces(configuration: unknown): string[] {
   const webhooks = at(configuration, 'webhooks');
   return (Array.isArray(webhooks) ? webhooks : []).flatMap(
     (webhook: unknown) => stringAt(webhook, 'clientConfig', 'service', 'namespace') ?? [],

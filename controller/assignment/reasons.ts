@@ -1,7 +1,7 @@
 // Why an assignment is not there yet: the `reason` annotation of an AzureAssignedIdentity, an Event's reason, and `reason` of a broker row.
 
 /** Waiting does not help: somebody has to change something. The sidecar answers "Identity not found" with the reason. */
-export const terminalReasons = [
+const terminalReasons = [
   'InvalidResourceID',
   'UnknownType',
   'UnsupportedNode',
@@ -13,7 +13,7 @@ export const terminalReasons = [
 ] as const;
 
 /** It goes on by itself. */
-export const passingReasons = ['Attaching', 'Throttled', 'AzureError', 'RecreatedIdentity', 'WaitingForNode'] as const;
+const passingReasons = ['Attaching', 'Throttled', 'AzureError', 'RecreatedIdentity', 'WaitingForNode'] as const;
 
 export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passingReasons)[number];
 

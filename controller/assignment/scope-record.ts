@@ -27,7 +27,7 @@ export interface ScopeRecord {
   readonly identities: ReadonlyMap<string, ScopeEntry>;
 }
 
-export const scopeRecordLabels = {
+const scopeRecordLabels = {
   'app.kubernetes.io/managed-by': 'aad-pod-identity-controller',
   'app.kubernetes.io/component': 'scope-record',
 };

@@ -20,7 +20,7 @@ export interface Scopes {
   stop(): Promise<void>;
 }
 
-export type SharedWorkerOptions = Omit<ScopeWorkerOptions, 'scope' | 'needs' | 'onIdle'>;
+type SharedWorkerOptions = Omit<ScopeWorkerOptions, 'scope' | 'needs' | 'onIdle'>;
 
 export function runScopes(options: {
   demand: Demand;

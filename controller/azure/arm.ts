@@ -122,7 +122,7 @@ export function createArm(options: ArmOptions): Send {
 }
 
 /** The newest version that a refusal of ours lists, a preview only if there is nothing else; undefined for any other answer. */
-export function newestApiVersionIn(answer: Answer): string | undefined {
+function newestApiVersionIn(answer: Answer): string | undefined {
   const code = stringAt(answer.body, 'error', 'code') ?? '';
   if (answer.status < 400 || !/^(InvalidApiVersionParameter|InvalidResourceType|NoRegisteredProviderFound)$/.test(code)) return undefined;
   const list = /supported (?:api-)?versions are (.*)/is.exec(stringAt(answer.body, 'error', 'message') ?? '')?.[1] ?? '';

@@ -7,7 +7,7 @@ export interface BoundPod {
   uid: string;
 }
 
-export const maxTokenLength = 8192;
+const maxTokenLength = 8192;
 const shape = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** The credential of an Authorization header; undefined unless it looks like a signed JWT of a sane size. */

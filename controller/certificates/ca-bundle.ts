@@ -11,7 +11,7 @@ const attempts = 5;
  * JSON patch that puts the bundle into every webhook of the configuration that has another one; empty if none has. A webhook in another namespace
  * has its certificate from the release there. Pure.
  */
-export function caBundlePatch(configuration: unknown, bundle: string, namespace: string): unknown[] {
+function caBundlePatch(configuration: unknown, bundle: string, namespace: string): unknown[] {
   const encoded = Buffer.from(bundle).toString('base64');
   const webhooks = at(configuration, 'webhooks');
   const changes = (Array.isArray(webhooks) ? webhooks : []).flatMap((webhook: unknown, index) =>

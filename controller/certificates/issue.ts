@@ -20,7 +20,7 @@ export interface IssueContext {
 }
 
 export const dayMs = 24 * 3600 * 1000;
-export const authorityLifeMs = 3650 * dayMs;
+const authorityLifeMs = 3650 * dayMs;
 export const leafLifeMs = 90 * dayMs;
 /** Clocks of the machines that verify may be behind ours. */
 const backdateMs = 3600 * 1000;

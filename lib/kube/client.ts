@@ -76,7 +76,7 @@ export function connect(options: { kubeconfig?: string | undefined; userAgent: s
   });
 }
 
-export function createKubeClient(connection: Connection): KubeClient {
+function createKubeClient(connection: Connection): KubeClient {
   const dispatchers = dispatcherFor(new URL(connection.server).origin);
   const closing = new AbortController();
   const turn = tokenBucket(connection.qps, 4 * connection.qps);

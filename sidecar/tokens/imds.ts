@@ -109,7 +109,7 @@ function readAnswer(answer: ImdsAnswer, question: TokenQuestion, wallMs: number)
 }
 
 /** Statuses by spec/azure-protocols.md 1.5. The words of a trouble reach the application; they are IMDS's own. */
-export function readTrouble(answer: ImdsAnswer, requestId: string): Trouble {
+function readTrouble(answer: ImdsAnswer, requestId: string): Trouble {
   const body = parseJson(answer.text);
   const part = (key: string) => (isRecord(body) && typeof body[key] === 'string' ? body[key] : '');
   const error = part('error');
