@@ -3,6 +3,7 @@
 import type { IdentityRow } from '../../api/broker.ts';
 import { annotations } from '../../api/names.ts';
 import type { Reflector } from '../../lib/kube/reflector.ts';
+import { isNewer } from '../../lib/kube/reflector.ts';
 import type { BrokerView, PodView, Seen } from '../broker/view.ts';
 import type { Match } from './match.ts';
 import type { Assignment, Pod } from './objects.ts';
@@ -72,10 +73,10 @@ export function brokerView(world: World, options: { managed: boolean }): BrokerV
   };
 }
 
-/** Resource versions are numbers that grow, and comparable within one kind (KEP-5504); a kind this replica does not know cannot be behind. */
+/** What is no resource version holds nothing back, and a kind that this replica does not know cannot be behind. */
 function isOlder(mine: string | undefined, theirs: string): boolean {
   if (mine === undefined || !/^\d+$/.test(theirs)) return false;
-  return !/^\d+$/.test(mine) || BigInt(mine) < BigInt(theirs);
+  return !/^\d+$/.test(mine) || isNewer(theirs, mine);
 }
 
 /** Undefined for an identity of a type nobody knows. */

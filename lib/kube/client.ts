@@ -53,7 +53,7 @@ interface Connection {
  * Reads the configuration as kubectl does: the file if given, else $KUBECONFIG, else ~/.kube/config, else the pod's service account.
  * Throws {@link SettingsError} for one that cannot be used.
  */
-export function connect(options: { kubeconfig?: string | undefined; userAgent: string; qps?: number }): KubeClient {
+export function connect(options: { kubeconfig?: string | undefined; userAgent: string; qps: number }): KubeClient {
   const config = new KubeConfig();
   try {
     if (options.kubeconfig === undefined) config.loadFromDefault();
@@ -67,7 +67,7 @@ export function connect(options: { kubeconfig?: string | undefined; userAgent: s
   return createKubeClient({
     server: cluster.server.replace(/\/$/, ''),
     userAgent: options.userAgent,
-    qps: options.qps ?? 100,
+    qps: options.qps,
     authenticate: async () => {
       const https: RequestOptions = {};
       await config.applyToHTTPSOptions(https);

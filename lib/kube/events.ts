@@ -1,6 +1,7 @@
 import { eventSource } from '../../api/names.ts';
 import type { Logger } from '../log.ts';
 import type { KubeClient } from './client.ts';
+import { microTime } from './micro-time.ts';
 import { stringAt } from './objects.ts';
 import { events, resourcePath } from './resources.ts';
 
@@ -88,7 +89,7 @@ export function createEventRecorder(options: { client: KubeClient; log: Logger; 
           name: `${regarding.name.slice(0, 200)}.${time.getTime().toString(16)}${serial.toString(16)}`,
           namespace: regarding.namespace,
         },
-        eventTime: time.toISOString().replace('Z', '000Z'),
+        eventTime: microTime(time),
         reportingController: eventSource,
         reportingInstance: options.instance.slice(0, 128),
         action: 'Assign',

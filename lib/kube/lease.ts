@@ -6,6 +6,7 @@ import { onceIn } from '../once-in.ts';
 import type { KubeClient } from './client.ts';
 import { mergePatch } from './client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './errors.ts';
+import { microTime } from './micro-time.ts';
 import { at, metadataOf, stringAt } from './objects.ts';
 import { leases, resourcePath } from './resources.ts';
 
@@ -188,6 +189,3 @@ export function campaign(options: LeaseOptions): Leadership {
     }
   }
 }
-
-/** Lease times have microseconds. */
-const microTime = (date: Date): string => date.toISOString().replace('Z', '000Z');

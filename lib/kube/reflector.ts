@@ -212,7 +212,7 @@ function explain(error: unknown): string {
 }
 
 /** Resource versions are numbers that grow, comparable within one kind (KEP-5504). */
-const isNewer = (version: string, than: string): boolean =>
+export const isNewer = (version: string, than: string): boolean =>
   version.length === than.length ? version > than : version.length > than.length;
 
 function watchError(object: unknown): KubeError {

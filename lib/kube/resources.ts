@@ -1,3 +1,4 @@
+import type { Kind } from '../../api/kinds.ts';
 import { plurals } from '../../api/kinds.ts';
 import { apiGroup, apiVersion } from '../../api/names.ts';
 
@@ -10,7 +11,7 @@ export interface Resource {
 }
 
 const core = (plural: string, kind: string): Resource => ({ group: '', version: 'v1', plural, kind });
-const ours = (kind: keyof typeof plurals): Resource => ({ group: apiGroup, version: apiVersion, plural: plurals[kind], kind });
+const ours = (kind: Kind): Resource => ({ group: apiGroup, version: apiVersion, plural: plurals[kind], kind });
 
 export const pods = core('pods', 'Pod');
 export const nodes = core('nodes', 'Node');

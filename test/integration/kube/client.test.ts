@@ -93,7 +93,7 @@ describe('calls', () => {
   });
 
   it('says who it is, and takes a time-out in fractions of a millisecond', async () => {
-    const named = connect({ kubeconfig: plane.kubeconfig, userAgent: userAgentOf('fleet 7') });
+    const named = connect({ kubeconfig: plane.kubeconfig, userAgent: userAgentOf('fleet 7'), qps: 1000 });
     const call = { body: { metadata: { name: 'signed' }, data: { v: '0' } }, timeoutMs: 10_000.5 };
     const made = await named.call('POST', collection, call);
     await named.close();
@@ -181,7 +181,7 @@ describe('the Lease', () => {
     };
     const first = candidate('first', client);
     await first.began;
-    const dying = connect({ kubeconfig: plane.kubeconfig, userAgent: 'dying' });
+    const dying = connect({ kubeconfig: plane.kubeconfig, userAgent: 'dying', qps: 1000 });
     const second = candidate('second', dying);
     // It waits for a Lease that is given back, not for one that runs out.
     await first.leadership.stop();

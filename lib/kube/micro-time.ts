@@ -1,0 +1,2 @@
+/** Times of Leases and Events have microseconds. */
+export const microTime = (date: Date): string => date.toISOString().replace('Z', '000Z');
