@@ -13,8 +13,8 @@ const terminalReasons = [
 ] as const;
 
 /** It goes on by itself. */
-const passingReasons = ['Attaching', 'Throttled', 'AzureError', 'RecreatedIdentity', 'WaitingForNode'] as const;
+type PassingReason = 'Attaching' | 'Throttled' | 'AzureError' | 'WaitingForNode';
 
-export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passingReasons)[number];
+export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
 
 export const isTerminal = (reason: string | undefined): boolean => terminalReasons.some((terminal) => terminal === reason);
