@@ -4,7 +4,7 @@ import type { INetworkModule } from '@azure/msal-node';
 import type { TokenAnswer } from '../../api/broker.ts';
 import type { AzureIdentity } from '../../api/kinds.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
-import { isNotFound } from '../../lib/kube/errors.ts';
+import { isNotFound, KubeError } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import { metadataOf } from '../../lib/kube/objects.ts';
 import { azureIdentities, resourcePath, secrets } from '../../lib/kube/resources.ts';
@@ -65,7 +65,7 @@ export function createTokenMinter(options: MinterOptions): (identity: string, re
       const why = isNotFound(error) ? 'does not exist' : error instanceof Error ? error.message : String(error);
       log.warn({ secret: `${secret.namespace}/${secret.name}`, error: why }, 'Secret of an AzureIdentity not usable');
       // The API server's words could tell a pod what it has no right to know.
-      const told = error instanceof Error && error.name === 'KubeError' && !isNotFound(error) ? 'cannot be read' : why;
+      const told = error instanceof KubeError && !isNotFound(error) ? 'cannot be read' : why;
       throw new Refusal('token_failed', `${name} ${told}`, { status: 503, retryAfterSeconds: 10 });
     }
   }
