@@ -27,6 +27,22 @@ export function need(podName: string, identityName: string): Need {
   };
 }
 
+/** What tests wait for; looked at after each change. */
+function createWaits() {
+  const waiting: { done(): boolean; resolve(): void }[] = [];
+  return {
+    look(): void {
+      for (const wait of waiting) if (wait.done()) wait.resolve();
+    },
+    until(done: () => boolean): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (done()) resolve();
+      waiting.push({ done, resolve });
+      return promise;
+    },
+  };
+}
+
 export function fakeAzure(attached: string[] = []) {
   const list = new Map<string, AttachedIdentity>(
     attached.map((name) => [idOf(name), { clientId: `client-${name}`, principalId: `principal-${name}` }]),
@@ -35,20 +51,17 @@ export function fakeAzure(attached: string[] = []) {
   let reads = 0;
   /** Takes the place of one write; throwing is the failure of the PATCH. */
   const onWrite: ((write: Write) => void)[] = [];
-  const waiting: { done(): boolean; resolve(): void }[] = [];
-  const tell = () => {
-    for (const wait of waiting) if (wait.done()) wait.resolve();
-  };
+  const waits = createWaits();
 
   const compute: Compute = {
     async read(): Promise<ScopeState> {
       reads += 1;
-      tell();
+      waits.look();
       return { type: 'UserAssigned', identities: new Map(list), etag: '"1"', provisioningState: 'Succeeded', location: 'here', readAt: 0 };
     },
     async write(_scope, write, _seen, options = {}) {
       writes.push(write);
-      tell();
+      waits.look();
       // Refused by the answer to the PATCH itself, or by the operation that it began.
       if (!fake.refuses) await options.onOperation?.('https://arm/operation');
       onWrite.shift()?.(write);
@@ -68,12 +81,7 @@ export function fakeAzure(attached: string[] = []) {
     },
     names: () => [...list.keys()].map((id) => id.split('/').at(-1)).sort(),
     list,
-    until(done: () => boolean): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      if (done()) resolve();
-      waiting.push({ done, resolve });
-      return promise;
-    },
+    until: waits.until,
   };
   return fake;
 }
@@ -82,7 +90,7 @@ export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
   let record = start;
   let version = 0;
   const history: ScopeRecord[] = [];
-  const waiting: { done(): boolean; resolve(): void }[] = [];
+  const waits = createWaits();
   const records: ScopeRecords = {
     load: async () => ({ record, resourceVersion: String(version) }),
     async save(stored, changed) {
@@ -96,19 +104,14 @@ export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
       if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was removed over a newer one');
       record = emptyRecord(testScope.id);
       version += 1;
-      for (const wait of waiting) if (wait.done()) wait.resolve();
+      waits.look();
     },
   };
   return {
     records,
     history,
     /** Looks when the record is removed. */
-    until(done: () => boolean): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      if (done()) resolve();
-      waiting.push({ done, resolve });
-      return promise;
-    },
+    until: waits.until,
     /** As a person does with `kubectl edit`. */
     edit(change: (record: ScopeRecord) => ScopeRecord): void {
       record = change(record);
@@ -126,7 +129,7 @@ export function fakeObjects(needs: Need[]) {
     const made = assignment(each.pod, each.match.identity, each.match.binding, { status: 'Created' });
     byNeed.set(keyOf(each), made);
   }
-  const waiting: { done(): boolean; resolve(): void }[] = [];
+  const waits = createWaits();
   const objects: AssignedIdentities = {
     create: async () => undefined,
     update: async () => undefined,
@@ -142,7 +145,7 @@ export function fakeObjects(needs: Need[]) {
         }
         byNeed.set(key, { ...current, status: status ?? current.status, metadata: { ...current.metadata, annotations } });
       }
-      for (const wait of waiting) if (wait.done()) wait.resolve();
+      waits.look();
     },
   };
   return {
@@ -151,11 +154,6 @@ export function fakeObjects(needs: Need[]) {
     add(of: Need, status = 'Created'): void {
       byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status }));
     },
-    until(done: () => boolean): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      if (done()) resolve();
-      waiting.push({ done, resolve });
-      return promise;
-    },
+    until: waits.until,
   };
 }
