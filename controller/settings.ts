@@ -28,7 +28,10 @@ export const settings = {
   metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.controller.metrics}` }),
   brokerService: text({ description: 'Service of the broker, part of its certificate', default: brokerServiceName }),
   webhookService: text({ description: 'Service of the webhook, part of its certificate', default: webhookServiceName }),
-  webhookConfiguration: text({ description: 'MutatingWebhookConfiguration that gets the CA bundle', default: webhookConfigurationName }),
+  webhookConfiguration: text({
+    description: 'MutatingWebhookConfiguration that gets the CA bundle and tells which release works',
+    default: webhookConfigurationName,
+  }),
 
   leaseDuration: number({
     description: 'a leader that is silent for so long is replaced',
@@ -70,7 +73,7 @@ export const settings = {
   }),
   identityLinger: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
   collectQuiet: number({ description: 'a scope waits for so long without a change before it writes', unit: 'milliseconds', default: 300 }),
-  collectMax: number({ description: 'and at most for so long after the first change', unit: 'milliseconds', default: 1000 }),
+  collectMax: number({ description: 'a scope waits at most for so long after the first change', unit: 'milliseconds', default: 1000 }),
   identityAssignmentReconcileInterval: number({
     description: 'time between two comparisons of a scope with Azure',
     unit: 'seconds',

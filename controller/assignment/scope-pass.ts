@@ -1,5 +1,6 @@
 // The leader's second half, for one scale set or VM: makes Azure's list hold what the pods need, in as few writes as can be.
-// Level-triggered: every pass starts from what is wanted, what is recorded and what Azure shows. What it keeps in memory are delays only.
+// Level-triggered: every pass starts from what is wanted, what is recorded and what Azure shows. What it keeps in memory may be lost:
+// what Azure showed a moment ago, delays, and why something does not work.
 import { KubeError } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeState } from '../azure/compute.ts';

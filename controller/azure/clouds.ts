@@ -77,9 +77,9 @@ export interface CustomEndpoints {
 }
 
 /**
- * The named cloud with the endpoints that were set instead of its own; undefined for an unknown name, which {@link cloudNames} lists. A cloud with both
- * endpoints set (Azure Stack) may have any name; `described` is the cloud of a file. The audience of tokens stays the named cloud's where it is known: an emulator or a private
- * link answers for the same Resource Manager.
+ * The named cloud with the endpoints that were set instead of its own; undefined for a name that {@link cloudNames} does not list. A cloud with
+ * both endpoints set may have any name; `described` is the cloud of a file. The audience of tokens stays the named cloud's where it is known: an
+ * emulator or a private link answers for the same Resource Manager.
  */
 export function cloudNamed(name: string, custom: CustomEndpoints = {}, described?: Cloud): Cloud | undefined {
   const armEndpoint = originOf(custom.armEndpoint);
