@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { scopeRecordName } from '../../../controller/assignment/scope-record.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
-import { azureIdentities, configMaps, resourcePath } from '../../../lib/kube/resources.ts';
+import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { clientIds, idOf, pool1 } from '../azure/support.ts';
 import type { Stage } from './stage.ts';
 import { eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
@@ -103,7 +103,7 @@ describe('assignment', () => {
   it('says on the object and its binding why it cannot work', async () => {
     await stage.makePod('elsewhere', 'read', { node: 'node-elsewhere' });
     await stage.until(() => notesOf(assigned('elsewhere-default-reader'), 'reason') === 'UnsupportedNode', 'UnsupportedNode');
-    await stage.makeIdentity('mixed-up', { resourceID: await identityId('reader'), clientID: clientIds.writer });
+    await stage.makeIdentity('mixed-up', { resourceID: idOf('reader'), clientID: clientIds.writer });
     await stage.makeBinding('mixed-up', 'mixed-up', 'mixed-up');
     await stage.makePod('mixed-up', 'mixed-up');
     await stage.until(() => notesOf(assigned('mixed-up-default-mixed-up'), 'reason') === 'ClientIDMismatch', 'ClientIDMismatch');
@@ -137,8 +137,3 @@ describe('assignment', () => {
     await eventually(async () => stringAt(await stage.client.call('GET', record), 'data', 'identities') === '{}', 'an empty record');
   });
 });
-
-const identityId = async (name: string): Promise<string> => {
-  const raw = await stage.client.call('GET', resourcePath(azureIdentities, { namespace: 'default', name }));
-  return stringAt(raw, 'spec', 'resourceID') ?? '';
-};
