@@ -9,11 +9,10 @@ import type { Logger } from '../lib/log.ts';
 import { createStopper } from '../lib/shutdown.ts';
 import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
 import { runAssigner } from './assignment/assigner.ts';
-import type { Need } from './assignment/demand.ts';
 import { createDemand } from './assignment/demand.ts';
 import { podOf } from './assignment/objects.ts';
 import { observeWrites } from './assignment/observe-writes.ts';
-import { protectedIdentities } from './assignment/protected.ts';
+import { isProtected } from './assignment/protected.ts';
 import { storeScopeRecords } from './assignment/scope-record.ts';
 import { runScopes } from './assignment/scopes.ts';
 import type { World } from './assignment/world.ts';
@@ -46,8 +45,6 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
   const stopping = new AbortController();
   const objects = observeWrites(writeAssignedIdentities(client), context.events, context.measures);
   const demand = createDemand();
-  const assignmentOf = (need: Need) =>
-    world.assignmentsOf(need.pod.key).find((assignment) => assignment.identityKey === need.match.identity.key);
 
   const scopes = runScopes({
     demand,
@@ -55,14 +52,14 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
     namespace: settings.namespace,
     log,
     worker: {
-      assignmentOf,
+      assignmentOf: (need) => world.assignmentOf(need.pod.key, need.match.identity.key),
       compute: measureCompute(context.compute, context.measures),
       records: storeScopeRecords(client, settings.namespace),
       objects,
       events: context.events,
       log,
       mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
-      isProtected: (id, clientId) => protectedIdentities([...settings.immutableUserMsis, context.ownClientId() ?? ''])(id, clientId),
+      isProtected: (id, clientId) => isProtected([...settings.immutableUserMsis, context.ownClientId() ?? ''], id, clientId),
       lingerMs: settings.identityLinger * 1000,
       adoptAttached: settings.adoptAttached,
       quietMs: settings.collectQuiet,

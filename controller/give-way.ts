@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EventRecorder, Regarding } from '../lib/kube/events.ts';
 import type { Logger } from '../lib/log.ts';
+import { onceIn } from '../lib/once-in.ts';
 
 /** Another controller that does the same work. */
 export interface Rival {
@@ -32,7 +33,8 @@ export function giveWay(options: GiveWayOptions): { stop(): Promise<void> } {
   const { events, log, pollMs } = options;
   const stopping = new AbortController();
   let work: { stop(): Promise<void> } | undefined;
-  let toldAt = Number.NEGATIVE_INFINITY;
+  const mayTell = onceIn(tellMs);
+  let givingWay = false;
 
   async function look(): Promise<Rival | 'none' | 'unknown'> {
     let clear = true;
@@ -45,8 +47,7 @@ export function giveWay(options: GiveWayOptions): { stop(): Promise<void> } {
   }
 
   function tell({ regarding, reason, message }: Rival): void {
-    if (performance.now() - toldAt < tellMs) return;
-    toldAt = performance.now();
+    if (!mayTell(reason)) return;
     log.warn({ reason }, message);
     events.record(regarding, 'Warning', reason, message);
   }
@@ -56,12 +57,13 @@ export function giveWay(options: GiveWayOptions): { stop(): Promise<void> } {
       const seen = await look();
       if (stopping.signal.aborted) break;
       if (typeof seen === 'object') {
+        givingWay = true;
         tell(seen);
         await work?.stop();
         work = undefined;
       } else if (seen === 'none' && work === undefined) {
-        if (toldAt > 0) log.info('no other controller is in the way any more: going on');
-        toldAt = Number.NEGATIVE_INFINITY;
+        if (givingWay) log.info('no other controller is in the way any more: going on');
+        givingWay = false;
         work = options.start();
       }
       const pauseMs = seen === 'unknown' ? Math.min(pollMs, 1_000) : pollMs;

@@ -1,5 +1,5 @@
 import os from 'node:os';
-import { leaderLeaseName } from '../api/names.ts';
+import { annotations, leaderLeaseName } from '../api/names.ts';
 import { version } from '../api/version.ts';
 import { parseListener, serveSmall } from '../lib/http.ts';
 import { connect } from '../lib/kube/client.ts';
@@ -66,8 +66,9 @@ void runProgram({
       published,
       onReport: ({ podKey, identity, reason, requestId }) => {
         log.warn({ pod: podKey, identity, reason, requestId }, 'a sidecar reports that IMDS disagrees');
-        const assignment = world.assignmentsOf(podKey).find(({ identityKey }) => identityKey === identity);
-        if (assignment === undefined) return;
+        const assignment = world.assignmentOf(podKey, identity);
+        // One without our note is still a MIC's, which does not know what a report is.
+        if (assignment?.metadata.annotations?.[annotations.scope] === undefined) return;
         recordDoubt(client, assignment, new Date()).catch((error: unknown) =>
           log.warn({ pod: podKey, identity, error: String(error) }, 'report not passed on to the leader'),
         );

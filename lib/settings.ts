@@ -74,8 +74,7 @@ export const list = (
   },
 });
 
-// biome-ignore lint/suspicious/noExplicitAny: the table holds settings of different types; each keeps its own in Values
-export type Table = Record<string, Setting<any>>;
+export type Table = Record<string, Setting<unknown>>;
 export type Values<T extends Table> = { [K in keyof T]: T[K] extends Setting<infer V> ? V : never };
 
 export const flagOf = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

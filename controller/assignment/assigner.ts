@@ -181,7 +181,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
     }
     const scope = scopeOf(pod);
     for (const match of matches) {
-      const current = world.assignmentsOf(pod.key).find((assignment) => assignment.identityKey === match.identity.key);
+      const current = world.assignmentOf(pod.key, match.identity.key);
       if (current === undefined || current.status !== 'Created') continue;
       const problem = problemOf(match, scope, world.nodes.get(pod.node)?.providerID);
       const known = current.metadata.annotations?.[annotations.reason];

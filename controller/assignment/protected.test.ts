@@ -1,22 +1,22 @@
 // Which identities stay on their scope whatever happens (spec/aad-pod-identity.md 2.6).
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { namesIdentity, protectedIdentities } from './protected.ts';
+import { isProtected, namesIdentity } from './protected.ts';
 
 const clientId = '1111aaaa-0000-4000-8000-000000000001';
 const kubelet = '/subscriptions/s/resourceGroups/Nodes/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kubelet';
 
 describe('protected identities', () => {
   it('are listed by client id or by resource id, in any case', () => {
-    const isProtected = protectedIdentities([clientId.toUpperCase(), kubelet]);
-    assert.equal(isProtected('/any', clientId), true);
-    assert.equal(isProtected(kubelet.toUpperCase(), undefined), true);
-    assert.equal(isProtected('/any', '2222aaaa-0000-4000-8000-000000000002'), false);
-    assert.equal(isProtected('/any', undefined), false);
+    const listed = [clientId.toUpperCase(), kubelet];
+    assert.equal(isProtected(listed, '/any', clientId), true);
+    assert.equal(isProtected(listed, kubelet.toUpperCase(), undefined), true);
+    assert.equal(isProtected(listed, '/any', '2222aaaa-0000-4000-8000-000000000002'), false);
+    assert.equal(isProtected(listed, '/any', undefined), false);
   });
 
   it('are none where nothing is listed, also not those whose client id Azure does not tell', () => {
-    assert.equal(protectedIdentities([''])('/any', ''), false);
+    assert.equal(isProtected([''], '/any', ''), false);
   });
 
   it('are named in full: a name alone would protect nothing', () => {

@@ -32,6 +32,7 @@ interface Sources {
 export interface World extends Sources {
   matches: MatchIndex;
   assignmentsOf(podKey: string): Assignment[];
+  assignmentOf(podKey: string, identityKey: string): Assignment | undefined;
   podsOfNode(node: string): string[];
   readonly synced: boolean;
   /** Plural names of the kinds whose first list is not in yet. */
@@ -63,10 +64,13 @@ export function indexWorld(sources: Sources, rules: MatchRules): World {
   const assignmentsByPod = groupBy(sources.assignments, (assignment) => assignment.podKey);
   const podsByNode = groupBy(sources.pods, (pod) => pod.node);
 
+  const assignmentsOf = (podKey: string) => [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []);
+
   return {
     ...sources,
     matches,
-    assignmentsOf: (podKey) => [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []),
+    assignmentsOf,
+    assignmentOf: (podKey, identityKey) => assignmentsOf(podKey).find((assignment) => assignment.identityKey === identityKey),
     podsOfNode: (node) => [...podsByNode(node)],
     get synced() {
       return all.every((reflector) => reflector.synced);

@@ -115,7 +115,7 @@ describe('defects of aad-pod-identity', () => {
     await cleared();
   });
 
-  it('a node object that goes before its scale set leaves no identity behind that nobody else uses (spec 1.9, defect 3)', async () => {
+  it('a node object that goes before its scale set leaves no identity behind that nobody else uses (P41; spec 1.9, defect 3)', async () => {
     for (const pod of ['lost', 'stays']) await stage.makePod(pod, 'writer', { node: pod === 'lost' ? 'node-1' : 'node-0' });
     await stage.makePod('lost-too', 'reader', { node: 'node-1' });
     await stage.until(

@@ -50,14 +50,6 @@ describe('an assignment', () => {
     await allGone();
   });
 
-  it('ends with its node, and the identity leaves the set that the node was of (P41; spec 1.9, defect 3)', async () => {
-    await stage.makePod('lost', 'write', { node: 'node-1' });
-    await stage.until(isAssigned('lost'), 'Assigned');
-    await stage.client.call('DELETE', resourcePath(nodes, { name: 'node-1' }));
-    await stage.removePod('lost');
-    await allGone();
-  });
-
   it('ends with node and pod that went while no controller ran', async () => {
     await stage.makeNode('node-2', `azure://${pool1}/virtualMachines/2`);
     await stage.makePod('unseen', 'write', { node: 'node-2' });
