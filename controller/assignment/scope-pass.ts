@@ -5,22 +5,23 @@ import { KubeError } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeState } from '../azure/compute.ts';
 import { ArmError } from '../azure/errors.ts';
-import type { Direction, Isolation } from '../azure/isolation.ts';
-import { afterWrite, entryKey, forgetUnwanted, noIsolation, selectWrite } from '../azure/isolation.ts';
 import type { Write } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
 import { collectCalls } from './collect.ts';
 import { decideScope, entriesToStore, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import { createLinger } from './linger.ts';
-import { blames, judgeFailure, retryDelay } from './scope-failure.ts';
+import { blames, judgeFailure } from './scope-failure.ts';
+import type { Chosen } from './scope-holds.ts';
+import { createHolds } from './scope-holds.ts';
 import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
-import type { ScopeRecord, ScopeRecords, StoredRecord } from './scope-record.ts';
+import type { ScopeRecords, StoredRecord } from './scope-record.ts';
 import { changeRecord, withEntries } from './scope-record.ts';
 import type { SightOptions } from './scope-sight.ts';
 import { createSight } from './scope-sight.ts';
 import { createTroubles } from './scope-troubles.ts';
+import { hasWork } from './scope-work.ts';
 import { writeAll } from './scope-write.ts';
 
 export interface ScopePassOptions extends MarkContext, SightOptions {
@@ -59,26 +60,20 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   const sight = createSight(options);
   const linger = createLinger(options.lingerMs);
   const troubles = createTroubles(options);
-  let isolation: Isolation = noIsolation;
-  /** When something that is held back, after it made a write fail, may be tried again. */
-  let heldUntil = Number.POSITIVE_INFINITY;
-  /** After a failure: no call to Azure before. */
-  let restUntil = 0;
-  /** After a failed write: no write before; what is attached already can be looked at and used. */
-  let writeRestUntil = 0;
+  const holds = createHolds(options.random);
   /** Since when nothing is left to do for the scope: Azure says that it is not there, or nothing needs it and nothing on it is ours. */
   let idleSince: number | undefined;
-  let failures = 0;
   /** While a write is under way. */
   let beside: ReturnType<typeof markBeside> | undefined;
 
   async function run(signal: AbortSignal): Promise<number> {
     const now = options.now().getTime();
     try {
-      if (now < restUntil) {
+      const restMs = holds.restMs(now);
+      if (restMs > 0) {
         if (sight.isUsable(now)) await markSeen();
         await troubles.tell(missing());
-        return restUntil - now;
+        return restMs;
       }
       const before = sight.attached;
       const nextMs = await reconcile(signal, now);
@@ -88,7 +83,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       if (signal.aborted) return options.reconcileMs;
       if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return retire(now);
       const retryMs = await fail(error, new Set(options.needs().map((need) => need.identityId)));
-      restUntil = options.now().getTime() + retryMs;
+      holds.restCalls(options.now().getTime() + retryMs);
       return retryMs;
     }
   }
@@ -99,7 +94,17 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     if (needs.length === 0 && stored.record.identities.size === 0) return retire(now);
     if (needs.length > 0) idleSince = undefined;
     const due = linger.update(stored.record.identities.keys(), new Set(needs.map((need) => need.identityId)), now);
-    if (!hasWork(stored.record, needs, due, now)) {
+    const work = hasWork({
+      record: stored.record,
+      needs,
+      due,
+      attached: sight.isOverdue(now) ? undefined : sight.attached,
+      fresh: sight.isFresh(now),
+      isWaiting: (need) => isWaiting(options.assignmentOf(need)),
+      holds,
+      now,
+    });
+    if (!work) {
       if (sight.isFresh(now)) await markSeen();
       await troubles.tell(missing());
       return untilNext(now);
@@ -119,26 +124,23 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       return options.reconcileMs;
     }
 
-    const all: Write = { attach: decision.adds, detach: decision.removes };
-    isolation = forgetUnwanted(isolation, all);
-    const { write, trial, nextAt } = selectWrite(isolation, all, now);
-    heldUntil = nextAt ?? Number.POSITIVE_INFINITY;
-    const chosen = write === undefined || now < writeRestUntil ? undefined : write;
+    const chosen = holds.choose({ attach: decision.adds, detach: decision.removes }, now);
     if (chosen !== undefined && !options.mayWrite()) return handOverMs;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
-    const entries = entriesToStore(decision, chosen ?? { attach: [], detach: [] });
+    const entries = entriesToStore(decision, chosen?.write ?? { attach: [], detach: [] });
     if (entries.length > 0) stored = await records.save(stored, withEntries(stored.record, entries, options.now()));
     if (chosen !== undefined) {
-      tellAttaching(options, needs, chosen.attach);
-      return carryOut(chosen, trial, stored, state, signal);
+      tellAttaching(options, needs, chosen.write.attach);
+      return carryOut(chosen, stored, state, signal);
     }
     await markAttached(options, options.needs(), state.identities);
     await troubles.tell(missing());
-    failures = 0;
+    holds.settled();
     return untilNext(now);
   }
 
-  async function carryOut(write: Write, trial: boolean, begun: StoredRecord, before: ScopeState, signal: AbortSignal): Promise<number> {
+  async function carryOut(chosen: Chosen, begun: StoredRecord, before: ScopeState, signal: AbortSignal): Promise<number> {
+    const { write } = chosen;
     let stored = begun;
     async function onOperation(operation: string): Promise<void> {
       try {
@@ -171,18 +173,16 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     if (handedOver) return handOverMs;
     const now = options.now().getTime();
     if (failure === undefined) {
-      failures = 0;
-      isolation = afterWrite(isolation, { write, trial }, { ok: true }, now);
-      return trial || heldUntil <= now ? 100 : untilNext(now);
+      holds.succeeded(chosen, now);
+      return chosen.trial || holds.isDue(now) ? 100 : untilNext(now);
     }
     if (blames(failure.error)) {
       const { culprits, message } = judgeFailure(failure.error, [...write.attach, ...write.detach], options.random);
-      isolation = afterWrite(isolation, { write, trial }, { ok: false, culprits }, now);
-      tellQuarantined(options, options.needs(), (id) => isolation.quarantine.get(entryKey('attach', id)), message);
-      heldUntil = now;
+      holds.blame(chosen, culprits, now);
+      tellQuarantined(options, options.needs(), holds.quarantineOf, message);
     }
     const retryMs = await fail(failure.error, new Set(write.attach.filter((id) => !after.has(id))));
-    writeRestUntil = options.now().getTime() + retryMs;
+    holds.restWrites(options.now().getTime() + retryMs);
     return retryMs;
   }
 
@@ -251,8 +251,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   /** Tells the objects that wait for these identities what happened; returns the time until the next try. */
   async function fail(error: unknown, waitingFor: ReadonlySet<string>): Promise<number> {
     const verdict = judgeFailure(error, [...waitingFor], options.random);
-    failures += 1;
-    const retryMs = retryDelay(error, verdict, failures, options.random);
+    const retryMs = holds.delayAfter(error, verdict);
     const about = verdict.culprits.size === 0 ? waitingFor : verdict.culprits;
     log.warn(
       { scope: scope.displayId, code: verdict.code, error: verdict.message, culprits: [...verdict.culprits], retryMs: Math.round(retryMs) },
@@ -262,7 +261,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     if (error instanceof KubeError) return retryMs;
     const next = options.now().getTime() + retryMs;
     // One that is kept out of writes has no part in the next.
-    const untilOf = (id: string) => Math.max(next, isolation.quarantine.get(entryKey('attach', id))?.until ?? 0);
+    const untilOf = (id: string) => Math.max(next, holds.quarantineOf(id)?.until ?? 0);
     const { reason, message } = verdict;
     for (const id of about) troubles.note([id], { reason, message, until: untilOf(id) });
     if (!blames(error)) troubles.note(undefined, { reason, message, until: next });
@@ -272,20 +271,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       log.warn({ scope: scope.displayId, error: String(unsaid) }, 'failure not noted on the objects');
     }
     return retryMs;
-  }
-
-  function hasWork(record: ScopeRecord, needs: readonly Need[], due: ReadonlySet<string>, now: number): boolean {
-    const { attached } = sight;
-    if (attached === undefined || now >= (sight.nextLookAt() ?? now)) return needs.length > 0 || record.identities.size > 0;
-    if (!sight.isFresh(now) && needs.some((need) => attached.get(need.identityId) && isWaiting(options.assignmentOf(need)))) return true;
-    if (now < writeRestUntil && sight.isFresh(now)) return false;
-    if (heldUntil <= now) return true;
-    const held = (direction: Direction, id: string) =>
-      isolation.quarantine.has(entryKey(direction, id)) || isolation.suspects.some((write) => write[direction].includes(id));
-    const lacks = ({ identityId: id }: Need) => !attached.has(id) || (attached.get(id) === null && record.identities.has(id));
-    if (needs.some((need) => lacks(need) && !held('attach', need.identityId))) return true;
-    if ([...due].some((id) => !held('detach', id))) return true;
-    return [...record.identities].some(([id, { state }]) => state === 'intent' || (state === 'detaching' && !held('detach', id)));
   }
 
   /** An operation that a former leader began is waited for, so that ours does not run into it; how it ended, the GET will show. */
@@ -305,8 +290,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   function untilNext(now: number): number {
     const look = (sight.nextLookAt() ?? now + options.reconcileMs) - now;
     // Overdue only where nothing is needed or recorded, and so nothing has to be looked at.
-    const next = [look > 0 ? look : options.reconcileMs, linger.nextMs(now), heldUntil - now];
-    if (writeRestUntil > now) next.push(writeRestUntil - now);
+    const next = [look > 0 ? look : options.reconcileMs, linger.nextMs(now), holds.nextMs(now)];
     return Math.max(50, Math.min(options.reconcileMs * 1.1, ...next));
   }
 

@@ -18,6 +18,12 @@ export function createSight({ reconcileMs, now: clock, random }: SightOptions) {
   let last: { attached: Attached; at: number; staleAt: number } | undefined;
   let doubted = false;
 
+  /** Of itself; thousands of pods that doubt at once, as they may just after an attachment, cost one look. */
+  function nextLookAt(): number | undefined {
+    if (last === undefined) return undefined;
+    return doubted ? last.at + reconcileMs / 20 : last.staleAt;
+  }
+
   return {
     /** By lower-case id; undefined: never looked, or what was seen counts no more. */
     get attached(): Attached | undefined {
@@ -39,11 +45,8 @@ export function createSight({ reconcileMs, now: clock, random }: SightOptions) {
     doubt(): void {
       doubted = true;
     },
-    /** When the next look is due, of itself; thousands of pods that doubt at once, as they may just after an attachment, cost one. */
-    nextLookAt(): number | undefined {
-      if (last === undefined) return undefined;
-      return doubted ? last.at + reconcileMs / 20 : last.staleAt;
-    },
+    nextLookAt,
+    isOverdue: (now: number): boolean => now >= (nextLookAt() ?? now),
     /** Recent enough to be acted upon. */
     isFresh: (now: number): boolean => last !== undefined && now < last.at + Math.min(trustMs, reconcileMs),
     /** Good enough while Azure cannot be asked. */
