@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { annotations, leaderLeaseName } from '../api/names.ts';
 import { version } from '../api/version.ts';
@@ -97,7 +98,8 @@ void runProgram({
       log,
       namespace: values.namespace,
       name: leaderLeaseName,
-      identity: `${instance}_${process.pid}`,
+      // Two replicas may share a name, and in a container every pid is 1.
+      identity: `${instance}_${randomUUID().slice(0, 8)}_${process.pid}`,
       durationMs: values.leaseDuration * 1000,
       renewMs: values.leaseRenew * 1000,
       retryMs: values.leaseRetry * 1000,

@@ -1,12 +1,12 @@
 // The leader's first half: keeps the AzureAssignedIdentities of every labelled pod as they should be and tells the scopes what they need.
-import { annotations } from '../../api/names.ts';
+import { annotations, assignedIdentityFinalizer } from '../../api/names.ts';
 import { isAlreadyExists, isConflict } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { onceIn } from '../../lib/once-in.ts';
 import { createWorkQueue } from '../../lib/queue.ts';
 import type { Scope } from '../azure/resource-ids.ts';
-import { identityIdForm, scopeOfProviderId } from '../azure/resource-ids.ts';
+import { identityIdForm, scopeOfId, scopeOfProviderId } from '../azure/resource-ids.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import type { Demand, Need } from './demand.ts';
 import { isDoubt } from './doubt.ts';
@@ -56,15 +56,19 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
   const unsubscribe = [
     world.matches.onPod(touch),
     world.assignments.onChange(({ before, after }) => {
-      const podKey = (after ?? before)?.podKey;
-      if (podKey === undefined) return;
-      touch(podKey);
-      const scopeId = demand.scopeIdOfPod(podKey);
-      if (scopeId === undefined) return;
-      if (isDoubt(before, after)) options.onDoubt(scopeId);
-      else options.onScope(scopeId);
+      // Two, where a person edited it.
+      for (const podKey of new Set([before?.podKey, after?.podKey])) {
+        if (podKey === undefined) continue;
+        touch(podKey);
+        const scopeId = demand.scopeIdOfPod(podKey);
+        if (scopeId === undefined) continue;
+        if (isDoubt(before, after)) options.onDoubt(scopeId);
+        else options.onScope(scopeId);
+      }
     }),
-    world.nodes.onChange(({ key }) => {
+    world.nodes.onChange(({ key, before, after }) => {
+      // A node's heartbeat is none of our business.
+      if (before?.providerID === after?.providerID) return;
       for (const podKey of world.podsOfNode(key)) touch(podKey);
     }),
   ];
@@ -135,7 +139,13 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   function scopeOf(pod: Pod): Scope | 'pending' | 'unsupported' {
     const node = world.nodes.get(pod.node);
-    return node === undefined ? 'pending' : scopeOfProviderId(node.providerID);
+    if (node !== undefined) return scopeOfProviderId(node.providerID);
+    // The Node object went, the pod did not (yet): what it was given stays where it is.
+    const noted = world
+      .assignmentsOf(pod.key)
+      .filter((assignment) => belongsTo(assignment, pod) && assignment.node === pod.node)
+      .flatMap(({ metadata }) => scopeOfId(metadata.annotations?.[annotations.scope] ?? '') ?? []);
+    return noted[0] ?? 'pending';
   }
 
   async function apply(podKey: string, pod: Pod | undefined, action: AssignmentAction): Promise<void> {
@@ -168,7 +178,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   /** What can never be attached says so on the object, where `kubectl describe` shows it. */
   async function explain(pod: Pod, matches: readonly Match[]): Promise<void> {
-    if (matches.length === 0 && pod.injected)
+    if (matches.length === 0 && pod.injected && !pod.finished)
       events.record(
         regardingPod(pod),
         'Normal',
@@ -205,8 +215,14 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 /** Of those that select one pod and give it nothing: a thousand of them must not cost a thousand Events for each change of a pod. */
 const toldBindings = 10;
 
-/** Another pod's object stands under the name; the same pod's former self does not count, since it goes away. */
-const isOthers = (assignment: Assignment | undefined, pod: Pod): boolean => assignment !== undefined && assignment.podKey !== pod.key;
+/** Another pod's object stands under the name; that of the same pod's former self goes away, unless somebody else's finalizer holds it. */
+function isOthers(assignment: Assignment | undefined, pod: Pod): boolean {
+  if (assignment === undefined) return false;
+  const { deletionTimestamp, finalizers = [] } = assignment.metadata;
+  return (
+    assignment.podKey !== pod.key || (deletionTimestamp !== undefined && finalizers.some((each) => each !== assignedIdentityFinalizer))
+  );
+}
 
 /** The object that the action takes away, or points elsewhere. */
 const leaving = (action: AssignmentAction): Assignment[] =>

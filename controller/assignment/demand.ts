@@ -27,6 +27,7 @@ export function createDemand(): Demand {
     set(podKey, scope, needs) {
       const before = scopeByPod.get(podKey);
       const touched = new Set<string>();
+      const known = before === undefined ? undefined : byScope.get(before)?.pods.get(podKey);
       const after = needs.length === 0 ? undefined : scope;
       if (before !== undefined && before !== after?.id) {
         touched.add(before);
@@ -36,7 +37,7 @@ export function createDemand(): Demand {
         scopeByPod.delete(podKey);
       }
       if (after !== undefined) {
-        touched.add(after.id);
+        if (known === undefined || before !== after.id || !isSame(known, needs)) touched.add(after.id);
         const entry = byScope.get(after.id) ?? { scope: after, pods: new Map() };
         // A copy has no room to grow, which an array that was pushed to keeps.
         entry.pods.set(podKey, [...needs]);
@@ -50,3 +51,6 @@ export function createDemand(): Demand {
     scopeIdOfPod: (podKey) => scopeByPod.get(podKey),
   };
 }
+
+const isSame = (a: readonly Need[], b: readonly Need[]): boolean =>
+  a.length === b.length && a.every((need, index) => need.identityId === b[index]?.identityId && need.pod.uid === b[index]?.pod.uid);

@@ -69,8 +69,8 @@ function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
     !isDeepStrictEqual(before, after) ||
     !isDeepStrictEqual(references.binding?.spec ?? {}, match.binding.object.spec ?? {});
   if (stale) return [{ kind: 'update', match, current, restart }];
-  const needsAzure = match.identity.type === 0;
-  return !needsAzure && current.status === 'Created' ? [{ kind: 'assign', match, current }] : [];
+  const { type } = match.identity;
+  return (type === 1 || type === 2) && current.status === 'Created' ? [{ kind: 'assign', match, current }] : [];
 }
 
 const sameText = (a: string | undefined, b: string | undefined): boolean => (a ?? '').toLowerCase() === (b ?? '').toLowerCase();

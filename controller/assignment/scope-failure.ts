@@ -32,7 +32,7 @@ export function judgeFailure(error: unknown, tried: readonly string[], random: (
 
   switch (failure.code) {
     case 'throttled':
-      return verdict('Throttled', failure.retryAfterSeconds * 1000);
+      return verdict('Throttled', failure.retryAfterSeconds * 1000 * (1 + random() / 5));
     case 'badIdentities': {
       const reason = failure.reason === 'missingRole' ? 'MissingRole' : failure.reason === 'denied' ? 'DenyAssignment' : 'IdentityNotFound';
       const advice = adviceOn[failure.reason];

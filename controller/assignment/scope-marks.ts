@@ -53,6 +53,14 @@ async function forEachNeed(needs: readonly Need[], mark: (need: Need) => Promise
 const isTakenOver = (assignment: Assignment | undefined): boolean =>
   assignment?.status === 'Assigned' && assignment.metadata.annotations?.[annotations.scope] === undefined;
 
+/** Attached under other ids than are noted: the identity was deleted and made anew meanwhile. */
+const isRenewed = ({ status, metadata: { annotations: known = {} } }: Assignment, there: NonNullable<AttachedIdentity>): boolean =>
+  status === 'Assigned' &&
+  known[annotations.scope] !== undefined &&
+  !(isSameId(known[annotations.clientId], there.clientId) && isSameId(known[annotations.objectId], there.principalId));
+
+const isSameId = (a: string | undefined, b: string): boolean => a?.toLowerCase() === b.toLowerCase();
+
 /** Ids that an aad-pod-identity MIC attached for these needs. */
 export function takenOver(context: MarkContext, needs: readonly Need[], attached: ReadonlyMap<string, AttachedIdentity>): string[] {
   const ids = needs
@@ -71,17 +79,20 @@ export async function markAttached(
     const current = context.assignmentOf(need);
     const there = attached.get(need.identityId);
     const taken = isTakenOver(current);
-    if (current === undefined || !(taken || current.status === 'Created') || there === undefined || there === null) return;
+    if (current === undefined || there === undefined || there === null) return;
+    const renewed = isRenewed(current, there);
+    if (!(taken || renewed || current.status === 'Created')) return;
     const { identity, binding } = need.match;
     if (identity.clientID !== '' && identity.clientID.toLowerCase() !== there.clientId.toLowerCase()) {
       const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${there.clientId}`;
-      if (await note(context, current, { reason: 'ClientIDMismatch', message }, taken ? 'Created' : undefined))
+      if (await note(context, current, { reason: 'ClientIDMismatch', message }, taken || renewed ? 'Created' : undefined))
         context.events.record(regardingIdentity(identity), 'Warning', 'ClientIDMismatch', message);
       return;
     }
     const ids = { scope: context.scope.displayId, clientId: there.clientId, objectId: there.principalId };
     if (taken) return context.objects.mark(current, undefined, ids);
     const assignedAt = context.now().toISOString();
+    if (renewed) return context.objects.mark(current, undefined, { ...ids, assignedAt });
     await context.objects.mark(current, 'Assigned', { ...ids, assignedAt, reason: null, message: null, retryAt: null });
     context.events.record(
       regardingBinding(binding),
@@ -100,15 +111,24 @@ export async function markFailed(
   context: MarkContext,
   needs: readonly Need[],
   identityIds: ReadonlySet<string>,
-  failure: { reason: AssignmentReason; message: string; retryAtOf?(identityId: string): string },
+  failure: {
+    reason: AssignmentReason;
+    message: string;
+    retryAtOf?(identityId: string): string;
+    /** What the scope has, where that is known: an object that stands at Assigned for what it has not goes back to Created. */
+    attached?: ReadonlyMap<string, AttachedIdentity> | undefined;
+  },
 ): Promise<void> {
   await forEachNeed(needs, async (need) => {
     const current = context.assignmentOf(need);
-    if (current?.status !== 'Created' || !identityIds.has(need.identityId)) return;
+    if (current === undefined || !identityIds.has(need.identityId)) return;
+    const { reason, message, attached } = failure;
+    // Another writer who is faster for a moment is no reason.
+    const isLost = current.status === 'Assigned' && attached?.has(need.identityId) === false && reason !== 'Attaching';
+    if (!(isLost || current.status === 'Created')) return;
     const { binding } = need.match;
-    const { reason, message } = failure;
     const retryAt = failure.retryAtOf?.(need.identityId) ?? null;
-    const told = await note(context, current, { reason, message, retryAt });
+    const told = await note(context, current, { reason, message, retryAt }, isLost ? 'Created' : undefined);
     const where = `${binding.key} node ${need.pod.node} for pod ${need.pod.key}`;
     if (told)
       context.events.record(

@@ -1,11 +1,10 @@
 // The leader's second half, for one scale set or VM: makes Azure's list hold what the pods need, in as few writes as can be.
 // Level-triggered: every pass starts from what is wanted, what is recorded and what Azure shows. What it keeps in memory may be lost:
 // what Azure showed a moment ago, delays, and why something does not work.
-import { KubeError } from '../../lib/kube/errors.ts';
+import { isForbidden, isInvalid } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeState } from '../azure/compute.ts';
 import { ArmError } from '../azure/errors.ts';
-import type { Write } from '../azure/plan.ts';
 import { planWrites } from '../azure/plan.ts';
 import { collectCalls } from './collect.ts';
 import { decideScope, entriesToStore, settle } from './decide-scope.ts';
@@ -17,7 +16,7 @@ import { createHolds } from './scope-holds.ts';
 import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecords, StoredRecord } from './scope-record.ts';
-import { changeRecord, withEntries } from './scope-record.ts';
+import { changeRecord, RecordError, withEntries } from './scope-record.ts';
 import type { SightOptions } from './scope-sight.ts';
 import { createSight } from './scope-sight.ts';
 import { createTroubles } from './scope-troubles.ts';
@@ -55,6 +54,8 @@ export interface ScopePass {
 /** A Lease that is about to end is not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed. */
 const handOverMs = 500;
 
+const retryMarksMs = 5_000;
+
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
   const sight = createSight(options);
@@ -70,11 +71,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const now = options.now().getTime();
     try {
       const restMs = holds.restMs(now);
-      if (restMs > 0) {
-        if (sight.isUsable(now)) await markSeen();
-        await troubles.tell(missing());
-        return restMs;
-      }
+      if (restMs > 0) return await markAtRest(restMs, now);
       const before = sight.attached;
       const nextMs = await reconcile(signal, now);
       if (sight.attached !== before) options.onPass(options.now().getTime() - now);
@@ -93,6 +90,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const needs = options.needs();
     if (needs.length === 0 && stored.record.identities.size === 0) return retire(now);
     if (needs.length > 0) idleSince = undefined;
+    if (stored.record.paused) return lookOnly(stored, needs, now, signal);
     const due = linger.update(stored.record.identities.keys(), new Set(needs.map((need) => need.identityId)), now);
     const work = hasWork({
       record: stored.record,
@@ -115,15 +113,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     // Pods came and went while Azure was asked.
     const wanted = new Set(options.needs().map((need) => need.identityId));
     const decision = decideScope({ record: stored.record, attached: state.identities, wanted, due, isProtected: options.isProtected });
-    if (stored.record.paused) {
-      await markAttached(options, options.needs(), state.identities);
-      await markFailed(options, needs, new Set(decision.adds), {
-        reason: 'ScopePaused',
-        message: 'writes to this scope are paused by its record',
-      });
-      return options.reconcileMs;
-    }
-
     const chosen = holds.choose({ attach: decision.adds, detach: decision.removes }, now);
     if (chosen !== undefined && !options.mayWrite()) return handOverMs;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
@@ -153,15 +142,21 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const owned = new Set(stored.record.identities.keys());
     const writes = planWrites(before, { add: write.attach, remove: write.detach, owned });
     const steps = { scope, compute, look, mayWrite: options.mayWrite, onOperation };
-    beside = markBeside(write);
+    beside = markBeside([...write.attach, ...write.detach]);
     beside.call();
     const { outcomeOf, failure, handedOver } = await writeAll(steps, writes, before, signal);
     await beside.stop();
     beside = undefined;
     if (signal.aborted) return options.reconcileMs;
 
-    // Whatever the write said, a GET tells what is there now.
-    const { identities: after } = await look(signal);
+    // Whatever the write said, a GET tells what is there now; until then nobody knows.
+    sight.forgetSome([...write.attach, ...write.detach]);
+    const { identities: after } = await look(signal).catch(async (error: unknown) => {
+      // What Azure refused is not ours, whatever the next look shows.
+      const refused = write.attach.filter((id) => outcomeOf(id) === 'refused' && !before.identities.has(id));
+      if (refused.length > 0) await dropEntries(stored, refused);
+      throw error;
+    });
     const end = { write, before: before.identities, after, outcomeOf };
     stored = await changeRecord(records, stored, (record) => ({
       ...withEntries(record, settle(record, end), options.now()),
@@ -174,12 +169,16 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const now = options.now().getTime();
     if (failure === undefined) {
       holds.succeeded(chosen, now);
+      // Azure took them and knows no client id of theirs all the same: not again at the next change of any pod.
+      const dead = write.attach.filter((id) => after.get(id) === null);
+      if (dead.length > 0) holds.blame({ write: { attach: dead, detach: [] }, trial: false }, new Set(dead), now);
       return chosen.trial || holds.isDue(now) ? 100 : untilNext(now);
     }
     if (blames(failure.error)) {
       const { culprits, message } = judgeFailure(failure.error, [...write.attach, ...write.detach], options.random);
       holds.blame(chosen, culprits, now);
-      tellQuarantined(options, options.needs(), holds.quarantineOf, message);
+      const quarantineOf = (id: string) => (write.attach.includes(id) ? holds.quarantineOf(id) : undefined);
+      tellQuarantined(options, options.needs(), quarantineOf, message);
     }
     const retryMs = await fail(failure.error, new Set(write.attach.filter((id) => !after.has(id))));
     holds.restWrites(options.now().getTime() + retryMs);
@@ -187,9 +186,9 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   }
 
   async function look(signal: AbortSignal): Promise<ScopeState> {
-    sight.begin();
+    const begun = sight.begin();
     const state = await compute.read(scope, signal);
-    sight.end(state.identities);
+    sight.end(begun, state.identities);
     idleSince = undefined;
     return state;
   }
@@ -210,9 +209,45 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   /** Objects of pods that came after the last look. */
   const markSeen = (needs = waiting()) => markAttached(options, needs, sight.attached ?? new Map());
 
-  /** A pod must not wait for a write that has nothing to do with its identity: Azure may take minutes for it. */
-  function markBeside(write: Write) {
-    const written = new Set([...write.attach, ...write.detach]);
+  /** For so long Azure is not called; what it showed before can still be used. */
+  async function markAtRest(restMs: number, now: number): Promise<number> {
+    try {
+      if (sight.isUsable(now)) await markSeen();
+      await troubles.tell(missing());
+      return restMs;
+    } catch (error) {
+      // It is the API server that fails now, which has no say in how long Azure rests.
+      log.debug({ scope: scope.displayId, error: String(error) }, 'objects not marked');
+      return Math.min(restMs, retryMarksMs);
+    }
+  }
+
+  /** A person's brake: pods may use what is attached, and nothing else happens. */
+  async function lookOnly(stored: StoredRecord, needs: readonly Need[], now: number, signal: AbortSignal): Promise<number> {
+    if (sight.isOverdue(now)) await adopt(stored, needs, (await look(signal)).identities);
+    await markSeen();
+    const message = 'writes to this scope are paused by its record';
+    await markFailed(options, missing(), new Set(missing().map((need) => need.identityId)), { reason: 'ScopePaused', message });
+    return untilNext(now);
+  }
+
+  async function dropEntries(stored: StoredRecord, ids: readonly string[]): Promise<void> {
+    try {
+      await changeRecord(records, stored, (record) =>
+        withEntries(
+          record,
+          ids.map((id) => [id, undefined]),
+          options.now(),
+        ),
+      );
+    } catch (error) {
+      log.warn({ scope: scope.displayId, error: String(error) }, 'record not corrected after a refused write');
+    }
+  }
+
+  /** A pod must not wait for a write that has nothing to do with its identity: Azure may take minutes for it. `written`: ids that are part of it. */
+  function markBeside(ids: Iterable<string>) {
+    const written = new Set(ids);
     return collectCalls({
       quietMs: options.quietMs,
       maxMs: options.maxMs,
@@ -252,13 +287,15 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function fail(error: unknown, waitingFor: ReadonlySet<string>): Promise<number> {
     const verdict = judgeFailure(error, [...waitingFor], options.random);
     const retryMs = holds.delayAfter(error, verdict);
-    const about = verdict.culprits.size === 0 ? waitingFor : verdict.culprits;
+    // One that is kept out of writes has a cause of its own, which a scope that rests for a moment must not hide.
+    const others = [...waitingFor].filter((id) => blames(error) || holds.quarantineOf(id) === undefined);
+    const about = verdict.culprits.size === 0 ? new Set(others) : verdict.culprits;
     log.warn(
       { scope: scope.displayId, code: verdict.code, error: verdict.message, culprits: [...verdict.culprits], retryMs: Math.round(retryMs) },
       'scope not written',
     );
-    // What the API server refuses is none of Azure's doing, and could not be written down there.
-    if (error instanceof KubeError) return retryMs;
+    // An API server that fails is none of Azure's doing, and could not be told there; what it refuses a person has to know.
+    if (!(error instanceof ArmError || error instanceof RecordError || isForbidden(error) || isInvalid(error))) return retryMs;
     const next = options.now().getTime() + retryMs;
     // One that is kept out of writes has no part in the next.
     const untilOf = (id: string) => Math.max(next, holds.quarantineOf(id)?.until ?? 0);
@@ -266,7 +303,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     for (const id of about) troubles.note([id], { reason, message, until: untilOf(id) });
     if (!blames(error)) troubles.note(undefined, { reason, message, until: next });
     try {
-      await markFailed(options, options.needs(), about, { reason, message, retryAtOf: (id) => new Date(untilOf(id)).toISOString() });
+      const retryAtOf = (id: string) => new Date(untilOf(id)).toISOString();
+      await markFailed(options, options.needs(), about, { reason, message, retryAtOf, attached: sight.attached });
     } catch (unsaid) {
       log.warn({ scope: scope.displayId, error: String(unsaid) }, 'failure not noted on the objects');
     }
@@ -277,11 +315,19 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function finishOperation(stored: StoredRecord, signal: AbortSignal): Promise<StoredRecord> {
     const { operation } = stored.record;
     if (operation === undefined) return stored;
+    // It may take minutes, and pods whose identities it does not touch need not wait for it.
+    const touched = [...stored.record.identities].filter(([, { state }]) => state !== 'owned').map(([id]) => id);
     try {
+      await look(signal);
+      beside = markBeside(touched);
+      beside.call();
       await compute.resume(scope, operation, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       log.info({ scope: scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
+    } finally {
+      await beside?.stop();
+      beside = undefined;
     }
     sight.forget();
     return changeRecord(records, stored, (record) => ({ ...record, operation: undefined }));

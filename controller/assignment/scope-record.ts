@@ -53,23 +53,26 @@ export function withEntries(record: ScopeRecord, changes: Iterable<[id: string, 
   return { ...record, identities };
 }
 
+/** A person must mend the ConfigMap. */
+export class RecordError extends Error {}
+
 /** Throws for a record that cannot be understood: guessing at ownership would remove what is not ours. */
 export function parseRecord(raw: unknown): ScopeRecord {
   const name = metadataOf(raw).name ?? '';
   const scope = stringAt(raw, 'data', 'scope');
-  if (scope === undefined) throw new Error(`ConfigMap ${name} has no data.scope, the resource id it is about`);
+  if (scope === undefined) throw new RecordError(`ConfigMap ${name} has no data.scope, the resource id it is about`);
   const identities = new Map<string, ScopeEntry>();
   let parsed: unknown;
   try {
     parsed = JSON.parse(stringAt(raw, 'data', 'identities') ?? '{}');
   } catch {
-    throw new Error(`ConfigMap ${name}: data.identities is not JSON`);
+    throw new RecordError(`ConfigMap ${name}: data.identities is not JSON`);
   }
-  if (!isRecord(parsed)) throw new Error(`ConfigMap ${name}: data.identities is not a JSON object`);
+  if (!isRecord(parsed)) throw new RecordError(`ConfigMap ${name}: data.identities is not a JSON object`);
   for (const [id, entry] of Object.entries(parsed)) {
     const state = isRecord(entry) ? entry.state : undefined;
     if (!isRecord(entry) || (state !== 'intent' && state !== 'owned' && state !== 'detaching'))
-      throw new Error(`ConfigMap ${name}: data.identities["${id}"].state is not intent, owned or detaching`);
+      throw new RecordError(`ConfigMap ${name}: data.identities["${id}"].state is not intent, owned or detaching`);
     identities.set(id.toLowerCase(), { state, since: typeof entry.since === 'string' ? entry.since : '' });
   }
   const operation = stringAt(raw, 'data', 'operation');

@@ -16,12 +16,14 @@ export interface SightOptions {
 
 export function createSight({ reconcileMs, now: clock, random }: SightOptions) {
   let last: { attached: Attached; at: number; staleAt: number } | undefined;
-  let doubted = false;
+  let doubts = 0;
+  /** Of the doubts, those that the last look was made after; one that failed has not answered any. */
+  let answered = 0;
 
   /** Of itself; thousands of pods that doubt at once, as they may just after an attachment, cost one look. */
   function nextLookAt(): number | undefined {
     if (last === undefined) return undefined;
-    return doubted ? last.at + reconcileMs / 20 : last.staleAt;
+    return doubts > answered ? last.at + reconcileMs / 20 : last.staleAt;
   }
 
   return {
@@ -29,21 +31,27 @@ export function createSight({ reconcileMs, now: clock, random }: SightOptions) {
     get attached(): Attached | undefined {
       return last?.attached;
     },
-    /** To be called before a look: who doubts from here on means what it will show. */
-    begin(): void {
-      doubted = false;
-    },
-    end(attached: Attached): void {
+    /** To be called before a look, and its result with what was seen: who doubts from here on means that. */
+    begin: (): number => doubts,
+    end(begun: number, attached: Attached): void {
       const at = clock().getTime();
+      answered = begun;
       // Spread, or all scopes would be looked at together for ever after a start.
       last = { attached, at, staleAt: at + reconcileMs * (1 + random() / 10) };
     },
     forget(): void {
       last = undefined;
     },
+    /** What is about to be written, or was, counts no more until the next look. */
+    forgetSome(ids: Iterable<string>): void {
+      if (last === undefined) return;
+      const attached = new Map(last.attached);
+      for (const id of ids) attached.delete(id);
+      last = { ...last, attached };
+    },
     /** A sidecar says that IMDS disagrees with what was seen. */
     doubt(): void {
-      doubted = true;
+      doubts += 1;
     },
     nextLookAt,
     isOverdue: (now: number): boolean => now >= (nextLookAt() ?? now),

@@ -8,6 +8,9 @@ export interface ScopeWorkerOptions extends ScopePassOptions {
   onIdle(): void;
 }
 
+/** A timer for longer would fire at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
 export interface ScopeWorker {
   wake(): void;
   /** Compares with Azure even where nothing is waiting. */
@@ -27,7 +30,7 @@ export function runScopeWorker(options: ScopeWorkerOptions): ScopeWorker {
       const nextMs = await pass.run(stopping.signal);
       clearTimeout(timer);
       if (stopping.signal.aborted) return;
-      if (Number.isFinite(nextMs)) timer = setTimeout(() => collector.call(), nextMs);
+      if (Number.isFinite(nextMs)) timer = setTimeout(() => collector.call(), Math.min(nextMs, longestTimerMs));
       else if (!collector.called) options.onIdle();
     },
   });

@@ -57,6 +57,6 @@ function outcomeOf(error: unknown, began: boolean): WriteOutcome {
   if (!(error instanceof ArmError)) return 'unclear';
   const { failure, status } = error;
   if (began) return failure.code === 'operationLost' ? 'unclear' : 'failed';
-  const notSent = failure.code === 'throttled' && failure.source === 'gate';
+  const notSent = failure.code === 'signInFailed' || (failure.code === 'throttled' && failure.source === 'gate');
   return notSent || (status !== undefined && status >= 400 && status < 500 && status !== 408) ? 'refused' : 'unclear';
 }

@@ -42,8 +42,7 @@ export function brokerView(world: World, options: { managed: boolean }): BrokerV
       const off = [
         world.matches.onPod(listener),
         world.assignments.onChange(({ before, after }) => {
-          const podKey = (after ?? before)?.podKey;
-          if (podKey !== undefined) listener(podKey);
+          for (const podKey of new Set([before?.podKey, after?.podKey])) if (podKey !== undefined) listener(podKey);
         }),
       ];
       return () => {

@@ -64,7 +64,10 @@ export function indexWorld(sources: Sources, rules: MatchRules): World {
   const assignmentsByPod = groupBy(sources.assignments, (assignment) => assignment.podKey);
   const podsByNode = groupBy(sources.pods, (pod) => pod.node);
 
-  const assignmentsOf = (podKey: string) => [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []);
+  const isLeaving = (assignment: Assignment): number => (assignment.metadata.deletionTimestamp === undefined ? 0 : 1);
+  const assignmentsOf = (podKey: string) =>
+    // Those that go come last: one that somebody's finalizer holds must not hide what takes its place.
+    [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []).sort((a, b) => isLeaving(a) - isLeaving(b));
 
   return {
     ...sources,

@@ -83,7 +83,7 @@ export function campaign(options: LeaseOptions): Leadership {
 
   async function read(): Promise<Seen | undefined> {
     try {
-      const raw = await client.call('GET', object, { timeoutMs: options.retryMs * 2, signal: stopping.signal });
+      const raw = await client.call('GET', object, { unpaced: true, timeoutMs: options.retryMs * 2, signal: stopping.signal });
       const holder = stringAt(raw, 'spec', 'holderIdentity') ?? '';
       const transitions = at(raw, 'spec', 'leaseTransitions');
       const resourceVersion = metadataOf(raw).resourceVersion ?? '';
@@ -108,7 +108,7 @@ export function campaign(options: LeaseOptions): Leadership {
     }
     const sentAt = monotonic();
     try {
-      const call = { body: body(seen, options.identity), timeoutMs: options.retryMs * 2, signal: stopping.signal };
+      const call = { body: body(seen, options.identity), unpaced: true, timeoutMs: options.retryMs * 2, signal: stopping.signal };
       if (seen === undefined) await client.call('POST', collection, call);
       else await client.call('PUT', object, call);
     } catch (error) {
@@ -175,13 +175,14 @@ export function campaign(options: LeaseOptions): Leadership {
 
   async function release(): Promise<void> {
     try {
-      const raw = await client.call('GET', object, { timeoutMs: 2_000 });
+      const raw = await client.call('GET', object, { unpaced: true, timeoutMs: 2_000 });
       if (stringAt(raw, 'spec', 'holderIdentity') !== options.identity) return;
       const resourceVersion = metadataOf(raw).resourceVersion;
       const spec = { holderIdentity: '', leaseDurationSeconds: 1 };
       await client.call('PATCH', object, {
         contentType: mergePatch,
         body: { metadata: { resourceVersion }, spec },
+        unpaced: true,
         timeoutMs: 2_000,
       });
     } catch (error) {
