@@ -2,6 +2,8 @@
 import { createStopper } from '../lib/shutdown.ts';
 import type { AssigningContext } from './assigning.ts';
 import { startAssigning } from './assigning.ts';
+import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
+import { releaseLeftOver } from './assignment/left-over.ts';
 import { giveWay } from './give-way.ts';
 import { watchInjection } from './injection/watch.ts';
 import { lookForOtherRelease } from './other-release.ts';
@@ -23,7 +25,11 @@ export function lead(context: LeaderContext): { stop(): Promise<void> } {
   world
     .whenSynced()
     .then(() => {
-      if (!stopped) stopper.add('injection', watchInjection({ world, events, log }));
+      if (stopped) return;
+      stopper.add('injection', watchInjection({ world, events, log }));
+      if (context.arm !== undefined) return;
+      const leftOver = releaseLeftOver({ world, objects: writeAssignedIdentities(client), log });
+      stopper.add('left-over assignments', () => leftOver.stop());
     })
     .catch((error: unknown) => log.error({ error: String(error) }, 'injected pods are not watched'));
 

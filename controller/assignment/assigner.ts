@@ -13,7 +13,7 @@ import { isDoubt } from './doubt.ts';
 import { regardingBinding, regardingPod } from './events.ts';
 import type { Match } from './match.ts';
 import { assignmentName, assignmentNamespace } from './name.ts';
-import type { Assignment, Pod } from './objects.ts';
+import type { Assignment, Binding, Pod } from './objects.ts';
 import { belongsTo, bindingOf, identityOf } from './objects.ts';
 import type { AssignmentAction } from './plan.ts';
 import { planAssignments } from './plan.ts';
@@ -178,14 +178,10 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
 
   /** What can never be attached says so on the object, where `kubectl describe` shows it. */
   async function explain(pod: Pod, matches: readonly Match[]): Promise<void> {
+    const dangling = world.matches.danglingOf(pod).slice(0, toldBindings);
     if (matches.length === 0 && pod.injected && !pod.finished)
-      events.record(
-        regardingPod(pod),
-        'Normal',
-        'NoBinding',
-        `no AzureIdentityBinding with selector '${pod.selector}' gives this pod an AzureIdentity yet`,
-      );
-    for (const binding of world.matches.danglingOf(pod).slice(0, toldBindings)) {
+      events.record(regardingPod(pod), 'Normal', 'NoBinding', whyNone(pod, dangling[0]));
+    for (const binding of dangling) {
       const message = `AzureIdentity ${binding.identityKey} does not exist, so the binding gives pods with selector '${binding.selector}' nothing`;
       events.record(regardingBinding(binding), 'Warning', 'binding apply error', message);
     }
@@ -202,6 +198,12 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
         events.record(regardingPod(pod), isFinal ? 'Warning' : 'Normal', problem.reason, problem.message);
       }
     }
+  }
+
+  function whyNone({ selector }: Pod, dangling: Binding | undefined): string {
+    if (dangling !== undefined)
+      return `AzureIdentityBinding ${dangling.key} has the selector '${selector}' of this pod, but its AzureIdentity ${dangling.identityKey} does not exist`;
+    return `no AzureIdentityBinding with selector '${selector}' gives this pod an AzureIdentity${rules.forceNamespaced ? ' of its own namespace' : ''}`;
   }
 
   return {

@@ -9,11 +9,10 @@ const terminalReasons = [
   'IdentityNotFound',
   'MissingRole',
   'DenyAssignment',
-  'ScopePaused',
 ] as const;
 
-/** It goes on by itself. */
-type PassingReason = 'Attaching' | 'Throttled' | 'AzureError' | 'WaitingForNode';
+/** It goes on without a change of the objects. */
+type PassingReason = 'ScopePaused' | 'Attaching' | 'Throttled' | 'AzureError' | 'WaitingForNode';
 
 export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
 

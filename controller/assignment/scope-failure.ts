@@ -63,6 +63,7 @@ export function judgeFailure(error: unknown, tried: readonly string[], random: (
 
 const adviceOn: Partial<Record<Extract<ArmFailure, { code: 'badIdentities' }>['reason'], string>> = {
   missingRole: 'grant the controller the role Managed Identity Operator on the identity',
+  notFound: 'Azure knows no such identity: make it there, or correct spec.resourceID of the AzureIdentity',
   otherTenant: "the identity's subscription does not exist or belongs to another tenant, from which nothing can be attached",
 };
 

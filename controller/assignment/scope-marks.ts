@@ -85,8 +85,11 @@ export async function markAttached(
     const { identity, binding } = need.match;
     if (identity.clientID !== '' && identity.clientID.toLowerCase() !== there.clientId.toLowerCase()) {
       const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${there.clientId}`;
-      if (await note(context, current, { reason: 'ClientIDMismatch', message }, taken || renewed ? 'Created' : undefined))
+      if (await note(context, current, { reason: 'ClientIDMismatch', message }, taken || renewed ? 'Created' : undefined)) {
         context.events.record(regardingIdentity(identity), 'Warning', 'ClientIDMismatch', message);
+        context.events.record(regardingBinding(binding), 'Warning', 'binding apply error', message);
+        context.events.record(regardingPod(need.pod), 'Warning', 'ClientIDMismatch', message);
+      }
       return;
     }
     const ids = { scope: context.scope.displayId, clientId: there.clientId, objectId: there.principalId };
@@ -99,10 +102,12 @@ export async function markAttached(
       'Normal',
       'binding applied',
       `Binding ${binding.name} applied on node ${need.pod.node} for pod ${need.pod.name}`,
+      // An identity that was changed in place is applied once more, within minutes at times.
+      `applied ${need.pod.key} ${need.identityId}`,
     );
     const seconds = Math.max(0, Math.round((context.now().getTime() - Date.parse(current.metadata.creationTimestamp ?? '')) / 1000));
     const took = Number.isNaN(seconds) ? '' : ` after ${seconds} s`;
-    tellPod(context, need, 'Normal', 'Attached', `is attached to ${context.scope.displayId}${took}`, 'attached');
+    tellPod(context, need, 'Normal', 'Attached', `is attached to ${context.scope.displayId}${took}`, `attached ${need.identityId}`);
   });
 }
 
@@ -148,7 +153,7 @@ export function tellAttaching(context: MarkContext, needs: readonly Need[], iden
   const reason: AssignmentReason = 'Attaching';
   for (const need of needs)
     if (begun.has(need.identityId) && isWaiting(context.assignmentOf(need)))
-      tellPod(context, need, 'Normal', reason, `is being attached to ${context.scope.displayId}`);
+      tellPod(context, need, 'Normal', reason, `is being attached to ${context.scope.displayId}`, `attaching ${need.identityId}`);
 }
 
 /** Tells each identity that is kept out of writes since when and why. `quarantineOf`: of an identity's lower-case id. */

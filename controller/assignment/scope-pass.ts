@@ -16,7 +16,7 @@ import { createHolds } from './scope-holds.ts';
 import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecords, StoredRecord } from './scope-record.ts';
-import { changeRecord, RecordError, withEntries } from './scope-record.ts';
+import { changeRecord, RecordError, scopeRecordName, withEntries } from './scope-record.ts';
 import type { SightOptions } from './scope-sight.ts';
 import { createSight } from './scope-sight.ts';
 import { createTroubles } from './scope-troubles.ts';
@@ -55,6 +55,7 @@ export interface ScopePass {
 const handOverMs = 500;
 
 const retryMarksMs = 5_000;
+const pausedMs = 5_000;
 
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
@@ -163,7 +164,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       operation: undefined,
     }));
     await markAttached(options, options.needs(), after);
-    log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach, ok: failure === undefined }, 'scope written');
+    if (failure === undefined && !handedOver)
+      log.info({ scope: scope.displayId, attach: write.attach, detach: write.detach }, 'scope written');
 
     if (handedOver) return handOverMs;
     const now = options.now().getTime();
@@ -226,9 +228,10 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function lookOnly(stored: StoredRecord, needs: readonly Need[], now: number, signal: AbortSignal): Promise<number> {
     if (sight.isOverdue(now)) await adopt(stored, needs, (await look(signal)).identities);
     await markSeen();
-    const message = 'writes to this scope are paused by its record';
+    const message = `writes to ${scope.displayId} are paused: remove data.paused of ConfigMap ${scopeRecordName(scope.id)} to go on`;
     await markFailed(options, missing(), new Set(missing().map((need) => need.identityId)), { reason: 'ScopePaused', message });
-    return untilNext(now);
+    // Nothing tells when the brake is taken off.
+    return Math.min(untilNext(now), pausedMs);
   }
 
   async function dropEntries(stored: StoredRecord, ids: readonly string[]): Promise<void> {

@@ -6,7 +6,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 import { Pool, request } from 'undici';
 import { SettingsError } from '../settings.ts';
-import { KubeError } from './errors.ts';
+import { IdleWatchError, KubeError } from './errors.ts';
 import { splitLines } from './lines.ts';
 import { tokenBucket } from './rate.ts';
 
@@ -130,7 +130,7 @@ function createKubeClient(connection: Connection): KubeClient {
     async *watch(path, options) {
       const idle = new AbortController();
       const signal = AbortSignal.any([closing.signal, options.signal, idle.signal]);
-      const timer = setTimeout(() => idle.abort(new Error(`no watch event for ${options.inactivityMs} ms`)), options.inactivityMs);
+      const timer = setTimeout(() => idle.abort(new IdleWatchError(options.inactivityMs)), options.inactivityMs);
       try {
         const query = { ...options.query, watch: 'true' };
         const response = await open('GET', path, query, { signal, bodyTimeout: 0 });

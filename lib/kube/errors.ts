@@ -15,6 +15,15 @@ export class KubeError extends Error {
   }
 }
 
+/** A watch on which nothing came for too long, not even a bookmark: most often nothing happened. */
+export class IdleWatchError extends Error {
+  override readonly name = 'IdleWatchError';
+
+  constructor(ms: number) {
+    super(`no watch event for ${ms} ms`);
+  }
+}
+
 export const isNotFound = (error: unknown): boolean => error instanceof KubeError && error.status === 404;
 /** Lost a race: the object changed since it was read. */
 export const isConflict = (error: unknown): boolean =>

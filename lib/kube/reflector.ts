@@ -5,7 +5,7 @@ import type { ObjectMeta } from '../../api/kinds.ts';
 import type { Logger } from '../log.ts';
 import { backoff } from './backoff.ts';
 import type { KubeClient } from './client.ts';
-import { isGone, isNotFound, KubeError } from './errors.ts';
+import { IdleWatchError, isGone, isNotFound, KubeError } from './errors.ts';
 import { isRecord, metadataOf } from './objects.ts';
 import type { Resource } from './resources.ts';
 import { resourcePath } from './resources.ts';
@@ -166,7 +166,10 @@ export function reflect<T>(options: ReflectorOptions<T>): Reflector<T> {
         // Where the kind itself went, whatever was known of its objects went with it.
         if (isGone(error) || isNotFound(error)) listed = false;
         const pause = retry.next();
-        log.warn({ resource: resource.plural, error: String(error), retryMs: Math.round(pause), relist: !listed }, explain(error));
+        const told = { resource: resource.plural, error: String(error), retryMs: Math.round(pause), relist: !listed };
+        // A quiet kind is nothing to be warned of.
+        if (error instanceof IdleWatchError) log.debug(told, 'watch begun anew');
+        else log.warn(told, explain(error));
         await delay(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
       }
     }

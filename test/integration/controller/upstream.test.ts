@@ -112,6 +112,23 @@ describe('beside aad-pod-identity', () => {
     await stage.until(() => [...stage.assigned.values()].length === 0 && stage.attached().join() === 'third', 'all gone');
   });
 
+  it('lets go of what was assigned when the mode is changed to managed, and of nothing in Azure', async () => {
+    const standard = await start();
+    await stage.makePod('changed', 'write');
+    await stage.until(() => statusOfPod('changed') === 'Assigned', 'Assigned');
+    await standard.end();
+    const before = stage.patches();
+    await start('--operation-mode=managed');
+    await stage.until(() => stage.assigned.get('default/changed-default-writer') === undefined, 'released, though its pod lives');
+    assert.equal(stage.patches(), before);
+    assert.ok(stage.attached().includes('writer'));
+    await stage.removePod('changed');
+    await Promise.all(controllers.splice(0).map((controller) => controller.end()));
+    await start();
+    await stage.until(() => stage.attached().join() === 'third', 'detached once the mode is standard again: the record was kept');
+    await Promise.all(controllers.splice(0).map((controller) => controller.end()));
+  });
+
   it('writes neither objects nor Azure in managed mode', async () => {
     const before = stage.emulator.log.list().length;
     const controller = await start('--operation-mode=managed');

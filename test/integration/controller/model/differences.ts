@@ -38,7 +38,8 @@ export function differences(model: Model, reality: Reality, hand: ForeignHand): 
   const needed = new Set(
     expected.flatMap((one) => {
       const name = attachmentOf(one);
-      return name === undefined ? [] : [`${one.scope} ${name}`];
+      const isAssigned = (one.status ?? statusOf(actual.get(one.key))) === 'Assigned';
+      return name === undefined || !isAssigned ? [] : [`${one.scope} ${name}`];
     }),
   );
   for (const scope of scopeNames) {

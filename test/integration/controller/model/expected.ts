@@ -93,7 +93,7 @@ export interface ExpectedAssignment {
   binding: string;
   azure: IdentityKind;
   scope: ScopeName;
-  /** Undefined where the pod's node is unknown: it stays as it is. */
+  /** Undefined where the pod's node is unknown: it stays as it is, and Assigned means attached there as everywhere. */
   status: 'Assigned' | 'Created' | undefined;
 }
 
@@ -142,6 +142,6 @@ function statusOf(azure: IdentityKind, nodeIsKnown: boolean): ExpectedAssignment
   return azure === 'absent' ? 'Created' : 'Assigned';
 }
 
-/** What has to be attached somewhere for the assignment to work. */
-export const attachmentOf = ({ azure, status }: ExpectedAssignment): AzureName | undefined =>
-  azure === 'absent' || azure === 'principal' || status !== 'Assigned' ? undefined : azure;
+/** What has to be attached for the object to be Assigned; undefined where it needs nothing or can never be. */
+export const attachmentOf = ({ azure }: ExpectedAssignment): AzureName | undefined =>
+  azure === 'absent' || azure === 'principal' ? undefined : azure;
