@@ -10,13 +10,14 @@ import { collectCalls } from './collect.ts';
 import { decideScope, entriesToStore, settle } from './decide-scope.ts';
 import type { Need } from './demand.ts';
 import { createLinger } from './linger.ts';
+import { createScopeEnd } from './scope-end.ts';
 import { blames, judgeFailure } from './scope-failure.ts';
 import type { Chosen } from './scope-holds.ts';
 import { createHolds } from './scope-holds.ts';
 import type { MarkContext } from './scope-marks.ts';
 import { isWaiting, markAttached, markFailed, takenOver, tellAttaching, tellQuarantined } from './scope-marks.ts';
 import type { ScopeRecords, StoredRecord } from './scope-record.ts';
-import { changeRecord, RecordError, scopeRecordName, withEntries } from './scope-record.ts';
+import { changeRecord, RecordError, scopeRecordName, withEntries, withState } from './scope-record.ts';
 import type { SightOptions } from './scope-sight.ts';
 import { createSight } from './scope-sight.ts';
 import { createTroubles } from './scope-troubles.ts';
@@ -62,9 +63,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   const sight = createSight(options);
   const linger = createLinger(options.lingerMs);
   const troubles = createTroubles(options);
+  const end = createScopeEnd(options);
   const holds = createHolds(options.random);
-  /** Since when nothing is left to do for the scope: Azure says that it is not there, or nothing needs it and nothing on it is ours. */
-  let idleSince: number | undefined;
   /** While a write is under way. */
   let beside: ReturnType<typeof markBeside> | undefined;
 
@@ -79,7 +79,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       return nextMs;
     } catch (error) {
       if (signal.aborted) return options.reconcileMs;
-      if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return retire(now);
+      if (error instanceof ArmError && error.failure.code === 'notFound' && options.needs().length === 0) return end.idle(now);
       const retryMs = await fail(error, new Set(options.needs().map((need) => need.identityId)));
       holds.restCalls(options.now().getTime() + retryMs);
       return retryMs;
@@ -89,8 +89,8 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function reconcile(signal: AbortSignal, now: number): Promise<number> {
     let stored = await finishOperation(await records.load(scope.id), signal);
     const needs = options.needs();
-    if (needs.length === 0 && stored.record.identities.size === 0) return retire(now);
-    if (needs.length > 0) idleSince = undefined;
+    if (needs.length === 0 && stored.record.identities.size === 0) return end.idle(now);
+    if (needs.length > 0) end.alive();
     if (stored.record.paused) return lookOnly(stored, needs, now, signal);
     const due = linger.update(stored.record.identities.keys(), new Set(needs.map((need) => need.identityId)), now);
     const work = hasWork({
@@ -158,9 +158,9 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
       if (refused.length > 0) await dropEntries(stored, refused);
       throw error;
     });
-    const end = { write, before: before.identities, after, outcomeOf };
+    const ending = { write, before: before.identities, after, outcomeOf };
     stored = await changeRecord(records, stored, (record) => ({
-      ...withEntries(record, settle(record, end), options.now()),
+      ...withEntries(record, settle(record, ending), options.now()),
       operation: undefined,
     }));
     await markAttached(options, options.needs(), after);
@@ -191,7 +191,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     const begun = sight.begin();
     const state = await compute.read(scope, signal);
     sight.end(begun, state.identities);
-    idleSince = undefined;
+    end.alive();
     return state;
   }
 
@@ -199,13 +199,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   async function adopt(stored: StoredRecord, needs: readonly Need[], attached: ScopeState['identities']): Promise<StoredRecord> {
     const taken = options.adoptAttached ? takenOver(options, needs, attached).filter((id) => !stored.record.identities.has(id)) : [];
     if (taken.length === 0) return stored;
-    return changeRecord(records, stored, (record) =>
-      withEntries(
-        record,
-        taken.map((id) => [id, 'owned']),
-        options.now(),
-      ),
-    );
+    return changeRecord(records, stored, (record) => withState(record, taken, 'owned', options.now()));
   }
 
   /** Objects of pods that came after the last look. */
@@ -236,13 +230,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
 
   async function dropEntries(stored: StoredRecord, ids: readonly string[]): Promise<void> {
     try {
-      await changeRecord(records, stored, (record) =>
-        withEntries(
-          record,
-          ids.map((id) => [id, undefined]),
-          options.now(),
-        ),
-      );
+      await changeRecord(records, stored, (record) => withState(record, ids, undefined, options.now()));
     } catch (error) {
       log.warn({ scope: scope.displayId, error: String(error) }, 'record not corrected after a refused write');
     }
@@ -268,23 +256,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
   const waiting = (): Need[] => options.needs().filter((need) => options.assignmentOf(need)?.status === 'Created');
 
   const missing = (): Need[] => waiting().filter((need) => !sight.attached?.has(need.identityId));
-
-  /** The record of a scope that stays idle for a whole interval goes: nodes come and go under ever new names. */
-  async function retire(now: number): Promise<number> {
-    idleSince ??= now;
-    const restMs = idleSince + options.reconcileMs - now;
-    if (restMs > 0) return restMs;
-    try {
-      const stored = await records.load(scope.id);
-      // The brake of a person stays on.
-      if (!stored.record.paused) await records.remove(stored);
-      log.info({ scope: scope.displayId }, 'scope is idle or gone, its record is removed');
-    } catch (error) {
-      log.warn({ scope: scope.displayId, error: String(error) }, 'record of an idle scope not removed');
-      return options.reconcileMs;
-    }
-    return Number.POSITIVE_INFINITY;
-  }
 
   /** Tells the objects that wait for these identities what happened; returns the time until the next try. */
   async function fail(error: unknown, waitingFor: ReadonlySet<string>): Promise<number> {

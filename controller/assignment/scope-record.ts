@@ -53,6 +53,14 @@ export function withEntries(record: ScopeRecord, changes: Iterable<[id: string, 
   return { ...record, identities };
 }
 
+/** The same for several identities and one state. */
+export const withState = (record: ScopeRecord, ids: readonly string[], state: EntryState | undefined, now: Date): ScopeRecord =>
+  withEntries(
+    record,
+    ids.map((id) => [id, state]),
+    now,
+  );
+
 /** A person must mend the ConfigMap. */
 export class RecordError extends Error {}
 
