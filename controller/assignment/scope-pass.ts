@@ -292,7 +292,7 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     // It may take minutes, and pods whose identities it does not touch need not wait for it.
     const touched = [...stored.record.identities].filter(([, { state }]) => state !== 'owned').map(([id]) => id);
     try {
-      await look(signal);
+      await look(signal).catch(() => undefined);
       beside = markBeside(touched);
       beside.call();
       await compute.resume(scope, operation, signal);
