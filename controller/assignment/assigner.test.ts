@@ -1,6 +1,8 @@
-// When a scope hears what pods need. That objects are written right is shown with the real API server in test/integration/controller.
+// When a scope hears what pods need, and what an object is called. That objects are written right is shown with the real API server in test/integration/controller.
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { assignedIdentityFinalizer } from '../../api/names.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { AssignedIdentities } from './assigned-identities.ts';
 import { runAssigner } from './assigner.ts';
@@ -18,28 +20,39 @@ afterEach(async () => {
   await Promise.all(assigners.splice(0).map((assigner) => assigner.stop()));
 });
 
-/** One identity, one binding and a node; every write to the API server hangs. */
-function stuck() {
+/** One identity, one binding and a node. */
+function setting() {
   const world = fakeWorld();
-  const demand = createDemand();
-  const hanging = new Promise<void>((resolve) => {
-    letGo = resolve;
-  });
-  const objects: AssignedIdentities = {
-    create: () => hanging,
-    update: () => hanging,
-    mark: () => hanging,
-    release: () => hanging,
-  };
   const green = identity('app/green');
   const bound = binding('app/b', 'green');
+  const node = { name: 'n1', providerID: `azure://${testScope.id}/virtualMachines/0` };
   world.identities.put(green.key, green);
   world.bindings.put(bound.key, bound);
-  world.nodes.put('n1', { name: 'n1', providerID: `azure://${testScope.id}/virtualMachines/0` });
+  world.nodes.put(node.name, node);
+  const put = (name: string, uid = name) => {
+    const made = pod({ key: `app/${name}`, name, uid });
+    world.pods.put(made.key, made);
+    return made;
+  };
+  return { world, green, bound, node, put };
+}
+
+/** The assigner in that setting; every write to the API server hangs but those that are given. */
+function assigning({ world }: ReturnType<typeof setting>, writes: Partial<AssignedIdentities> = {}) {
+  const demand = createDemand();
+  const { promise: hanging, resolve } = Promise.withResolvers<void>();
+  letGo = resolve;
+  let asked = 0;
   const assigner = runAssigner({
     world,
-    demand,
-    objects,
+    demand: {
+      ...demand,
+      set(...args) {
+        asked += 1;
+        return demand.set(...args);
+      },
+    },
+    objects: { create: () => hanging, update: () => hanging, mark: () => hanging, release: () => hanging, ...writes },
     events: heardEvents().events,
     log: silentLogger,
     rules: { forceNamespaced: false, assignUninjected: false },
@@ -49,12 +62,18 @@ function stuck() {
     onDoubt: () => undefined,
   });
   assigners.push(assigner);
-  const put = (name: string) => {
-    const made = pod({ key: `app/${name}`, name, uid: name });
-    world.pods.put(made.key, made);
-    return made;
+  return {
+    needed: () => demand.needsOf(testScope.id).map((need) => need.pod.name),
+    /** How often it was thought about what some pod needs. */
+    get asked() {
+      return asked;
+    },
   };
-  return { world, green, bound, put, needed: () => demand.needsOf(testScope.id).map((need) => need.pod.name) };
+}
+
+function stuck() {
+  const parts = setting();
+  return { ...parts, ...assigning(parts) };
 }
 
 describe('a scope hears', () => {
@@ -99,4 +118,78 @@ describe('a scope hears', () => {
     world.pods.put('app/a', pod({ key: 'app/a', name: 'a', uid: 'another' }));
     assert.deepEqual(needed(), []);
   });
+
+  it('that a pod whose Node object went needs what its object says that the scope has given it', () => {
+    const { world, green, bound, put, needed } = stuck();
+    const promised = assignment(put('a'), green, bound);
+    const noted = { ...promised.metadata.annotations, 'aadpodidentity.k8s.io/scope': testScope.displayId };
+    world.assignments.put(promised.key, { ...promised, metadata: { ...promised.metadata, annotations: noted } });
+    world.nodes.remove('n1');
+    assert.deepEqual(needed(), ['a']);
+    world.pods.remove('app/a');
+    assert.deepEqual(needed(), []);
+  });
+
+  it('nothing of a pod whose unknown node is another than the one that its object was for', () => {
+    const { world, green, bound, needed } = stuck();
+    const moved = pod({ key: 'app/a', name: 'a', uid: 'a', node: 'n2' });
+    const promised = assignment(moved, green, bound, { node: 'n1' });
+    const noted = { ...promised.metadata.annotations, 'aadpodidentity.k8s.io/scope': testScope.displayId };
+    world.assignments.put(promised.key, { ...promised, metadata: { ...promised.metadata, annotations: noted } });
+    world.pods.put(moved.key, moved);
+    assert.deepEqual(needed(), []);
+  });
+
+  it('nothing of a heartbeat of a node', () => {
+    const parts = setting();
+    parts.put('a');
+    const assigner = assigning(parts);
+    const { asked } = assigner;
+    parts.world.nodes.put('n1', { ...parts.node });
+    assert.equal(assigner.asked, asked);
+    parts.world.nodes.put('n1', { ...parts.node, providerID: parts.node.providerID.replace('/0', '/1') });
+    assert.equal(assigner.asked, asked + 1);
+  });
+});
+
+describe('an object is made', () => {
+  /** Where the first object that is created is put, and for which pod. */
+  function firstCreated(parts: ReturnType<typeof setting>) {
+    const { promise, resolve } = Promise.withResolvers<[pod: string, key: string]>();
+    assigning(parts, {
+      release: async () => undefined,
+      create: async (of, _match, name, namespace) => resolve([of.key, `${namespace}/${name}`]),
+    });
+    return promise;
+  }
+
+  it('anew for the pod that one was for which somebody edited to be for another', async () => {
+    const parts = setting();
+    const made = assignment(parts.put('a'), parts.green, parts.bound);
+    parts.world.assignments.put(made.key, made);
+    const created = firstCreated(parts);
+    // Nothing is due until the edit: all work of the start ends without a timer.
+    await setImmediate();
+    parts.world.assignments.put(made.key, { ...made, podKey: 'app/other' });
+    const [podKey] = await created;
+    assert.equal(podKey, 'app/a');
+  });
+
+  const finalizers: [string, string, RegExp][] = [
+    ['beside that of the former pod which a finalizer of somebody else holds', 'example.com/theirs', /^default\/a-app-green-[0-9a-f]{10}$/],
+    ['in place of that of the former pod which goes away', assignedIdentityFinalizer, /^default\/a-app-green$/],
+  ];
+  for (const [where, finalizer, expected] of finalizers)
+    it(where, async () => {
+      const parts = setting();
+      const former = pod({ key: 'app/a', name: 'a', uid: 'former' });
+      const old = assignment(former, parts.green, parts.bound, { status: 'Unassigned' });
+      old.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
+      old.metadata.finalizers = [finalizer];
+      parts.world.assignments.put(old.key, old);
+      parts.put('a', 'next');
+      const [podKey, key] = await firstCreated(parts);
+      assert.equal(podKey, 'app/a');
+      assert.match(key, expected);
+    });
 });

@@ -103,4 +103,10 @@ describe('what a pod’s assignments need', () => {
     assert.deepEqual(plan({ matches: [{ ...match, identity: principal }], existing: [created] }), ['assign']);
     assert.deepEqual(plan({ existing: [own({ status: 'Created' })] }), []);
   });
+
+  it('never assigns an identity of a type that is none', () => {
+    const odd = identity('app/i', { type: undefined, identityId: undefined });
+    const created = assignment(pod(), odd, match.binding, { status: 'Created' });
+    assert.deepEqual(plan({ matches: [{ ...match, identity: odd }], existing: [created] }), []);
+  });
 });

@@ -168,4 +168,35 @@ describe('the worker of a scope', () => {
     await assigned();
     await running.stop();
   });
+
+  it('assigns what is attached already while an operation of a former leader is waited for, but nothing that is part of that', async () => {
+    const [begun, untouched] = [need('web', 'begun'), need('web', 'old')];
+    const record = {
+      ...withEntries(emptyRecord(testScope.id), [[idOf('begun'), 'intent']], new Date(0)),
+      operation: 'https://arm/operation',
+    };
+    const azure = fakeAzure(['begun', 'old']);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    azure.compute.resume = () => ended;
+    const { objects, running, assigned } = worker({ needs: [begun, untouched], azure, records: fakeRecords(record) });
+    running.wake();
+    await objects.until(() => objects.assignmentOf(untouched)?.status === 'Assigned');
+    const meanwhile = objects.assignmentOf(begun)?.status;
+    end();
+    await assigned();
+    assert.equal(meanwhile, 'Created');
+  });
+
+  it('asks for no timer that is too long to be one, which would fire at once, again and again', async ({ mock }) => {
+    const longest = 2 ** 31 - 1;
+    const { promise: asked, resolve } = Promise.withResolvers<number>();
+    const start = globalThis.setTimeout;
+    mock.method(globalThis, 'setTimeout', (run: () => void, ms: number) => {
+      if (ms > longest / 2) resolve(ms);
+      return start(run, ms);
+    });
+    const { running } = worker({ needs: [], reconcileMs: 1000 * 3_600_000 });
+    running.wake();
+    assert.ok((await asked) <= longest);
+  });
 });

@@ -80,6 +80,18 @@ describe('what the broker tells a pod', () => {
     assert.equal(view.rowsFor('app/web')?.identities[0]?.state, 'Created');
   });
 
+  it('that its identity is assigned, though an older object for it cannot go because of a finalizer of somebody else', () => {
+    const { world, view, ...of } = bound();
+    const old = assignment(of.pod, of.identity, of.binding, { status: 'Unassigned' });
+    old.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
+    old.metadata.finalizers = ['example.com/theirs'];
+    const right = { ...assignment(of.pod, of.identity, of.binding), key: 'app/web-app-i', namespace: 'app' };
+    world.assignments.put(old.key, old);
+    world.assignments.put(right.key, right);
+    assert.equal(view.rowsFor('app/web')?.identities[0]?.state, 'Assigned');
+    assert.equal(world.assignmentOf('app/web', 'app/i'), right);
+  });
+
   it('nothing at all of a pod that is gone or finished', () => {
     const { world, view } = bound();
     world.pods.put('app/web', pod({ finished: true }));
@@ -125,6 +137,17 @@ describe('what the broker tells a pod', () => {
       off();
     });
   }
+
+  it('wakes the pod that an object was for, and the one that it is for since somebody edited it', () => {
+    const { world, view, ...of } = bound();
+    const made = assignment(of.pod, of.identity, of.binding);
+    world.assignments.put(made.key, made);
+    const woken = new Set<string>();
+    const off = view.onChange((podKey) => woken.add(podKey));
+    world.assignments.put(made.key, { ...made, podKey: 'app/other' });
+    assert.deepEqual([...woken].sort(), ['app/other', 'app/web']);
+    off();
+  });
 
   it('waits for a replica that is behind what the caller has seen, and not for one that is ahead', async () => {
     const { world, view } = bound();

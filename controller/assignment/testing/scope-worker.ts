@@ -6,7 +6,7 @@ import type { ScopeWorker, ScopeWorkerOptions } from '../scope-worker.ts';
 import { runScopeWorker } from '../scope-worker.ts';
 import { fakeAzure, fakeObjects, fakeRecords, testScope } from './scope.ts';
 
-interface Parts {
+export interface ScopeParts {
   needs: Need[];
   azure?: ReturnType<typeof fakeAzure>;
   records?: ReturnType<typeof fakeRecords>;
@@ -28,7 +28,7 @@ export function startWorker(options: ScopeWorkerOptions): ScopeWorker {
   return running;
 }
 
-export function situation(parts: Parts, now: () => Date = () => new Date()) {
+export function situation(parts: ScopeParts, now: () => Date = () => new Date()) {
   const azure = parts.azure ?? fakeAzure();
   const records = parts.records ?? fakeRecords();
   const objects = fakeObjects(parts.needs);
@@ -57,7 +57,7 @@ export function situation(parts: Parts, now: () => Date = () => new Date()) {
   return { azure, records, objects, events, options };
 }
 
-export function worker(parts: Parts) {
+export function worker(parts: ScopeParts) {
   const { azure, records, objects, events, options } = situation(parts);
   const running = startWorker(options);
   const allAssigned = () => parts.needs.every((each) => objects.assignmentOf(each)?.status === 'Assigned');

@@ -51,12 +51,15 @@ export function fakeAzure(attached: string[] = []) {
   let reads = 0;
   /** Takes the place of one write; throwing is the failure of the PATCH. */
   const onWrite: ((write: Write) => void)[] = [];
+  /** The same for one GET. */
+  const onRead: (() => void)[] = [];
   const waits = createWaits();
 
   const compute: Compute = {
     async read(): Promise<ScopeState> {
       reads += 1;
       waits.look();
+      onRead.shift()?.();
       return { type: 'UserAssigned', identities: new Map(list), etag: '"1"', provisioningState: 'Succeeded', location: 'here', readAt: 0 };
     },
     async write(_scope, write, _seen, options = {}) {
@@ -65,7 +68,7 @@ export function fakeAzure(attached: string[] = []) {
       // Refused by the answer to the PATCH itself, or by the operation that it began.
       if (!fake.refuses) await options.onOperation?.('https://arm/operation');
       onWrite.shift()?.(write);
-      for (const id of write.attach) list.set(id, { clientId: `client-${id.split('/').at(-1)}`, principalId: 'p' });
+      for (const id of write.attach) list.set(id, fake.shows(id.split('/').at(-1) ?? ''));
       for (const id of write.detach) list.delete(id);
       return write;
     },
@@ -73,9 +76,12 @@ export function fakeAzure(attached: string[] = []) {
   };
   const fake = {
     refuses: false,
+    /** What Azure reports of an identity that was attached. */
+    shows: (name: string): AttachedIdentity => ({ clientId: `client-${name}`, principalId: 'p' }),
     compute,
     writes,
     onWrite,
+    onRead,
     get reads() {
       return reads;
     },
