@@ -17,12 +17,14 @@ function situation(parts: {
   wanted?: string[];
   due?: string[];
   kept?: string[];
+  moving?: boolean;
 }): ScopeSituation {
   const attached = new Map<string, AttachedIdentity>((parts.attached ?? []).map((id) => [id, ids(id)]));
   for (const id of parts.recreated ?? []) attached.set(id, null);
   return {
     record: withEntries(emptyRecord('/scope'), Object.entries(parts.record ?? {}), date),
     attached,
+    moving: parts.moving ?? false,
     wanted: new Set(parts.wanted),
     due: new Set(parts.due),
     isProtected: (id) => parts.kept?.includes(id) ?? false,
@@ -56,6 +58,13 @@ describe('what a scope needs', () => {
     assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, attached: ['a'] })).entries, [['a', 'owned']]);
     assert.deepEqual(decideScope(situation({ record: { a: 'intent' } })).entries, [['a', undefined]]);
     assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, wanted: ['a'] })), { adds: ['a'], removes: [], entries: [] });
+  });
+
+  it('keeps the claim to what is absent only because of an operation that Azure may yet undo, or finish', () => {
+    for (const state of ['intent', 'owned', 'detaching'] as const) {
+      assert.deepEqual(decideScope(situation({ record: { a: state }, moving: true })), { adds: [], removes: [], entries: [] }, state);
+      assert.deepEqual(decideScope(situation({ record: { a: state } })).entries, [['a', undefined]], state);
+    }
   });
 
   it('keeps what is wanted again while it was being detached', () => {
@@ -97,7 +106,11 @@ describe('what a scope needs', () => {
         for (const removed of decision.removes) attached.delete(removed);
         const write = { attach: decision.adds, detach: decision.removes };
         let after = withEntries(before.record, decision.entries, date);
-        after = withEntries(after, settle(after, { write, before: before.attached, after: attached, outcomeOf: () => 'done' }), date);
+        after = withEntries(
+          after,
+          settle(after, { write, before: before.attached, after: attached, moving: false, outcomeOf: () => 'done' }),
+          date,
+        );
         const again = decideScope({ ...before, record: after, attached });
         assert.deepEqual(again, { adds: [], removes: [], entries: [] });
       }),
@@ -105,12 +118,13 @@ describe('what a scope needs', () => {
   });
 
   describe('after a write', () => {
-    const settled = (outcome: WriteOutcome, there: string[], state: EntryState = 'intent') => {
+    const settled = (outcome: WriteOutcome, there: string[], state: EntryState = 'intent', moving = false) => {
       const { record } = situation({ record: { a: state } });
       const write = state === 'detaching' ? { attach: [], detach: ['a'] } : { attach: ['a'], detach: [] };
       const before = new Map(state === 'detaching' ? [['a', ids('a')]] : []);
       const after = new Map(there.map((id) => [id, ids(id)]));
-      return withEntries(record, settle(record, { write, before, after, outcomeOf: () => outcome }), date).identities.get('a')?.state;
+      return withEntries(record, settle(record, { write, before, after, moving, outcomeOf: () => outcome }), date).identities.get('a')
+        ?.state;
     };
 
     it('claims what Azure says that we attached, and what we may have attached', () => {
@@ -125,6 +139,12 @@ describe('what a scope needs', () => {
     it('keeps an intent only where the write may still take effect', () => {
       for (const outcome of ['done', 'failed', 'refused'] as const) assert.equal(settled(outcome, []), undefined, outcome);
       assert.equal(settled('unclear', []), 'intent');
+    });
+
+    it('forgets what it took away only once nothing can bring it back', () => {
+      assert.equal(settled('unclear', [], 'detaching', true), 'detaching');
+      assert.equal(settled('unclear', [], 'detaching', false), undefined);
+      assert.equal(settled('done', [], 'detaching', true), undefined);
     });
 
     it('does not take away again what somebody attached right after we took it away', () => {

@@ -6,6 +6,8 @@ export interface ScopeSituation {
   record: ScopeRecord;
   /** By lower-case id. */
   attached: ReadonlyMap<string, AttachedIdentity>;
+  /** The GET fell into an operation, which Azure may undo: what is absent then may come back. */
+  moving: boolean;
   /** Lower-case ids that pods of this scope need. */
   wanted: ReadonlySet<string>;
   /** Ids that nothing needs any more and whose linger is over. */
@@ -22,7 +24,7 @@ export interface ScopeDecision {
 }
 
 export function decideScope(situation: ScopeSituation): ScopeDecision {
-  const { record, attached, wanted, due } = situation;
+  const { record, attached, moving, wanted, due } = situation;
   const adds: string[] = [];
   const removes: string[] = [];
   const entries: ScopeDecision['entries'] = [];
@@ -43,7 +45,7 @@ export function decideScope(situation: ScopeSituation): ScopeDecision {
     if (wanted.has(id)) continue;
     const there = attached.get(id);
     if (there === undefined) {
-      entries.push([id, undefined]);
+      if (!moving) entries.push([id, undefined]);
     } else if (situation.isProtected(id, there?.clientId)) {
       // Ours or not, it stays for ever: without an entry nothing will ever remove it.
       entries.push([id, undefined]);
@@ -76,6 +78,8 @@ export interface WriteEnd {
   before: ReadonlyMap<string, AttachedIdentity>;
   /** And what a GET after it showed. */
   after: ReadonlyMap<string, AttachedIdentity>;
+  /** That GET fell into an operation, perhaps the write's own. */
+  moving: boolean;
   outcomeOf(id: string): WriteOutcome;
 }
 
@@ -83,7 +87,7 @@ export interface WriteEnd {
  * What the record must say once a GET showed how the write ended. An entry claims the identity as ours: it goes as soon as what is there cannot be
  * ours, or somebody who attaches it in that moment would lose it later.
  */
-export function settle(record: ScopeRecord, { write, before, after, outcomeOf }: WriteEnd): ScopeDecision['entries'] {
+export function settle(record: ScopeRecord, { write, before, after, moving, outcomeOf }: WriteEnd): ScopeDecision['entries'] {
   const entries: ScopeDecision['entries'] = [];
   for (const id of write.attach) {
     const outcome = outcomeOf(id);
@@ -91,6 +95,6 @@ export function settle(record: ScopeRecord, { write, before, after, outcomeOf }:
     if (after.has(id)) entries.push([id, refused ? undefined : 'owned']);
     else if (outcome !== 'unclear') entries.push([id, undefined]);
   }
-  for (const id of write.detach) if (outcomeOf(id) === 'done' || !after.has(id)) entries.push([id, undefined]);
+  for (const id of write.detach) if (outcomeOf(id) === 'done' || !(moving || after.has(id))) entries.push([id, undefined]);
   return entries.filter(([id, state]) => record.identities.get(id)?.state !== state);
 }

@@ -5,6 +5,7 @@ import { isForbidden, isInvalid } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeState } from '../azure/compute.ts';
 import { ArmError } from '../azure/errors.ts';
+import { isRunning } from '../azure/operation.ts';
 import { planWrites } from '../azure/plan.ts';
 import { collectCalls } from './collect.ts';
 import { decideScope, entriesToStore, settle } from './decide-scope.ts';
@@ -54,6 +55,9 @@ export interface ScopePass {
 
 /** A Lease that is about to end is not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed. */
 const handOverMs = 500;
+
+/** An operation is under way, whoever's it is. */
+const isMoving = ({ provisioningState }: ScopeState): boolean => provisioningState !== '' && isRunning(provisioningState);
 
 const retryMarksMs = 5_000;
 const pausedMs = 5_000;
@@ -113,7 +117,17 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     stored = await adopt(stored, needs, state.identities);
     // Pods came and went while Azure was asked.
     const wanted = new Set(options.needs().map((need) => need.identityId));
-    const decision = decideScope({ record: stored.record, attached: state.identities, wanted, due, isProtected: options.isProtected });
+    const moving = isMoving(state);
+    const decision = decideScope({
+      record: stored.record,
+      attached: state.identities,
+      moving,
+      wanted,
+      due,
+      isProtected: options.isProtected,
+    });
+    // An entry that waits for what an operation leaves behind must not wait for a whole interval.
+    if (moving && [...stored.record.identities.keys()].some((id) => !wanted.has(id) && !state.identities.has(id))) sight.doubt();
     const chosen = holds.choose({ attach: decision.adds, detach: decision.removes }, now);
     if (chosen !== undefined && !options.mayWrite()) return handOverMs;
     // The record first: what is written down here is found again by whoever takes over in the middle of the PATCH.
@@ -152,13 +166,16 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
 
     // Whatever the write said, a GET tells what is there now; until then nobody knows.
     sight.forgetSome([...write.attach, ...write.detach]);
-    const { identities: after } = await look(signal).catch(async (error: unknown) => {
+    const seen = await look(signal).catch(async (error: unknown) => {
       // What Azure refused is not ours, whatever the next look shows.
       const refused = write.attach.filter((id) => outcomeOf(id) === 'refused' && !before.identities.has(id));
       if (refused.length > 0) await dropEntries(stored, refused);
       throw error;
     });
-    const ending = { write, before: before.identities, after, outcomeOf };
+    const { identities: after } = seen;
+    const moving = isMoving(seen);
+    if (moving) sight.doubt();
+    const ending = { write, before: before.identities, after, moving, outcomeOf };
     stored = await changeRecord(records, stored, (record) => ({
       ...withEntries(record, settle(record, ending), options.now()),
       operation: undefined,

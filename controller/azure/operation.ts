@@ -84,4 +84,4 @@ export function provisioningStateOf(body: unknown): string | undefined {
   return stringAt(body, 'properties', 'provisioningState');
 }
 
-const isRunning = (state: string | undefined): boolean => state !== undefined && !/^(succeeded|failed|cancell?ed)$/i.test(state);
+export const isRunning = (state: string | undefined): boolean => state !== undefined && !/^(succeeded|failed|cancell?ed)$/i.test(state);

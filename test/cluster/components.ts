@@ -84,7 +84,7 @@ export function apiServer(
   return { name: 'kube-apiserver', file, args: flags(settings) };
 }
 
-export function controllerManager(file: string, files: ControlPlaneFiles): Command {
+export function controllerManager(file: string, files: ControlPlaneFiles, extra: Record<string, string> = {}): Command {
   const settings = {
     kubeconfig: files.controllerManagerConfig,
     'leader-elect': 'false',
@@ -99,6 +99,7 @@ export function controllerManager(file: string, files: ControlPlaneFiles): Comma
     // It makes some forty service accounts before it does anything else; at the default rate that takes 4 s.
     'kube-api-qps': '500',
     'kube-api-burst': '500',
+    ...extra,
   };
   return { name: 'kube-controller-manager', file, args: flags(settings) };
 }
