@@ -7,7 +7,7 @@ export interface ModelPod {
   node: string;
   injected: boolean;
   finished: boolean;
-  /** An exception fitted it once: then it may have begun, and keeps what it has. */
+  /** An exception fitted it once, or may have seemed to: then it may have begun, and keeps what it has. */
   wasExcepted: boolean;
 }
 
@@ -17,14 +17,17 @@ export interface Model {
   bindings: Map<string, { identity: string; selector: string }>;
   identities: Map<string, { azure: IdentityKind; namespaced: boolean }>;
   exceptions: Set<Namespace>;
+  /** Of this history and of the one before: for a while after the API server restarts, the controller's list of exceptions may be old. */
+  pastExceptions: { here: Set<Namespace>; before: Set<Namespace> };
   nodes: Set<string>;
 }
 
-export const emptyModel = (): Model => ({
+export const emptyModel = (last?: Model): Model => ({
   pods: new Map(),
   bindings: new Map(),
   identities: new Map(),
   exceptions: new Set(),
+  pastExceptions: { here: new Set(), before: new Set([...(last?.exceptions ?? []), ...(last?.pastExceptions.here ?? [])]) },
   nodes: new Set(nodeNames),
 });
 
@@ -35,7 +38,7 @@ export const nameOf = (key: string): string => key.split('/')[1] ?? '';
 /** False where the command is about something that is not there (or there already), and so does nothing. */
 export function applyTo(model: Model, command: Command): boolean {
   const done = changed(model, command);
-  for (const [key, pod] of model.pods) pod.wasExcepted ||= isExcepted(model, key, pod);
+  for (const [key, pod] of model.pods) pod.wasExcepted ||= isExcepted(model, key, pod, true);
   return done;
 }
 
@@ -76,6 +79,7 @@ function changed(model: Model, command: Command): boolean {
       model.exceptions.add(command.namespace);
       return true;
     case 'remove exception':
+      model.pastExceptions.here.add(command.namespace);
       return model.exceptions.delete(command.namespace);
     case 'make node':
       model.nodes.add(command.node);
@@ -98,8 +102,10 @@ export interface ExpectedAssignment {
 }
 
 /** Exceptions fit the pods that our webhook left alone. */
-const isExcepted = (model: Model, key: string, pod: ModelPod): boolean =>
-  !pod.injected && namespaces.some((namespace) => namespace === namespaceOf(key) && model.exceptions.has(namespace));
+function isExcepted({ exceptions, pastExceptions: { here, before } }: Model, key: string, pod: ModelPod, orWas = false): boolean {
+  const fits = (set: ReadonlySet<Namespace>) => namespaces.some((namespace) => namespace === namespaceOf(key) && set.has(namespace));
+  return !pod.injected && (fits(exceptions) || (orWas && (fits(here) || fits(before))));
+}
 
 /**
  * `begun`: whether the pod has any object in the real system. Only of a pod that an exception fitted for a while is that asked: whether it got

@@ -176,7 +176,7 @@ export async function openTheatre(): Promise<Theatre> {
     },
     async reset() {
       emulator.removeFaults();
-      model = emptyModel();
+      model = emptyModel(model);
       await Promise.all([
         ...podKeys.map((key) => objects.remove(pods, key)),
         ...bindingKeys.map((key) => objects.remove(azureIdentityBindings, key)),
