@@ -40,13 +40,15 @@ export async function openForeignHand({ emulator, attached, claimOf }: ForeignHa
   let past: { seq: number; key: string; attached: boolean }[] = [];
   let crashed = false;
   let spoilt = false;
+  /** Of this history; what our record says since before that is left of one in which nobody knew whose an attachment was. */
+  let begunAt = 0;
 
   async function attach(scope: ScopeName, name: AzureName): Promise<void> {
     const key = `${scope} ${name}`;
     // The faults are for our controller; this hand may meet them too, and then does nothing.
     const before = await call('GET', scopeIds[scope]).catch(() => undefined);
     if (attached(scope).includes(name) || before?.status !== 200) return;
-    const claim = (await claimOf(scope, name))?.state;
+    const claim = await claimOf(scope, name);
     const body = { identity: { type: typeOf(scope), userAssignedIdentities: { [idOf(name)]: {} } } };
     const reply = await call('PATCH', scopeIds[scope], body, {
       headers: { 'if-match': String(before.json.etag ?? before.headers.etag) },
@@ -55,9 +57,11 @@ export async function openForeignHand({ emulator, attached, claimOf }: ForeignHa
     if (reply === undefined || reply.status >= 300) return;
     foreign.add(key);
     past.push({ seq: emulator.log.last, key, attached: true });
+    if (spoilt) doubtful.add(key);
+    if (claim === undefined) return;
     // An intent is dropped once its PATCH is refused, unless whoever sent it is gone or never got the answer.
-    if (spoilt || (claim !== undefined && (claim !== 'intent' || crashed))) doubtful.add(key);
-    else if (claim === 'intent') intended.add(key);
+    if (claim.state !== 'intent' || crashed || Date.parse(claim.since) < begunAt) doubtful.add(key);
+    else intended.add(key);
   }
 
   const wipe = (scope: ScopeName, names: readonly AzureName[]) =>
@@ -88,6 +92,7 @@ export async function openForeignHand({ emulator, attached, claimOf }: ForeignHa
       for (const known of [foreign, doubtful, intended]) known.clear();
       crashed = false;
       spoilt = false;
+      begunAt = Date.now();
       for (const scope of scopeNames) {
         await attach(scope, 'foreign');
         foreign.add(`${scope} foreign`);
