@@ -56,11 +56,15 @@ export interface ScopePass {
 /** A Lease that is about to end is not Azure's failure, and so nothing to tell: the next leader goes on, or this one once it has renewed. */
 const handOverMs = 500;
 
+/** An API server that failed is asked again after so long, whatever Azure's own rest is. */
+const retryMarksMs = 5_000;
+
+/** So often it is looked whether a person took the brake off: no watch tells. */
+const pausedMs = 5_000;
+
 /** An operation is under way, whoever's it is. */
 const isMoving = ({ provisioningState }: ScopeState): boolean => provisioningState !== '' && isRunning(provisioningState);
 
-const retryMarksMs = 5_000;
-const pausedMs = 5_000;
 
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
@@ -241,7 +245,6 @@ export function createScopePass(options: ScopePassOptions): ScopePass {
     await markSeen();
     const message = `writes to ${scope.displayId} are paused: remove data.paused of ConfigMap ${scopeRecordName(scope.id)} to go on`;
     await markFailed(options, missing(), new Set(missing().map((need) => need.identityId)), { reason: 'ScopePaused', message });
-    // Nothing tells when the brake is taken off.
     return Math.min(untilNext(now), pausedMs);
   }
 

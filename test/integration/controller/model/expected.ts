@@ -108,7 +108,7 @@ function isExcepted({ exceptions, pastExceptions: { here, before } }: Model, key
 }
 
 /**
- * `begun`: whether the pod has any object in the real system. Only of a pod that an exception fitted for a while is that asked: whether it got
+ * `begun`: whether the pod has an object in the real system. That is asked only of a pod that an exception fitted for a while: whether it got
  * its objects in that time is a matter of luck, but it must have all of them or none.
  */
 export function expectedAssignments(model: Model, begun: (pod: string) => boolean): ExpectedAssignment[] {
