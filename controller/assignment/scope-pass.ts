@@ -65,7 +65,6 @@ const pausedMs = 5_000;
 /** An operation is under way, whoever's it is. */
 const isMoving = ({ provisioningState }: ScopeState): boolean => provisioningState !== '' && isRunning(provisioningState);
 
-
 export function createScopePass(options: ScopePassOptions): ScopePass {
   const { scope, compute, records, log } = options;
   const sight = createSight(options);
