@@ -1,5 +1,7 @@
 // Makes pods, objects and Azure agree, from its start until it is stopped: the assigner and one worker for each ARM scope.
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Informers } from '../lib/identities/informers.ts';
+import { podOf } from '../lib/identities/objects.ts';
 import { backoff } from '../lib/kube/backoff.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { isNotFound } from '../lib/kube/errors.ts';
@@ -7,23 +9,21 @@ import type { EventRecorder } from '../lib/kube/events.ts';
 import { pods, resourcePath } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
 import { createStopper } from '../lib/shutdown.ts';
-import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
-import { runAssigner } from './assignment/assigner.ts';
-import { createDemand } from './assignment/demand.ts';
-import { podOf } from './assignment/objects.ts';
-import { observeWrites } from './assignment/observe-writes.ts';
-import { isProtected } from './assignment/protected.ts';
-import { storeScopeRecords } from './assignment/scope-record.ts';
-import { runScopes } from './assignment/scopes.ts';
-import type { World } from './assignment/world.ts';
-import type { Compute } from './azure/compute.ts';
-import { measureCompute } from './azure/measure.ts';
-import type { Measures } from './measures.ts';
+import { writeAssignedIdentities } from './assignments/client.ts';
+import { createDemand } from './assignments/desired-state.ts';
+import { observeWrites } from './assignments/observed-client.ts';
+import { runAssigner } from './assignments/reconciler.ts';
+import type { Compute } from './azure/arm/compute.ts';
+import type { Measures } from './metrics/instruments.ts';
+import { measureCompute } from './metrics/measured-compute.ts';
+import { storeScopeRecords } from './scopes/ownership.ts';
+import { isProtected } from './scopes/protected.ts';
+import { runScopes } from './scopes/scopes.ts';
 import type { ControllerSettings } from './settings.ts';
 
 export interface AssigningContext {
   client: KubeClient;
-  world: World;
+  informers: Informers;
   compute: Compute;
   /** Of the managed identity that the controller itself signs in with now. */
   ownClientId(): string | undefined;
@@ -39,7 +39,7 @@ export interface AssigningContext {
 const writeMarginMs = 5_000;
 
 export function startAssigning(context: AssigningContext): { stop(): Promise<void> } {
-  const { world, log, settings } = context;
+  const { informers, log, settings } = context;
   const client = whileLeading(context);
   const stopper = createStopper(log);
   const stopping = new AbortController();
@@ -52,7 +52,7 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
     namespace: settings.namespace,
     log,
     worker: {
-      assignmentOf: (need) => world.assignmentOf(need.pod.key, need.match.identity.key),
+      assignmentOf: (need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
       compute: measureCompute(context.compute, context.measures),
       records: storeScopeRecords(client, settings.namespace),
       objects,
@@ -77,10 +77,10 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
 
   async function begin(): Promise<void> {
     // Without complete caches a pod that was not read yet would look gone, and its identity unused.
-    await world.whenSynced();
+    await informers.whenSynced();
     if (stopping.signal.aborted) return;
     const assigner = runAssigner({
-      world,
+      informers,
       demand,
       objects,
       events: context.events,

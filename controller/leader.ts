@@ -2,12 +2,12 @@
 import { createStopper } from '../lib/shutdown.ts';
 import type { AssigningContext } from './assigning.ts';
 import { startAssigning } from './assigning.ts';
-import { writeAssignedIdentities } from './assignment/assigned-identities.ts';
-import { releaseLeftOver } from './assignment/left-over.ts';
-import { giveWay } from './give-way.ts';
+import { writeAssignedIdentities } from './assignments/client.ts';
+import { releaseLeftOver } from './assignments/release-all.ts';
+import { giveWay } from './coexistence/give-way.ts';
+import { lookForMic } from './coexistence/mic.ts';
+import { lookForOtherRelease } from './coexistence/other-release.ts';
 import { watchInjection } from './injection/watch.ts';
-import { lookForOtherRelease } from './other-release.ts';
-import { lookForMic } from './upstream/mic.ts';
 
 export interface LeaderContext extends Omit<AssigningContext, 'compute' | 'ownClientId'> {
   /** Undefined in managed mode: identities are attached by whoever runs the nodes, and nothing is written that a MIC could disagree with. */
@@ -17,18 +17,18 @@ export interface LeaderContext extends Omit<AssigningContext, 'compute' | 'ownCl
 const longestPollMs = 10_000;
 
 export function lead(context: LeaderContext): { stop(): Promise<void> } {
-  const { client, world, events, log, settings } = context;
+  const { client, informers, events, log, settings } = context;
   const stopper = createStopper(log);
   context.measures.leaderElections.inc();
 
   let stopped = false;
-  world
+  informers
     .whenSynced()
     .then(() => {
       if (stopped) return;
-      stopper.add('injection', watchInjection({ world, events, log }));
+      stopper.add('injection', watchInjection({ informers, events, log }));
       if (context.arm !== undefined) return;
-      const leftOver = releaseLeftOver({ world, objects: writeAssignedIdentities(client), log });
+      const leftOver = releaseLeftOver({ informers, objects: writeAssignedIdentities(client), log });
       stopper.add('left-over assignments', () => leftOver.stop());
     })
     .catch((error: unknown) => log.error({ error: String(error) }, 'injected pods are not watched'));

@@ -2,28 +2,28 @@ import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { annotations, leaderLeaseName } from '../api/names.ts';
 import { version } from '../api/version.ts';
+import { followPublished } from '../broker/published.ts';
+import { brokerView } from '../broker/rows.ts';
+import { startBroker } from '../broker/server.ts';
+import { createTokenMinter } from '../broker/tokens.ts';
+import { entraHosts } from '../lib/azure/clouds.ts';
 import { parseListener, serveSmall } from '../lib/http.ts';
+import { recordDoubt } from '../lib/identities/imds-report.ts';
+import { startInformers } from '../lib/identities/informers.ts';
 import { connect } from '../lib/kube/client.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
 import { campaign } from '../lib/kube/lease.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
 import { SettingsError } from '../lib/settings.ts';
-import { recordDoubt } from './assignment/doubt.ts';
-import { brokerView } from './assignment/view.ts';
-import { watchWorld } from './assignment/world.ts';
-import { entraHosts } from './azure/clouds.ts';
 import { connectAzure, connectCloud } from './azure/connect.ts';
-import { startBroker } from './broker/server.ts';
-import { createTokenMinter } from './broker/tokens.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
-import { followPublished } from './certificates/published.ts';
+import { fromUpstream } from './coexistence/mic-flags.ts';
 import { sayIfKindsAreOld } from './kinds.ts';
 import { lead } from './leader.ts';
-import { createMeasures, measureTokens } from './measures.ts';
-import { metricsOf } from './metrics.ts';
+import { metricsOf } from './metrics/gauges.ts';
+import { createMeasures, measureTokens } from './metrics/instruments.ts';
 import { settings } from './settings.ts';
-import { fromUpstream } from './upstream/flags.ts';
 import { userAgentOf } from './user-agent.ts';
 
 void runProgram({
@@ -50,9 +50,9 @@ void runProgram({
     });
     stopper.add('API client', () => client.close());
 
-    const world = watchWorld({ client, log, rules: { forceNamespaced: values.forceNamespaced || managed } });
-    stopper.add('watches', () => world.stop());
-    void world.whenSynced().then(() => sayIfKindsAreOld(client, log));
+    const informers = startInformers({ client, log, rules: { forceNamespaced: values.forceNamespaced || managed } });
+    stopper.add('watches', () => informers.stop());
+    void informers.whenSynced().then(() => sayIfKindsAreOld(client, log));
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 
@@ -63,11 +63,11 @@ void runProgram({
       client,
       log,
       listen: parseListener('--broker-listen', values.brokerListen),
-      view: brokerView(world, { managed }),
+      view: brokerView(informers, { managed }),
       published,
       onReport: ({ podKey, identity, reason, requestId }) => {
         log.warn({ pod: podKey, identity, reason, requestId }, 'a sidecar reports that IMDS disagrees');
-        const assignment = world.assignmentOf(podKey, identity);
+        const assignment = informers.assignmentOf(podKey, identity);
         // One without our note is still a MIC's, which does not know what a report is.
         if (assignment?.metadata.annotations?.[annotations.scope] === undefined) return;
         recordDoubt(client, assignment, new Date()).catch((error: unknown) =>
@@ -80,7 +80,7 @@ void runProgram({
           client,
           log,
           events,
-          identityOf: (key) => world.identities.get(key)?.object,
+          identityOf: (key) => informers.identities.get(key)?.object,
           rules: {
             authority: cloud.authority,
             knownHosts: entraHosts,
@@ -114,7 +114,7 @@ void runProgram({
         });
         const leading = lead({
           client,
-          world,
+          informers,
           arm,
           events,
           measures,
@@ -129,10 +129,10 @@ void runProgram({
     // Registered last of what writes, so stopped first.
     stopper.add('leadership', () => leadership.stop());
 
-    metricsOf(registry, { world, leadership, broker, published });
+    metricsOf(registry, { informers, leadership, broker, published });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
-    const missing = () => (world.synced ? 'the certificate of the broker' : `the list of ${world.waitingFor().join(', ')}`);
+    const missing = () => (informers.synced ? 'the certificate of the broker' : `the list of ${informers.waitingFor().join(', ')}`);
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
       // Upstream's path and bodies: 200 whether it leads or not.
       '/healthz': () => ({ status: 200, body: leadership.leading ? 'Active' : 'Not Active' }),

@@ -2,7 +2,7 @@ import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName 
 import { logLevels } from '../lib/log.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
-import { namesIdentity } from './assignment/protected.ts';
+import { namesIdentity } from './scopes/protected.ts';
 
 export const settings = {
   kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),

@@ -20,7 +20,11 @@ interface Tier {
 const tiers = {
   unit: {
     about: 'pure functions and small parts',
-    globs: ['{api,lib,webhook,controller,sidecar,tools}/**/*.test.ts', 'test/{azure,cluster,demo}/**/*.test.ts', 'test/*.test.ts'],
+    globs: [
+      '{api,common,lib,webhook,controller,broker,sidecar,tools}/**/*.test.ts',
+      'test/{azure,cluster,demo}/**/*.test.ts',
+      'test/*.test.ts',
+    ],
     isolation: 'none',
     concurrency: 1,
   },

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import jsonpatch from 'jsonpatch';
 import type { Decision, ReasonCode } from '../api/reasons.ts';
 import { explain } from '../api/reasons.ts';
-import type { PodException } from '../lib/exceptions.ts';
+import type { PodException } from '../lib/identities/exceptions.ts';
 import type { Template } from './containers.ts';
 import type { DecideSettings, NamespaceFacts } from './decide.ts';
 import { decide } from './decide.ts';

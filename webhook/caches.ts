@@ -1,11 +1,11 @@
 // What the webhook knows of the cluster: local copies, so that no admission waits for a call (spec/injection.md 2.21).
 import { annotations, caBundleConfigMapName, caBundleKey, webhookCertificateSecretName } from '../api/names.ts';
-import type { PodException } from '../lib/exceptions.ts';
-import { podLabelsOf } from '../lib/exceptions.ts';
+import type { PodException } from '../lib/identities/exceptions.ts';
+import { podLabelsOf } from '../lib/identities/exceptions.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
+import type { Informer } from '../lib/kube/informer.ts';
+import { startInformer } from '../lib/kube/informer.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
-import type { Reflector } from '../lib/kube/reflector.ts';
-import { reflect } from '../lib/kube/reflector.ts';
 import type { Resource } from '../lib/kube/resources.ts';
 import {
   azurePodIdentityExceptions,
@@ -49,22 +49,22 @@ export interface CachesOptions {
 }
 
 export function startCaches({ client, log, namespace, brokerService, webhookConfiguration }: CachesOptions): Caches {
-  const one = <T>(resource: Resource, name: string, project: (raw: unknown) => T | undefined): Reflector<T> =>
-    reflect({ client, log, resource, namespace, fieldSelector: `metadata.name=${name}`, project });
+  const one = <T>(resource: Resource, name: string, project: (raw: unknown) => T | undefined): Informer<T> =>
+    startInformer({ client, log, resource, namespace, fieldSelector: `metadata.name=${name}`, project });
 
   const exceptions = exceptionsByNamespace(client, log);
-  const spaces = reflect({ client, log, resource: namespaces, project: factsOf });
+  const spaces = startInformer({ client, log, resource: namespaces, project: factsOf });
   const secret = one(secrets, webhookCertificateSecretName, (raw) => raw);
   const bundle = one(configMaps, caBundleConfigMapName, (raw) => stringAt(raw, 'data', caBundleKey));
   const broker = one(services, brokerService, clusterIpOf);
-  const configuration = reflect({
+  const configuration = startInformer({
     client,
     log,
     resource: mutatingWebhookConfigurations,
     fieldSelector: `metadata.name=${webhookConfiguration}`,
     project: caBundlesOf,
   });
-  const all = [exceptions.reflector, spaces, secret, bundle, broker, configuration];
+  const all = [exceptions.informer, spaces, secret, bundle, broker, configuration];
 
   let certificate: ServingCertificate | undefined;
   const listeners = new Set<() => void>();
@@ -86,7 +86,7 @@ export function startCaches({ client, log, namespace, brokerService, webhookConf
 
   return {
     get synced() {
-      return all.every((reflector) => reflector.synced);
+      return all.every((informer) => informer.synced);
     },
     exceptionsOf: exceptions.of,
     namespace: (name, waitMs) => factsWhenKnown(spaces, name, waitMs),
@@ -104,23 +104,23 @@ export function startCaches({ client, log, namespace, brokerService, webhookConf
     },
     onCertificates: (listener) => void listeners.add(listener),
     stop: async () => {
-      await Promise.all(all.map((reflector) => reflector.stop()));
+      await Promise.all(all.map((informer) => informer.stop()));
     },
   };
 }
 
-const first = <T>(reflector: Reflector<T>): T | undefined => reflector.values().next().value;
+const first = <T>(informer: Informer<T>): T | undefined => informer.values().next().value;
 
 /** Kept by namespace: an admission looks only at those of the pod's own. */
 function exceptionsByNamespace(client: KubeClient, log: Logger) {
   const byNamespace = new Map<string, Map<string, PodException>>();
-  const reflector = reflect<PodException>({
+  const informer = startInformer<PodException>({
     client,
     log,
     resource: azurePodIdentityExceptions,
     project: (raw) => ({ name: stringAt(raw, 'metadata', 'name') ?? '', podLabels: podLabelsOf(raw) }),
   });
-  reflector.onChange(({ key, after }) => {
+  informer.onChange(({ key, after }) => {
     const namespace = key.slice(0, key.indexOf('/'));
     const group = byNamespace.get(namespace) ?? new Map<string, PodException>();
     if (after === undefined) group.delete(key);
@@ -128,7 +128,7 @@ function exceptionsByNamespace(client: KubeClient, log: Logger) {
     if (group.size === 0) byNamespace.delete(namespace);
     else byNamespace.set(namespace, group);
   });
-  return { reflector, of: (namespace: string): Iterable<PodException> => byNamespace.get(namespace)?.values() ?? [] };
+  return { informer, of: (namespace: string): Iterable<PodException> => byNamespace.get(namespace)?.values() ?? [] };
 }
 
 function factsOf(raw: unknown): NamespaceFacts {
@@ -139,7 +139,7 @@ function factsOf(raw: unknown): NamespaceFacts {
   };
 }
 
-async function factsWhenKnown(spaces: Reflector<NamespaceFacts>, name: string, waitMs: number): Promise<NamespaceFacts> {
+async function factsWhenKnown(spaces: Informer<NamespaceFacts>, name: string, waitMs: number): Promise<NamespaceFacts> {
   const known = spaces.get(name);
   if (known !== undefined) return known;
   return new Promise((resolve) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReasonCode } from '../api/reasons.ts';
 import { reasons } from '../api/reasons.ts';
-import type { PodException } from '../lib/exceptions.ts';
+import type { PodException } from '../lib/identities/exceptions.ts';
 import type { DecideSettings, NamespaceFacts, Verdict } from './decide.ts';
 import { decide } from './decide.ts';
 import { container, pod } from './fixtures.ts';

@@ -2,10 +2,10 @@
 import type { Interception, SidecarMode } from '../api/injection.ts';
 import { annotations, bindingLabel, proxyId, proxyPort } from '../api/names.ts';
 import type { ReasonFor } from '../api/reasons.ts';
-import type { PodException } from '../lib/exceptions.ts';
-import { matchingException } from '../lib/exceptions.ts';
+import type { PodException } from '../lib/identities/exceptions.ts';
+import { matchingException } from '../lib/identities/exceptions.ts';
+import { isWindows } from '../lib/identities/windows.ts';
 import { at, isRecord, stringAt } from '../lib/kube/objects.ts';
-import { isWindows } from '../lib/windows.ts';
 import type { PodOptions } from './annotations.ts';
 import { AnnotationError, interceptions, parsePodAnnotations, podAnnotations, refusal } from './annotations.ts';
 import { competingVariable } from './environment.ts';

@@ -3,19 +3,19 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { INetworkModule } from '@azure/msal-node';
+import { createCredential } from '../../lib/azure/auth/credential.ts';
+import { msalNetwork } from '../../lib/azure/auth/msal-network.ts';
+import type { SignInSettings } from '../../lib/azure/auth/sign-in.ts';
+import { chooseSignIn, parseAzureJson } from '../../lib/azure/auth/sign-in.ts';
+import type { Cloud } from '../../lib/azure/clouds.ts';
+import { cloudNamed, cloudNames, customCloud, customCloudName, isClosedCloud, isCustomCloud, publicCloud } from '../../lib/azure/clouds.ts';
 import type { Logger } from '../../lib/log.ts';
 import { SettingsError } from '../../lib/settings.ts';
 import { userAgentOf } from '../user-agent.ts';
-import { createArm } from './arm.ts';
-import type { Cloud } from './clouds.ts';
-import { cloudNamed, cloudNames, customCloud, customCloudName, isClosedCloud, isCustomCloud, publicCloud } from './clouds.ts';
-import type { Compute } from './compute.ts';
-import { createCompute } from './compute.ts';
-import { createCredential } from './credential.ts';
-import { createGates } from './gates.ts';
-import { msalNetwork } from './msal-network.ts';
-import type { SignInSettings } from './sign-in.ts';
-import { chooseSignIn, parseAzureJson } from './sign-in.ts';
+import { createArm } from './arm/client.ts';
+import type { Compute } from './arm/compute.ts';
+import { createCompute } from './arm/compute.ts';
+import { createGates } from './arm/gates.ts';
 
 /** Part of the controller's settings; empty text is absent. */
 export interface AzureSettings extends SignInSettings {

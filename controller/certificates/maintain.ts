@@ -1,11 +1,11 @@
 // Mode `self` (design 7): the leader makes and renews the system's own certificates and heals what others change.
 import { randomBytes } from 'node:crypto';
 import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../api/names.ts';
+import { createWorkQueue } from '../../lib/controller/work-queue.ts';
+import { startInformer } from '../../lib/kube/informer.ts';
 import { metadataOf } from '../../lib/kube/objects.ts';
-import { reflect } from '../../lib/kube/reflector.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
 import { configMaps, mutatingWebhookConfigurations, secrets } from '../../lib/kube/resources.ts';
-import { createWorkQueue } from '../../lib/queue.ts';
 import type { CertificateOptions } from './reconcile.ts';
 import { reconcileCertificates } from './reconcile.ts';
 
@@ -44,7 +44,7 @@ export function maintainCertificates(
   });
 
   const follow = (resource: Resource, name: string, place: { namespace?: string }) => {
-    const reflector = reflect({
+    const informer = startInformer({
       client,
       log,
       resource,
@@ -52,10 +52,10 @@ export function maintainCertificates(
       fieldSelector: `metadata.name=${name}`,
       project: (raw) => metadataOf(raw).resourceVersion,
     });
-    reflector.onChange(() => queue.addAfter(task, Math.max(0, Math.ceil(lastPass + quietMs - performance.now()))));
-    return reflector;
+    informer.onChange(() => queue.addAfter(task, Math.max(0, Math.ceil(lastPass + quietMs - performance.now()))));
+    return informer;
   };
-  const reflectors = [
+  const informers = [
     follow(secrets, caSecretName, { namespace }),
     follow(secrets, webhookCertificateSecretName, { namespace }),
     follow(secrets, brokerCertificateSecretName, { namespace }),
@@ -67,7 +67,7 @@ export function maintainCertificates(
   return {
     whenDone: () => done.promise,
     async stop() {
-      await Promise.all([queue.stop(), ...reflectors.map((reflector) => reflector.stop())]);
+      await Promise.all([queue.stop(), ...informers.map((informer) => informer.stop())]);
     },
   };
 }

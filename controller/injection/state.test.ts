@@ -1,12 +1,12 @@
 // Which labelled pods are told that they went past the webhook, and what the metrics count.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Pod } from '../../lib/identities/objects.ts';
+import { podOf } from '../../lib/identities/objects.ts';
+import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { pod } from '../../lib/identities/testing/fixtures.ts';
+import { fakeInformers } from '../../lib/identities/testing/informers.ts';
 import { silentLogger } from '../../lib/log.ts';
-import type { Pod } from '../assignment/objects.ts';
-import { podOf } from '../assignment/objects.ts';
-import { heardEvents } from '../assignment/testing/events.ts';
-import { pod } from '../assignment/testing/fixtures.ts';
-import { fakeWorld } from '../assignment/testing/world.ts';
 import type { UninjectedReason } from './state.ts';
 import { countInjected, uninjectedReason } from './state.ts';
 import { watchInjection } from './watch.ts';
@@ -38,14 +38,14 @@ describe('a labelled pod without token proxy', () => {
     it(`that is ${what}: ${reason ?? 'nothing to say'}`, () => assert.equal(uninjectedReason(of, excepted), reason));
 
   it('is told, whether it is there at the start or comes later, until the watch stops', () => {
-    const world = fakeWorld();
+    const informers = fakeInformers();
     const heard = heardEvents();
-    world.pods.put('app/early', bare({ key: 'app/early', name: 'early' }));
-    world.pods.put('app/fine', pod({ key: 'app/fine', name: 'fine' }));
-    const off = watchInjection({ world, events: heard.events, log: silentLogger });
-    world.pods.put('app/late', bare({ key: 'app/late', name: 'late' }));
+    informers.pods.put('app/early', bare({ key: 'app/early', name: 'early' }));
+    informers.pods.put('app/fine', pod({ key: 'app/fine', name: 'fine' }));
+    const off = watchInjection({ informers, events: heard.events, log: silentLogger });
+    informers.pods.put('app/late', bare({ key: 'app/late', name: 'late' }));
     off();
-    world.pods.put('app/after', bare({ key: 'app/after', name: 'after' }));
+    informers.pods.put('app/after', bare({ key: 'app/after', name: 'after' }));
     assert.deepEqual(
       heard.list.map((event) => `${event.kind} ${event.name} ${event.reason}`),
       ['Pod early NotInjected', 'Pod late NotInjected'],

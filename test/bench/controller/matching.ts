@@ -1,31 +1,31 @@
-import { binding as bindingOf, identity as identityOf, pod as podOf } from '../../../controller/assignment/testing/fixtures.ts';
-import { fakeWorld } from '../../../controller/assignment/testing/world.ts';
+import { binding as bindingOf, identity as identityOf, pod as podOf } from '../../../lib/identities/testing/fixtures.ts';
+import { fakeInformers } from '../../../lib/identities/testing/informers.ts';
 import { names } from './cluster.ts';
 import { row } from './table.ts';
 
 /** Matching alone, without an API server. */
 export function matching(podCount: number, bindingCount: number): void {
-  const world = fakeWorld();
+  const informers = fakeInformers();
   const selectors = names(bindingCount, 'selector');
   for (const [index, selector] of selectors.entries()) {
-    world.identities.put(`app/i-${index}`, identityOf(`app/i-${index}`));
-    world.bindings.put(`app/b-${index}`, bindingOf(`app/b-${index}`, `i-${index}`, selector));
+    informers.identities.put(`app/i-${index}`, identityOf(`app/i-${index}`));
+    informers.bindings.put(`app/b-${index}`, bindingOf(`app/b-${index}`, `i-${index}`, selector));
   }
   for (const [index, name] of names(podCount, 'pod').entries())
-    world.pods.put(`app/${name}`, podOf({ key: `app/${name}`, name, uid: name, selector: selectors[index % bindingCount] ?? '' }));
+    informers.pods.put(`app/${name}`, podOf({ key: `app/${name}`, name, uid: name, selector: selectors[index % bindingCount] ?? '' }));
 
   const began = performance.now();
   let matches = 0;
-  for (const pod of world.pods.values()) matches += world.matches.matchesOf(pod).length;
+  for (const pod of informers.pods.values()) matches += informers.matches.matchesOf(pod).length;
   row(`matching ${matches} pods, ${bindingCount} bindings from scratch`, performance.now() - began, 'ms', 1_000);
 
   let touched = 0;
-  const off = world.matches.onPod((key) => {
-    const pod = world.pods.get(key);
-    if (pod !== undefined) touched += world.matches.matchesOf(pod).length;
+  const off = informers.matches.onPod((key) => {
+    const pod = informers.pods.get(key);
+    if (pod !== undefined) touched += informers.matches.matchesOf(pod).length;
   });
   const changed = performance.now();
-  world.bindings.put('app/b-0', bindingOf('app/b-0', 'i-1', selectors[0] ?? ''));
+  informers.bindings.put('app/b-0', bindingOf('app/b-0', 'i-1', selectors[0] ?? ''));
   row(`one binding change, ${touched} pods touched`, performance.now() - changed, 'ms', 5);
   off();
 }

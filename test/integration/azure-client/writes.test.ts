@@ -1,7 +1,7 @@
 // What the client does to a scale set or VM, as Azure sees it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { planWrites } from '../../../controller/azure/plan.ts';
+import { planWrites } from '../../../controller/azure/arm/identity-map.ts';
 import { alone, clientIds, flexVm, pool1 } from '../azure/support.ts';
 import { attach, connected, detach, failureOf, identity, quickAzure, requests, scopeOf } from './support.ts';
 

@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../../api/names.ts';
+import type { Published } from '../../../broker/published.ts';
+import { followPublished } from '../../../broker/published.ts';
 import type { Maintenance } from '../../../controller/certificates/maintain.ts';
 import { maintainCertificates } from '../../../controller/certificates/maintain.ts';
-import type { Published } from '../../../controller/certificates/published.ts';
-import { followPublished } from '../../../controller/certificates/published.ts';
 import { decodeData } from '../../../controller/certificates/store.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
+import type { Informer } from '../../../lib/kube/informer.ts';
+import { startInformer } from '../../../lib/kube/informer.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
-import type { Reflector } from '../../../lib/kube/reflector.ts';
-import { reflect } from '../../../lib/kube/reflector.ts';
 import type { Resource } from '../../../lib/kube/resources.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
@@ -87,7 +87,7 @@ describe('certificates on a real API server', () => {
   /** Resolves when the object, as the API server sends it, is as wanted. */
   const until = async (resource: Resource, name: string, wanted: (raw: unknown) => boolean) => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const copy: Reflector<unknown> = reflect({
+    const copy: Informer<unknown> = startInformer({
       client,
       log: silentLogger,
       resource,

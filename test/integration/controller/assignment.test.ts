@@ -1,7 +1,7 @@
 // The controller's main job, from pods and bindings to Azure and back. Acceptance scenarios are in scenarios.test.ts and tokens.test.ts.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { scopeRecordName } from '../../../controller/assignment/scope-record.ts';
+import { scopeRecordName } from '../../../controller/scopes/ownership.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { clientIds, idOf, pool1 } from '../azure/support.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { leaderLeaseName } from '../../../api/names.ts';
-import { parseRecord, scopeRecordName } from '../../../controller/assignment/scope-record.ts';
+import { parseRecord, scopeRecordName } from '../../../controller/scopes/ownership.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
 import { configMaps, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import type { LogEntry } from '../../azure/core/log.ts';

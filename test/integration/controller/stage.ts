@@ -11,9 +11,9 @@ import { annotations, bindingLabel } from '../../../api/names.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect } from '../../../lib/kube/client.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
+import type { Informer } from '../../../lib/kube/informer.ts';
+import { startInformer } from '../../../lib/kube/informer.ts';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
-import type { Reflector } from '../../../lib/kube/reflector.ts';
-import { reflect } from '../../../lib/kube/reflector.ts';
 import { azureAssignedIdentities, azureIdentities, azureIdentityBindings, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import type { Emulator } from '../../azure/emulator.ts';
@@ -46,7 +46,7 @@ export interface Stage {
   client: KubeClient;
   emulator: Emulator;
   /** All AzureAssignedIdentities as they are now. */
-  assigned: Reflector<AzureAssignedIdentity>;
+  assigned: Informer<AzureAssignedIdentity>;
   startController(flags?: string[], program?: ControllerProgram): Promise<ControllerProcess>;
   makeNode(name: string, providerID: string): Promise<void>;
   makeIdentity(name: string, spec?: Record<string, unknown>, metadata?: Record<string, unknown>): Promise<void>;
@@ -94,7 +94,7 @@ export async function setStage(
   }
 
   const processes = new Set<ControllerProcess>();
-  const assigned = reflect<AzureAssignedIdentity>({
+  const assigned = startInformer<AzureAssignedIdentity>({
     client,
     log: silentLogger,
     resource: azureAssignedIdentities,

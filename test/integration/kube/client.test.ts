@@ -7,10 +7,10 @@ import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/errors.ts';
 import { createEventRecorder } from '../../../lib/kube/events.ts';
+import type { Informer } from '../../../lib/kube/informer.ts';
+import { startInformer } from '../../../lib/kube/informer.ts';
 import { campaign } from '../../../lib/kube/lease.ts';
 import { at, metadataOf, stringAt } from '../../../lib/kube/objects.ts';
-import type { Reflector } from '../../../lib/kube/reflector.ts';
-import { reflect } from '../../../lib/kube/reflector.ts';
 import { configMaps, events, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
@@ -38,7 +38,7 @@ const make = (name: string, labels: Record<string, string>) =>
 function copyOf(
   t: { after(done: () => unknown): void },
   label: string,
-): { copy: Reflector<string>; lists: () => number; cut: () => () => void } {
+): { copy: Informer<string>; lists: () => number; cut: () => () => void } {
   let lists = 0;
   let isCut = false;
   const counting: KubeClient = {
@@ -52,7 +52,7 @@ function copyOf(
       return client.watch(path, options);
     },
   };
-  const copy = reflect({
+  const copy = startInformer({
     client: counting,
     log: silentLogger,
     resource: configMaps,
@@ -73,7 +73,7 @@ function copyOf(
 }
 
 /** Resolves once the copy holds this value. */
-function until(copy: Reflector<string>, name: string, value: string | undefined): Promise<void> {
+function until(copy: Informer<string>, name: string, value: string | undefined): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const check = () => {
     if (copy.get(`default/${name}`) === value) resolve();
@@ -107,7 +107,7 @@ describe('calls', () => {
   });
 });
 
-describe('a reflector', () => {
+describe('a informer', () => {
   it('reads several pages, follows changes and sees deletions', async (t) => {
     for (const number of [1, 2, 3, 4, 5]) await make(`pages-${number}`, { test: 'pages' });
     const { copy } = copyOf(t, 'pages');

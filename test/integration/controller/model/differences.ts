@@ -1,6 +1,6 @@
 // How the real system differs from the model.
 import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
-import type { ScopeRecord } from '../../../../controller/assignment/scope-record.ts';
+import type { ScopeRecord } from '../../../../controller/scopes/ownership.ts';
 import type { State } from '../../../azure/state/model.ts';
 import { idOf } from '../../azure/support.ts';
 import { statusOf } from '../stage.ts';

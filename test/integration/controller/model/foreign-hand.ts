@@ -1,5 +1,5 @@
 // Somebody else who attaches and detaches identities on the same scopes, and what is known of whose each attachment is.
-import type { ScopeEntry } from '../../../../controller/assignment/scope-record.ts';
+import type { ScopeEntry } from '../../../../controller/scopes/ownership.ts';
 import type { Emulator } from '../../../azure/emulator.ts';
 import { arm, idOf } from '../../azure/support.ts';
 import { scopeIds, typeOf } from './azure.ts';

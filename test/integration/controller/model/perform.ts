@@ -1,7 +1,7 @@
 // Does to the Kubernetes objects what a command says; what was there before does not matter.
 import { setTimeout as delay } from 'node:timers/promises';
 import { annotations, bindingLabel } from '../../../../api/names.ts';
-import { scopeRecordName } from '../../../../controller/assignment/scope-record.ts';
+import { scopeRecordName } from '../../../../controller/scopes/ownership.ts';
 import type { KubeClient } from '../../../../lib/kube/client.ts';
 import { mergePatch } from '../../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../../lib/kube/errors.ts';

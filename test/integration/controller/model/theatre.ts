@@ -2,11 +2,11 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { leaderLeaseName } from '../../../../api/names.ts';
-import type { ScopeRecord } from '../../../../controller/assignment/scope-record.ts';
-import { parseRecord, scopeRecordName, scopeRecordSelector } from '../../../../controller/assignment/scope-record.ts';
+import type { ScopeRecord } from '../../../../controller/scopes/ownership.ts';
+import { parseRecord, scopeRecordName, scopeRecordSelector } from '../../../../controller/scopes/ownership.ts';
 import { isNotFound } from '../../../../lib/kube/errors.ts';
+import { startInformer } from '../../../../lib/kube/informer.ts';
 import { at } from '../../../../lib/kube/objects.ts';
-import { reflect } from '../../../../lib/kube/reflector.ts';
 import {
   azureIdentities,
   azureIdentityBindings,
@@ -71,7 +71,7 @@ export async function openTheatre(): Promise<Theatre> {
     if (name !== 'default') await client.call('POST', resourcePath(namespaceKind), { body: { metadata: { name } } });
   await Promise.all([start(), start()]);
 
-  const records = reflect<ScopeRecord>({
+  const records = startInformer<ScopeRecord>({
     client,
     log: silentLogger,
     resource: configMaps,

@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AzureIdentity, AzureIdentitySpec } from '../api/kinds.ts';
+import type { ServicePrincipalRules } from './service-principal.ts';
+import { servicePrincipalOf } from './service-principal.ts';
+
+const guid = 'cccccccc-0000-4000-8000-000000000001';
+const rules: ServicePrincipalRules = {
+  authority: 'https://login.own.example:8443',
+  knownHosts: ['login.microsoftonline.com', 'login.microsoftonline.us'],
+  allowCrossNamespaceSecrets: false,
+};
+const identity = (spec: AzureIdentitySpec): AzureIdentity => ({
+  metadata: { namespace: 'team', name: 'sp' },
+  spec: { type: 1, clientID: guid, tenantID: guid, clientPassword: { name: 'secret' }, ...spec },
+});
+const refusedBy = (spec: AzureIdentitySpec, message: RegExp, reason = 'InvalidServicePrincipal') =>
+  assert.throws(() => servicePrincipalOf(identity(spec), rules), { code: 'token_failed', status: 400, reason, message });
+
+test('the cloud of the controller and the namespace of the identity are the defaults', () => {
+  assert.deepEqual(servicePrincipalOf(identity({ type: 2, clientID: ` ${guid}\n` }), rules), {
+    type: 2,
+    clientId: guid,
+    tenantIds: [guid],
+    authority: 'https://login.own.example:8443',
+    secret: { namespace: 'team', name: 'secret' },
+  });
+});
+
+test('adEndpoint may only name a cloud, so that no secret is sent anywhere else', () => {
+  const authority = (adEndpoint: string) => servicePrincipalOf(identity({ adEndpoint }), rules).authority;
+  assert.equal(authority('https://login.microsoftonline.us/'), 'https://login.microsoftonline.us');
+  assert.equal(authority('HTTPS://LOGIN.microsoftonline.com'), 'https://login.microsoftonline.com');
+  assert.equal(authority('https://login.own.example:8443'), 'https://login.own.example:8443');
+  for (const adEndpoint of [
+    'http://login.microsoftonline.com/',
+    'https://evil.example/',
+    'https://login.microsoftonline.com.evil.example/',
+    'https://login.microsoftonline.com:444/',
+    'https://login.microsoftonline.com@evil.example/',
+    'https://user@login.microsoftonline.com/',
+    'https://login.microsoftonline.com/path',
+    'https://login.microsoftonline.com/?x',
+    'login.microsoftonline.com',
+    'https://169.254.169.254/',
+  ])
+    refusedBy({ adEndpoint }, /adEndpoint must be the https address/);
+});
+
+test('a tenant is a GUID or a DNS name', () => {
+  for (const tenantID of ['contoso.onmicrosoft.com', 'a-b.example', guid.toUpperCase()])
+    assert.equal(servicePrincipalOf(identity({ tenantID }), rules).tenantIds[0], tenantID);
+  for (const tenantID of [
+    '',
+    'common',
+    'organizations',
+    '../x',
+    'a.example/oauth2',
+    'a..example',
+    '-a.example',
+    'a.example#',
+    `${'a'.repeat(250)}.example`,
+  ])
+    refusedBy({ tenantID }, /tenantID must be/);
+});
+
+test('up to three auxiliary tenants come after the own one, with a secret only', () => {
+  const tenants = (spec: AzureIdentitySpec) => servicePrincipalOf(identity(spec), rules).tenantIds;
+  const auxiliaryTenantIDs = ['b.example', ` ${guid}\n`, 'c.example'];
+  assert.deepEqual(tenants({ auxiliaryTenantIDs }), [guid, 'b.example', guid, 'c.example']);
+  assert.deepEqual(tenants({ auxiliaryTenantIDs: null }), [guid]);
+  assert.deepEqual(tenants({ auxiliaryTenantIDs: [] }), [guid]);
+  assert.deepEqual(tenants({ type: 2, auxiliaryTenantIDs: ['../x'] }), [guid], 'ignored, as upstream did');
+  for (const wrong of [['../x'], [''], ['a.example', 'b.example', 'c.example', 'd.example']])
+    refusedBy({ auxiliaryTenantIDs: wrong }, /auxiliaryTenantIDs must be at most 3 GUIDs or DNS names/);
+});
+
+test('an application is a GUID', () => {
+  for (const clientID of ['', 'msi', `${guid}&x=1`]) refusedBy({ clientID }, /clientID must be/);
+});
+
+test('a Secret lies beside its identity, unless the setting says otherwise', () => {
+  const clientPassword = { name: 'secret', namespace: 'other' };
+  refusedBy({ clientPassword }, /must be in namespace team.*allowCrossNamespaceSecrets/, 'CrossNamespaceSecret');
+  const lax = { ...rules, allowCrossNamespaceSecrets: true };
+  assert.deepEqual(servicePrincipalOf(identity({ clientPassword }), lax).secret, clientPassword);
+  assert.deepEqual(servicePrincipalOf(identity({ clientPassword: { name: 'secret', namespace: 'team' } }), rules).secret.namespace, 'team');
+  for (const name of ['', '../x', 'a/b', 'A']) refusedBy({ clientPassword: { name } }, /must name a Secret/);
+});
+
+test('type 0 gets its tokens elsewhere', () => {
+  for (const type of [0, 7])
+    assert.throws(() => servicePrincipalOf(identity({ type }), rules), { code: 'bad_request', message: /type [07]/ });
+  assert.throws(() => servicePrincipalOf({ metadata: { namespace: 'team', name: 'x' } }, rules), {
+    code: 'bad_request',
+    message: /type 0/,
+  });
+});

@@ -1,0 +1,140 @@
+// One call to Resource Manager. Of @azure/arm-compute this takes the client with its pipeline (sign-in, TLS, proxy, user agent); its generated
+// operations fix the api-version, lose the error of a failed operation and ignore its first Retry-After (spec/azure-protocols.md 3.7), so the answers
+// are read here.
+import { getCACertificates } from 'node:tls';
+import { createComputeManagement } from '@azure/arm-compute/api';
+import { untilAborted } from '../../../lib/azure/abort.ts';
+import type { TokenCredential } from '../../../lib/azure/auth/credential.ts';
+import { SignInError } from '../../../lib/azure/auth/credential.ts';
+import type { Cloud } from '../../../lib/azure/clouds.ts';
+import { stringAt } from '../../../lib/kube/objects.ts';
+import type { Logger } from '../../../lib/log.ts';
+import type { Answer } from './errors.ts';
+import { ArmError, requestIdsOf } from './errors.ts';
+
+export interface ArmRequest {
+  readonly method: 'GET' | 'PATCH';
+  /** An ARM path, or the URL of an operation. */
+  readonly url: string;
+  readonly body?: unknown;
+  readonly ifMatch?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Gives every answer that came, also a refusal. Throws {@link ArmError} `transient` where none came and `signInFailed` where no token was to be had,
+ * or the reason of the signal.
+ */
+export type Send = (request: ArmRequest) => Promise<Answer>;
+
+/** Of the compute operations that @azure/arm-compute 25.1.1 is made for. */
+const defaultApiVersion = '2026-04-01';
+/** Maps of identities that merge exist from this one on (spec 3.1); with an older one a PATCH would replace the whole list. */
+const oldestApiVersion = '2018-06-01';
+const callTimeoutMs = 30_000;
+
+type RequestParameters = NonNullable<Parameters<ReturnType<ReturnType<typeof createComputeManagement>['pathUnchecked']>['get']>[0]>;
+
+export interface ArmOptions {
+  cloud: Cloud;
+  credential: TokenCredential;
+  /** PEM, trusted besides the usual roots. */
+  ca?: string | undefined;
+  apiVersion?: string | undefined;
+  userAgent: string;
+  /** Whether the credential signs in as another, or otherwise, since it was last asked: tokens of before are not used any more then. */
+  signInChanged(): boolean;
+  log: Logger;
+}
+
+export function createArm(options: ArmOptions): Send {
+  const { cloud, credential, ca, log } = options;
+  // The same object each time: by it the SDK finds the connections it keeps.
+  const tlsOptions = ca === undefined ? undefined : { ca: [...getCACertificates('default'), ca] };
+  const connect = () =>
+    // Which subscription is in the path of every call.
+    createComputeManagement(credential, '', {
+      endpoint: cloud.resourceManager,
+      credentials: { scopes: [cloud.resourceManagerScope] },
+      userAgentOptions: { userAgentPrefix: options.userAgent },
+      retryOptions: { maxRetries: 0 },
+      redirectOptions: { maxRetries: 0 },
+      ...(tlsOptions === undefined ? {} : { tlsOptions }),
+    });
+  let client = connect();
+  let apiVersion = options.apiVersion ?? defaultApiVersion;
+  let fellBack = false;
+
+  async function once(request: ArmRequest): Promise<Answer> {
+    if (options.signInChanged()) client = connect();
+    const url = new URL(request.url, cloud.resourceManager);
+    if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
+    const route = client.pathUnchecked(url.href);
+    let answer: Answer | undefined;
+    // The SDK's own timeout ends with the headers and leaves its timer behind.
+    const timeout = AbortSignal.timeout(callTimeoutMs);
+    const signal = request.signal === undefined ? timeout : AbortSignal.any([request.signal, timeout]);
+    const parameters: RequestParameters = {
+      abortSignal: signal,
+      // Called for every answer; what the call returns or throws depends on whether the body is good JSON.
+      onResponse: ({ status, rawHeaders, parsedBody, bodyAsText }) => {
+        answer = { status, headers: rawHeaders ?? {}, body: parsedBody ?? bodyAsText };
+      },
+    };
+    const patch: RequestParameters = {
+      ...parameters,
+      contentType: 'application/json',
+      body: request.body,
+      headers: request.ifMatch === undefined ? {} : { 'if-match': request.ifMatch },
+    };
+    const started = performance.now();
+    let failure: unknown;
+    try {
+      await untilAborted(request.method === 'GET' ? route.get(parameters) : route.patch(patch), signal);
+    } catch (error) {
+      failure = error;
+    }
+    request.signal?.throwIfAborted();
+    const about = { method: request.method, resource: url.pathname, ms: Math.round(performance.now() - started) };
+    if (answer !== undefined) {
+      log.info({ ...about, status: answer.status, ...requestIdsOf(answer.headers) }, 'Azure answered');
+      return answer;
+    }
+    const error = noAnswer(failure);
+    log.info({ ...about, failure: error.failure.code, error: error.message }, 'no answer of Azure');
+    throw error;
+  }
+
+  return async (request) => {
+    let answer = await once(request);
+    if (answer.status === 401) {
+      // The SDK keeps a token until it expires, whatever ARM thinks of it; a new client asks for a new one.
+      client = connect();
+      answer = await once(request);
+    }
+    const offered = fellBack || request.url.includes('api-version=') ? undefined : newestApiVersionIn(answer);
+    if (offered === undefined || offered === apiVersion) return answer;
+    fellBack = true;
+    log.warn({ apiVersion, offered }, 'Resource Manager does not know this api-version: from now on the newest it offers');
+    apiVersion = offered;
+    return once(request);
+  };
+}
+
+/** The newest version that a refusal of ours lists, a preview only if there is nothing else; undefined for any other answer. */
+function newestApiVersionIn(answer: Answer): string | undefined {
+  const code = stringAt(answer.body, 'error', 'code') ?? '';
+  if (answer.status < 400 || !/^(InvalidApiVersionParameter|InvalidResourceType|NoRegisteredProviderFound)$/.test(code)) return undefined;
+  const list = /supported (?:api-)?versions are (.*)/is.exec(stringAt(answer.body, 'error', 'message') ?? '')?.[1] ?? '';
+  const versions = [...list.matchAll(/\d{4}-\d{2}-\d{2}(-[a-z]+)?/g)].map(([text]) => text).filter((text) => text >= oldestApiVersion);
+  const stable = versions.filter((text) => text.length === 10);
+  return (stable.length > 0 ? stable : versions).sort().at(-1);
+}
+
+function noAnswer(error: unknown): ArmError {
+  if (error instanceof SignInError)
+    return new ArmError({ code: 'signInFailed', retryAfterSeconds: error.retryAfterSeconds }, error.message);
+  const text = error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error && error.name === 'TimeoutError' ? `no answer within ${callTimeoutMs / 1000} s` : text;
+  return new ArmError({ code: 'transient', retryAfterSeconds: undefined }, message);
+}

@@ -1,0 +1,189 @@
+// The two things done to a scale set or VM: read its identities, change them. No call passes a closed throttle gate.
+
+import { untilAborted } from '../../../lib/azure/abort.ts';
+import type { Scope } from '../../../lib/azure/resource-ids.ts';
+import { isRecord, stringAt } from '../../../lib/kube/objects.ts';
+import type { Send } from './client.ts';
+import type { Answer, RequestIds } from './errors.ts';
+import { ArmError, errorOf, requestIdsOf } from './errors.ts';
+import type { CallKind, Gates } from './gates.ts';
+import type { AttachedIdentity, SeenIdentity, Write } from './identity-map.ts';
+import { identityKindOf, wireIdentity } from './identity-map.ts';
+import type { Progress } from './operation.ts';
+import {
+  isResource,
+  nextPollMs,
+  operationTimedOut,
+  operationUrlOf,
+  progressOf,
+  provisioningStateOf,
+  trustedOperationUrl,
+} from './operation.ts';
+
+export interface ScopeState extends SeenIdentity {
+  readonly etag: string | undefined;
+  readonly provisioningState: string;
+  readonly location: string;
+  /** When the GET was sent, on the clock of the options: the state may be as old as that. */
+  readonly readAt: number;
+}
+
+export interface WriteOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called, and awaited, with the URL by which {@link Compute.resume} finds the operation again. */
+  readonly onOperation?: (url: string) => void | Promise<void>;
+}
+
+/** Every function throws {@link ArmError}, or the reason of the signal. A closed gate is `throttled` with source `gate`, without a call. */
+export interface Compute {
+  read(scope: Scope, signal?: AbortSignal): Promise<ScopeState>;
+  /**
+   * One PATCH against the state that was seen, done when its operation has succeeded. Without an etag, and when `seen` is older than 2 s, it
+   * reads anew first. Nothing is sent when the state is already so. Returns what was sent: the rest somebody else had done by then.
+   */
+  write(scope: Scope, write: Write, seen: ScopeState, options?: WriteOptions): Promise<Write>;
+  /** Waits for an operation that an earlier process began. */
+  resume(scope: Scope, operationUrl: string, signal?: AbortSignal): Promise<void>;
+}
+
+export interface ComputeOptions {
+  send: Send;
+  gates: Gates;
+  /** Origin that operations may be followed at. */
+  resourceManager: string;
+  pollMs: number;
+  /** How long an operation is followed. */
+  budgetMs: number;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
+}
+
+/** Without an etag nothing tells that somebody else has written since: then the state must be fresh (design 7). */
+const freshMs = 2000;
+
+export function createCompute(options: ComputeOptions): Compute {
+  const { send, gates, now } = options;
+  const date = () => new Date(now());
+
+  async function call(scope: Scope, kind: CallKind, request: Parameters<Send>[0]): Promise<Answer> {
+    const waitMs = gates.waitMs(scope, kind);
+    if (waitMs > 0) {
+      const retryAfterSeconds = Math.ceil(waitMs / 1000);
+      throw new ArmError(
+        { code: 'throttled', of: 'scope', source: 'gate', retryAfterSeconds },
+        `not asked: Azure has refused calls for another ${retryAfterSeconds} s`,
+      );
+    }
+    const answer = await send(request);
+    if (answer.status >= 400) note(scope, kind, errorOf(answer, date()));
+    return answer;
+  }
+
+  function note(scope: Scope, kind: CallKind, error: ArmError): void {
+    if (error.failure.code === 'throttled') gates.close(scope, kind, error.failure);
+  }
+
+  async function read(scope: Scope, signal?: AbortSignal): Promise<ScopeState> {
+    const askedAt = now();
+    const answer = await call(scope, 'read', { method: 'GET', url: scope.displayId, signal });
+    if (answer.status >= 400) throw errorOf(answer, date());
+    return stateOf(answer, askedAt);
+  }
+
+  async function follow(scope: Scope, url: string, first: Answer | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const ofResource = isResource(url, scope);
+    const kind = ofResource ? 'read' : 'poll';
+    const started = now();
+    const initial = first === undefined ? undefined : progressOf({ ...first, body: undefined, status: 202 }, false, date());
+    let retryAfterMs = initial?.state === 'running' ? initial.retryAfterMs : undefined;
+    let last: ArmError | undefined;
+    let ids = first === undefined ? {} : requestIdsOf(first.headers);
+    // What an earlier process began may have ended long ago: look at once.
+    let waitMs = first === undefined ? gates.waitMs(scope, kind) : nextPollMs(options, 0, ofResource, retryAfterMs);
+    while (now() - started + waitMs <= options.budgetMs) {
+      await untilAborted(options.sleep(waitMs, signal), signal);
+      const progress = await ask(scope, kind, url, signal);
+      ids = { ...ids, ...progress.ids };
+      if (progress.state === 'succeeded') return;
+      if (progress.state === 'failed') {
+        note(scope, 'write', progress.error);
+        throw progress.error;
+      }
+      last = progress.state === 'unclear' ? progress.error : undefined;
+      retryAfterMs = progress.state === 'running' ? progress.retryAfterMs : undefined;
+      waitMs = Math.max(nextPollMs(options, now() - started, ofResource, retryAfterMs), gates.waitMs(scope, kind));
+    }
+    throw operationTimedOut(options.budgetMs, last, ids);
+  }
+
+  /** One look at an operation. That the question fails says nothing of the operation, which goes on regardless. */
+  async function ask(
+    scope: Scope,
+    kind: 'read' | 'poll',
+    url: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Progress & { ids: RequestIds }> {
+    try {
+      const answer = await call(scope, kind, { method: 'GET', url, signal });
+      return { ...progressOf(answer, isResource(url, scope), date()), ids: requestIdsOf(answer.headers) };
+    } catch (error) {
+      if (error instanceof ArmError) return { state: 'unclear', error, ids: {} };
+      throw error;
+    }
+  }
+
+  return {
+    read,
+    async write(scope, write, seen, { signal, onOperation } = {}) {
+      const state = seen.etag === undefined && now() - seen.readAt > freshMs ? await read(scope, signal) : seen;
+      if (/^deleting$/i.test(state.provisioningState)) throw new ArmError({ code: 'notFound' }, `${scope.displayId} is being deleted`);
+      const identity = wireIdentity(write, state);
+      const sent = {
+        attach: write.attach.filter((id) => !state.identities.has(id)),
+        detach: write.detach.filter((id) => state.identities.has(id)),
+      };
+      if (identity === undefined) return sent;
+      const request = { method: 'PATCH' as const, url: scope.displayId, body: { identity }, ifMatch: state.etag, signal };
+      const answer = await call(scope, 'write', request);
+      if (answer.status >= 400) throw errorOf(answer, date(), [...sent.attach, ...sent.detach]);
+      const url = operationUrlOf(answer, scope, options.resourceManager);
+      if (url === undefined) return sent;
+      await onOperation?.(url);
+      await follow(scope, url, answer, signal);
+      return sent;
+    },
+    resume: (scope, operationUrl, signal) =>
+      follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), undefined, signal),
+  };
+}
+
+function stateOf(answer: Answer, readAt: number): ScopeState {
+  const { body, headers } = answer;
+  // Anything that is not clearly the resource must not pass for one without identities.
+  if (!isRecord(body) || typeof body.id !== 'string')
+    throw new ArmError({ code: 'transient', retryAfterSeconds: undefined }, 'Azure answered something else than the resource', {
+      ids: requestIdsOf(headers),
+      status: answer.status,
+    });
+  const typeText = stringAt(body, 'identity', 'type');
+  const type = identityKindOf(typeText);
+  if (type === undefined)
+    throw new ArmError({ code: 'unknown' }, `the identity type '${typeText ?? ''}' is not known here, so nothing is written`);
+  const map = isRecord(body.identity) && isRecord(body.identity.userAssignedIdentities) ? body.identity.userAssignedIdentities : {};
+  const etag = typeof body.etag === 'string' ? body.etag : headers.etag;
+  return {
+    type,
+    identities: new Map(Object.entries(map).map(([id, value]) => [id.toLowerCase(), attachedOf(value)])),
+    etag,
+    provisioningState: provisioningStateOf(body) ?? '',
+    location: stringAt(body, 'location') ?? '',
+    readAt,
+  };
+}
+
+function attachedOf(value: unknown): AttachedIdentity {
+  const clientId = stringAt(value, 'clientId');
+  const principalId = stringAt(value, 'principalId');
+  return clientId === undefined || principalId === undefined ? null : { clientId, principalId };
+}

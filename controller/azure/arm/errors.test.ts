@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
+import type { ArmFailure } from './errors.ts';
+import { errorOf, identityIdsIn, operationErrorOf } from './errors.ts';
+
+const now = new Date('2026-01-01T00:00:00Z');
+const subscription = '/subscriptions/0a1b2c3d-0000-4000-8000-00000000000f';
+const scaleSet = `${subscription}/resourceGroups/MC_rg/providers/Microsoft.Compute/virtualMachineScaleSets/pool`;
+const identity = (name: string, group = 'ids.(prod)') =>
+  `${subscription}/resourcegroups/${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+
+const refused = (status: number, code: string, message: string, headers: Record<string, string> = {}): ArmFailure =>
+  errorOf({ status, headers, body: { error: { code, message } } }, now).failure;
+const failed = (code: string, message: string, status = 'Failed'): ArmFailure =>
+  operationErrorOf({ status: 200, headers: {}, body: { status, error: { code, message } } }, now).failure;
+
+const wrapped = (status: string, inner: string) =>
+  `Identity operation for resource '${scaleSet}' failed with error 'Failed to perform resource identity operation. Status: '${status}'. Response: '{"error":{"code":"${status}","message":"${inner}"}}'.'.`;
+
+describe('bad identities', () => {
+  test('one that does not exist is found inside the wrapped answer; the scale set named beside it is not taken for one', () => {
+    const message = wrapped('BadRequest', `Resource '${identity('gone')}' was not found.`);
+    const expected = { code: 'badIdentities', ids: [identity('gone').toLowerCase()], reason: 'notFound' };
+    assert.deepEqual(refused(400, 'FailedIdentityOperation', message), expected);
+    assert.deepEqual(failed('FailedIdentityOperation', message), expected);
+  });
+
+  test('all offenders of a missing role are read from the joined list', () => {
+    const list = [identity('one'), identity('two', 'rg-2'), identity('three', 'a_b.c(d)')];
+    const message =
+      `The client 'x' with object id 'y' has permission to perform action 'Microsoft.Compute/virtualMachineScaleSets/write' on scope '${scaleSet}'; ` +
+      `however, it does not have permission to perform action(s) 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked scope(s) '${list.join(',')}' (respectively) or the linked scope(s) are invalid.`;
+    assert.deepEqual(refused(403, 'LinkedAuthorizationFailed', message), {
+      code: 'badIdentities',
+      ids: list.map((id) => id.toLowerCase()),
+      reason: 'missingRole',
+    });
+  });
+
+  test('a deny assignment on an identity', () => {
+    const message = `... on the linked scope(s) '${identity('one')}'; however, the access is denied because of the deny assignment with name 'lock' and Id 'z' at scope '${subscription}'.`;
+    assert.deepEqual(refused(403, 'LinkedAuthorizationFailed', message), {
+      code: 'badIdentities',
+      ids: [identity('one').toLowerCase()],
+      reason: 'denied',
+    });
+  });
+
+  test('one of another tenant or of no subscription is told by the subscription that Azure names alone', () => {
+    const [here, abroad] = [identity('one').toLowerCase(), identity('two').toLowerCase().replace('00000000000f', '00000000000e')];
+    const other = abroad.split('/')[2]?.toUpperCase();
+    const action = `The client has permission to perform action 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on scope '${scaleSet}', however`;
+    for (const message of [
+      `${action} the current tenant 't' is not authorized to access linked subscription '${other}'.`,
+      `${action} the linked subscription '${other}' was not found. `,
+    ]) {
+      const answer = { status: 403, headers: {}, body: { error: { code: 'LinkedAuthorizationFailed', message } } };
+      assert.deepEqual(errorOf(answer, now, [here, abroad]).failure, { code: 'badIdentities', ids: [abroad], reason: 'otherTenant' });
+      // Then it is that of the set's image, say, and no identity is to blame.
+      assert.equal(errorOf(answer, now, [here]).failure.code, 'missingRole');
+    }
+  });
+
+  test('the same id twice by case', () => {
+    const message = `The identity id(s) '${identity('one')}', '${identity('ONE')}' cannot be duplicated in the provided identityIds list.`;
+    assert.deepEqual(refused(400, 'InvalidParameter', message), {
+      code: 'badIdentities',
+      ids: [identity('one').toLowerCase()],
+      reason: 'invalid',
+    });
+  });
+
+  test('ids of any legal name are found whatever quotes and punctuation surround them', () => {
+    const names = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{2,30}$/);
+    const groups = fc.stringMatching(/^[A-Za-z0-9_().-]{0,20}[A-Za-z0-9_()-]$/);
+    const around = fc.constantFrom(["'", "'"], ['"', '"'], ["\\'", "\\'"], ['\\"', '\\"'], [' ', '.'], [' ', ', ']);
+    fc.assert(
+      fc.property(fc.array(fc.tuple(names, groups, around), { minLength: 1, maxLength: 5 }), (parts) => {
+        const ids = parts.map(([name, group]) => identity(name, group));
+        const text = parts.map(([, , [before, after]], index) => `words ${before}${ids[index]}${after}`).join(' and ');
+        assert.deepEqual(identityIdsIn(text), [...new Set(ids.map((id) => id.toLowerCase()))]);
+      }),
+    );
+  });
+});
+
+describe('throttling', () => {
+  test('the wait comes from the header', () => {
+    assert.deepEqual(refused(429, 'OperationNotAllowed', 'too many', { 'retry-after': '300' }), {
+      code: 'throttled',
+      retryAfterSeconds: 300,
+      of: 'scope',
+      source: 'header',
+    });
+  });
+
+  test('or only from the text of the wrapped answer, also inside a failed operation', () => {
+    const message = wrapped(
+      'TooManyRequests',
+      `Request is temporarily throttled because resource ${scaleSet} has issued too many requests. Retry after 27 seconds.`,
+    );
+    const expected = { code: 'throttled', retryAfterSeconds: 27, of: 'scope', source: 'text' };
+    assert.deepEqual(refused(429, 'FailedIdentityOperation', message), expected);
+    assert.deepEqual(failed('FailedIdentityOperation', message), expected);
+  });
+
+  test('or is the default where nobody says', () => {
+    assert.deepEqual(refused(429, 'TooManyRequests', ''), { code: 'throttled', retryAfterSeconds: 20, of: 'scope', source: 'default' });
+  });
+
+  test('whose budget is spent', () => {
+    const of = (code: string, message: string, headers: Record<string, string> = {}) => {
+      const failure = refused(429, code, message, headers);
+      return failure.code === 'throttled' ? failure.of : failure.code;
+    };
+    const usual = 'The server rejected the request because too many requests have been received for this subscription.';
+    const remaining = (list: string) => of('OperationNotAllowed', usual, { 'x-ms-ratelimit-remaining-resource': list });
+    assert.equal(of('OperationNotAllowed', usual), 'scope');
+    assert.equal(remaining('Microsoft.Compute/UpdateVMScaleSetResource;0,Microsoft.Compute/UpdateVMScaleSetSubscription;498'), 'scope');
+    assert.equal(
+      remaining('Microsoft.Compute/UpdateVMScaleSetResource;3,Microsoft.Compute/UpdateVMScaleSetSubscription;0'),
+      'subscription',
+    );
+    assert.equal(remaining('Microsoft.Compute/PutVM3Min;0,Microsoft.Compute/PutVM30Min;100'), 'subscription');
+    assert.equal(of('SubscriptionRequestsThrottled', "Number of requests for subscription 'x' exceeded"), 'principal');
+    assert.equal(of('TooManyRequests', '', { 'x-ms-ratelimit-remaining-subscription-writes': '0' }), 'principal');
+    assert.equal(of('TooManyRequests', '', { 'x-ms-ratelimit-remaining-subscription-reads': '200' }), 'scope');
+  });
+
+  test('Retry-After is seconds or a date, never negative', () => {
+    assert.equal(parseRetryAfter('17', now), 17);
+    assert.equal(parseRetryAfter('Thu, 01 Jan 2026 00:01:30 GMT', now), 90);
+    assert.equal(parseRetryAfter('Thu, 01 Jan 2015 00:01:30 GMT', now), 0);
+    assert.equal(parseRetryAfter('soon', now), undefined);
+    assert.equal(parseRetryAfter(undefined, now), undefined);
+  });
+});
+
+describe('everything else', () => {
+  const table: [number, string, string, ArmFailure][] = [
+    [
+      403,
+      'AuthorizationFailed',
+      "The client 'x' has no authorization to perform action 'Microsoft.Compute/virtualMachineScaleSets/write' over scope 'y'",
+      { code: 'missingRole', action: 'Microsoft.Compute/virtualMachineScaleSets/write' },
+    ],
+    [
+      403,
+      'DenyAssignmentAuthorizationFailed',
+      "...access is denied because of the deny assignment with name 'lock'",
+      { code: 'denyAssignment' },
+    ],
+    [
+      404,
+      'ResourceNotFound',
+      "The Resource 'Microsoft.Compute/virtualMachines/x' under resource group 'y' was not found.",
+      { code: 'notFound' },
+    ],
+    [404, 'ResourceGroupNotFound', "Resource group 'y' could not be found.", { code: 'notFound' }],
+    [409, 'Conflict', 'The request failed due to conflict with a concurrent request.', { code: 'conflict' }],
+    [409, 'OperationNotAllowed', 'marked for deletion', { code: 'conflict' }],
+    [409, 'OperationPreempted', 'The operation has been preempted by a more recent operation.', { code: 'canceled' }],
+    [412, 'PreconditionFailed', 'Etag provided in if-match header "2" does not match etag "3" of resource', { code: 'preconditionFailed' }],
+    [401, 'ExpiredAuthenticationToken', 'The access token expiry', { code: 'unauthorized' }],
+    [500, 'InternalServerError', 'x', { code: 'transient', retryAfterSeconds: undefined }],
+    [400, 'InvalidParameter', 'Something else', { code: 'unknown' }],
+  ];
+  for (const [status, code, message, expected] of table)
+    test(`${status} ${code}`, () => assert.deepEqual(refused(status, code, message), expected));
+
+  test('503 keeps its Retry-After', () =>
+    assert.deepEqual(refused(503, 'ServerBusy', 'x', { 'retry-after': '7' }), { code: 'transient', retryAfterSeconds: 7 }));
+
+  test('an operation that was canceled or preempted', () => {
+    assert.deepEqual(failed('OperationPreempted', 'preempted', 'Canceled'), { code: 'canceled' });
+    assert.deepEqual(failed('OperationPreempted', 'preempted', 'Failed'), { code: 'canceled' });
+    assert.deepEqual(failed('InternalExecutionError', 'An internal execution error occurred.'), {
+      code: 'transient',
+      retryAfterSeconds: undefined,
+    });
+  });
+
+  test('carries the request ids, and answers that are no JSON or no error at all', () => {
+    const headers = { 'x-ms-request-id': 'r', 'x-ms-correlation-request-id': 'c' };
+    const error = errorOf({ status: 502, headers, body: '<html>Bad gateway</html>' }, now);
+    assert.deepEqual(error.ids, { requestId: 'r', correlationId: 'c' });
+    assert.equal(error.failure.code, 'transient');
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.integer({ min: 400, max: 599 }), (body, status) => {
+        const { failure, message } = errorOf({ status, headers: {}, body }, now);
+        assert.ok(failure.code.length > 0 && message.length > 0 && message.length < 1100);
+      }),
+    );
+  });
+});

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { AttachedIdentity, IdentityKind, SeenIdentity, WireIdentity, Write } from './identity-map.ts';
+import { identityKindOf, identityTypes, planWrites, wireIdentity } from './identity-map.ts';
+
+const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(
+  (name) => `/subscriptions/s/resourcegroups/rg/providers/microsoft.managedidentity/userassignedidentities/${name}`,
+);
+const [a = '', b = '', c = ''] = ids;
+const live: AttachedIdentity = { clientId: 'client', principalId: 'principal' };
+
+const hasSystem = (type: IdentityKind) => type.startsWith('SystemAssigned');
+const hasUser = (type: IdentityKind) => type.endsWith('UserAssigned');
+const seen = (type: IdentityKind, ...attached: string[]): SeenIdentity => ({ type, identities: new Map(attached.map((id) => [id, live])) });
+
+/** What ARM does with a PATCH (spec/azure-protocols.md 3.1): the type decides what kinds exist, the map merges; what is attached anew is live. */
+function arm(before: SeenIdentity, patch: WireIdentity): SeenIdentity {
+  const map = patch.userAssignedIdentities;
+  if (!hasUser(patch.type)) {
+    assert.equal(map, undefined, 'ARM refuses a map with a type that has no user-assigned identities');
+    return { type: patch.type, identities: new Map() };
+  }
+  const identities = new Map(before.identities);
+  for (const [id, value] of Object.entries(map ?? {})) {
+    if (value === null) identities.delete(id);
+    else if (!identities.has(id)) identities.set(id, live);
+  }
+  assert.notEqual(identities.size, 0, 'ARM refuses UserAssigned without any');
+  return { type: patch.type, identities };
+}
+
+/** Carries out one write as compute.ts does: the body is made from the state at that moment. */
+function carryOut(before: SeenIdentity, write: Write): SeenIdentity {
+  const patch = wireIdentity(write, before);
+  return patch === undefined ? before : arm(before, patch);
+}
+
+const situations = fc.record({
+  system: fc.boolean(),
+  attached: fc.dictionary(fc.constantFrom(...ids), fc.constantFrom(live, null)),
+  add: fc.uniqueArray(fc.constantFrom(...ids)),
+  remove: fc.uniqueArray(fc.constantFrom(...ids)),
+  owned: fc.uniqueArray(fc.constantFrom(...ids)),
+  entries: fc.integer({ min: 1, max: 4 }),
+});
+
+function start(situation: { system: boolean; attached: Record<string, AttachedIdentity> }): SeenIdentity {
+  const identities = new Map(Object.entries(situation.attached));
+  const user = identities.size > 0;
+  return {
+    type: situation.system ? (user ? 'SystemAssigned, UserAssigned' : 'SystemAssigned') : user ? 'UserAssigned' : 'None',
+    identities,
+  };
+}
+
+test('carried out by ARM, the writes end where the change wants, foreign identities and the system identity untouched at every step', () => {
+  fc.assert(
+    fc.property(situations, (situation) => {
+      const owned = new Set(situation.owned);
+      const before = start(situation);
+      const writes = planWrites(before, { ...situation, owned }, situation.entries);
+      let now = before;
+      for (const write of writes) {
+        now = carryOut(now, write);
+        assert.equal(hasSystem(now.type), situation.system, 'the system-assigned identity is preserved');
+        for (const [id, value] of before.identities)
+          if (!owned.has(id)) assert.equal(now.identities.get(id), value, 'nothing foreign is removed');
+        assert.ok(write.attach.length + write.detach.length <= situation.entries);
+        assert.ok(write.attach.length + write.detach.length > 0, 'no write without a reason');
+      }
+      const gone = situation.remove.filter((id) => owned.has(id) && !situation.add.includes(id));
+      const expected = new Set([...before.identities.keys(), ...situation.add].filter((id) => !gone.includes(id)));
+      assert.deepEqual(new Set(now.identities.keys()), expected);
+      for (const id of situation.add)
+        if (owned.has(id)) assert.deepEqual(now.identities.get(id), live, 'a recreated identity of ours is live again');
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('what is wanted already needs no write: planning the result again gives nothing', () => {
+  fc.assert(
+    fc.property(situations, (situation) => {
+      const change = { ...situation, owned: new Set(situation.owned) };
+      let now = start(situation);
+      for (const write of planWrites(now, change)) now = carryOut(now, write);
+      assert.deepEqual(planWrites(now, change), []);
+    }),
+  );
+});
+
+test('no identity that stays or is in use ever disappears in between, except a recreated one', () => {
+  fc.assert(
+    fc.property(situations, (situation) => {
+      const before = start(situation);
+      const kept = situation.add.filter((id) => before.identities.get(id) === live);
+      let now = before;
+      for (const write of planWrites(before, { ...situation, owned: new Set(situation.owned) }, situation.entries)) {
+        now = carryOut(now, write);
+        for (const id of kept) assert.ok(now.identities.has(id));
+      }
+    }),
+  );
+});
+
+test('type transitions', () => {
+  const owned = new Set(ids);
+  const only = (before: SeenIdentity, add: string[], remove: string[]) =>
+    planWrites(before, { add, remove, owned }).map((write) => wireIdentity(write, before));
+  assert.deepEqual(only(seen('None'), [a], []), [{ type: 'UserAssigned', userAssignedIdentities: { [a]: {} } }]);
+  assert.deepEqual(only(seen('SystemAssigned'), [a], []), [{ type: 'SystemAssigned, UserAssigned', userAssignedIdentities: { [a]: {} } }]);
+  assert.deepEqual(only(seen('UserAssigned', a, b), [], [a]), [{ type: 'UserAssigned', userAssignedIdentities: { [a]: null } }]);
+  assert.deepEqual(only(seen('UserAssigned', a), [], [a]), [{ type: 'None' }]);
+  assert.deepEqual(only(seen('SystemAssigned, UserAssigned', a), [], [a]), [{ type: 'SystemAssigned' }]);
+  assert.deepEqual(only(seen('UserAssigned', a), [b], [a]), [{ type: 'UserAssigned', userAssignedIdentities: { [b]: {}, [a]: null } }]);
+});
+
+test('a foreign identity keeps the type from becoming None, also one that came after the planning', () => {
+  const writes = planWrites(seen('UserAssigned', a, b), { add: [], remove: [a, b], owned: new Set([a]) });
+  assert.deepEqual(writes, [{ attach: [], detach: [a] }]);
+  const planned = planWrites(seen('UserAssigned', a), { add: [], remove: [a], owned: new Set([a]) });
+  assert.deepEqual(
+    planned.map((write) => wireIdentity(write, seen('UserAssigned', a, c))),
+    [{ type: 'UserAssigned', userAssignedIdentities: { [a]: null } }],
+  );
+});
+
+test('many changes are cut into chunks, adds first', () => {
+  const many = Array.from({ length: 400 }, (_, index) => `${a}${index}`);
+  const sizes = (writes: Write[]) => writes.map(({ attach, detach }) => [attach.length, detach.length]);
+  assert.deepEqual(sizes(planWrites(seen('None'), { add: many, remove: [], owned: new Set() })), [
+    [150, 0],
+    [150, 0],
+    [100, 0],
+  ]);
+  const before = seen('UserAssigned', ...many);
+  assert.deepEqual(sizes(planWrites(before, { add: [b, c], remove: many.slice(0, 149), owned: new Set(many) })), [
+    [2, 148],
+    [0, 1],
+  ]);
+});
+
+test('every spelling of the type is understood, nothing else', () => {
+  for (const kind of identityTypes)
+    for (const text of [kind, kind.replace(' ', ''), kind.toUpperCase()]) assert.equal(identityKindOf(text), kind);
+  assert.equal(identityKindOf(undefined), 'None');
+  assert.equal(identityKindOf('Unheard'), undefined);
+});
+
+test('a recreated identity goes off and on again only if it is ours', () => {
+  const before: SeenIdentity = {
+    type: 'UserAssigned',
+    identities: new Map([
+      [a, null],
+      [b, live],
+    ]),
+  };
+  assert.deepEqual(planWrites(before, { add: [a, b], remove: [], owned: new Set([a]) }), [
+    { attach: [], detach: [a] },
+    { attach: [a], detach: [] },
+  ]);
+  assert.deepEqual(planWrites(before, { add: [a, b], remove: [], owned: new Set() }), []);
+});

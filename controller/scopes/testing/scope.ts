@@ -1,0 +1,166 @@
+// A scope in memory for the worker's tests: Azure's list, the record's ConfigMap and the objects, all with the real rules of who may change what.
+
+import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
+import type { Assignment } from '../../../lib/identities/objects.ts';
+import { assignment, binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
+import { KubeError } from '../../../lib/kube/errors.ts';
+import type { AssignedIdentities } from '../../assignments/client.ts';
+import type { Need } from '../../assignments/desired-state.ts';
+import type { Compute, ScopeState } from '../../azure/arm/compute.ts';
+import type { AttachedIdentity, Write } from '../../azure/arm/identity-map.ts';
+import type { ScopeRecord, ScopeRecords } from '../ownership.ts';
+import { emptyRecord } from '../ownership.ts';
+
+const scope = scopeOfId('/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/set');
+if (scope === undefined) throw new Error('the scope of the tests is not one');
+export const testScope = scope;
+
+/** Id of a user-assigned identity as `need` uses it. */
+export const idOf = (name: string): string =>
+  `/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/${name}`;
+
+export function need(podName: string, identityName: string): Need {
+  const of = pod({ key: `app/${podName}`, name: podName, uid: `uid-${podName}` });
+  return {
+    pod: of,
+    match: { identity: identity(`app/${identityName}`), binding: binding('app/b', identityName) },
+    identityId: idOf(identityName),
+  };
+}
+
+/** What tests wait for; looked at after each change. */
+function createWaits() {
+  const waiting: { done(): boolean; resolve(): void }[] = [];
+  return {
+    look(): void {
+      for (const wait of waiting) if (wait.done()) wait.resolve();
+    },
+    until(done: () => boolean): Promise<void> {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      if (done()) resolve();
+      waiting.push({ done, resolve });
+      return promise;
+    },
+  };
+}
+
+export function fakeAzure(attached: string[] = []) {
+  const list = new Map<string, AttachedIdentity>(
+    attached.map((name) => [idOf(name), { clientId: `client-${name}`, principalId: `principal-${name}` }]),
+  );
+  const writes: Write[] = [];
+  let reads = 0;
+  /** Takes the place of one write; throwing is the failure of the PATCH. */
+  const onWrite: ((write: Write) => void)[] = [];
+  /** The same for one GET. */
+  const onRead: (() => void)[] = [];
+  const waits = createWaits();
+
+  const compute: Compute = {
+    async read(): Promise<ScopeState> {
+      reads += 1;
+      waits.look();
+      onRead.shift()?.();
+      return { type: 'UserAssigned', identities: new Map(list), etag: '"1"', provisioningState: 'Succeeded', location: 'here', readAt: 0 };
+    },
+    async write(_scope, write, _seen, options = {}) {
+      writes.push(write);
+      waits.look();
+      // Refused by the answer to the PATCH itself, or by the operation that it began.
+      if (!fake.refuses) await options.onOperation?.('https://arm/operation');
+      onWrite.shift()?.(write);
+      for (const id of write.attach) list.set(id, fake.shows(id.split('/').at(-1) ?? ''));
+      for (const id of write.detach) list.delete(id);
+      return write;
+    },
+    resume: async () => undefined,
+  };
+  const fake = {
+    refuses: false,
+    /** What Azure reports of an identity that was attached. */
+    shows: (name: string): AttachedIdentity => ({ clientId: `client-${name}`, principalId: 'p' }),
+    compute,
+    writes,
+    onWrite,
+    onRead,
+    get reads() {
+      return reads;
+    },
+    names: () => [...list.keys()].map((id) => id.split('/').at(-1)).sort(),
+    list,
+    until: waits.until,
+  };
+  return fake;
+}
+
+export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
+  let record = start;
+  let version = 0;
+  const history: ScopeRecord[] = [];
+  const waits = createWaits();
+  const records: ScopeRecords = {
+    load: async () => ({ record, resourceVersion: String(version) }),
+    async save(stored, changed) {
+      if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was saved over a newer one');
+      record = changed;
+      history.push(changed);
+      version += 1;
+      return { record, resourceVersion: String(version) };
+    },
+    async remove(stored) {
+      if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was removed over a newer one');
+      record = emptyRecord(testScope.id);
+      version += 1;
+      waits.look();
+    },
+  };
+  return {
+    records,
+    history,
+    /** Looks when the record is removed. */
+    until: waits.until,
+    /** As a person does with `kubectl edit`. */
+    edit(change: (record: ScopeRecord) => ScopeRecord): void {
+      record = change(record);
+      version += 1;
+    },
+    states: () => Object.fromEntries([...record.identities].map(([id, entry]) => [id.split('/').at(-1), entry.state])),
+  };
+}
+
+/** The objects of some needs, all Created; `mark` changes them as the API server would. */
+export function fakeObjects(needs: Need[]) {
+  const byNeed = new Map<string, Assignment>();
+  const keyOf = (of: Need) => `${of.pod.key} ${of.identityId}`;
+  for (const each of needs) {
+    const made = assignment(each.pod, each.match.identity, each.match.binding, { status: 'Created' });
+    byNeed.set(keyOf(each), made);
+  }
+  const waits = createWaits();
+  const objects: AssignedIdentities = {
+    create: async () => undefined,
+    update: async () => undefined,
+    release: async () => undefined,
+    async mark(current, status, notes) {
+      for (const [key, each] of byNeed) {
+        if (each !== current) continue;
+        const annotations = { ...current.metadata.annotations };
+        for (const [name, value] of Object.entries(notes)) {
+          const annotation = `aadpodidentity.k8s.io/${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+          if (value === null || value === undefined) delete annotations[annotation];
+          else annotations[annotation] = value;
+        }
+        byNeed.set(key, { ...current, status: status ?? current.status, metadata: { ...current.metadata, annotations } });
+      }
+      waits.look();
+    },
+  };
+  return {
+    objects,
+    assignmentOf: (of: Need) => byNeed.get(keyOf(of)),
+    add(of: Need, status = 'Created'): void {
+      byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status }));
+    },
+    until: waits.until,
+  };
+}

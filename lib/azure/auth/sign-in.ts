@@ -1,0 +1,137 @@
+// How the controller signs in to Azure: its own settings, the variables of the workload identity webhook, or the node's azure.json
+// (spec/azure-protocols.md 4.2, spec/aad-pod-identity.md 2.12). Pure.
+import { isRecord } from '../../kube/objects.ts';
+import { SettingsError } from '../../settings.ts';
+import type { SecretSource, SignIn } from './credential.ts';
+
+/** Empty text is absent. */
+export interface SignInSettings {
+  tenantId: string;
+  clientId: string;
+  clientSecretFile: string;
+  clientCertificateFile: string;
+  clientCertificatePasswordFile: string;
+  federatedTokenFile: string;
+  useMsi: boolean;
+  userAssignedMsiClientId: string;
+}
+
+/** What is used of azure.json; absent and empty are one. */
+export interface AzureJson {
+  cloud?: string;
+  tenantId?: string;
+  aadClientId?: string;
+  aadClientSecret?: string;
+  aadClientCertPath?: string;
+  aadClientCertPassword?: string;
+  useManagedIdentityExtension?: boolean;
+  userAssignedIdentityID?: string;
+  aadFederatedTokenFile?: string;
+  useFederatedWorkloadIdentityExtension?: boolean;
+  resourceManagerEndpoint?: string;
+}
+
+const texts = [
+  'cloud',
+  'tenantId',
+  'aadClientId',
+  'aadClientSecret',
+  'aadClientCertPath',
+  'aadClientCertPassword',
+  'userAssignedIdentityID',
+  'aadFederatedTokenFile',
+  'resourceManagerEndpoint',
+] as const;
+const switches = ['useManagedIdentityExtension', 'useFederatedWorkloadIdentityExtension'] as const;
+
+/** Throws {@link SettingsError}; unknown keys are ignored, values never quoted. */
+export function parseAzureJson(content: string, file: string): AzureJson {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(content.replace(/^\uFEFF/, ''));
+  } catch {
+    throw new SettingsError(`--cloud-config ${file} is not JSON: accepted is the azure.json of a node`);
+  }
+  if (!isRecord(parsed)) throw new SettingsError(`--cloud-config ${file} is not a JSON object: accepted is the azure.json of a node`);
+  const result: AzureJson = {};
+  for (const key of texts) {
+    const value = parsed[key] ?? '';
+    if (typeof value !== 'string') throw new SettingsError(`--cloud-config ${file}: ${key} is not a text`);
+    if (value !== '') result[key] = value;
+  }
+  for (const key of switches) {
+    const value = parsed[key] ?? false;
+    if (value !== true && value !== false && value !== 'true' && value !== 'false')
+      throw new SettingsError(`--cloud-config ${file}: ${key} is not true or false`);
+    result[key] = String(value) === 'true';
+  }
+  return result;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settings win over the workload identity webhook's variables, those over azure.json. Throws {@link SettingsError}. */
+export function chooseSignIn(settings: SignInSettings, json: AzureJson, env: Environment): SignIn {
+  const secretText = withoutPlaceholder(env.CLIENT_SECRET);
+  const ways = [
+    ['--use-msi', settings.useMsi || isPlaceholder(settings.clientId)],
+    ['--federated-token-file', settings.federatedTokenFile !== ''],
+    ['--client-secret-file', settings.clientSecretFile !== ''],
+    ['CLIENT_SECRET', secretText !== ''],
+    ['--client-certificate-file', settings.clientCertificateFile !== ''],
+  ] as const;
+  const chosen = ways.filter(([, set]) => set).map(([name]) => name);
+  if (chosen.length > 1) throw new SettingsError(`${chosen.join(' and ')} are set: accepted is one way to sign in to Azure`);
+
+  const application = () => ({
+    tenantId: tenant(settings.tenantId || env.AZURE_TENANT_ID || json.tenantId),
+    clientId: client(settings.clientId || env.AZURE_CLIENT_ID || json.aadClientId),
+  });
+  const file = (path: string): SecretSource | undefined => (path === '' ? undefined : { file: path });
+
+  switch (chosen[0]) {
+    case '--use-msi':
+      return { kind: 'managedIdentity', clientId: settings.userAssignedMsiClientId || undefined };
+    case '--federated-token-file':
+      return { kind: 'workloadIdentity', ...application(), tokenFile: settings.federatedTokenFile };
+    case '--client-secret-file':
+      return { kind: 'secret', ...application(), secret: { file: settings.clientSecretFile } };
+    case 'CLIENT_SECRET':
+      return { kind: 'secret', ...application(), secret: { text: secretText } };
+    case '--client-certificate-file': {
+      const password = file(settings.clientCertificatePasswordFile);
+      return { kind: 'certificate', ...application(), file: settings.clientCertificateFile, password };
+    }
+    case undefined:
+  }
+
+  const tokenFile = env.AZURE_FEDERATED_TOKEN_FILE || (json.useFederatedWorkloadIdentityExtension ? json.aadFederatedTokenFile : undefined);
+  if (tokenFile !== undefined) return { kind: 'workloadIdentity', ...application(), tokenFile };
+  if (json.useManagedIdentityExtension)
+    return { kind: 'managedIdentity', clientId: settings.userAssignedMsiClientId || json.userAssignedIdentityID };
+  const jsonSecret = withoutPlaceholder(json.aadClientSecret);
+  if (jsonSecret !== '') return { kind: 'secret', ...application(), secret: { text: jsonSecret } };
+  if (json.aadClientCertPath !== undefined) {
+    const password = json.aadClientCertPassword === undefined ? undefined : { text: json.aadClientCertPassword };
+    return { kind: 'certificate', ...application(), file: json.aadClientCertPath, password };
+  }
+  throw new SettingsError(
+    'no way to sign in to Azure: accepted is one of --use-msi, --federated-token-file, --client-secret-file, --client-certificate-file, CLIENT_SECRET, or --cloud-config with one of them',
+  );
+}
+
+/** With a managed identity, azure.json and MIC's adminsecret hold this word as client id and secret. */
+const isPlaceholder = (text: string | undefined): boolean => text === 'msi';
+const withoutPlaceholder = (text = ''): string => (isPlaceholder(text) ? '' : text);
+
+function tenant(value: string | undefined): string {
+  if (value === undefined || value === '') throw new SettingsError('--tenant-id is missing: accepted is a GUID or a DNS name');
+  if (!/^[0-9a-z-]+(\.[0-9a-z-]+)*$/i.test(value))
+    throw new SettingsError(`--tenant-id is '${value.slice(0, 100)}': accepted is a GUID or a DNS name`);
+  return value;
+}
+
+function client(value: string | undefined): string {
+  if (value === undefined || value === '') throw new SettingsError('--client-id is missing: accepted is the client id of an application');
+  return value;
+}

@@ -1,0 +1,89 @@
+// Everything a replica watches, and the questions the rest asks of it.
+import { bindingLabel } from '../../api/names.ts';
+import type { KubeClient } from '../kube/client.ts';
+import type { Informer } from '../kube/informer.ts';
+import { startInformer } from '../kube/informer.ts';
+import type { Resource } from '../kube/resources.ts';
+import {
+  azureAssignedIdentities,
+  azureIdentities,
+  azureIdentityBindings,
+  azurePodIdentityExceptions,
+  nodes,
+  pods,
+} from '../kube/resources.ts';
+import type { Logger } from '../log.ts';
+import { indexBy } from './index-by.ts';
+import type { MatchRules } from './match.ts';
+import type { MatchIndex } from './match-index.ts';
+import { indexMatches } from './match-index.ts';
+import type { Assignment, Binding, Exception, Identity, Node, Pod } from './objects.ts';
+import { assignmentOf, bindingOf, exceptionOf, identityOf, nodeOf, podOf } from './objects.ts';
+
+interface Sources {
+  pods: Informer<Pod>;
+  identities: Informer<Identity>;
+  bindings: Informer<Binding>;
+  exceptions: Informer<Exception>;
+  assignments: Informer<Assignment>;
+  nodes: Informer<Node>;
+}
+
+export interface Informers extends Sources {
+  matches: MatchIndex;
+  assignmentsOf(podKey: string): Assignment[];
+  assignmentOf(podKey: string, identityKey: string): Assignment | undefined;
+  podsOfNode(node: string): string[];
+  readonly synced: boolean;
+  /** Plural names of the kinds whose first list is not in yet. */
+  waitingFor(): string[];
+  whenSynced(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function startInformers(options: { client: KubeClient; log: Logger; rules: MatchRules }): Informers {
+  const { client, log } = options;
+  const watch = <T>(resource: Resource, project: (raw: unknown, key: string) => T | undefined, labelSelector?: string): Informer<T> =>
+    startInformer({ client, log, resource, project, ...(labelSelector === undefined ? {} : { labelSelector }) });
+
+  const sources = {
+    pods: watch(pods, podOf, bindingLabel),
+    identities: watch(azureIdentities, identityOf),
+    bindings: watch(azureIdentityBindings, bindingOf),
+    exceptions: watch(azurePodIdentityExceptions, exceptionOf),
+    assignments: watch(azureAssignedIdentities, assignmentOf),
+    nodes: watch(nodes, nodeOf),
+  };
+  return indexInformers(sources, options.rules);
+}
+
+export function indexInformers(sources: Sources, rules: MatchRules): Informers {
+  const all = Object.values(sources);
+  // Registered before anybody else can listen, so that every listener finds the indexes up to date.
+  const matches = indexMatches(sources, rules);
+  const assignmentsByPod = indexBy(sources.assignments, (assignment) => assignment.podKey);
+  const podsByNode = indexBy(sources.pods, (pod) => pod.node);
+
+  const isLeaving = (assignment: Assignment): number => (assignment.metadata.deletionTimestamp === undefined ? 0 : 1);
+  const assignmentsOf = (podKey: string) =>
+    // Those that go come last: one that somebody's finalizer holds must not hide what takes its place.
+    [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []).sort((a, b) => isLeaving(a) - isLeaving(b));
+
+  return {
+    ...sources,
+    matches,
+    assignmentsOf,
+    assignmentOf: (podKey, identityKey) => assignmentsOf(podKey).find((assignment) => assignment.identityKey === identityKey),
+    podsOfNode: (node) => [...podsByNode(node)],
+    get synced() {
+      return all.every((informer) => informer.synced);
+    },
+    waitingFor: () => all.filter((informer) => !informer.synced).map((informer) => informer.resource.plural),
+    whenSynced: async () => {
+      await Promise.all(all.map((informer) => informer.whenSynced()));
+    },
+    stop: async () => {
+      await Promise.all(all.map((informer) => informer.stop()));
+    },
+  };
+}
