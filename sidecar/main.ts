@@ -1,5 +1,6 @@
 // Entry of the sidecar: `init`, `proxy` and `wait` in one file, so that pods carry one image.
 import { version } from '../api/version.ts';
+import { systemClock } from '../common/clock.ts';
 import { Failure } from './failure.ts';
 import type { Flag } from './flags.ts';
 import { describeFlags, UsageError } from './flags.ts';
@@ -8,7 +9,6 @@ import { bunInitWorld } from './init/world.ts';
 import { createLog } from './log.ts';
 import { serveProxy } from './proxy/server.ts';
 import { initFlags, proxyFlags, readInitSettings, readProxySettings, readWaitSettings, waitFlags } from './settings.ts';
-import { systemClock } from './time.ts';
 import { waitForProxy } from './wait.ts';
 
 interface Command {

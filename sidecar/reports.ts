@@ -1,11 +1,11 @@
 // Tells the controller that IMDS disagrees with a row, so that it looks at that scope now (design 6).
 import type { IdentityRow, ReportRequest } from '../api/broker.ts';
 import { reportPath } from '../api/broker.ts';
+import type { Clock } from '../common/clock.ts';
 import type { Broker } from './identities/broker.ts';
 import { reasonOf } from './identities/broker.ts';
 import { rowKey } from './identities/store.ts';
 import type { Log } from './log.ts';
-import type { Clock } from './time.ts';
 
 const everyMs = 300_000;
 const timeoutMs = 5_000;

@@ -1,22 +1,4 @@
-// Time as a parameter, so that every rule about waiting is tested on a fake clock.
-
-export interface Clock {
-  /** Milliseconds since 1970; may jump. Only expiry times of tokens are compared with it. */
-  wall(): number;
-  /** Milliseconds since some start; never jumps. Deadlines and ages. */
-  now(): number;
-  /** Calls once after `ms`; the result cancels. */
-  after(ms: number, call: () => void): () => void;
-}
-
-export const systemClock: Clock = {
-  wall: () => Date.now(),
-  now: () => performance.now(),
-  after(ms, call) {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-};
+import type { Clock } from '../common/clock.ts';
 
 /** Wakes everything that waits on it, as often as it is fired. Waiters leave nothing behind when they give up. */
 export interface Event {

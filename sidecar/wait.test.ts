@@ -1,7 +1,7 @@
 // The start gate: ends once the proxy answers, gives up clearly.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createFakeClock } from './testing.ts';
+import { createFakeClock } from '../common/testing/fake-clock.ts';
 import { waitForProxy } from './wait.ts';
 
 describe('wait', () => {

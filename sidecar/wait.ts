@@ -1,6 +1,7 @@
 // `wait`: the start gate of the pod. Ends as soon as the proxy listens, whatever the broker does (design 4).
+
+import type { Clock } from '../common/clock.ts';
 import { noncePath } from './init/selftest.ts';
-import type { Clock } from './time.ts';
 import { pause } from './time.ts';
 
 /** False when the proxy did not answer in time. */

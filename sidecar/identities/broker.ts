@@ -1,5 +1,5 @@
 // One request to the broker: addresses, TLS under the URL's own name, the bound token, JSON in and out.
-import type { Clock } from '../time.ts';
+import type { Clock } from '../../common/clock.ts';
 
 /** `tls` is Bun's: it verifies a server reached by address under another name. */
 export interface FetchOptions {

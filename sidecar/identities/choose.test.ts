@@ -1,7 +1,8 @@
 // Which identity answers, and for how long a request waits before it is told that none does (design 5, identity choice and waiting).
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createFakeClock, identities, row } from '../testing.ts';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
+import { identities, row } from '../testing.ts';
 import type { Choice, Selector } from './choose.ts';
 import { choose } from './choose.ts';
 import { createIdentityStore } from './store.ts';

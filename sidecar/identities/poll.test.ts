@@ -1,8 +1,9 @@
 // Contact with the broker: cursor, both addresses, token and CA renewed, outages, and what alone revokes (design 5, broker contact).
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { bodyOf, hang, json, startWorld } from '../proxy/world.testing.ts';
-import { createFakeClock, createTestLog, identities, row } from '../testing.ts';
+import { createTestLog, identities, row } from '../testing.ts';
 import type { FetchOptions } from './broker.ts';
 import { createBroker } from './broker.ts';
 import { pollIdentities } from './poll.ts';

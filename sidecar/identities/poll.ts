@@ -1,8 +1,8 @@
 // Keeps the identity store in step with the broker: one long poll that never gives up (design 5, broker contact).
 import type { IdentitiesAnswer } from '../../api/broker.ts';
 import { identitiesPath } from '../../api/broker.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { Log } from '../log.ts';
-import type { Clock } from '../time.ts';
 import { pause } from '../time.ts';
 import { isRevoking, parseIdentities, parseRefusal } from './answer.ts';
 import type { Broker } from './broker.ts';

@@ -1,6 +1,7 @@
 // What this pod may be, as last heard from the broker, and the event that wakes requests when it changes.
 import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
-import type { Clock, Event } from '../time.ts';
+import type { Clock } from '../../common/clock.ts';
+import type { Event } from '../time.ts';
 import { createEvent } from '../time.ts';
 
 export interface View {

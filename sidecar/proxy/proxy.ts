@@ -1,5 +1,6 @@
 // Puts the parts of the proxy together: broker, identities, tokens, handler. Everything of the outside world comes in as a parameter.
 import { version } from '../../api/version.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { Fetch } from '../identities/broker.ts';
 import { createBroker } from '../identities/broker.ts';
 import { pollIdentities } from '../identities/poll.ts';
@@ -10,7 +11,6 @@ import { once } from '../log.ts';
 import { createReport } from '../reports.ts';
 import type { ProxySettings } from '../settings.ts';
 import { isPem } from '../settings.ts';
-import type { Clock } from '../time.ts';
 import { createEvent } from '../time.ts';
 import { createBrokerSource } from '../tokens/broker.ts';
 import { createTokenCache } from '../tokens/cache.ts';

@@ -1,10 +1,11 @@
 // The part of `proxy` that calls Bun: listener, files, signals.
+
+import { systemClock } from '../../common/clock.ts';
 import { Failure } from '../failure.ts';
 import type { Log } from '../log.ts';
 import { createLog } from '../log.ts';
 import type { ProxySettings } from '../settings.ts';
 import { isPem, parseAddress } from '../settings.ts';
-import { systemClock } from '../time.ts';
 import { errorAnswer } from './answers.ts';
 import type { Handler } from './handler.ts';
 import { answerMonitoring } from './metrics.ts';

@@ -1,9 +1,10 @@
 // A request for a token: answered at once from the cache, or held until its identity is assigned and its token is there (design 5, waiting).
 import type { IdentityRow } from '../../api/broker.ts';
+import type { Clock } from '../../common/clock.ts';
 import { choose } from '../identities/choose.ts';
 import type { IdentityStore } from '../identities/store.ts';
 import { describeRow, outdatedText, pendingText } from '../identities/texts.ts';
-import type { Clock, Event } from '../time.ts';
+import type { Event } from '../time.ts';
 import { pause } from '../time.ts';
 import type { Flight, TokenCache } from '../tokens/cache.ts';
 import type { TokenQuestion } from '../tokens/source.ts';

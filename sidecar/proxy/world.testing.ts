@@ -1,8 +1,9 @@
 // A whole proxy on a fake clock: IMDS and the broker are functions of the test.
 import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { FetchOptions } from '../identities/broker.ts';
 import { readProxySettings } from '../settings.ts';
-import { createFakeClock, createTestLog, identities } from '../testing.ts';
+import { createTestLog, identities } from '../testing.ts';
 import type { StartedProxy } from './proxy.ts';
 import { startProxy } from './proxy.ts';
 

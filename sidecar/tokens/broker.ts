@@ -1,11 +1,11 @@
 // Token source of service principals (types 1 and 2): the controller mints, so that secrets never enter a pod.
 import type { TokenRequest } from '../../api/broker.ts';
 import { tokenPath } from '../../api/broker.ts';
+import type { Clock } from '../../common/clock.ts';
 import { parseRefusal } from '../identities/answer.ts';
 import type { Broker } from '../identities/broker.ts';
 import { reasonOf } from '../identities/broker.ts';
 import { rowKey } from '../identities/store.ts';
-import type { Clock } from '../time.ts';
 import type { TokenSource } from './source.ts';
 import { parseTokens } from './token.ts';
 

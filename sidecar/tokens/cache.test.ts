@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { IdentityRow } from '../../api/broker.ts';
-import { createFakeClock, row } from '../testing.ts';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
+import { row } from '../testing.ts';
 import type { Flight, Look } from './cache.ts';
 import { createTokenCache } from './cache.ts';
 import type { Outcome, TokenQuestion } from './source.ts';

@@ -1,7 +1,8 @@
 // Tokens in memory, one fetch at a time for each of them (design 5, tokens). A fetch belongs to its entry and outlives its callers.
 import type { IdentityRow } from '../../api/broker.ts';
+import type { Clock } from '../../common/clock.ts';
 import { rowKey } from '../identities/store.ts';
-import type { Clock, Event } from '../time.ts';
+import type { Event } from '../time.ts';
 import { createEvent, pause } from '../time.ts';
 import type { Outcome, TokenQuestion, TokenSource, Trouble } from './source.ts';
 import { retryDelay } from './source.ts';

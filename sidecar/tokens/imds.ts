@@ -1,10 +1,10 @@
 // Token source of user-assigned managed identities: the real IMDS, which the redirect lets this process reach.
 
+import type { Clock } from '../../common/clock.ts';
 import { isRecord } from '../identities/answer.ts';
 import type { Fetch } from '../identities/broker.ts';
 import { parseJson, reasonOf } from '../identities/broker.ts';
 import { rowKey } from '../identities/store.ts';
-import type { Clock } from '../time.ts';
 import type { Gate } from './gate.ts';
 import type { Outcome, TokenQuestion, TokenSource, Trouble } from './source.ts';
 import { parseToken } from './token.ts';

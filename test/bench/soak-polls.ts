@@ -1,7 +1,7 @@
 // Run by soak.ts on Bun: the proxy's own poll of a broker, without the pauses that it makes after an answer that came at once.
 import { startProxy } from '../../sidecar/proxy/proxy.ts';
 import { readProxySettings } from '../../sidecar/settings.ts';
-import { systemClock } from '../../sidecar/time.ts';
+import { systemClock } from '../../common/clock.ts';
 
 const [url = '', ca = ''] = process.argv.slice(2);
 const silent = () => {};
