@@ -1,25 +1,19 @@
 // Writes AzureAssignedIdentity objects. What this system adds is annotations: upstream's schema, which may be installed, prunes other fields.
 
-import type { AssignmentStatus, AzureAssignedIdentity } from '../../api/kinds.ts';
+import type { AzureAssignedIdentity } from '../../api/kinds.ts';
 import { annotations, apiGroup, apiVersion, assignedIdentityFinalizer, nodeNameLabel } from '../../api/names.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import type { Assignment, Pod } from '../../lib/identities/objects.ts';
+import type { StatusAnnotations, StatusWriter } from '../../lib/identities/status-writer.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { mergePatch } from '../../lib/kube/client.ts';
 import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import { azureAssignedIdentities, resourcePath } from '../../lib/kube/resources.ts';
 
-/** Values of our annotations on an object; null removes one. */
-export type AssignmentNotes = Partial<
-  Record<'scope' | 'clientId' | 'objectId' | 'assignedAt' | 'reason' | 'message' | 'retryAt', string | null>
->;
-
-export interface AssignedIdentities {
+export interface AssignedIdentities extends StatusWriter {
   create(pod: Pod, match: Match, name: string, namespace: string): Promise<void>;
   /** New references and node under the same name; `restart` sets the status back to Created. */
   update(pod: Pod, match: Match, current: Assignment, restart: boolean): Promise<void>;
-  /** Changes status and notes; throws a conflict if the object is no longer what `current` saw. */
-  mark(current: Assignment, status: AssignmentStatus | undefined, notes: AssignmentNotes): Promise<void>;
   /** Unassigned and without our finalizer, then deleted: two calls, for thousands of pods may go at once. Each is repeatable. */
   release(current: Assignment): Promise<void>;
 }
@@ -60,8 +54,10 @@ export function writeAssignedIdentities(client: KubeClient): AssignedIdentities 
       await client.call('PUT', pathOf(current), { body });
     },
 
-    async mark(current, status, notes) {
-      const changed = Object.fromEntries(Object.entries(notes).map(([name, value]) => [annotations[name as keyof AssignmentNotes], value]));
+    async updateStatus(current, status, notes) {
+      const changed = Object.fromEntries(
+        Object.entries(notes).map(([name, value]) => [annotations[name as keyof StatusAnnotations], value]),
+      );
       const body = {
         metadata: { resourceVersion: current.metadata.resourceVersion, annotations: changed },
         ...(status === undefined ? {} : { status: { status } }),

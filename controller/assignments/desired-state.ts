@@ -1,15 +1,7 @@
 // Who needs which identity on which ARM scope.
-import type { Scope } from '../../lib/azure/resource-ids.ts';
-import type { Match } from '../../lib/identities/match.ts';
-import type { Pod } from '../../lib/identities/objects.ts';
 
-/** One identity of type 0 that one pod needs on its node's scope. */
-export interface Need {
-  pod: Pod;
-  match: Match;
-  /** Lower-case ARM id of the identity. */
-  identityId: string;
-}
+import type { Scope } from '../../lib/azure/resource-ids.ts';
+import type { Need } from '../../lib/identities/need.ts';
 
 export interface Demand {
   /** Replaces what a pod needs; tells the ids of the scopes that this touches. */

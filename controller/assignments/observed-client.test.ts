@@ -15,7 +15,7 @@ const current = assignment(pod(), match.identity, match.binding);
 function observed(answer: () => Promise<void>) {
   const heard = heardEvents();
   const registry = createRegistry();
-  const objects: AssignedIdentities = { create: answer, update: answer, mark: answer, release: answer };
+  const objects: AssignedIdentities = { create: answer, update: answer, updateStatus: answer, release: answer };
   const value = async (name: string) => {
     const lines = (await registry.metrics()).split('\n').filter((line) => line.startsWith(`aadpodidentity_${name}`));
     return lines.map((line) => line.split(' ').at(-1)).join();
@@ -38,8 +38,8 @@ const runs: [name: string, (objects: AssignedIdentities) => Promise<void>, told:
   ],
   ['release', (objects) => objects.release(current), 'AzureIdentityBinding b: binding remove error', 'assigned_identity_deletion'],
   [
-    'mark',
-    (objects) => objects.mark(current, 'Assigned', {}),
+    'updateStatus',
+    (objects) => objects.updateStatus(current, 'Assigned', {}),
     'AzureAssignedIdentity web-app-i: status update error',
     'update_azure_assigned_identity_status',
   ],

@@ -69,9 +69,9 @@ export function observeWrites(objects: AssignedIdentities, events: EventRecorder
       events.record(regardingBindingOf(current), 'Normal', 'binding removed', `Binding ${binding} removed ${from}`);
     },
 
-    mark: (current, status, notes) =>
+    updateStatus: (current, status, notes) =>
       measured(
-        () => objects.mark(current, status, notes),
+        () => objects.updateStatus(current, status, notes),
         () => undefined,
         failed('update_azure_assigned_identity_status', (why) =>
           events.record(

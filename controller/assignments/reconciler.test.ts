@@ -52,7 +52,7 @@ function assigning({ informers }: ReturnType<typeof setting>, writes: Partial<As
         return demand.set(...args);
       },
     },
-    objects: { create: () => hanging, update: () => hanging, mark: () => hanging, release: () => hanging, ...writes },
+    objects: { create: () => hanging, update: () => hanging, updateStatus: () => hanging, release: () => hanging, ...writes },
     events: heardEvents().events,
     log: silentLogger,
     rules: { forceNamespaced: false, assignUninjected: false },

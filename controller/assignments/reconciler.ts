@@ -6,6 +6,7 @@ import { createWorkQueue } from '../../lib/controller/work-queue.ts';
 import { isDoubt } from '../../lib/identities/imds-report.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Match } from '../../lib/identities/match.ts';
+import type { Need } from '../../lib/identities/need.ts';
 import type { Assignment, Binding, Pod } from '../../lib/identities/objects.ts';
 import { belongsTo, bindingOf, identityOf } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
@@ -16,7 +17,7 @@ import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { onceIn } from '../../lib/once-in.ts';
 import type { AssignedIdentities } from './client.ts';
-import type { Demand, Need } from './desired-state.ts';
+import type { Demand } from './desired-state.ts';
 import { assignmentName, assignmentNamespace } from './naming.ts';
 import type { AssignmentAction } from './plan.ts';
 import { planAssignments } from './plan.ts';
@@ -166,7 +167,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
     } else if (action.kind === 'update') {
       await objects.update(pod, action.match, action.current, action.restart);
     } else {
-      await objects.mark(action.current, 'Assigned', { assignedAt: new Date().toISOString() });
+      await objects.updateStatus(action.current, 'Assigned', { assignedAt: new Date().toISOString() });
       events.record(
         regardingBinding(action.match.binding),
         'Normal',
@@ -192,7 +193,7 @@ export function runAssigner(options: AssignerOptions): { stop(): Promise<void> }
       const problem = problemOf(match, scope, informers.nodes.get(pod.node)?.providerID);
       const known = current.metadata.annotations?.[annotations.reason];
       if (problem !== undefined && known !== problem.reason) {
-        await objects.mark(current, undefined, problem);
+        await objects.updateStatus(current, undefined, problem);
         const isFinal = isTerminal(problem.reason);
         if (isFinal) events.record(regardingBinding(match.binding), 'Warning', 'binding apply error', problem.message);
         events.record(regardingPod(pod), isFinal ? 'Warning' : 'Normal', problem.reason, problem.message);

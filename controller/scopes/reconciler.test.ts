@@ -1,7 +1,7 @@
 // Single passes over a scope on a clock of the test: when the next one is due, when Azure is looked at and written, where one stops.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Need } from '../assignments/desired-state.ts';
+import type { Need } from '../../lib/identities/need.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { emptyRecord, withEntries } from './ownership.ts';
 import { passes } from './testing/reconciler.ts';
@@ -129,12 +129,12 @@ describe('a pass over a scope', () => {
     assert.equal(await at(200_000), 600_000);
     const { reads } = azure;
     const late = come(need('late', 'i'));
-    const { mark } = objects.objects;
-    objects.objects.mark = async () => {
+    const { updateStatus } = objects.objects;
+    objects.objects.updateStatus = async () => {
       throw new Error('socket hang up');
     };
     assert.equal(await at(210_000), 5_000);
-    objects.objects.mark = mark;
+    objects.objects.updateStatus = updateStatus;
     assert.equal(await at(215_000), 585_000);
     assert.equal(statusOf(late), 'Assigned');
     pass.lookAgain();

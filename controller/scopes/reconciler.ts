@@ -3,9 +3,9 @@
 // what Azure showed a moment ago, delays, and why something does not work.
 
 import { collectCalls } from '../../lib/controller/debounce.ts';
+import type { Need } from '../../lib/identities/need.ts';
 import { isForbidden, isInvalid } from '../../lib/kube/errors.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { Need } from '../assignments/desired-state.ts';
 import type { Compute, ScopeState } from '../azure/arm/compute.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { planWrites } from '../azure/arm/identity-map.ts';

@@ -1,8 +1,8 @@
 // What is done and told when Azure refuses a scope's write, or shows something else than was meant.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Need } from '../../lib/identities/need.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
-import type { Need } from '../assignments/desired-state.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { RecordError } from './ownership.ts';
 import { passes } from './testing/reconciler.ts';

@@ -1,7 +1,7 @@
 // Why identities of a scope are not attached, kept for pods that come while nothing is tried: theirs would wait in silence, for a minute or an hour.
 import { annotations } from '../../api/names.ts';
+import type { Need } from '../../lib/identities/need.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
-import type { Need } from '../assignments/desired-state.ts';
 import type { MarkContext } from './status.ts';
 import { markFailed } from './status.ts';
 

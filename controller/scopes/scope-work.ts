@@ -1,5 +1,5 @@
 // Whether a scope has to be looked at, and perhaps written, now. Pure.
-import type { Need } from '../assignments/desired-state.ts';
+import type { Need } from '../../lib/identities/need.ts';
 import type { Holds } from './backoff.ts';
 import type { Attached } from './observed-state.ts';
 import type { ScopeRecord } from './ownership.ts';

@@ -1,9 +1,9 @@
 // What the objects of a scope are told, object by object, about what Azure has and has not.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Need } from '../../lib/identities/need.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
-import type { Need } from '../assignments/desired-state.ts';
 import { markAttached, markFailed } from './status.ts';
 import { fakeObjects, idOf, need, testScope } from './testing/scope.ts';
 
@@ -22,9 +22,9 @@ function marking(needs: Need[]) {
     now: () => new Date(hour * 3_600_000),
     objects: {
       ...objects,
-      mark: async (...args: Parameters<typeof objects.mark>) => {
+      updateStatus: async (...args: Parameters<typeof objects.updateStatus>) => {
         writes += 1;
-        await objects.mark(...args);
+        await objects.updateStatus(...args);
       },
     },
   };
@@ -125,10 +125,10 @@ describe('the object of an identity that could not be attached', () => {
   it('is told though the API server does not take that of another pod', async () => {
     const needs = [need('gone', 'red'), need('web', 'red')];
     const { context, notesOf } = marking(needs);
-    const { mark } = context.objects;
-    context.objects.mark = async (current, ...notes) => {
+    const { updateStatus } = context.objects;
+    context.objects.updateStatus = async (current, ...notes) => {
       if (current.podKey === 'app/gone') throw new KubeError(404, 'NotFound', 'gone');
-      await mark(current, ...notes);
+      await updateStatus(current, ...notes);
     };
     await markFailed(context, needs, red, locked);
     assert.deepEqual(

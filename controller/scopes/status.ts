@@ -2,13 +2,14 @@
 import type { AssignmentStatus } from '../../api/kinds.ts';
 import { annotations } from '../../api/names.ts';
 import type { Scope } from '../../lib/azure/resource-ids.ts';
+import type { Need } from '../../lib/identities/need.ts';
 import type { Assignment } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingIdentity, regardingPod } from '../../lib/identities/regarding.ts';
+import type { StatusAnnotations } from '../../lib/identities/status-writer.ts';
 import { isConflict, isInvalid, isNotFound } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
-import type { AssignedIdentities, AssignmentNotes } from '../assignments/client.ts';
-import type { Need } from '../assignments/desired-state.ts';
+import type { AssignedIdentities } from '../assignments/client.ts';
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
 import type { Quarantine } from './quarantine.ts';
 
@@ -93,10 +94,10 @@ export async function markAttached(
       return;
     }
     const ids = { scope: context.scope.displayId, clientId: there.clientId, objectId: there.principalId };
-    if (taken) return context.objects.mark(current, undefined, ids);
+    if (taken) return context.objects.updateStatus(current, undefined, ids);
     const assignedAt = context.now().toISOString();
-    if (renewed) return context.objects.mark(current, undefined, { ...ids, assignedAt });
-    await context.objects.mark(current, 'Assigned', { ...ids, assignedAt, reason: null, message: null, retryAt: null });
+    if (renewed) return context.objects.updateStatus(current, undefined, { ...ids, assignedAt });
+    await context.objects.updateStatus(current, 'Assigned', { ...ids, assignedAt, reason: null, message: null, retryAt: null });
     context.events.record(
       regardingBinding(binding),
       'Normal',
@@ -190,10 +191,10 @@ function tellPod(context: MarkContext, need: Need, type: 'Normal' | 'Warning', r
 const retryStepMs = 60_000;
 
 /** Writes the notes unless the same reason and message already stand there, for about the same time; tells whether it wrote. */
-async function note(context: MarkContext, current: Assignment, notes: AssignmentNotes, status?: AssignmentStatus): Promise<boolean> {
+async function note(context: MarkContext, current: Assignment, notes: StatusAnnotations, status?: AssignmentStatus): Promise<boolean> {
   const known = current.metadata.annotations ?? {};
   const later = Date.parse(notes.retryAt ?? '') - Date.parse(known[annotations.retryAt] ?? '');
   if (known[annotations.reason] === notes.reason && known[annotations.message] === notes.message && !(later >= retryStepMs)) return false;
-  await context.objects.mark(current, status, notes);
+  await context.objects.updateStatus(current, status, notes);
   return true;
 }

@@ -1,7 +1,8 @@
 // Run by soak.ts on Bun: the proxy's own poll of a broker, without the pauses that it makes after an answer that came at once.
+
+import { systemClock } from '../../common/clock.ts';
 import { startProxy } from '../../sidecar/proxy/proxy.ts';
 import { readProxySettings } from '../../sidecar/settings.ts';
-import { systemClock } from '../../common/clock.ts';
 
 const [url = '', ca = ''] = process.argv.slice(2);
 const silent = () => {};

@@ -1,7 +1,7 @@
 // Single passes over a scope in memory, each at a time that the test says.
 
+import type { Need } from '../../../lib/identities/need.ts';
 import { heardEvents } from '../../../lib/identities/testing/events.ts';
-import type { Need } from '../../assignments/desired-state.ts';
 import { createScopePass } from '../reconciler.ts';
 import type { ScopeParts } from './scope-worker.ts';
 import { situation } from './scope-worker.ts';

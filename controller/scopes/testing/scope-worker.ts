@@ -1,7 +1,7 @@
 // The worker of a scope in memory, and all that its tests look at.
 import { afterEach } from 'node:test';
+import type { Need } from '../../../lib/identities/need.ts';
 import { silentLogger } from '../../../lib/log.ts';
-import type { Need } from '../../assignments/desired-state.ts';
 import type { ScopeWorker, ScopeWorkerOptions } from '../scope-worker.ts';
 import { runScopeWorker } from '../scope-worker.ts';
 import { fakeAzure, fakeObjects, fakeRecords, testScope } from './scope.ts';

@@ -1,11 +1,11 @@
 // A scope in memory for the worker's tests: Azure's list, the record's ConfigMap and the objects, all with the real rules of who may change what.
 
 import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
+import type { Need } from '../../../lib/identities/need.ts';
 import type { Assignment } from '../../../lib/identities/objects.ts';
 import { assignment, binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../../lib/kube/errors.ts';
 import type { AssignedIdentities } from '../../assignments/client.ts';
-import type { Need } from '../../assignments/desired-state.ts';
 import type { Compute, ScopeState } from '../../azure/arm/compute.ts';
 import type { AttachedIdentity, Write } from '../../azure/arm/identity-map.ts';
 import type { ScopeRecord, ScopeRecords } from '../ownership.ts';
@@ -141,7 +141,7 @@ export function fakeObjects(needs: Need[]) {
     create: async () => undefined,
     update: async () => undefined,
     release: async () => undefined,
-    async mark(current, status, notes) {
+    async updateStatus(current, status, notes) {
       for (const [key, each] of byNeed) {
         if (each !== current) continue;
         const annotations = { ...current.metadata.annotations };
