@@ -7,6 +7,7 @@ import { brokerView } from '../broker/rows.ts';
 import { startBroker } from '../broker/server.ts';
 import { createTokenMinter } from '../broker/tokens.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
+import { createControllerMetrics } from '../lib/controller/metrics.ts';
 import { parseListener, serveSmall } from '../lib/http.ts';
 import { recordDoubt } from '../lib/identities/imds-report.ts';
 import { startInformers } from '../lib/identities/informers.ts';
@@ -39,6 +40,7 @@ void runProgram({
     const instance = values.instance || os.hostname();
     const registry = createRegistry();
     const measures = createMeasures(registry);
+    const controllerMetrics = createControllerMetrics(registry);
     // In managed mode nothing is asked of Resource Manager, so no sign-in is needed for it.
     const managed = values.operationMode === 'managed';
     const arm = managed ? undefined : connectAzure(values, log);
@@ -111,6 +113,7 @@ void runProgram({
           webhookService: values.webhookService,
           brokerService: values.brokerService,
           webhookConfiguration: values.webhookConfiguration,
+          metrics: controllerMetrics,
         });
         const leading = lead({
           client,

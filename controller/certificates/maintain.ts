@@ -1,7 +1,9 @@
 // Mode `self` (design 7): the leader makes and renews the system's own certificates and heals what others change.
 import { randomBytes } from 'node:crypto';
 import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../api/names.ts';
-import { createWorkQueue } from '../../lib/controller/work-queue.ts';
+import { systemClock } from '../../common/clock.ts';
+import type { ControllerMetrics } from '../../lib/controller/metrics.ts';
+import { startRunner } from '../../lib/controller/runner.ts';
 import { startInformer } from '../../lib/kube/informer.ts';
 import { metadataOf } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
@@ -17,30 +19,33 @@ export interface Maintenance {
 
 /** Renewal is due at a date, without an event. Leaves have a month left by then, so an hour more does not matter. */
 const checkMs = 3600 * 1000;
-/** Someone who keeps undoing our changes costs one pass a second, not a tight loop. */
+/** Someone who keeps undoing our changes costs one reconciliation a second, not a tight loop. */
 const quietMs = 1000;
-const task = 'certificates';
+/** The one key: each reconciliation covers all certificates. */
+const certificates = 'certificates';
 
 /** Starts at once and retries for ever. */
 export function maintainCertificates(
-  given: Omit<CertificateOptions, 'now' | 'random'> & Partial<Pick<CertificateOptions, 'now' | 'random'>>,
+  given: Omit<CertificateOptions, 'now' | 'random'> &
+    Partial<Pick<CertificateOptions, 'now' | 'random'>> & { metrics?: ControllerMetrics | undefined },
 ): Maintenance {
   const options: CertificateOptions = { now: () => new Date(), random: randomBytes, ...given };
   const { client, log, namespace } = options;
   const done = Promise.withResolvers<void>();
-  let lastPass = performance.now();
+  let startedAt = systemClock.now();
 
-  const queue = createWorkQueue({
+  const runner = startRunner({
+    name: 'certificates',
     concurrency: 1,
-    async work(_key, signal) {
-      lastPass = performance.now();
-      // First, since the last date given counts: a change during the pass brings the next one forward.
-      queue.addAfter(task, checkMs);
+    async reconcile(_key, { signal }) {
+      startedAt = systemClock.now();
       await reconcileCertificates(options, signal);
       done.resolve();
+      return { requeueAfterMs: checkMs };
     },
-    onError: (_key, error, retryMs) => log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'certificates are not in order'),
-    retryMs: [100, 60_000],
+    backoffMs: [100, 60_000],
+    log,
+    metrics: given.metrics,
   });
 
   const follow = (resource: Resource, name: string, place: { namespace?: string }) => {
@@ -52,7 +57,7 @@ export function maintainCertificates(
       fieldSelector: `metadata.name=${name}`,
       project: (raw) => metadataOf(raw).resourceVersion,
     });
-    informer.onChange(() => queue.addAfter(task, Math.max(0, Math.ceil(lastPass + quietMs - performance.now()))));
+    informer.onChange(() => runner.enqueueAfter(certificates, startedAt + quietMs - systemClock.now()));
     return informer;
   };
   const informers = [
@@ -62,12 +67,12 @@ export function maintainCertificates(
     follow(configMaps, caBundleConfigMapName, { namespace }),
     follow(mutatingWebhookConfigurations, options.webhookConfiguration, {}),
   ];
-  queue.add(task);
+  runner.enqueue(certificates);
 
   return {
     whenDone: () => done.promise,
     async stop() {
-      await Promise.all([queue.stop(), ...informers.map((informer) => informer.stop())]);
+      await Promise.all([runner.stop(), ...informers.map((informer) => informer.stop())]);
     },
   };
 }

@@ -4,8 +4,8 @@
 // - `reconcile` is level-triggered: it reads the whole desired and observed state from the cache, compares, and acts on the difference.
 // - It is idempotent. It may be called at any time, also when nothing changed, and is never called twice at the same time for one key.
 // - A key that is added while it is reconciled is reconciled once more afterwards, so no change is lost.
-// - `requeueAfterMs`: reconcile again after so many milliseconds even if nothing changes. Absent: only a change calls again.
-// - `done`: nothing is left to do for this key; the runner forgets its back-off. A later change begins anew.
+// - `requeueAfterMs`: reconcile again after so many milliseconds even if nothing changes. An earlier date that is set already stays.
+// - `done`: nothing is left to do for this key; the runner drops its date. A later change begins anew.
 // - A thrown error requeues the key with exponential back-off. The runner logs it and counts it; other keys go on.
 // - `context.signal` aborts when the runner stops. A reconciler passes it to every call that can wait.
 
