@@ -1,5 +1,6 @@
 // Makes pods, objects and Azure agree, from its start until it is stopped: the assigner and one worker for each ARM scope.
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock } from '../common/clock.ts';
 import type { Informers } from '../lib/identities/informers.ts';
 import { podOf } from '../lib/identities/objects.ts';
 import { backoff } from '../lib/kube/backoff.ts';
@@ -16,9 +17,9 @@ import { runAssigner } from './assignments/reconciler.ts';
 import type { Compute } from './azure/arm/compute.ts';
 import type { Measures } from './metrics/instruments.ts';
 import { measureCompute } from './metrics/measured-compute.ts';
-import { storeScopeRecords } from './scopes/ownership.ts';
+import { startScopes } from './scopes/controller.ts';
 import { isProtected } from './scopes/protected.ts';
-import { runScopes } from './scopes/scopes.ts';
+
 import type { ControllerSettings } from './settings.ts';
 
 export interface AssigningContext {
@@ -46,31 +47,27 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
   const objects = observeWrites(writeAssignedIdentities(client), context.events, context.measures);
   const demand = createDemand();
 
-  const scopes = runScopes({
-    demand,
+  const scopes = startScopes({
     client,
     namespace: settings.namespace,
     log,
-    worker: {
-      assignmentOf: (need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
-      compute: measureCompute(context.compute, context.measures),
-      records: storeScopeRecords(client, settings.namespace),
-      objects,
-      events: context.events,
-      log,
-      mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
-      isProtected: (id, clientId) => isProtected([...settings.immutableUserMsis, context.ownClientId() ?? ''], id, clientId),
-      lingerMs: settings.identityLinger * 1000,
-      adoptAttached: settings.adoptAttached,
-      quietMs: settings.collectQuiet,
-      maxMs: settings.collectMax,
-      reconcileMs: settings.identityAssignmentReconcileInterval * 1000,
-      now: () => new Date(),
-      random: Math.random,
-      onPass: (durationMs) => {
-        context.measures.cycle.count.inc();
-        context.measures.cycle.seconds.observe(durationMs / 1000);
-      },
+    clock: systemClock,
+    random: Math.random,
+    needsOf: demand.needsOf,
+    scopeOf: demand.scopeOf,
+    assignmentOf: (need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
+    compute: measureCompute(context.compute, context.measures),
+    statuses: objects,
+    events: context.events,
+    mayWrite: () => context.remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2),
+    isProtected: (id, clientId) => isProtected([...settings.immutableUserMsis, context.ownClientId() ?? ''], id, clientId),
+    detachDelayMs: settings.identityLinger * 1000,
+    adoptAttached: settings.adoptAttached,
+    debounce: { quietMs: settings.collectQuiet, maxMs: settings.collectMax },
+    intervalMs: settings.identityAssignmentReconcileInterval * 1000,
+    onAzureCalled: (durationMs) => {
+      context.measures.cycle.count.inc();
+      context.measures.cycle.seconds.observe(durationMs / 1000);
     },
   });
   stopper.add('scopes', () => scopes.stop());
@@ -88,8 +85,8 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
       rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
       podIsGone: (namespace, name) => takesNoPart(client, namespace, name),
       concurrency: settings.createDeleteBatch,
-      onScope: (scopeId) => scopes.wake(scopeId),
-      onDoubt: (scopeId) => scopes.lookAgain(scopeId),
+      onScope: (scopeId) => scopes.enqueue(scopeId),
+      onDoubt: (scopeId) => scopes.refresh(scopeId),
     });
     stopper.add('assigner', () => assigner.stop());
     await resumeRecorded();
@@ -99,7 +96,7 @@ export function startAssigning(context: AssigningContext): { stop(): Promise<voi
   async function resumeRecorded(): Promise<void> {
     for (const retry = backoff(200, 30_000); !stopping.signal.aborted; ) {
       try {
-        return await scopes.resumeRecorded();
+        return await scopes.enqueueRecorded();
       } catch (error) {
         const pause = retry.next();
         log.warn({ error: String(error), retryMs: Math.round(pause) }, 'scope records cannot be listed');

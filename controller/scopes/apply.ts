@@ -1,63 +1,64 @@
-// Carries out a planned change of one scope, write by write, and keeps how it ended for each identity.
-
+// Carries out the planned writes of one scope, one after the other, and keeps how each ended for every identity.
 import type { Scope } from '../../lib/azure/resource-ids.ts';
-import type { Compute, ScopeState } from '../azure/arm/compute.ts';
+import type { Compute, ScopeSnapshot } from '../azure/arm/compute.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import type { Write } from '../azure/arm/identity-map.ts';
 import type { WriteOutcome } from './plan.ts';
 
-export interface WriteSteps {
+export interface ApplyOptions {
   scope: Scope;
   compute: Compute;
   /** A GET of the scope. */
-  look(signal: AbortSignal): Promise<ScopeState>;
+  read(): Promise<ScopeSnapshot>;
+  /** False once leadership is about to end. */
   mayWrite(): boolean;
-  /** Azure began to work on it. */
+  /** Azure began to work on a write. */
   onOperation(url: string): Promise<void>;
+  signal: AbortSignal;
 }
 
-export interface WriteResult {
+export interface ApplyResult {
   /** `refused` for an id that no write got to. */
   outcomeOf(id: string): WriteOutcome;
   /** What ended it early; undefined: nothing did. */
   failure: { error: unknown } | undefined;
-  /** It ended early because leadership is about to. */
-  handedOver: boolean;
+  /** It ended early because leadership is about to end; the next leader goes on. */
+  interrupted: boolean;
 }
 
-/** Writes one after the other, each against a fresh look, until one fails. `before`: the look that the first is made against. Never throws. */
-export async function writeAll(steps: WriteSteps, writes: readonly Write[], before: ScopeState, signal: AbortSignal): Promise<WriteResult> {
+/** Each write is made against a fresh GET; the first one against `before`. Ends with the first failure. Never throws. */
+export async function applyWrites(writes: readonly Write[], before: ScopeSnapshot, options: ApplyOptions): Promise<ApplyResult> {
   const outcomes = new Map<string, WriteOutcome>();
-  const end = { outcomeOf: (id: string) => outcomes.get(id) ?? 'refused', failure: undefined, handedOver: false };
-  let state = before;
+  const result: ApplyResult = { outcomeOf: (id) => outcomes.get(id) ?? 'refused', failure: undefined, interrupted: false };
+  let snapshot = before;
   for (const [index, write] of writes.entries()) {
-    let asked = false;
-    let began = false;
+    let sending = false;
+    let begun = false;
     try {
-      if (index > 0) state = await steps.look(signal);
-      if (!steps.mayWrite()) return { ...end, handedOver: true };
-      asked = true;
-      const sent = await steps.compute.write(steps.scope, write, state, {
-        signal,
+      if (index > 0) snapshot = await options.read();
+      if (!options.mayWrite()) return { ...result, interrupted: true };
+      sending = true;
+      const sent = await options.compute.write(options.scope, write, snapshot, {
+        signal: options.signal,
         onOperation(url) {
-          began = true;
-          return steps.onOperation(url);
+          begun = true;
+          return options.onOperation(url);
         },
       });
       for (const id of [...sent.attach, ...sent.detach]) outcomes.set(id, 'done');
     } catch (error) {
-      if (asked) for (const id of [...write.attach, ...write.detach]) outcomes.set(id, outcomeOf(error, began));
-      return { ...end, failure: { error } };
+      if (sending) for (const id of [...write.attach, ...write.detach]) outcomes.set(id, outcomeOf(error, begun));
+      return { ...result, failure: { error } };
     }
   }
-  return end;
+  return result;
 }
 
-/** Only a 4xx to the PATCH itself, or no PATCH at all, says for certain that nothing was begun. */
-function outcomeOf(error: unknown, began: boolean): WriteOutcome {
+/** Only a 4xx to the PATCH itself, or no PATCH at all, says for certain that Azure began nothing. */
+function outcomeOf(error: unknown, begun: boolean): WriteOutcome {
   if (!(error instanceof ArmError)) return 'unclear';
   const { failure, status } = error;
-  if (began) return failure.code === 'operationLost' ? 'unclear' : 'failed';
+  if (begun) return failure.code === 'operationLost' ? 'unclear' : 'failed';
   const notSent = failure.code === 'signInFailed' || (failure.code === 'throttled' && failure.source === 'gate');
   return notSent || (status !== undefined && status >= 400 && status < 500 && status !== 408) ? 'refused' : 'unclear';
 }

@@ -1,17 +1,16 @@
-/** Keeps since when each recorded identity is unused. A restart begins the linger anew, which only keeps an identity attached a little longer. */
-export function createLinger(lingerMs: number) {
-  const unusedSince = new Map<string, number>();
-  return {
-    /** Tells which of the recorded ids nothing needs and whose linger is over. */
-    update(recorded: Iterable<string>, wanted: ReadonlySet<string>, now: number): Set<string> {
-      const unused = new Set([...recorded].filter((id) => !wanted.has(id)));
-      for (const id of unusedSince.keys()) if (!unused.has(id)) unusedSince.delete(id);
-      for (const id of unused) if (!unusedSince.has(id)) unusedSince.set(id, now);
-      return new Set([...unusedSince].flatMap(([id, since]) => (since + lingerMs <= now ? [id] : [])));
-    },
-    /** Until the next linger is over; infinite where none runs. */
-    nextMs(now: number): number {
-      return Math.min(...[...unusedSince.values()].map((since) => since + lingerMs - now).filter((ms) => ms > 0));
-    },
-  };
+// Since when each recorded identity is unused. A restart begins the delay anew, which only keeps an identity attached a little longer. Pure.
+
+/** By lower-case ARM id; milliseconds since the epoch. */
+export type UnusedSince = ReadonlyMap<string, number>;
+
+export function trackUnused(before: UnusedSince, recorded: Iterable<string>, needed: ReadonlySet<string>, now: number): UnusedSince {
+  return new Map([...recorded].filter((id) => !needed.has(id)).map((id) => [id, before.get(id) ?? now]));
 }
+
+/** Ids that have been unused for the whole delay. */
+export const expired = (unused: UnusedSince, delayMs: number, now: number): Set<string> =>
+  new Set([...unused].filter(([, since]) => since + delayMs <= now).map(([id]) => id));
+
+/** Milliseconds until the next delay expires; infinite where none runs. */
+export const nextExpiryMs = (unused: UnusedSince, delayMs: number, now: number): number =>
+  Math.min(...[...unused.values()].map((since) => since + delayMs - now).filter((ms) => ms > 0));

@@ -1,72 +1,69 @@
-// For how long what Azure showed counts, and what ends it sooner.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createSight } from './observed-state.ts';
+import type { ObservedState } from './observed-state.ts';
+import {
+  invalidate,
+  invalidateIdentities,
+  isFresh,
+  isReadDue,
+  isUsable,
+  nextReadAt,
+  nothingObserved,
+  observe,
+  requestRefresh,
+} from './observed-state.ts';
 
-const reconcileMs = 200_000;
-const there = { clientId: 'c', principalId: 'p' };
+const intervalMs = 200_000;
+const present = { clientId: 'c', principalId: 'p' };
 const both = new Map([
-  ['red', there],
-  ['blue', there],
+  ['red', present],
+  ['blue', present],
 ]);
 
-function seenAt(start: number, random = 0) {
-  let now = start;
-  const sight = createSight({ reconcileMs, now: () => new Date(now), random: () => random });
-  sight.end(sight.begin(), both);
-  return {
-    sight,
-    /** A look that begins now and shows both; `meanwhile` happens before its answer. */
-    look(at: number, meanwhile: () => void = () => undefined) {
-      now = at;
-      const begun = sight.begin();
-      meanwhile();
-      sight.end(begun, both);
-    },
-  };
-}
+/** A GET that was sent when `requestedBefore` refreshes had been requested. */
+const read = (state: ObservedState, now: number, requestedBefore = state.refreshes.requested, spread = 0) =>
+  observe(state, { attached: both, requestedBefore, now, intervalMs, spread });
 
-describe('what a look at Azure showed', () => {
-  it('is acted upon for 30 s, good enough in need for an interval, and overdue after it', () => {
-    const { sight } = seenAt(1_000);
-    assert.deepEqual([sight.isFresh(30_999), sight.isFresh(31_000)], [true, false]);
-    assert.deepEqual([sight.isUsable(200_999), sight.isUsable(201_000)], [true, false]);
-    assert.deepEqual([sight.isOverdue(200_999), sight.isOverdue(201_000)], [false, true]);
+describe('observed state of a scope', () => {
+  const seen = read(nothingObserved, 1_000);
+  for (const [title, holds, at, expected] of [
+    ['is fresh for 30 s', isFresh, 30_999, true],
+    ['is not fresh after 30 s', isFresh, 31_000, false],
+    ['is usable for an interval', isUsable, 200_999, true],
+    ['is not usable after an interval', isUsable, 201_000, false],
+    ['is not due within an interval', isReadDue, 200_999, false],
+    ['is due after an interval', isReadDue, 201_000, true],
+  ] as const)
+    it(title, () => assert.equal(holds(seen, intervalMs, at), expected));
+
+  it('is due at once before the first GET', () => assert.ok(isReadDue(nothingObserved, intervalMs, 0)));
+
+  it('spreads the next GETs of scopes that were read together', () => {
+    const next = [0, 0.5, 1].map((spread) => nextReadAt(read(nothingObserved, 0, 0, spread), intervalMs));
+    assert.deepEqual(next, [200_000, 210_000, 220_000]);
   });
 
-  it('is overdue at another time for each scope, or all of them would be looked at together after a start', () => {
-    const next = [0, 0.5, 1].map((random) => seenAt(0, random).sight.nextLookAt() ?? 0);
-    assert.ok(next.every((at, index) => at > (next[index - 1] ?? 0)));
+  it('is read again a twentieth of the interval after a refresh was requested', () => {
+    const requested = requestRefresh(read(nothingObserved, 0));
+    assert.equal(nextReadAt(requested, intervalMs), 10_000);
+    assert.equal(nextReadAt(read(requested, 10_000), intervalMs), 210_000);
   });
 
-  it('is looked at again a twentieth of the interval after it where a sidecar doubts it, also one that doubted during the look', () => {
-    const { sight, look } = seenAt(0);
-    assert.equal(sight.nextLookAt(), 200_000);
-    sight.doubt();
-    assert.equal(sight.nextLookAt(), 10_000);
-    look(10_000, sight.doubt);
-    assert.equal(sight.nextLookAt(), 20_000);
-    look(20_000);
-    assert.equal(sight.nextLookAt(), 220_000);
+  it('does not answer a request that was made during the GET', () => {
+    const requested = requestRefresh(read(nothingObserved, 0));
+    const during = read(requestRefresh(requested), 10_000, requested.refreshes.requested);
+    assert.equal(nextReadAt(during, intervalMs), 20_000);
   });
 
-  it('stays in doubt where the look that should have answered failed', () => {
-    const { sight, look } = seenAt(0);
-    sight.doubt();
-    sight.begin();
-    assert.equal(sight.nextLookAt(), 10_000);
-    look(10_000);
-    assert.equal(sight.nextLookAt(), 210_000);
+  it('keeps the rest when some identities are invalidated', () => {
+    const rest = invalidateIdentities(seen, ['red', 'never-seen']);
+    assert.deepEqual([...(rest.attached ?? [])], [['blue', present]]);
+    assert.deepEqual([...both.keys()], ['red', 'blue'], 'the original is unchanged');
+    assert.ok(isFresh(rest, intervalMs, 2_000));
   });
 
-  it('counts no more for what is forgotten, and goes on to count for the rest', () => {
-    const { sight } = seenAt(0);
-    sight.forgetSome(['red', 'never-seen']);
-    assert.deepEqual([...(sight.attached ?? [])], [['blue', there]]);
-    assert.deepEqual([...both.keys()], ['red', 'blue'], 'whoever else has it keeps it');
-    assert.ok(sight.isFresh(1_000));
-    sight.forget();
-    assert.equal(sight.attached, undefined);
-    assert.ok(sight.isOverdue(1_000));
+  it('knows nothing once it is invalidated', () => {
+    assert.equal(invalidate(seen).attached, undefined);
+    assert.ok(isReadDue(invalidate(seen), intervalMs, 2_000));
   });
 });

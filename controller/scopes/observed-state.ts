@@ -1,63 +1,70 @@
-// What the last GET of a scope showed, and for how long that may be relied on.
+// What the last GET of a scope showed, and how long it counts. Pure.
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
 
-/** For so long objects are marked by the last GET: pods that come one by one must not cost one each, for a scale set has 12 a minute. */
-const trustMs = 30_000;
-
+/** By lower-case ARM id of the identity. */
 export type Attached = ReadonlyMap<string, AttachedIdentity>;
 
-export interface SightOptions {
-  /** Longest time between two looks at Azure. */
-  reconcileMs: number;
-  now(): Date;
-  /** From 0 to 1. */
-  random(): number;
+/** All times are milliseconds since the epoch. */
+export interface ObservedState {
+  /** Undefined: never read, or invalid since. */
+  readonly attached: Attached | undefined;
+  readonly readAt: number;
+  /** The next regular GET is due at this time. */
+  readonly staleAt: number;
+  /** Refreshes that were requested so far, and those of them that a GET has answered since. */
+  readonly refreshes: { readonly requested: number; readonly answered: number };
 }
 
-export function createSight({ reconcileMs, now: clock, random }: SightOptions) {
-  let last: { attached: Attached; at: number; staleAt: number } | undefined;
-  let doubts = 0;
-  /** Of the doubts, those that the last look was made after; one that failed has not answered any. */
-  let answered = 0;
+export const nothingObserved: ObservedState = { attached: undefined, readAt: 0, staleAt: 0, refreshes: { requested: 0, answered: 0 } };
 
-  /** Of itself; thousands of pods that doubt at once, as they may just after an attachment, cost one look. */
-  function nextLookAt(): number | undefined {
-    if (last === undefined) return undefined;
-    return doubts > answered ? last.at + reconcileMs / 20 : last.staleAt;
-  }
+/** A scale set allows 12 reads a minute, so pods that arrive one by one share a GET for this long. */
+const freshMs = 30_000;
 
+/** A sidecar reports that IMDS disagrees, or the GET fell into an operation: the next GET comes early. */
+export const requestRefresh = (state: ObservedState): ObservedState => ({
+  ...state,
+  refreshes: { ...state.refreshes, requested: state.refreshes.requested + 1 },
+});
+
+/**
+ * A GET succeeded. `requestedBefore`: `refreshes.requested` when it was sent; a request during the GET is not answered by it.
+ * `spread`, from 0 to 1, keeps scopes that were read together from being read together for ever.
+ */
+export function observe(
+  state: ObservedState,
+  read: { attached: Attached; requestedBefore: number; now: number; intervalMs: number; spread: number },
+): ObservedState {
+  const { attached, requestedBefore, now, intervalMs, spread } = read;
   return {
-    /** By lower-case id; undefined: never looked, or what was seen counts no more. */
-    get attached(): Attached | undefined {
-      return last?.attached;
-    },
-    /** To be called before a look, and its result with what was seen: who doubts from here on means that. */
-    begin: (): number => doubts,
-    end(begun: number, attached: Attached): void {
-      const at = clock().getTime();
-      answered = begun;
-      // Spread, or all scopes would be looked at together for ever after a start.
-      last = { attached, at, staleAt: at + reconcileMs * (1 + random() / 10) };
-    },
-    forget(): void {
-      last = undefined;
-    },
-    /** What is about to be written, or was, counts no more until the next look. */
-    forgetSome(ids: Iterable<string>): void {
-      if (last === undefined) return;
-      const attached = new Map(last.attached);
-      for (const id of ids) attached.delete(id);
-      last = { ...last, attached };
-    },
-    /** A sidecar says that IMDS disagrees with what was seen. */
-    doubt(): void {
-      doubts += 1;
-    },
-    nextLookAt,
-    isOverdue: (now: number): boolean => now >= (nextLookAt() ?? now),
-    /** Recent enough to be acted upon. */
-    isFresh: (now: number): boolean => last !== undefined && now < last.at + Math.min(trustMs, reconcileMs),
-    /** Good enough while Azure cannot be asked. */
-    isUsable: (now: number): boolean => last !== undefined && now < last.at + reconcileMs,
+    attached,
+    readAt: now,
+    staleAt: now + intervalMs + (intervalMs * spread) / 10,
+    refreshes: { ...state.refreshes, answered: requestedBefore },
   };
 }
+
+export const invalidate = (state: ObservedState): ObservedState => ({ ...state, attached: undefined });
+
+/** What is written, or was, is unknown until the next GET; the rest still counts. */
+export function invalidateIdentities(state: ObservedState, ids: Iterable<string>): ObservedState {
+  if (state.attached === undefined) return state;
+  const attached = new Map(state.attached);
+  for (const id of ids) attached.delete(id);
+  return { ...state, attached };
+}
+
+/** Undefined: at once. Requests that come together, as after an attachment, share one GET a twentieth of the interval later. */
+export function nextReadAt(state: ObservedState, intervalMs: number): number | undefined {
+  if (state.attached === undefined) return undefined;
+  return state.refreshes.requested > state.refreshes.answered ? state.readAt + intervalMs / 20 : state.staleAt;
+}
+
+export const isReadDue = (state: ObservedState, intervalMs: number, now: number): boolean => now >= (nextReadAt(state, intervalMs) ?? now);
+
+/** Recent enough to act upon. */
+export const isFresh = (state: ObservedState, intervalMs: number, now: number): boolean =>
+  state.attached !== undefined && now < state.readAt + Math.min(freshMs, intervalMs);
+
+/** Good enough while Azure cannot be called. */
+export const isUsable = (state: ObservedState, intervalMs: number, now: number): boolean =>
+  state.attached !== undefined && now < state.readAt + intervalMs;

@@ -3,151 +3,158 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
 import type { EntryState } from './ownership.ts';
-import { emptyRecord, withEntries } from './ownership.ts';
-import type { ScopeSituation, WriteOutcome } from './plan.ts';
-import { decideScope, settle } from './plan.ts';
+import { emptyRecord, withChanges } from './ownership.ts';
+import type { PlanInput, WriteOutcome } from './plan.ts';
+import { ownershipAfter, planScope } from './plan.ts';
 
 const ids = (id: string): AttachedIdentity => ({ clientId: `client-${id}`, principalId: `principal-${id}` });
 const date = new Date(0);
 
-function situation(parts: {
+function input(parts: {
   record?: Record<string, EntryState>;
   attached?: string[];
   recreated?: string[];
-  wanted?: string[];
-  due?: string[];
+  needed?: string[];
+  expired?: string[];
   kept?: string[];
-  moving?: boolean;
-}): ScopeSituation {
+  operationInProgress?: boolean;
+}): PlanInput {
   const attached = new Map<string, AttachedIdentity>((parts.attached ?? []).map((id) => [id, ids(id)]));
   for (const id of parts.recreated ?? []) attached.set(id, null);
   return {
-    record: withEntries(emptyRecord('/scope'), Object.entries(parts.record ?? {}), date),
+    record: withChanges(emptyRecord('/scope'), Object.entries(parts.record ?? {}), date),
     attached,
-    moving: parts.moving ?? false,
-    wanted: new Set(parts.wanted),
-    due: new Set(parts.due),
+    operationInProgress: parts.operationInProgress ?? false,
+    needed: new Set(parts.needed),
+    expired: new Set(parts.expired),
     isProtected: (id) => parts.kept?.includes(id) ?? false,
   };
 }
 
-describe('what a scope needs', () => {
+describe('plan of a scope', () => {
   it('records the intent to attach what is missing', () => {
-    assert.deepEqual(decideScope(situation({ wanted: ['a'] })), { adds: ['a'], removes: [], entries: [['a', 'intent']] });
+    assert.deepEqual(planScope(input({ needed: ['a'] })), { attach: ['a'], detach: [], ownership: [['a', 'intent']] });
   });
 
-  it('uses what somebody else attached and never claims it', () => {
-    assert.deepEqual(decideScope(situation({ wanted: ['a'], attached: ['a'] })), { adds: [], removes: [], entries: [] });
+  it('uses what others attached without claiming it', () => {
+    assert.deepEqual(planScope(input({ needed: ['a'], attached: ['a'] })), { attach: [], detach: [], ownership: [] });
   });
 
-  it('never removes what it has no record of, wanted or not', () => {
-    assert.deepEqual(decideScope(situation({ attached: ['a'], due: ['a'] })).removes, []);
+  it('never detaches what has no ownership entry', () => {
+    assert.deepEqual(planScope(input({ attached: ['a'], expired: ['a'] })).detach, []);
   });
 
-  it('removes its own only once its linger is over', () => {
-    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, attached: ['a'] })), { adds: [], removes: [], entries: [] });
-    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, attached: ['a'], due: ['a'] })), {
-      adds: [],
-      removes: ['a'],
-      entries: [['a', 'detaching']],
+  it('detaches its own only after the detach delay', () => {
+    assert.deepEqual(planScope(input({ record: { a: 'owned' }, attached: ['a'] })), { attach: [], detach: [], ownership: [] });
+    assert.deepEqual(planScope(input({ record: { a: 'owned' }, attached: ['a'], expired: ['a'] })), {
+      attach: [],
+      detach: ['a'],
+      ownership: [['a', 'detaching']],
     });
   });
 
-  it('finds out after a crash how an intended attach ended', () => {
-    assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, wanted: ['a'], attached: ['a'] })).entries, [['a', 'owned']]);
-    assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, attached: ['a'] })).entries, [['a', 'owned']]);
-    assert.deepEqual(decideScope(situation({ record: { a: 'intent' } })).entries, [['a', undefined]]);
-    assert.deepEqual(decideScope(situation({ record: { a: 'intent' }, wanted: ['a'] })), { adds: ['a'], removes: [], entries: [] });
+  it('finds out after a crash how an intended attachment ended', () => {
+    assert.deepEqual(planScope(input({ record: { a: 'intent' }, needed: ['a'], attached: ['a'] })).ownership, [['a', 'owned']]);
+    assert.deepEqual(planScope(input({ record: { a: 'intent' }, attached: ['a'] })).ownership, [['a', 'owned']]);
+    assert.deepEqual(planScope(input({ record: { a: 'intent' } })).ownership, [['a', undefined]]);
+    assert.deepEqual(planScope(input({ record: { a: 'intent' }, needed: ['a'] })), { attach: ['a'], detach: [], ownership: [] });
   });
 
-  it('keeps the claim to what is absent only because of an operation that Azure may yet undo, or finish', () => {
+  it('keeps the claim on what is absent during an operation that Azure may undo', () => {
     for (const state of ['intent', 'owned', 'detaching'] as const) {
-      assert.deepEqual(decideScope(situation({ record: { a: state }, moving: true })), { adds: [], removes: [], entries: [] }, state);
-      assert.deepEqual(decideScope(situation({ record: { a: state } })).entries, [['a', undefined]], state);
+      assert.deepEqual(
+        planScope(input({ record: { a: state }, operationInProgress: true })),
+        { attach: [], detach: [], ownership: [] },
+        state,
+      );
+      assert.deepEqual(planScope(input({ record: { a: state } })).ownership, [['a', undefined]], state);
     }
   });
 
-  it('keeps what is wanted again while it was being detached', () => {
-    assert.deepEqual(decideScope(situation({ record: { a: 'detaching' }, wanted: ['a'], attached: ['a'] })).entries, [['a', 'owned']]);
-    assert.deepEqual(decideScope(situation({ record: { a: 'detaching' }, wanted: ['a'] })), {
-      adds: ['a'],
-      removes: [],
-      entries: [['a', 'owned']],
+  it('keeps what is needed again while it was being detached', () => {
+    assert.deepEqual(planScope(input({ record: { a: 'detaching' }, needed: ['a'], attached: ['a'] })).ownership, [['a', 'owned']]);
+    assert.deepEqual(planScope(input({ record: { a: 'detaching' }, needed: ['a'] })), {
+      attach: ['a'],
+      detach: [],
+      ownership: [['a', 'owned']],
     });
   });
 
-  it('attaches again what others took away', () => {
-    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, wanted: ['a'] })).adds, ['a']);
+  it('attaches again what others detached', () => {
+    assert.deepEqual(planScope(input({ record: { a: 'owned' }, needed: ['a'] })).attach, ['a']);
   });
 
-  it('repairs a recreated identity of its own, not a foreign one', () => {
-    assert.deepEqual(decideScope(situation({ record: { a: 'owned' }, wanted: ['a'], recreated: ['a'] })).adds, ['a']);
-    assert.deepEqual(decideScope(situation({ wanted: ['a'], recreated: ['a'] })).adds, []);
+  it('attaches a recreated identity of its own anew, not a foreign one', () => {
+    assert.deepEqual(planScope(input({ record: { a: 'owned' }, needed: ['a'], recreated: ['a'] })).attach, ['a']);
+    assert.deepEqual(planScope(input({ needed: ['a'], recreated: ['a'] })).attach, []);
   });
 
-  it('leaves a protected identity for ever', () => {
-    const decision = decideScope(situation({ record: { a: 'owned' }, attached: ['a'], due: ['a'], kept: ['a'] }));
-    assert.deepEqual(decision, { adds: [], removes: [], entries: [['a', undefined]] });
+  it('gives up the claim on a protected identity and leaves it attached', () => {
+    const plan = planScope(input({ record: { a: 'owned' }, attached: ['a'], expired: ['a'], kept: ['a'] }));
+    assert.deepEqual(plan, { attach: [], detach: [], ownership: [['a', undefined]] });
   });
 
-  it('for every situation: removes only recorded, unwanted, unprotected ids, and after a perfect write nothing is left to do', () => {
+  it('detaches only owned, unneeded, unprotected ids and converges in one write', () => {
     const id = fc.constantFrom<string>('a', 'b', 'c', 'd');
     const some = fc.uniqueArray(id);
     const record = fc.dictionary(id, fc.constantFrom<EntryState>('intent', 'owned', 'detaching'));
     fc.assert(
-      fc.property(fc.record({ record, attached: some, wanted: some, due: some, kept: some }), (parts) => {
-        const before = situation(parts);
-        const decision = decideScope(before);
-        for (const removed of decision.removes) {
-          assert.ok(before.record.identities.has(removed) && !before.wanted.has(removed) && !parts.kept.includes(removed));
+      fc.property(fc.record({ record, attached: some, needed: some, expired: some, kept: some }), (parts) => {
+        const before = input(parts);
+        const plan = planScope(before);
+        for (const removed of plan.detach) {
+          assert.ok(before.record.identities.has(removed) && !before.needed.has(removed) && !parts.kept.includes(removed));
         }
         const attached = new Map(before.attached);
-        for (const added of decision.adds) attached.set(added, ids(added));
-        for (const removed of decision.removes) attached.delete(removed);
-        const write = { attach: decision.adds, detach: decision.removes };
-        let after = withEntries(before.record, decision.entries, date);
-        after = withEntries(
+        for (const added of plan.attach) attached.set(added, ids(added));
+        for (const removed of plan.detach) attached.delete(removed);
+        const write = { attach: plan.attach, detach: plan.detach };
+        let after = withChanges(before.record, plan.ownership, date);
+        after = withChanges(
           after,
-          settle(after, { write, before: before.attached, after: attached, moving: false, outcomeOf: () => 'done' }),
+          ownershipAfter(after, { write, before: before.attached, after: attached, operationInProgress: false, outcomeOf: () => 'done' }),
           date,
         );
-        const again = decideScope({ ...before, record: after, attached });
-        assert.deepEqual(again, { adds: [], removes: [], entries: [] });
+        const again = planScope({ ...before, record: after, attached });
+        assert.deepEqual(again, { attach: [], detach: [], ownership: [] });
       }),
     );
   });
 
-  describe('after a write', () => {
-    const settled = (outcome: WriteOutcome, there: string[], state: EntryState = 'intent', moving = false) => {
-      const { record } = situation({ record: { a: state } });
+  describe('ownership after a write', () => {
+    const settled = (outcome: WriteOutcome, there: string[], state: EntryState = 'intent', operationInProgress = false) => {
+      const { record } = input({ record: { a: state } });
       const write = state === 'detaching' ? { attach: [], detach: ['a'] } : { attach: ['a'], detach: [] };
       const before = new Map(state === 'detaching' ? [['a', ids('a')]] : []);
       const after = new Map(there.map((id) => [id, ids(id)]));
-      return withEntries(record, settle(record, { write, before, after, moving, outcomeOf: () => outcome }), date).identities.get('a')
-        ?.state;
+      return withChanges(
+        record,
+        ownershipAfter(record, { write, before, after, operationInProgress, outcomeOf: () => outcome }),
+        date,
+      ).identities.get('a')?.state;
     };
 
-    it('claims what Azure says that we attached, and what we may have attached', () => {
+    it('is claimed for what was attached, or may have been', () => {
       for (const outcome of ['done', 'failed', 'unclear'] as const) assert.equal(settled(outcome, ['a']), 'owned', outcome);
     });
 
-    it('does not claim what somebody else attached while our write was refused', () => {
+    it('is not claimed for what others attached while the write was refused', () => {
       assert.equal(settled('refused', ['a']), undefined);
       assert.equal(settled('refused', ['a'], 'owned'), undefined);
     });
 
-    it('keeps an intent only where the write may still take effect', () => {
+    it('keeps the intent only where the write may still take effect', () => {
       for (const outcome of ['done', 'failed', 'refused'] as const) assert.equal(settled(outcome, []), undefined, outcome);
       assert.equal(settled('unclear', []), 'intent');
     });
 
-    it('forgets what it took away only once nothing can bring it back', () => {
+    it('forgets what was detached only once nothing can bring it back', () => {
       assert.equal(settled('unclear', [], 'detaching', true), 'detaching');
       assert.equal(settled('unclear', [], 'detaching', false), undefined);
       assert.equal(settled('done', [], 'detaching', true), undefined);
     });
 
-    it('does not take away again what somebody attached right after we took it away', () => {
+    it('is not claimed for what others attached right after it was detached', () => {
       assert.equal(settled('done', ['a'], 'detaching'), undefined);
       for (const outcome of ['failed', 'refused', 'unclear'] as const)
         assert.equal(settled(outcome, ['a'], 'detaching'), 'detaching', outcome);

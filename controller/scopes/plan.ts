@@ -1,100 +1,99 @@
-// What to attach to and detach from one ARM scope: pure, from what is wanted, what is recorded and what a GET just showed.
-import type { AttachedIdentity, Write } from '../azure/arm/identity-map.ts';
-import type { EntryState, ScopeRecord } from './ownership.ts';
+// What to attach to and detach from one scope. Pure: from what pods need, what the ownership record says and what a GET just showed.
+import type { Write } from '../azure/arm/identity-map.ts';
+import type { Attached } from './observed-state.ts';
+import type { OwnershipChange, OwnershipRecord } from './ownership.ts';
 
-export interface ScopeSituation {
-  record: ScopeRecord;
-  /** By lower-case id. */
-  attached: ReadonlyMap<string, AttachedIdentity>;
+export interface PlanInput {
+  record: OwnershipRecord;
+  attached: Attached;
   /** The GET fell into an operation, which Azure may undo: what is absent then may come back. */
-  moving: boolean;
+  operationInProgress: boolean;
   /** Lower-case ids that pods of this scope need. */
-  wanted: ReadonlySet<string>;
-  /** Ids that nothing needs any more and whose linger is over. */
-  due: ReadonlySet<string>;
+  needed: ReadonlySet<string>;
+  /** Ids that no pod needs and whose detach delay is over. */
+  expired: ReadonlySet<string>;
   /** The immutable list and the controller's own identity. */
   isProtected(id: string, clientId: string | undefined): boolean;
 }
 
-export interface ScopeDecision {
-  adds: string[];
-  removes: string[];
-  /** Changes of the record that must be stored before the write; undefined drops an entry. */
-  entries: [id: string, state: EntryState | undefined][];
+export interface ScopePlan extends Write {
+  /** Changes of the ownership record that must be stored before the write. */
+  ownership: OwnershipChange[];
 }
 
-export function decideScope(situation: ScopeSituation): ScopeDecision {
-  const { record, attached, moving, wanted, due } = situation;
-  const adds: string[] = [];
-  const removes: string[] = [];
-  const entries: ScopeDecision['entries'] = [];
+export function planScope(input: PlanInput): ScopePlan {
+  const { record, attached, operationInProgress, needed, expired } = input;
+  const attach: string[] = [];
+  const detach: string[] = [];
+  const ownership: OwnershipChange[] = [];
 
-  for (const id of wanted) {
+  for (const id of needed) {
     const entry = record.identities.get(id);
-    const there = attached.get(id);
+    const present = attached.get(id);
     // Without our entry it is foreign and not ours to repair, whatever its state.
-    const recreated = there === null && entry !== undefined;
-    if (there === undefined || recreated) {
-      adds.push(id);
-      if (entry === undefined) entries.push([id, 'intent']);
-      else if (entry.state === 'detaching') entries.push([id, 'owned']);
-    } else if (entry !== undefined && entry.state !== 'owned') entries.push([id, 'owned']);
+    const recreated = present === null && entry !== undefined;
+    if (present === undefined || recreated) {
+      attach.push(id);
+      if (entry === undefined) ownership.push([id, 'intent']);
+      else if (entry.state === 'detaching') ownership.push([id, 'owned']);
+    } else if (entry !== undefined && entry.state !== 'owned') ownership.push([id, 'owned']);
   }
 
   for (const [id, entry] of record.identities) {
-    if (wanted.has(id)) continue;
-    const there = attached.get(id);
-    if (there === undefined) {
-      if (!moving) entries.push([id, undefined]);
-    } else if (situation.isProtected(id, there?.clientId)) {
-      // Ours or not, it stays for ever: without an entry nothing will ever remove it.
-      entries.push([id, undefined]);
-    } else if (due.has(id)) {
-      removes.push(id);
-      entries.push([id, 'detaching']);
+    if (needed.has(id)) continue;
+    const present = attached.get(id);
+    if (present === undefined) {
+      if (!operationInProgress) ownership.push([id, undefined]);
+    } else if (input.isProtected(id, present?.clientId)) {
+      // It stays attached for ever: without an entry nothing will detach it.
+      ownership.push([id, undefined]);
+    } else if (expired.has(id)) {
+      detach.push(id);
+      ownership.push([id, 'detaching']);
     } else if (entry.state === 'intent') {
-      entries.push([id, 'owned']);
+      ownership.push([id, 'owned']);
     }
   }
-  return { adds, removes, entries };
+  return { attach, detach, ownership };
 }
 
-/** Entries for what is held back are left out: what is not attempted is not intended. */
-export function entriesToStore(decision: ScopeDecision, chosen: Write): ScopeDecision['entries'] {
-  const attempted = new Set([...chosen.attach, ...chosen.detach]);
-  const held = new Set([...decision.adds, ...decision.removes].filter((id) => !attempted.has(id)));
-  return decision.entries.filter(([id]) => !held.has(id));
+/** The changes to store before `write`, which is the part of the plan that is attempted: what is held back is not intended. */
+export function ownershipBefore(plan: ScopePlan, write: Write): OwnershipChange[] {
+  const attempted = new Set([...write.attach, ...write.detach]);
+  const held = new Set([...plan.attach, ...plan.detach].filter((id) => !attempted.has(id)));
+  return plan.ownership.filter(([id]) => !held.has(id));
 }
 
 /**
- * How a write ended for one identity. `done`: Azure says so. `failed`: Azure began and gave up. `refused`: Azure never began, so whatever is there
- * now, we did not do it. `unclear`: nobody knows.
+ * How a write ended for one identity. `done`: Azure says so. `failed`: Azure began and gave up. `refused`: Azure never began, so what is attached
+ * now was not attached by us. `unclear`: unknown.
  */
 export type WriteOutcome = 'done' | 'failed' | 'refused' | 'unclear';
 
 export interface WriteEnd {
   write: Write;
   /** What was attached before the write. */
-  before: ReadonlyMap<string, AttachedIdentity>;
-  /** And what a GET after it showed. */
-  after: ReadonlyMap<string, AttachedIdentity>;
+  before: Attached;
+  /** What a GET after it showed. */
+  after: Attached;
   /** That GET fell into an operation, perhaps the write's own. */
-  moving: boolean;
+  operationInProgress: boolean;
   outcomeOf(id: string): WriteOutcome;
 }
 
 /**
- * What the record must say once a GET showed how the write ended. An entry claims the identity as ours: it goes as soon as what is there cannot be
- * ours, or somebody who attaches it in that moment would lose it later.
+ * The changes of the ownership record once a GET showed how the write ended. An entry claims the identity as ours. It goes as soon as what is
+ * attached cannot be ours: otherwise a person who attaches it at that moment would lose it later.
  */
-export function settle(record: ScopeRecord, { write, before, after, moving, outcomeOf }: WriteEnd): ScopeDecision['entries'] {
-  const entries: ScopeDecision['entries'] = [];
+export function ownershipAfter(record: OwnershipRecord, end: WriteEnd): OwnershipChange[] {
+  const { write, before, after, operationInProgress, outcomeOf } = end;
+  const changes: OwnershipChange[] = [];
   for (const id of write.attach) {
     const outcome = outcomeOf(id);
     const refused = outcome === 'refused' && !before.has(id);
-    if (after.has(id)) entries.push([id, refused ? undefined : 'owned']);
-    else if (outcome !== 'unclear') entries.push([id, undefined]);
+    if (after.has(id)) changes.push([id, refused ? undefined : 'owned']);
+    else if (outcome !== 'unclear') changes.push([id, undefined]);
   }
-  for (const id of write.detach) if (outcomeOf(id) === 'done' || !(moving || after.has(id))) entries.push([id, undefined]);
-  return entries.filter(([id, state]) => record.identities.get(id)?.state !== state);
+  for (const id of write.detach) if (outcomeOf(id) === 'done' || !(operationInProgress || after.has(id))) changes.push([id, undefined]);
+  return changes.filter(([id, state]) => record.identities.get(id)?.state !== state);
 }

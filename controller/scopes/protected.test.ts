@@ -1,4 +1,3 @@
-// Which identities stay on their scope whatever happens (spec/aad-pod-identity.md 2.6).
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isProtected, namesIdentity } from './protected.ts';
@@ -7,7 +6,7 @@ const clientId = '1111aaaa-0000-4000-8000-000000000001';
 const kubelet = '/subscriptions/s/resourceGroups/Nodes/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kubelet';
 
 describe('protected identities', () => {
-  it('are listed by client id or by resource id, in any case', () => {
+  it('are matched by client id or by resource id, in any case', () => {
     const listed = [clientId.toUpperCase(), kubelet];
     assert.equal(isProtected(listed, '/any', clientId), true);
     assert.equal(isProtected(listed, kubelet.toUpperCase(), undefined), true);
@@ -15,11 +14,11 @@ describe('protected identities', () => {
     assert.equal(isProtected(listed, '/any', undefined), false);
   });
 
-  it('are none where nothing is listed, also not those whose client id Azure does not tell', () => {
+  it('match nothing by an empty entry or an unknown client id', () => {
     assert.equal(isProtected([''], '/any', ''), false);
   });
 
-  it('are named in full: a name alone would protect nothing', () => {
+  it('are accepted only as a full client id or resource id', () => {
     for (const text of [clientId, clientId.toUpperCase(), kubelet, kubelet.toLowerCase()]) assert.ok(namesIdentity(text), text);
     for (const text of ['kubelet', 'msi', `${clientId}0`, '/subscriptions/s', '']) assert.ok(!namesIdentity(text), text);
   });

@@ -1,29 +1,29 @@
-// One bad identity makes ARM refuse a whole write (spec/azure-protocols.md 3.5). This finds out which one, lets the others through and keeps the bad
-// one out for a while, for each scope by itself. Pure; the caller keeps the state and tells how each write ended.
+// One bad identity makes ARM refuse a whole write (docs/reference/arm.md#identity-errors). The quarantine finds out which one it is, lets the others
+// through and keeps the bad one out for a while. Each scope has its own. Pure; the caller keeps the state and reports how each write ended.
 import type { Write } from '../azure/arm/identity-map.ts';
 
-export interface Quarantine {
+export interface QuarantineEntry {
   /** Failures in a row, alone or by name. */
   readonly failures: number;
   /** Milliseconds since the epoch. */
   readonly until: number;
 }
 
-export interface Isolation {
-  /** Parts of writes that failed without naming a culprit, each to be tried by itself. */
+export interface Quarantine {
+  /** Parts of writes that failed without naming a culprit. Each is tried by itself. */
   readonly suspects: readonly Write[];
-  /** By {@link entryKey}: who may not be attached can well be detached. */
-  readonly quarantine: ReadonlyMap<string, Quarantine>;
-  /** When suspects were tried lately. */
+  /** By {@link entryKey}: an identity that cannot be attached can still be detached. */
+  readonly entries: ReadonlyMap<string, QuarantineEntry>;
+  /** Times of the recent trials of suspects; milliseconds since the epoch. */
   readonly trials: readonly number[];
 }
 
-export const noIsolation: Isolation = { suspects: [], quarantine: new Map(), trials: [] };
+export const emptyQuarantine: Quarantine = { suspects: [], entries: new Map(), trials: [] };
 
 export type Direction = 'attach' | 'detach';
 export const entryKey = (direction: Direction, id: string): string => `${direction} ${id}`;
 
-/** Looking for a culprit must not eat the writes that Azure allows the scope (design 7). */
+/** The search for a culprit must leave room for other writes: Azure allows a scale set few of them (docs/reference/arm.md#throttling). */
 const trialsInWindow = 4;
 const windowMs = 10 * 60_000;
 const firstQuarantineMs = 60_000;
@@ -32,7 +32,7 @@ const longestQuarantineMs = 60 * 60_000;
 export interface Selection {
   /** What may be written now; undefined: nothing. */
   readonly write: Write | undefined;
-  /** It holds suspects only; to be told to {@link afterWrite}. */
+  /** It holds suspects only. {@link afterWrite} needs to know. */
   readonly trial: boolean;
   /** When something that is held back now may be written; undefined: nothing is. Milliseconds since the epoch. */
   readonly nextAt: number | undefined;
@@ -54,25 +54,25 @@ const writeOf = (entries: readonly Entry[]): Write => ({
 const keyOf = ({ direction, id }: Entry): string => entryKey(direction, id);
 
 /**
- * The part of `wanted` that may be written now. Whatever was never part of a failure goes first and together; suspects are tried after that, group by
- * group, those out of quarantine one by one.
+ * The part of `wanted` that may be written now. What was never part of a failure goes first and together. Suspects are tried after that, group by
+ * group, and those whose quarantine is over one by one.
  */
-export function selectWrite(isolation: Isolation, wanted: Write, now: number): Selection {
+export function selectWrite(quarantine: Quarantine, wanted: Write, now: number): Selection {
   const entries = entriesOf(wanted);
-  const suspects = suspectsAmong(isolation, entries);
+  const suspects = suspectsAmong(quarantine, entries);
   const suspected = new Set(suspects.flat().map(keyOf));
-  const clean = entries.filter((entry) => !suspected.has(keyOf(entry)) && !isolation.quarantine.has(keyOf(entry)));
+  const clean = entries.filter((entry) => !suspected.has(keyOf(entry)) && !quarantine.entries.has(keyOf(entry)));
   const quarantined = entries
     .flatMap((entry) => {
-      const quarantine = suspected.has(keyOf(entry)) ? undefined : isolation.quarantine.get(keyOf(entry));
-      return quarantine === undefined ? [] : [{ entry, until: quarantine.until }];
+      const known = suspected.has(keyOf(entry)) ? undefined : quarantine.entries.get(keyOf(entry));
+      return known === undefined ? [] : [{ entry, until: known.until }];
     })
     .sort((a, b) => a.until - b.until);
 
   const [group] = suspects;
   const [longest] = quarantined;
-  const trialAt = nextTrialAt(isolation.trials, now);
-  // Of the group that comes next, else of the one longest in quarantine.
+  const trialAt = nextTrialAt(quarantine.trials, now);
+  // The next group of suspects decides, else the entry that has been in quarantine longest.
   const heldUntil = group === undefined ? (longest === undefined ? undefined : Math.max(longest.until, trialAt)) : trialAt;
 
   if (clean.length > 0) return { write: writeOf(clean), trial: false, nextAt: heldUntil };
@@ -81,7 +81,7 @@ export function selectWrite(isolation: Isolation, wanted: Write, now: number): S
   return {
     write: writeOf(tried),
     trial: true,
-    nextAt: suspects.length + quarantined.length > 1 ? nextTrialAt([...isolation.trials, now], now) : undefined,
+    nextAt: suspects.length + quarantined.length > 1 ? nextTrialAt([...quarantine.trials, now], now) : undefined,
   };
 }
 
@@ -89,47 +89,46 @@ export function selectWrite(isolation: Isolation, wanted: Write, now: number): S
 export type Outcome = { readonly ok: true } | { readonly ok: false; readonly culprits: ReadonlySet<string> };
 
 /**
- * The state after a selection was written. Only failures that an entry can be to blame for belong here: not throttling, conflicts, a missing role
- * on the scope or a broken connection.
+ * The state after a selection was written. Only failures that an entry can have caused belong here: not throttling, conflicts, a missing role on the
+ * scope or a broken connection.
  */
 export function afterWrite(
-  isolation: Isolation,
+  quarantine: Quarantine,
   { write, trial }: { write: Write; trial: boolean },
   outcome: Outcome,
   now: number,
-): Isolation {
+): Quarantine {
   const entries = entriesOf(write);
   const written = new Set(entries.map(keyOf));
-  const untouched = isolation.suspects.map((group) => entriesOf(group).filter((entry) => !written.has(keyOf(entry)))).filter(isNotEmpty);
-  const trials = trial ? [...isolation.trials.filter((at) => at > now - windowMs), now] : isolation.trials;
-  const quarantine = new Map(isolation.quarantine);
+  const untouched = quarantine.suspects.map((group) => entriesOf(group).filter((entry) => !written.has(keyOf(entry)))).filter(isNotEmpty);
+  const trials = trial ? [...quarantine.trials.filter((at) => at > now - windowMs), now] : quarantine.trials;
+  const held = new Map(quarantine.entries);
 
   if (outcome.ok) {
-    for (const key of written) quarantine.delete(key);
-    return { suspects: untouched.map(writeOf), quarantine, trials };
+    for (const key of written) held.delete(key);
+    return { suspects: untouched.map(writeOf), entries: held, trials };
   }
   const named = entries.filter(({ id }) => outcome.culprits.has(id));
   const guilty = named.length > 0 ? named : entries.length === 1 ? entries : [];
-  for (const entry of guilty) quarantine.set(keyOf(entry), prolonged(quarantine.get(keyOf(entry)), now));
-  const rest = entries.filter((entry) => !guilty.includes(entry));
-  // Where Azure names who is to blame, the others are not suspects: they go on at once and cost no trial.
-  const parts = guilty.length > 0 ? [] : halves(rest);
-  return { suspects: [...parts.filter(isNotEmpty), ...untouched].map(writeOf), quarantine, trials };
+  for (const entry of guilty) held.set(keyOf(entry), prolonged(held.get(keyOf(entry)), now));
+  // Where Azure names the culprits, the others are not suspects: they go on at once and cost no trial.
+  const parts = guilty.length > 0 ? [] : halves(entries);
+  return { suspects: [...parts.filter(isNotEmpty), ...untouched].map(writeOf), entries: held, trials };
 }
 
-/** State of what is no longer wanted is forgotten, so that it does not grow for ever. */
-export function forgetUnwanted(isolation: Isolation, wanted: Write): Isolation {
+/** Without the state of what is no longer wanted, so that it does not grow for ever. */
+export function forgetUnwanted(quarantine: Quarantine, wanted: Write): Quarantine {
   const keys = new Set(entriesOf(wanted).map(keyOf));
   return {
-    suspects: suspectsAmong(isolation, entriesOf(wanted)).map(writeOf),
-    quarantine: new Map([...isolation.quarantine].filter(([key]) => keys.has(key))),
-    trials: isolation.trials,
+    suspects: suspectsAmong(quarantine, entriesOf(wanted)).map(writeOf),
+    entries: new Map([...quarantine.entries].filter(([key]) => keys.has(key))),
+    trials: quarantine.trials,
   };
 }
 
-function suspectsAmong(isolation: Isolation, entries: readonly Entry[]): Entry[][] {
+function suspectsAmong(quarantine: Quarantine, entries: readonly Entry[]): Entry[][] {
   const wanted = new Set(entries.map(keyOf));
-  return isolation.suspects.map((group) => entriesOf(group).filter((entry) => wanted.has(keyOf(entry)))).filter(isNotEmpty);
+  return quarantine.suspects.map((group) => entriesOf(group).filter((entry) => wanted.has(keyOf(entry)))).filter(isNotEmpty);
 }
 
 /** Adds before removes: a removal that fails must not keep a pod waiting. */
@@ -141,12 +140,28 @@ function halves(entries: readonly Entry[]): Entry[][] {
   return [entries.slice(0, middle), entries.slice(middle)];
 }
 
-function prolonged(before: Quarantine | undefined, now: number): Quarantine {
+/** Ends the time that an identity is kept out of writes; its failures and the trials still count. */
+export function lift(quarantine: Quarantine, id: string, now: number): Quarantine {
+  const key = entryKey('attach', id);
+  const entry = quarantine.entries.get(key);
+  if (entry === undefined) return quarantine;
+  return { ...quarantine, entries: new Map(quarantine.entries).set(key, { ...entry, until: Math.min(entry.until, now) }) };
+}
+
+/** True where an identity is kept out of writes in that direction, quarantined or suspected. */
+export const isHeld = (quarantine: Quarantine, direction: Direction, id: string): boolean =>
+  quarantine.entries.has(entryKey(direction, id)) || quarantine.suspects.some((write) => write[direction].includes(id));
+
+export const quarantineOf = (quarantine: Quarantine, id: string): QuarantineEntry | undefined =>
+  quarantine.entries.get(entryKey('attach', id));
+
+function prolonged(before: QuarantineEntry | undefined, now: number): QuarantineEntry {
   const failures = (before?.failures ?? 0) + 1;
   return { failures, until: now + Math.min(longestQuarantineMs, firstQuarantineMs * 2 ** Math.min(failures - 1, 10)) };
 }
 
-function nextTrialAt(trials: readonly number[], now: number): number {
+/** When the budget allows another trial; milliseconds since the epoch. */
+export function nextTrialAt(trials: readonly number[], now: number): number {
   const recent = trials.filter((at) => at > now - windowMs);
   const freed = recent.at(-trialsInWindow);
   return freed === undefined ? now : freed + windowMs;

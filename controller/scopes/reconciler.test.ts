@@ -1,80 +1,144 @@
-// Single passes over a scope on a clock of the test: when the next one is due, when Azure is looked at and written, where one stops.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Need } from '../../lib/identities/need.ts';
 import { ArmError } from '../azure/arm/errors.ts';
-import { emptyRecord, withEntries } from './ownership.ts';
-import { passes } from './testing/reconciler.ts';
+import { emptyRecord, withChanges } from './ownership.ts';
+import { scopeHarness } from './testing/harness.ts';
 import { fakeAzure, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
 
 const recorded = (name: string, state: 'intent' | 'owned') =>
-  fakeRecords(withEntries(emptyRecord(testScope.id), [[idOf(name), state]], new Date(0)));
-const throttled = (retryAfterSeconds: number) =>
-  new ArmError({ code: 'throttled', of: 'scope', source: 'header', retryAfterSeconds }, 'slow down');
+  fakeRecords(withChanges(emptyRecord(testScope.id), [[idOf(name), state]], new Date(0)));
 
-describe('a pass over a scope', () => {
-  it('rests for a whole interval where nothing is needed or recorded, also once its last look is old', async () => {
-    const { at } = passes({ needs: [], records: recorded('never-attached', 'intent') });
-    for (const time of [0, 1_000, 70_000, 200_000]) assert.ok((await at(time)) >= 59_000, `at ${time}`);
+describe('scope reconciler', () => {
+  it('attaches all that is needed in one write, with the ids that Azure reports', async () => {
+    const needs = [need('web-0', 'i'), need('web-1', 'i'), need('web-1', 'j')];
+    const { at, azure, records, recorded: events, annotationOf, statusOf } = scopeHarness({ needs });
+    await at(0);
+    assert.deepEqual(azure.writes, [{ attach: [idOf('i'), idOf('j')], detach: [] }]);
+    assert.deepEqual(records.states(), { i: 'owned', j: 'owned' });
+    assert.deepEqual(needs.map(statusOf), ['Assigned', 'Assigned', 'Assigned']);
+    const [web] = needs;
+    assert.ok(web);
+    assert.deepEqual([annotationOf(web, 'client-id'), annotationOf(web, 'scope')], ['client-i', testScope.displayId]);
+    const reasons = new Set(events.map(({ kind, reason }) => `${kind} ${reason}`));
+    assert.deepEqual(reasons, new Set(['Pod Attaching', 'Pod Attached', 'AzureIdentityBinding binding applied']));
   });
 
-  it('looks again when a sidecar doubts, once for all that doubt within a twentieth of the interval', async () => {
-    const { pass, at, azure } = passes({ needs: [need('web', 'i')] });
-    await at(0);
-    const afterWrite = azure.reads;
-    azure.list.clear();
-    pass.lookAgain();
-    assert.equal(await at(1_000), 2_000);
-    assert.equal(azure.reads, afterWrite);
-    for (const _ of [1, 2, 3]) pass.lookAgain();
-    await at(3_000);
-    assert.deepEqual(azure.names(), ['i']);
-    assert.equal(azure.writes.length, 2);
-    assert.equal(azure.reads, afterWrite + 2);
-  });
-
-  it('answers a doubt with the next look where the first one after it failed', async () => {
-    const { pass, at, azure } = passes({ needs: [need('web', 'i')] });
-    await at(0);
-    azure.list.clear();
-    pass.lookAgain();
-    azure.onRead.push(() => {
-      throw new ArmError({ code: 'transient', retryAfterSeconds: 1 }, 'oops');
+  it('records the intent before it writes', async () => {
+    const records = fakeRecords();
+    const azure = fakeAzure();
+    let before: unknown;
+    azure.onWrite.push(() => {
+      before = records.states();
     });
-    assert.equal(await at(3_000), 1_000);
-    await at(4_000);
-    assert.deepEqual(azure.names(), ['i']);
+    await scopeHarness({ needs: [need('web', 'i')], azure, records }).at(0);
+    assert.deepEqual(before, { i: 'intent' });
   });
 
-  it('leaves the rest of a long change to the next leader when its own time ends between two writes, and blames nobody', async () => {
+  it('uses a foreign identity without a write and never detaches it', async () => {
+    const needs = [need('web', 'foreign')];
+    const { at, add, azure, records, statusOf } = scopeHarness({ needs, azure: fakeAzure(['foreign', 'other']) });
+    await at(0);
+    needs.length = 0;
+    const other = add(need('other', 'other'));
+    await at(1_000);
+    assert.equal(statusOf(other), 'Assigned');
+    assert.deepEqual(azure.writes, []);
+    assert.deepEqual(records.states(), {});
+    assert.deepEqual(azure.names(), ['foreign', 'other']);
+  });
+
+  it('detaches what it attached once no pod needs it, and nothing else', async () => {
+    const { at, azure, records } = scopeHarness({ needs: [], azure: fakeAzure(['mine', 'foreign']), records: recorded('mine', 'owned') });
+    await at(0);
+    assert.deepEqual(azure.writes, [{ attach: [], detach: [idOf('mine')] }]);
+    assert.deepEqual(azure.names(), ['foreign']);
+    assert.deepEqual(records.states(), {});
+  });
+
+  it('keeps a protected identity attached', async () => {
+    const { at, azure } = scopeHarness({
+      needs: [],
+      azure: fakeAzure(['mine']),
+      records: recorded('mine', 'owned'),
+      options: { isProtected: () => true },
+    });
+    await at(0);
+    assert.deepEqual(azure.writes, []);
+  });
+
+  it('writes nothing and blames nothing while leadership is about to end', async () => {
+    const { at, azure, recorded: events } = scopeHarness({ needs: [need('web', 'i')], options: { mayWrite: () => false } });
+    assert.equal(await at(0), 500);
+    assert.deepEqual([azure.writes, events], [[], []]);
+  });
+
+  it('leaves the rest of a long change to the next leader when leadership ends between writes', async () => {
     const needs = Array.from({ length: 151 }, (_, index) => need('web', `i${index}`));
     let asked = 0;
-    const { at, azure, records, statusOf, heard } = passes({ needs, mayWrite: () => ++asked <= 2 });
+    const { at, azure, records, statusOf, recorded: events } = scopeHarness({ needs, options: { mayWrite: () => ++asked <= 2 } });
     await at(0);
     assert.equal(azure.writes.length, 1);
     assert.equal(Object.keys(records.states()).length, 150);
     assert.equal(needs.filter((each) => statusOf(each) === 'Assigned').length, 150);
-    assert.ok(!heard.some(({ reason }) => reason === 'AzureError'));
+    assert.ok(!events.some(({ reason }) => reason === 'AzureError'));
   });
 
-  it('attaches a recreated identity anew, and its objects get the ids that it has now', async () => {
+  for (const adoptAttached of [true, false])
+    it(`${adoptAttached ? 'owns' : 'leaves foreign'} what aad-pod-identity attached with adoptAttached ${adoptAttached}`, async () => {
+      const needs = [need('web', 'theirs')];
+      const [theirs] = needs;
+      assert.ok(theirs);
+      const options = { adoptAttached };
+      const {
+        at,
+        azure,
+        records,
+        objects,
+        statusOf,
+        annotationOf,
+        recorded: events,
+      } = scopeHarness({
+        needs,
+        azure: fakeAzure(['theirs']),
+        options,
+      });
+      objects.add(theirs, 'Assigned');
+      await at(0);
+      assert.deepEqual([statusOf(theirs), annotationOf(theirs, 'client-id')], ['Assigned', 'client-theirs']);
+      assert.deepEqual(records.states(), adoptAttached ? { theirs: 'owned' } : {});
+      needs.length = 0;
+      await at(100_000);
+      assert.deepEqual(azure.names(), adoptAttached ? [] : ['theirs']);
+      assert.deepEqual(events, [], 'aad-pod-identity recorded the Events before');
+    });
+
+  it('keeps what a person edits in the record during a write, and what the write did', async () => {
+    const azure = fakeAzure();
+    const records = fakeRecords();
+    azure.onWrite.push(() => records.edit((record) => ({ ...record, paused: true })));
+    await scopeHarness({ needs: [need('web', 'i')], azure, records }).at(0);
+    assert.deepEqual(records.states(), { i: 'owned' });
+    assert.equal((await records.store.load(testScope.id)).record.paused, true);
+  });
+
+  it('attaches a recreated identity anew and writes its new ids on the objects', async () => {
     const web = need('web', 'i');
     web.match.identity.clientID = '';
-    const { at, azure, noteOf, statusOf } = passes({ needs: [web] });
+    const { at, azure, annotationOf, statusOf } = scopeHarness({ needs: [web] });
     await at(0);
-    assert.equal(noteOf(web, 'client-id'), 'client-i');
+    assert.equal(annotationOf(web, 'client-id'), 'client-i');
     azure.list.set(idOf('i'), null);
     azure.shows = () => ({ clientId: 'client-new', principalId: 'principal-new' });
     await at(400_000);
     assert.equal(statusOf(web), 'Assigned');
-    assert.deepEqual([noteOf(web, 'client-id'), noteOf(web, 'object-id')], ['client-new', 'principal-new']);
+    assert.deepEqual([annotationOf(web, 'client-id'), annotationOf(web, 'object-id')], ['client-new', 'principal-new']);
   });
 
-  it('lets a recreated identity rest that Azure shows without ids even after it was attached anew', async () => {
+  it('quarantines a recreated identity that Azure shows without ids after it was attached anew', async () => {
     const azure = fakeAzure(['i']);
     azure.list.set(idOf('i'), null);
     azure.shows = () => null;
-    const { at } = passes({ needs: [need('web', 'i')], azure, records: recorded('i', 'owned') });
+    const { at } = scopeHarness({ needs: [need('web', 'i')], azure, records: recorded('i', 'owned') });
     await at(0);
     const { length } = azure.writes;
     assert.ok(length > 0);
@@ -84,78 +148,75 @@ describe('a pass over a scope', () => {
     assert.ok(azure.writes.length > length, 'not for ever');
   });
 
-  it('knows nothing of what it wrote until Azure could be looked at again, and uses the rest meanwhile', async () => {
-    const { at, azure, come, statusOf } = passes({ needs: [], azure: fakeAzure(['mine', 'foreign']), records: recorded('mine', 'owned') });
+  it('knows nothing of what it wrote until a GET succeeds, and uses the rest meanwhile', async () => {
+    const { at, add, azure, statusOf } = scopeHarness({
+      needs: [],
+      azure: fakeAzure(['mine', 'foreign']),
+      records: recorded('mine', 'owned'),
+    });
     azure.onWrite.push(() =>
       azure.onRead.push(() => {
-        throw throttled(60);
+        throw new ArmError({ code: 'throttled', of: 'scope', source: 'header', retryAfterSeconds: 60 }, 'slow down');
       }),
     );
     await at(0);
     assert.deepEqual(azure.names(), ['foreign']);
-    const gone = come(need('late', 'mine'));
-    const there = come(need('late', 'foreign'));
+    const gone = add(need('late', 'mine'));
+    const present = add(need('late', 'foreign'));
     await at(1_000);
-    assert.deepEqual([statusOf(gone), statusOf(there)], ['Created', 'Assigned']);
+    assert.deepEqual([statusOf(gone), statusOf(present)], ['Created', 'Assigned']);
   });
 
-  it('leaves no claim on what Azure refused, also where the look after it failed, and never takes away what a person attached then', async () => {
-    const needs = [need('web', 'i')];
-    const { at, azure, records } = passes({ needs });
-    azure.refuses = true;
-    azure.onWrite.push(() => {
-      azure.onRead.push(() => {
-        throw throttled(300);
-      });
-      throw new ArmError({ code: 'badIdentities', ids: [idOf('i')], reason: 'missingRole' }, 'no role', { status: 403 });
-    });
+  it('reports the duration of a reconciliation only if it called Azure', async () => {
+    const { at, azureCalls } = scopeHarness({ needs: [need('web', 'i')] });
     await at(0);
-    assert.deepEqual(records.states(), {});
-    azure.list.set(idOf('i'), { clientId: 'client-i', principalId: 'p' });
-    await at(301_000);
-    needs.length = 0;
-    azure.refuses = false;
-    for (const time of [700_000, 1_100_000, 1_500_000]) await at(time);
-    assert.deepEqual(azure.names(), ['i']);
+    assert.equal(azureCalls.length, 1);
+    await at(1_000);
+    assert.equal(azureCalls.length, 1);
   });
+});
 
-  it('tries again soon what the API server failed to take while Azure rests, which rests no shorter for it', async () => {
-    const { pass, at, azure, objects, come, statusOf } = passes({ needs: [need('web', 'i')], reconcileMs: 3_600_000 });
-    await at(0);
-    azure.onRead.push(() => {
-      throw new ArmError({ code: 'denyAssignment' }, 'locked');
-    });
-    pass.lookAgain();
-    assert.equal(await at(200_000), 600_000);
-    const { reads } = azure;
-    const late = come(need('late', 'i'));
-    const { updateStatus } = objects.objects;
-    objects.objects.updateStatus = async () => {
-      throw new Error('socket hang up');
+describe('scope status during a write', () => {
+  it('assigns what is attached already while a write for other pods goes on', async () => {
+    const azure = fakeAzure(['old']);
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    const { write } = azure.compute;
+    azure.compute.write = async (...args) => {
+      const end = await write(...args);
+      await released;
+      return end;
     };
-    assert.equal(await at(210_000), 5_000);
-    objects.objects.updateStatus = updateStatus;
-    assert.equal(await at(215_000), 585_000);
-    assert.equal(statusOf(late), 'Assigned');
-    pass.lookAgain();
-    await at(799_000);
-    assert.equal(azure.reads, reads);
-    await at(800_000);
-    assert.equal(azure.reads, reads + 1);
+    const slow = need('slow', 'new');
+    const { at, add, reconcileStatus, reconciler, statusOf } = scopeHarness({ needs: [slow], azure });
+    const reconciled = at(0);
+    await azure.until(() => azure.writes.length === 1);
+    assert.ok(reconciler.isWriting(testScope.id));
+    const late = add(need('late', 'old'));
+    await reconcileStatus();
+    assert.deepEqual([statusOf(late), statusOf(slow)], ['Assigned', 'Created']);
+    release();
+    await reconciled;
+    assert.equal(statusOf(slow), 'Assigned');
+    assert.ok(!reconciler.isWriting(testScope.id));
   });
 
-  it('looks at a paused scope once in an interval, however often it is woken, and pods use what that showed', async () => {
-    const waiting = need('web', 'i');
-    const needs: Need[] = [waiting];
-    const records = fakeRecords({ ...emptyRecord(testScope.id), paused: true });
-    const { at, azure, come, reasonOf, statusOf } = passes({ needs, azure: fakeAzure(['there']), records });
-    for (const time of [0, 1_000, 2_000, 59_000]) await at(time);
-    assert.equal(azure.reads, 1);
-    const late = come(need('late', 'there'));
-    assert.equal(await at(59_500), 500);
-    assert.deepEqual([statusOf(late), reasonOf(waiting)], ['Assigned', 'ScopePaused']);
-    await at(60_000);
-    assert.equal(azure.reads, 2);
-    assert.deepEqual(azure.writes, []);
+  it('assigns nothing that an operation of a former leader is about', async () => {
+    const [begun, untouched] = [need('web', 'begun'), need('web', 'old')];
+    const record = { ...(await recorded('begun', 'intent').store.load('')).record, operation: 'https://arm/operation' };
+    const azure = fakeAzure(['begun', 'old']);
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const { promise: resumed, resolve: resume } = Promise.withResolvers<void>();
+    azure.compute.resume = () => {
+      resume();
+      return ended;
+    };
+    const { at, reconcileStatus, statusOf } = scopeHarness({ needs: [begun, untouched], azure, records: fakeRecords(record) });
+    const reconciled = at(0);
+    await resumed;
+    await reconcileStatus();
+    assert.deepEqual([statusOf(untouched), statusOf(begun)], ['Assigned', 'Created']);
+    end();
+    await reconciled;
+    assert.equal(statusOf(begun), 'Assigned');
   });
 });

@@ -1,48 +1,46 @@
-// What the objects of a scope are told, object by object, about what Azure has and has not.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
-import { markAttached, markFailed } from './status.ts';
+import type { FailedStatus } from './status.ts';
+import { writeAttachedStatus, writeFailedStatus } from './status.ts';
 import { fakeObjects, idOf, need, testScope } from './testing/scope.ts';
 
 const attachedAs = (name: string, clientId = `client-${name}`, principalId = 'p') => new Map([[idOf(name), { clientId, principalId }]]);
 
-/** Marks the objects of these needs as they stand. */
-function marking(needs: Need[]) {
-  const { objects, assignmentOf } = fakeObjects(needs);
+/** The context and the objects of these needs, all Created. */
+function statusOf(needs: Need[]) {
+  const { statuses, assignmentOf } = fakeObjects(needs);
+  const clock = createFakeClock(0);
   const { events, list: heard } = heardEvents();
   let writes = 0;
-  let hour = 0;
   const context = {
     scope: testScope,
     assignmentOf,
     events,
-    now: () => new Date(hour * 3_600_000),
-    objects: {
-      ...objects,
-      updateStatus: async (...args: Parameters<typeof objects.updateStatus>) => {
+    clock,
+    statuses: {
+      updateStatus: async (...args: Parameters<typeof statuses.updateStatus>) => {
         writes += 1;
-        await objects.updateStatus(...args);
+        await statuses.updateStatus(...args);
       },
     },
   };
-  const notesOf = (of: Need) => {
+  const annotationsOf = (of: Need) => {
     const entries = Object.entries(assignmentOf(of)?.metadata.annotations ?? {});
     return Object.fromEntries(entries.map(([name, value]) => [name.replace('aadpodidentity.k8s.io/', ''), value]));
   };
   return {
     context,
     heard,
-    notesOf,
+    annotationsOf,
     statusOf: (of: Need) => assignmentOf(of)?.status,
     get writes() {
       return writes;
     },
-    laterOn: () => {
-      hour += 1;
-    },
+    laterOn: () => clock.jump(3_600_000),
   };
 }
 
@@ -52,87 +50,93 @@ function withoutClientId(of: Need): Need {
   return of;
 }
 
-describe('the object of an identity that is attached', () => {
-  it('tells the ids that Azure reports, and is written no more while they stay, in whatever case they are spelt', async () => {
+describe('status of an attached identity', () => {
+  it('has the ids that Azure reports and is written once while they stay the same', async () => {
     const web = withoutClientId(need('web', 'i'));
-    const marked = marking([web]);
-    await markAttached(marked.context, [web], attachedAs('i'));
-    marked.laterOn();
-    await markAttached(marked.context, [web], attachedAs('i', 'CLIENT-I', 'P'));
-    assert.equal(marked.writes, 1);
-    assert.equal(marked.statusOf(web), 'Assigned');
-    const notes = marked.notesOf(web);
-    assert.deepEqual([notes['client-id'], notes['object-id'], notes['assigned-at']], ['client-i', 'p', '1970-01-01T00:00:00.000Z']);
+    const written = statusOf([web]);
+    await writeAttachedStatus(written.context, [web], attachedAs('i'));
+    written.laterOn();
+    await writeAttachedStatus(written.context, [web], attachedAs('i', 'CLIENT-I', 'P'));
+    assert.equal(written.writes, 1);
+    assert.equal(written.statusOf(web), 'Assigned');
+    const annotations = written.annotationsOf(web);
+    assert.deepEqual(
+      [annotations['client-id'], annotations['object-id'], annotations['assigned-at']],
+      ['client-i', 'p', '1970-01-01T00:00:00.000Z'],
+    );
   });
 
   for (const [which, client, principal] of [
     ['client', 'client-new', 'p'],
     ['object', 'client-i', 'principal-new'],
   ])
-    it(`stays Assigned and tells the new ids once the identity was recreated under another ${which} id`, async () => {
+    it(`stays Assigned with the new ids after a recreation under another ${which} id`, async () => {
       const web = withoutClientId(need('web', 'i'));
-      const marked = marking([web]);
-      await markAttached(marked.context, [web], attachedAs('i'));
-      marked.laterOn();
-      await markAttached(marked.context, [web], attachedAs('i', client, principal));
-      assert.equal(marked.statusOf(web), 'Assigned');
-      const notes = marked.notesOf(web);
-      assert.deepEqual([notes['client-id'], notes['object-id'], notes['assigned-at']], [client, principal, '1970-01-01T01:00:00.000Z']);
+      const written = statusOf([web]);
+      await writeAttachedStatus(written.context, [web], attachedAs('i'));
+      written.laterOn();
+      await writeAttachedStatus(written.context, [web], attachedAs('i', client, principal));
+      assert.equal(written.statusOf(web), 'Assigned');
+      const annotations = written.annotationsOf(web);
+      assert.deepEqual(
+        [annotations['client-id'], annotations['object-id'], annotations['assigned-at']],
+        [client, principal, '1970-01-01T01:00:00.000Z'],
+      );
     });
 
-  it('goes back to Created and says why where the identity was recreated and spec.clientID is still the old one', async () => {
+  it('goes back to Created where spec.clientID is that of before a recreation', async () => {
     const web = need('web', 'i');
-    const marked = marking([web]);
-    await markAttached(marked.context, [web], attachedAs('i'));
-    await markAttached(marked.context, [web], attachedAs('i', 'client-new'));
-    assert.equal(marked.statusOf(web), 'Created');
-    assert.equal(marked.notesOf(web).reason, 'ClientIDMismatch');
-    assert.ok(marked.heard.some(({ kind, reason }) => kind === 'AzureIdentity' && reason === 'ClientIDMismatch'));
+    const written = statusOf([web]);
+    await writeAttachedStatus(written.context, [web], attachedAs('i'));
+    await writeAttachedStatus(written.context, [web], attachedAs('i', 'client-new'));
+    assert.equal(written.statusOf(web), 'Created');
+    assert.equal(written.annotationsOf(web).reason, 'ClientIDMismatch');
+    assert.ok(written.heard.some(({ kind, reason }) => kind === 'AzureIdentity' && reason === 'ClientIDMismatch'));
   });
 });
 
-describe('the object of an identity that could not be attached', () => {
+describe('status of an identity that could not be attached', () => {
   const locked = { reason: 'DenyAssignment' as const, message: 'locked' };
-  const red = new Set([idOf('red')]);
+  const red = (failure: FailedStatus) => (id: string) => (id === idOf('red') ? failure : undefined);
 
   async function assigned() {
     const web = need('web', 'red');
-    const marked = marking([web]);
-    await markAttached(marked.context, [web], attachedAs('red'));
-    return { web, ...marked };
+    const written = statusOf([web]);
+    await writeAttachedStatus(written.context, [web], attachedAs('red'));
+    return { web, ...written };
   }
 
-  it('goes back from Assigned to Created and says why where the scope has the identity no more', async () => {
-    const { web, context, statusOf, notesOf, heard } = await assigned();
-    await markFailed(context, [web], red, { ...locked, attached: new Map() });
+  it('goes back to Created with the reason where the scope no longer has it', async () => {
+    const { web, context, statusOf, annotationsOf, heard } = await assigned();
+    await writeFailedStatus(context, [web], red(locked), new Map());
     assert.equal(statusOf(web), 'Created');
-    assert.equal(notesOf(web).reason, 'DenyAssignment');
+    assert.equal(annotationsOf(web).reason, 'DenyAssignment');
     assert.ok(heard.some(({ kind, reason }) => kind === 'Pod' && reason === 'DenyAssignment'));
   });
 
-  for (const [why, failure] of [
-    ['the scope still has the identity', { ...locked, attached: attachedAs('red') }],
-    ['nobody knows what the scope has', locked],
-    ['another writer was only faster', { ...locked, reason: 'Attaching' as const, attached: new Map() }],
+  for (const [why, reason, attached] of [
+    ['the scope still has the identity', 'DenyAssignment', attachedAs('red')],
+    ['it is unknown what the scope has', 'DenyAssignment', undefined],
+    ['another writer was only faster', 'Attaching', new Map()],
   ] as const)
     it(`stays Assigned where ${why}`, async () => {
-      const { web, context, statusOf, notesOf } = await assigned();
-      await markFailed(context, [web], red, failure);
+      const { web, context, statusOf, annotationsOf } = await assigned();
+      await writeFailedStatus(context, [web], red({ ...locked, reason }), attached);
       assert.equal(statusOf(web), 'Assigned');
-      assert.equal(notesOf(web).reason, undefined);
+      assert.equal(annotationsOf(web).reason, undefined);
     });
 
-  it('is told though the API server does not take that of another pod', async () => {
+  it('is written although the object of another pod is gone', async () => {
     const needs = [need('gone', 'red'), need('web', 'red')];
-    const { context, notesOf } = marking(needs);
-    const { updateStatus } = context.objects;
-    context.objects.updateStatus = async (current, ...notes) => {
+    const { context, annotationsOf } = statusOf(needs);
+    const { updateStatus } = context.statuses;
+    context.statuses.updateStatus = async (current, ...changes) => {
       if (current.podKey === 'app/gone') throw new KubeError(404, 'NotFound', 'gone');
-      await updateStatus(current, ...notes);
+      await updateStatus(current, ...changes);
     };
-    await markFailed(context, needs, red, locked);
+    await writeFailedStatus(context, needs, red(locked));
     assert.deepEqual(
-      needs.map((each) => notesOf(each).reason),
+      needs.map((each) => annotationsOf(each).reason),
       [undefined, 'DenyAssignment'],
     );
   });

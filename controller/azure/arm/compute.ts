@@ -20,7 +20,7 @@ import {
   trustedOperationUrl,
 } from './operation.ts';
 
-export interface ScopeState extends SeenIdentity {
+export interface ScopeSnapshot extends SeenIdentity {
   readonly etag: string | undefined;
   readonly provisioningState: string;
   readonly location: string;
@@ -36,12 +36,12 @@ export interface WriteOptions {
 
 /** Every function throws {@link ArmError}, or the reason of the signal. A closed gate is `throttled` with source `gate`, without a call. */
 export interface Compute {
-  read(scope: Scope, signal?: AbortSignal): Promise<ScopeState>;
+  read(scope: Scope, signal?: AbortSignal): Promise<ScopeSnapshot>;
   /**
    * One PATCH against the state that was seen, done when its operation has succeeded. Without an etag, and when `seen` is older than 2 s, it
    * reads anew first. Nothing is sent when the state is already so. Returns what was sent: the rest somebody else had done by then.
    */
-  write(scope: Scope, write: Write, seen: ScopeState, options?: WriteOptions): Promise<Write>;
+  write(scope: Scope, write: Write, seen: ScopeSnapshot, options?: WriteOptions): Promise<Write>;
   /** Waits for an operation that an earlier process began. */
   resume(scope: Scope, operationUrl: string, signal?: AbortSignal): Promise<void>;
 }
@@ -84,7 +84,7 @@ export function createCompute(options: ComputeOptions): Compute {
     if (error.failure.code === 'throttled') gates.close(scope, kind, error.failure);
   }
 
-  async function read(scope: Scope, signal?: AbortSignal): Promise<ScopeState> {
+  async function read(scope: Scope, signal?: AbortSignal): Promise<ScopeSnapshot> {
     const askedAt = now();
     const answer = await call(scope, 'read', { method: 'GET', url: scope.displayId, signal });
     if (answer.status >= 400) throw errorOf(answer, date());
@@ -158,7 +158,7 @@ export function createCompute(options: ComputeOptions): Compute {
   };
 }
 
-function stateOf(answer: Answer, readAt: number): ScopeState {
+function stateOf(answer: Answer, readAt: number): ScopeSnapshot {
   const { body, headers } = answer;
   // Anything that is not clearly the resource must not pass for one without identities.
   if (!isRecord(body) || typeof body.id !== 'string')

@@ -1,15 +1,16 @@
-// A scope in memory for the worker's tests: Azure's list, the record's ConfigMap and the objects, all with the real rules of who may change what.
+// Fakes of what the scope reconciler works on: Azure's list, the record's ConfigMap and the objects, with the real rules of who may change what.
 
 import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
 import type { Need } from '../../../lib/identities/need.ts';
 import type { Assignment } from '../../../lib/identities/objects.ts';
+import type { StatusWriter } from '../../../lib/identities/status-writer.ts';
 import { assignment, binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../../lib/kube/errors.ts';
-import type { AssignedIdentities } from '../../assignments/client.ts';
-import type { Compute, ScopeState } from '../../azure/arm/compute.ts';
+import type { Compute, ScopeSnapshot } from '../../azure/arm/compute.ts';
 import type { AttachedIdentity, Write } from '../../azure/arm/identity-map.ts';
-import type { ScopeRecord, ScopeRecords } from '../ownership.ts';
+import type { OwnershipRecord } from '../ownership.ts';
 import { emptyRecord } from '../ownership.ts';
+import type { OwnershipStore } from '../ownership-store.ts';
 
 const scope = scopeOfId('/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/set');
 if (scope === undefined) throw new Error('the scope of the tests is not one');
@@ -28,11 +29,11 @@ export function need(podName: string, identityName: string): Need {
   };
 }
 
-/** What tests wait for; looked at after each change. */
-function createWaits() {
+/** Conditions that tests wait for, checked after each change. */
+function createConditions() {
   const waiting: { done(): boolean; resolve(): void }[] = [];
   return {
-    look(): void {
+    check(): void {
       for (const wait of waiting) if (wait.done()) wait.resolve();
     },
     until(done: () => boolean): Promise<void> {
@@ -50,22 +51,22 @@ export function fakeAzure(attached: string[] = []) {
   );
   const writes: Write[] = [];
   let reads = 0;
-  /** Takes the place of one write; throwing is the failure of the PATCH. */
+  /** Each is called for one write; throwing is the failure of the PATCH. */
   const onWrite: ((write: Write) => void)[] = [];
   /** The same for one GET. */
   const onRead: (() => void)[] = [];
-  const waits = createWaits();
+  const conditions = createConditions();
 
   const compute: Compute = {
-    async read(): Promise<ScopeState> {
+    async read(): Promise<ScopeSnapshot> {
       reads += 1;
-      waits.look();
+      conditions.check();
       onRead.shift()?.();
       return { type: 'UserAssigned', identities: new Map(list), etag: '"1"', provisioningState: 'Succeeded', location: 'here', readAt: 0 };
     },
     async write(_scope, write, _seen, options = {}) {
       writes.push(write);
-      waits.look();
+      conditions.check();
       // Refused by the answer to the PATCH itself, or by the operation that it began.
       if (!fake.refuses) await options.onOperation?.('https://arm/operation');
       onWrite.shift()?.(write);
@@ -88,17 +89,17 @@ export function fakeAzure(attached: string[] = []) {
     },
     names: () => [...list.keys()].map((id) => id.split('/').at(-1)).sort(),
     list,
-    until: waits.until,
+    until: conditions.until,
   };
   return fake;
 }
 
-export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
+export function fakeRecords(start: OwnershipRecord = emptyRecord(testScope.id)) {
   let record = start;
   let version = 0;
-  const history: ScopeRecord[] = [];
-  const waits = createWaits();
-  const records: ScopeRecords = {
+  const history: OwnershipRecord[] = [];
+  const conditions = createConditions();
+  const store: OwnershipStore = {
     load: async () => ({ record, resourceVersion: String(version) }),
     async save(stored, changed) {
       if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was saved over a newer one');
@@ -111,16 +112,16 @@ export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
       if (stored.resourceVersion !== String(version)) throw new KubeError(409, 'Conflict', 'the record was removed over a newer one');
       record = emptyRecord(testScope.id);
       version += 1;
-      waits.look();
+      conditions.check();
     },
   };
   return {
-    records,
+    store,
     history,
-    /** Looks when the record is removed. */
-    until: waits.until,
+    /** Checked when the record is removed. */
+    until: conditions.until,
     /** As a person does with `kubectl edit`. */
-    edit(change: (record: ScopeRecord) => ScopeRecord): void {
+    edit(change: (record: OwnershipRecord) => OwnershipRecord): void {
       record = change(record);
       version += 1;
     },
@@ -128,7 +129,7 @@ export function fakeRecords(start: ScopeRecord = emptyRecord(testScope.id)) {
   };
 }
 
-/** The objects of some needs, all Created; `mark` changes them as the API server would. */
+/** The objects of some needs, all Created; `updateStatus` changes them as the API server would. */
 export function fakeObjects(needs: Need[]) {
   const byNeed = new Map<string, Assignment>();
   const keyOf = (of: Need) => `${of.pod.key} ${of.identityId}`;
@@ -136,31 +137,28 @@ export function fakeObjects(needs: Need[]) {
     const made = assignment(each.pod, each.match.identity, each.match.binding, { status: 'Created' });
     byNeed.set(keyOf(each), made);
   }
-  const waits = createWaits();
-  const objects: AssignedIdentities = {
-    create: async () => undefined,
-    update: async () => undefined,
-    release: async () => undefined,
-    async updateStatus(current, status, notes) {
+  const conditions = createConditions();
+  const statuses: StatusWriter = {
+    async updateStatus(current, status, changes) {
       for (const [key, each] of byNeed) {
         if (each !== current) continue;
         const annotations = { ...current.metadata.annotations };
-        for (const [name, value] of Object.entries(notes)) {
+        for (const [name, value] of Object.entries(changes)) {
           const annotation = `aadpodidentity.k8s.io/${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
           if (value === null || value === undefined) delete annotations[annotation];
           else annotations[annotation] = value;
         }
         byNeed.set(key, { ...current, status: status ?? current.status, metadata: { ...current.metadata, annotations } });
       }
-      waits.look();
+      conditions.check();
     },
   };
   return {
-    objects,
+    statuses,
     assignmentOf: (of: Need) => byNeed.get(keyOf(of)),
     add(of: Need, status = 'Created'): void {
       byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status }));
     },
-    until: waits.until,
+    until: conditions.until,
   };
 }

@@ -1,7 +1,7 @@
 // The controller's main job, from pods and bindings to Azure and back. Acceptance scenarios are in scenarios.test.ts and tokens.test.ts.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { scopeRecordName } from '../../../controller/scopes/ownership.ts';
+import { recordName } from '../../../controller/scopes/ownership.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { clientIds, idOf, pool1 } from '../azure/support.ts';
@@ -60,7 +60,7 @@ describe('assignment', () => {
     await stage.until(() => !stage.attached().includes('writer'), 'detached');
     assert.equal(stage.patches() - before, 2);
     assert.deepEqual(stage.attached(), ['third'], 'the foreign identity is still there');
-    const record = resourcePath(configMaps, { namespace: 'default', name: scopeRecordName(pool1) });
+    const record = resourcePath(configMaps, { namespace: 'default', name: recordName(pool1) });
     await eventually(async () => stringAt(await stage.client.call('GET', record), 'data', 'identities') === '{}', 'an empty record');
   });
 

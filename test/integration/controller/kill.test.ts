@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { leaderLeaseName } from '../../../api/names.ts';
-import { parseRecord, scopeRecordName } from '../../../controller/scopes/ownership.ts';
+import { parseRecord, recordName } from '../../../controller/scopes/ownership.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
 import { configMaps, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import type { LogEntry } from '../../azure/core/log.ts';
@@ -36,7 +36,7 @@ after(() => stage?.stop());
 
 const name = 'killed-default-writer';
 const status = () => statusOf(stage.assigned.get(`default/${name}`));
-const recordPath = resourcePath(configMaps, { namespace: 'default', name: scopeRecordName(pool1) });
+const recordPath = resourcePath(configMaps, { namespace: 'default', name: recordName(pool1) });
 const states = async () => {
   const raw = await stage.client.call('GET', recordPath).catch(() => undefined);
   return raw === undefined ? [] : [...parseRecord(raw).identities.values()].map(({ state }) => state);

@@ -1,6 +1,6 @@
 // How the real system differs from the model.
 import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
-import type { ScopeRecord } from '../../../../controller/scopes/ownership.ts';
+import type { OwnershipRecord } from '../../../../controller/scopes/ownership.ts';
 import type { State } from '../../../azure/state/model.ts';
 import { idOf } from '../../azure/support.ts';
 import { statusOf } from '../stage.ts';
@@ -14,7 +14,7 @@ import { azureNames, scopeNames } from './history.ts';
 export interface Reality {
   objects: AzureAssignedIdentity[];
   azure: State;
-  recordOf(scope: ScopeName): ScopeRecord | undefined;
+  recordOf(scope: ScopeName): OwnershipRecord | undefined;
 }
 
 export function differences(model: Model, reality: Reality, hand: ForeignHand): string[] {

@@ -1,5 +1,5 @@
 // Somebody else who attaches and detaches identities on the same scopes, and what is known of whose each attachment is.
-import type { ScopeEntry } from '../../../../controller/scopes/ownership.ts';
+import type { OwnershipEntry } from '../../../../controller/scopes/ownership.ts';
 import type { Emulator } from '../../../azure/emulator.ts';
 import { arm, idOf } from '../../azure/support.ts';
 import { scopeIds, typeOf } from './azure.ts';
@@ -25,7 +25,7 @@ export interface ForeignHandOptions {
   emulator: Emulator;
   attached(scope: ScopeName): string[];
   /** Our record's entry, asked of the API server. */
-  claimOf(scope: ScopeName, name: AzureName): Promise<ScopeEntry | undefined>;
+  claimOf(scope: ScopeName, name: AzureName): Promise<OwnershipEntry | undefined>;
 }
 
 /** Keys are `scope name`. */

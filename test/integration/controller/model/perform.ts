@@ -1,7 +1,7 @@
 // Does to the Kubernetes objects what a command says; what was there before does not matter.
 import { setTimeout as delay } from 'node:timers/promises';
 import { annotations, bindingLabel } from '../../../../api/names.ts';
-import { scopeRecordName } from '../../../../controller/scopes/ownership.ts';
+import { recordName } from '../../../../controller/scopes/ownership.ts';
 import type { KubeClient } from '../../../../lib/kube/client.ts';
 import { mergePatch } from '../../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../../lib/kube/errors.ts';
@@ -103,7 +103,7 @@ export function objectsOf(client: KubeClient): Objects {
         case 'remove node':
           return patiently(() => client.call('DELETE', resourcePath(nodes, { name: command.node })), isNotFound);
         case 'pause record': {
-          const path = resourcePath(configMaps, { namespace: 'default', name: scopeRecordName(scopeIds[command.scope]) });
+          const path = resourcePath(configMaps, { namespace: 'default', name: recordName(scopeIds[command.scope]) });
           await patch(path, { data: { paused: 'true' } });
           await delay(50);
           return patch(path, { data: { paused: null } });

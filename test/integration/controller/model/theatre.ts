@@ -2,8 +2,9 @@
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { leaderLeaseName } from '../../../../api/names.ts';
-import type { ScopeRecord } from '../../../../controller/scopes/ownership.ts';
-import { parseRecord, scopeRecordName, scopeRecordSelector } from '../../../../controller/scopes/ownership.ts';
+import type { OwnershipRecord } from '../../../../controller/scopes/ownership.ts';
+import { parseRecord, recordName } from '../../../../controller/scopes/ownership.ts';
+import { recordSelector } from '../../../../controller/scopes/ownership-store.ts';
 import { isNotFound } from '../../../../lib/kube/errors.ts';
 import { startInformer } from '../../../../lib/kube/informer.ts';
 import { at } from '../../../../lib/kube/objects.ts';
@@ -71,15 +72,15 @@ export async function openTheatre(): Promise<Theatre> {
     if (name !== 'default') await client.call('POST', resourcePath(namespaceKind), { body: { metadata: { name } } });
   await Promise.all([start(), start()]);
 
-  const records = startInformer<ScopeRecord>({
+  const records = startInformer<OwnershipRecord>({
     client,
     log: silentLogger,
     resource: configMaps,
     namespace: 'default',
-    labelSelector: scopeRecordSelector,
+    labelSelector: recordSelector,
     project: parseRecord,
   });
-  const recordKey = (scope: ScopeName) => `default/${scopeRecordName(scopeIds[scope])}`;
+  const recordKey = (scope: ScopeName) => `default/${recordName(scopeIds[scope])}`;
 
   const objects = objectsOf(client);
   let model = emptyModel();
@@ -88,7 +89,7 @@ export async function openTheatre(): Promise<Theatre> {
     attached: (scope) => stage.attached(scopeIds[scope]),
     async claimOf(scope, name) {
       try {
-        const path = resourcePath(configMaps, { namespace: 'default', name: scopeRecordName(scopeIds[scope]) });
+        const path = resourcePath(configMaps, { namespace: 'default', name: recordName(scopeIds[scope]) });
         return parseRecord(await client.call('GET', path)).identities.get(idOf(name).toLowerCase());
       } catch (error) {
         if (isNotFound(error)) return undefined;

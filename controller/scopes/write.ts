@@ -1,0 +1,171 @@
+// Applies a selected write, finds out how it ended, and waits for operations of a former leader.
+import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
+import type { Need } from '../../lib/identities/need.ts';
+import type { ScopeSnapshot } from '../azure/arm/compute.ts';
+import { planWrites } from '../azure/arm/identity-map.ts';
+import type { ApplyResult } from './apply.ts';
+import { applyWrites } from './apply.ts';
+import { blockWrites } from './backoff.ts';
+import type { ScopeContext } from './context.ts';
+import { forgetObserved, isOperationInProgress, readScope, requeue } from './context.ts';
+import { diagnose, mayBlameIdentities } from './diagnosis.ts';
+import { recordQuarantined } from './events.ts';
+import { fail } from './fail.ts';
+import { invalidate, requestRefresh } from './observed-state.ts';
+import type { OwnershipRecord } from './ownership.ts';
+import { withChanges } from './ownership.ts';
+import type { StoredRecord } from './ownership-store.ts';
+import { changeRecord } from './ownership-store.ts';
+import { ownershipAfter } from './plan.ts';
+import { quarantineOf } from './quarantine.ts';
+import type { SelectedWrite } from './state.ts';
+import { identitiesBlamed, writeSucceeded } from './state.ts';
+import { writeAttachedStatus } from './status.ts';
+
+/** The end of leadership is no failure of Azure: the next leader goes on, or this one once it has renewed its Lease. */
+export const interruptedMs = 500;
+
+export interface PlannedWrite {
+  selected: SelectedWrite;
+  /** With the intent recorded. */
+  stored: StoredRecord;
+  /** The GET that the plan was made from. */
+  before: ScopeSnapshot;
+}
+
+/** Apply, settle the ownership record by a GET, write status. */
+export async function writeScope(context: ScopeContext, { selected, stored: recorded, before }: PlannedWrite): Promise<ReconcileResult> {
+  const { write } = selected;
+  const ids = [...write.attach, ...write.detach];
+  const { result, stored } = await apply(context, { selected, stored: recorded, before });
+  if (context.signal.aborted) return {};
+
+  // Whatever the write answered, only a GET shows what is attached now.
+  forgetObserved(context, ids);
+  const snapshot = await readScope(context).catch(async (error: unknown) => {
+    // What Azure refused is not ours, whatever the next GET shows.
+    const refused = write.attach.filter((id) => result.outcomeOf(id) === 'refused' && !before.identities.has(id));
+    await dropClaims(context, stored, refused);
+    throw error;
+  });
+  const operationInProgress = isOperationInProgress(snapshot);
+  if (operationInProgress) refreshSoon(context);
+  const end = { write, before: before.identities, after: snapshot.identities, operationInProgress, outcomeOf: result.outcomeOf };
+  await changeOwnership(context, stored, (record) => ({
+    ...withChanges(record, ownershipAfter(record, end), new Date(context.clock.wall())),
+    operation: undefined,
+  }));
+  await writeAttachedStatus(context, context.needsOf(context.scope.id), snapshot.identities);
+
+  if (result.failure !== undefined) return afterFailure(context, selected, result.failure.error, snapshot);
+  if (result.interrupted) return { requeueAfterMs: interruptedMs };
+  context.log.info({ scope: context.scope.displayId, attach: write.attach, detach: write.detach }, 'scope written');
+  return afterSuccess(context, selected, snapshot);
+}
+
+/** Waits for an operation that a former leader began, so that our write does not run into it. How it ended, the next GET shows. */
+export async function awaitFormerOperation(context: ScopeContext, stored: StoredRecord): Promise<StoredRecord> {
+  const { operation, identities } = stored.record;
+  if (operation === undefined) return stored;
+  const touched = [...identities].filter(([, { state }]) => state !== 'owned').map(([id]) => id);
+  try {
+    // It may take minutes. Pods whose identities it does not concern get their status meanwhile.
+    await readScope(context).catch(() => undefined);
+    await whileWriting(context, touched, () => context.compute.resume(context.scope, operation, context.signal));
+  } catch (error) {
+    if (context.signal.aborted) throw error;
+    context.log.info({ scope: context.scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
+  }
+  context.entry.state = { ...context.entry.state, observed: invalidate(context.entry.state.observed) };
+  return changeOwnership(context, stored, (record) => ({ ...record, operation: undefined }));
+}
+
+export function refreshSoon({ entry }: Pick<ScopeContext, 'entry'>): void {
+  entry.state = { ...entry.state, observed: requestRefresh(entry.state.observed) };
+}
+
+async function apply(
+  context: ScopeContext,
+  { selected: { write }, stored: recorded, before }: PlannedWrite,
+): Promise<{ result: ApplyResult; stored: StoredRecord }> {
+  let stored = recorded;
+  const writes = planWrites(before, { add: write.attach, remove: write.detach, owned: new Set(stored.record.identities.keys()) });
+  context.azureCalled = true;
+  const result = await whileWriting(context, [...write.attach, ...write.detach], () =>
+    applyWrites(writes, before, {
+      ...context,
+      read: () => readScope(context),
+      async onOperation(operation) {
+        try {
+          stored = await changeOwnership(context, stored, (record) => ({ ...record, operation }));
+        } catch (error) {
+          // Azure works on it all the same, and the intent is recorded.
+          context.log.warn({ scope: context.scope.displayId, error: String(error) }, 'operation not recorded');
+        }
+      },
+    }),
+  );
+  return { result, stored };
+}
+
+async function whileWriting<T>(context: ScopeContext, ids: Iterable<string>, work: () => Promise<T>): Promise<T> {
+  const { entry, scope } = context;
+  entry.state = { ...entry.state, writing: new Set(ids) };
+  context.enqueueStatus(scope.id);
+  try {
+    return await work();
+  } finally {
+    entry.state = { ...entry.state, writing: undefined };
+  }
+}
+
+function afterSuccess(context: ScopeContext, selected: SelectedWrite, { identities }: ScopeSnapshot): ReconcileResult {
+  const { entry } = context;
+  const now = context.clock.wall();
+  entry.state = writeSucceeded(entry.state, selected, now);
+  // Azure accepted them and still reports no client id: a recreated identity is not tried again at the next change of any pod.
+  const dead = selected.write.attach.filter((id) => identities.get(id) === null);
+  if (dead.length > 0) blame(context, { write: { attach: dead, detach: [] }, trial: false }, new Set(dead));
+  return selected.trial || entry.state.heldUntil <= now ? { requeueAfterMs: 100 } : requeue(context, now);
+}
+
+async function afterFailure(
+  context: ScopeContext,
+  selected: SelectedWrite,
+  error: unknown,
+  { identities }: ScopeSnapshot,
+): Promise<ReconcileResult> {
+  const { entry } = context;
+  const { attach, detach } = selected.write;
+  if (mayBlameIdentities(error)) {
+    const { culprits, message } = diagnose(error, [...attach, ...detach], context.random);
+    blame(context, selected, culprits);
+    const heldNow = (id: string) => (attach.includes(id) ? quarantineOf(entry.state.quarantine, id) : undefined);
+    recordQuarantined(context, context.needsOf(context.scope.id), heldNow, message);
+  }
+  const retryMs = await fail(context, error, new Set(attach.filter((id) => !identities.has(id))));
+  entry.state = { ...entry.state, backoff: blockWrites(entry.state.backoff, context.clock.wall() + retryMs) };
+  return { requeueAfterMs: retryMs };
+}
+
+function blame(context: ScopeContext, selected: SelectedWrite, culprits: ReadonlySet<string>): void {
+  const needs: readonly Need[] = context.needsOf(context.scope.id);
+  context.entry.state = identitiesBlamed(context.entry.state, { selected, culprits, needs, now: context.clock.wall() });
+}
+
+const changeOwnership = (
+  { store }: ScopeContext,
+  stored: StoredRecord,
+  change: (record: OwnershipRecord) => OwnershipRecord,
+): Promise<StoredRecord> => changeRecord(store, stored, change);
+
+async function dropClaims(context: ScopeContext, stored: StoredRecord, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const now = new Date(context.clock.wall());
+  const dropped = ids.map((id): [string, undefined] => [id, undefined]);
+  try {
+    await changeOwnership(context, stored, (record) => withChanges(record, dropped, now));
+  } catch (error) {
+    context.log.warn({ scope: context.scope.displayId, error: String(error) }, 'record not corrected after a refused write');
+  }
+}
