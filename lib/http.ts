@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { parseAddress } from '../common/address.ts';
 import { SettingsError } from './settings.ts';
 
 export interface Listener {
@@ -10,11 +11,9 @@ export interface Listener {
 
 /** `address:port`; an empty address listens everywhere. Throws {@link SettingsError}. */
 export function parseListener(setting: string, value: string): Listener {
-  const match = /^(?<host>[^:]*|\[[0-9a-fA-F:]+\]):(?<port>\d{1,5})$/.exec(value);
-  const port = Number(match?.groups?.port);
-  if (match?.groups?.host === undefined || port > 65535)
-    throw new SettingsError(`${setting} is '${value}': accepted is address:port or :port`);
-  return { host: match.groups.host.replace(/^\[|\]$/g, '') || '0.0.0.0', port };
+  const address = parseAddress(value);
+  if (address === undefined) throw new SettingsError(`${setting} is '${value}': accepted is address:port or :port`);
+  return { host: address.host || '0.0.0.0', port: address.port };
 }
 
 export interface SmallServer {

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import pino from 'pino';
+import type { LogLevel } from '../common/log-levels.ts';
 
+export type { LogLevel } from '../common/log-levels.ts';
+export { logLevels } from '../common/log-levels.ts';
 export type { Logger };
-
-export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 /** One JSON line a record on standard output. Objects are logged field by field by the caller: nothing here would hide a token. */
 export function createLogger(options: { program: string; level: LogLevel }): Logger {
