@@ -111,7 +111,7 @@ export function parseOptions<const T extends Options>(
   for (const [name, option] of Object.entries(options)) {
     const flag = flagOf(name);
     const text = texts.get(name);
-    values[name] = valueOf(option, flag, text === undefined ? elsewhere(name) : { spelling: flag, text });
+    values[name] = readOption(option, flag, text === undefined ? elsewhere(name) : { spelling: flag, text });
   }
   return values as Values<T>;
 }
@@ -152,7 +152,7 @@ function readFlags(options: Options, args: readonly string[]): Map<string, strin
   return texts;
 }
 
-function valueOf<T>(option: Option<T>, flag: string, given: Given | undefined): T | undefined {
+function readOption<T>(option: Option<T>, flag: string, given: Given | undefined): T | undefined {
   if (given === undefined) {
     if ('fallback' in option) return option.fallback;
     throw new SettingsError(`${flag} is missing: accepted is ${option.form}`);

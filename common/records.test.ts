@@ -12,7 +12,12 @@ test('takes only plain objects for records', () => {
 test('finds the value at a path, and undefined where the path ends early', () => {
   assert.equal(at(object, 'spec', 'replicas'), 2);
   assert.equal(at(object), object);
-  for (const path of [['spec', 'name', 'length'], ['list', '0', 'name'], ['none', 'of', 'it']]) assert.equal(at(object, ...path), undefined);
+  for (const path of [
+    ['spec', 'name', 'length'],
+    ['list', '0', 'name'],
+    ['none', 'of', 'it'],
+  ])
+    assert.equal(at(object, ...path), undefined);
 });
 
 test('drops values of another type from strings, maps and lists', () => {
