@@ -1,46 +1,32 @@
-// `npm test` and its tiers. Every tier runs on node:test's own runner; the last line sums them up.
-import { spawn } from 'node:child_process';
-import path from 'node:path';
+// `npm test`, its tiers and its checks. Every tier runs on node:test's own runner; the last lines sum up all stages.
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { parseArgs } from 'node:util';
+import type { CheckName } from './runner/checks.ts';
+import { checkNames, checks, format, isCheckName, runCheck } from './runner/checks.ts';
+import type { Tier, TierFiles, TierName } from './runner/tiers.ts';
+import { isTierName, listFiles, SelectionError, selectFiles, tierNames, tiers } from './runner/tiers.ts';
 
-const root = path.resolve(import.meta.dirname, '..');
-const bin = path.join(root, 'node_modules', '.bin');
+const list = (entries: Record<string, { about: string }>) =>
+  Object.entries(entries)
+    .map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`)
+    .join('\n');
 
-interface Tier {
-  /** What it needs beyond Node, for --help and for whoever wonders why it takes longer. */
-  about: string;
-  globs: string[];
-  /** Unit tests share one process, which is fifteen times faster; the others own what they start. */
-  isolation: 'none' | 'process';
-  /** Files at a time. */
-  concurrency: number;
-}
+const usage = `Usage: npm test [-- PATH ...]          all checks and all tiers; with paths only these tests
+       npm run check                  all checks and the tier unit
+       npm run test:TIER [-- PATH ...]
+       npm run test:watch [-- PATH ...]
+       npm run coverage [-- PATH ...]
 
-const tiers = {
-  unit: {
-    about: 'pure functions and small parts',
-    globs: [
-      '{api,common,lib,webhook,controller,broker,sidecar,tools}/**/*.test.ts',
-      'test/{azure,cluster,demo}/**/*.test.ts',
-      'test/*.test.ts',
-    ],
-    isolation: 'none',
-    concurrency: 1,
-  },
-  chart: { about: 'the chart through the real helm', globs: ['test/chart/**/*.test.ts'], isolation: 'process', concurrency: 1 },
-  netns: { about: 'real iptables in network namespaces (root)', globs: ['test/netns/**/*.test.ts'], isolation: 'process', concurrency: 1 },
-  integration: {
-    about: 'real API server and etcd, our programs as processes, the Azure emulator',
-    globs: ['test/integration/**/*.test.ts'],
-    isolation: 'process',
-    concurrency: 2,
-  },
-  e2e: { about: 'the whole in the one-node cluster (root)', globs: ['test/e2e/**/*.test.ts'], isolation: 'process', concurrency: 1 },
-} as const satisfies Record<string, Tier>;
+A PATH is a test file or a folder of test files, from the root: npm run test:unit -- webhook/decide.test.ts
 
-type TierName = keyof typeof tiers;
-const tierNames = Object.keys(tiers) as TierName[];
+Tiers:
+${list(tiers)}
+
+Checks, each with a script of its own (npm run lint):
+${list(checks)}
+  format       writes what lint complains of, where that is safe
+`;
 
 interface Counts {
   passed: number;
@@ -48,16 +34,40 @@ interface Counts {
   skipped: number;
 }
 
-async function runTier(name: TierName): Promise<Counts> {
+interface Options {
+  watch: boolean;
+  coverage: boolean;
+}
+
+interface Stage {
+  name: string;
+  result: string;
+  seconds: number;
+}
+const stages: Stage[] = [];
+
+async function timed<T>(name: string, work: () => Promise<T>, resultOf: (value: T) => string): Promise<T> {
+  const began = performance.now();
+  const value = await work();
+  stages.push({ name, result: resultOf(value), seconds: (performance.now() - began) / 1000 });
+  return value;
+}
+
+async function runTier(name: TierName, files: readonly string[], { watch, coverage }: Options): Promise<Counts> {
   const tier: Tier = tiers[name];
+  // A watch starts again only those files that a change concerns, which needs a process for each.
+  const isolation = watch ? 'process' : tier.isolation;
   console.log(`\n=== ${name}: ${tier.about}`);
   const stream = run({
-    cwd: root,
-    globPatterns: tier.globs,
-    isolation: tier.isolation,
+    files: [...files],
+    isolation,
+    watch,
     // For one file: a process that cannot end fails here and not at the end of CI's patience.
-    timeout: 8 * 60_000,
-    ...(tier.isolation === 'process' ? { concurrency: tier.concurrency } : {}),
+    timeout: watch ? Number.POSITIVE_INFINITY : 8 * 60_000,
+    ...(isolation === 'process' ? { concurrency: tier.concurrency } : {}),
+    ...(coverage
+      ? { coverage, coverageExcludeGlobs: ['{test,tools}/**', '**/*.test.ts', '**/testing/**', '**/*testing.ts', '**/fixtures.ts'] }
+      : {}),
   });
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   stream.on('test:summary', (summary) => {
@@ -75,46 +85,80 @@ async function runTier(name: TierName): Promise<Counts> {
   return counts;
 }
 
-/** Types, lint and format, all at once; each prints only when it has something to say. */
-async function runStatic(): Promise<boolean> {
-  console.log('=== types, lint, format');
-  const commands: [string, string[]][] = [
-    [path.join(bin, 'tsc'), ['-p', '.']],
-    [path.join(bin, 'tsc'), ['-p', 'sidecar']],
-    [path.join(bin, 'biome'), ['check', '--error-on-warnings', '.']],
-  ];
-  const codes = await Promise.all(
-    commands.map(
-      ([command, args]) =>
-        new Promise<number | null>((resolve, reject) => {
-          const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-          child.on('error', reject).on('close', resolve);
-        }),
-    ),
+async function runTiers(files: TierFiles, options: Options): Promise<Counts> {
+  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  for (const name of tierNames.filter((each) => files[each].length > 0)) {
+    const counts = await timed(
+      name,
+      () => runTier(name, files[name], options),
+      ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`,
+    );
+    for (const each of ['passed', 'failed', 'skipped'] as const) total[each] += counts[each];
+  }
+  return total;
+}
+
+/** Runs them at once; what one of them prints comes in one piece, when it ends. */
+async function runChecks(names: readonly CheckName[]): Promise<boolean> {
+  const results = await Promise.all(
+    names.map(async (name) => {
+      const result = await timed(
+        name,
+        () => runCheck(name),
+        ({ passed }) => (passed ? 'ok' : 'failed'),
+      );
+      console.log(`=== ${name}: ${result.passed ? 'ok' : `failed\n${result.output.trimEnd()}`}`);
+      return result.passed;
+    }),
   );
-  return codes.every((code) => code === 0);
+  return results.every((passed) => passed);
 }
 
-const [only] = process.argv.slice(2);
-const isTier = (name: string): name is TierName => tierNames.some((tier) => tier === name);
-if (only !== undefined && only !== 'check' && !isTier(only)) {
-  console.error(`unknown tier ${only}: accepted is check, ${tierNames.join(', ')} or nothing for all of it`);
-  process.exit(2);
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      watch: { type: 'boolean', default: false },
+      coverage: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(usage);
+    return 0;
+  }
+  const [first = '', ...rest] = positionals;
+  if (first === 'format') {
+    const { passed, output } = await format();
+    process.stdout.write(output);
+    return passed ? 0 : 1;
+  }
+  if (isCheckName(first)) return (await runChecks([first])) ? 0 : 1;
+
+  const only = first === 'check' ? 'unit' : isTierName(first) ? first : undefined;
+  const paths = only === undefined ? positionals : rest;
+  const files = selectFiles(listFiles(), only, paths);
+  const isWhole = first === 'check' || (only === undefined && paths.length === 0);
+  // The checks use the processor while unit tests wait.
+  const [clean, total] = await Promise.all([isWhole ? runChecks(checkNames) : true, runTiers(files, values)]);
+  return sumUp(clean, total);
 }
 
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-let clean = true;
-if (only === undefined || only === 'check') clean = await runStatic();
-const chosen: TierName[] = only === undefined ? tierNames : only === 'check' ? ['unit'] : isTier(only) ? [only] : [];
-for (const name of chosen) {
-  const counts = await runTier(name);
-  total.passed += counts.passed;
-  total.failed += counts.failed;
-  total.skipped += counts.skipped;
+function sumUp(clean: boolean, total: Counts): number {
+  console.log('\n=== stages');
+  for (const { name, result, seconds } of stages) console.log(`${name.padEnd(12)} ${`${seconds.toFixed(1)} s`.padStart(8)}  ${result}`);
+  // A machine that may skip is a person's; CI has everything, so there a skip hides something.
+  const mustNotSkip = process.env.CI !== undefined && total.skipped > 0;
+  if (mustNotSkip) console.error(`${total.skipped} skipped, which CI does not accept: see the reasons above`);
+  console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+  return total.failed > 0 || !clean || mustNotSkip ? 1 : 0;
 }
-if (!clean) console.error('\ntypes, lint or format: see the messages at the top');
-// A machine that may skip is a person's; CI has everything, so there a skip hides something.
-const mustNotSkip = process.env.CI !== undefined && total.skipped > 0;
-if (mustNotSkip) console.error(`\n${total.skipped} skipped, which CI does not accept: see the reasons above`);
-console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
-process.exit(total.failed > 0 || !clean || mustNotSkip ? 1 : 0);
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    const isUsage = error instanceof SelectionError || (error instanceof TypeError && 'code' in error);
+    console.error(isUsage ? error.message : error);
+    process.exit(isUsage ? 2 : 1);
+  },
+);

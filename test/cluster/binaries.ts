@@ -60,7 +60,7 @@ async function allFit(names: readonly ProgramName[], versionOf: (name: ProgramNa
 }
 
 /** Undefined where it fits, else what is wrong with the machine's Go. */
-export async function missingGo(goMod: string): Promise<string | undefined> {
+async function missingGo(goMod: string): Promise<string | undefined> {
   const needed = goMod.match(/^go (\d+)\.(\d+)/m);
   const wanted = `Go ${needed?.[1]}.${needed?.[2]} or later`;
   if (findOnPath('go') === undefined) return `${wanted} (no go in PATH), from https://go.dev/dl`;

@@ -24,7 +24,7 @@ export type ControlPlaneFiles = ReturnType<typeof controlPlaneFiles>;
 
 export const serviceRange = '10.96.0.0/16';
 export const firstServiceAddress = '10.96.0.1';
-export const issuer = 'https://kubernetes.default.svc.cluster.local';
+const issuer = 'https://kubernetes.default.svc.cluster.local';
 
 const flags = (settings: Record<string, string>) => Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
 

@@ -204,7 +204,7 @@ export interface ProductImages {
 }
 
 /** All images, of the bundles in `dist`. */
-export async function productImages(log: Log, dist: string): Promise<ProductImages> {
+async function productImages(log: Log, dist: string): Promise<ProductImages> {
   const lacking = allBundles.filter((file) => !existsSync(path.join(dist, file)));
   if (lacking.length > 0) throw new Error(`images need ${lacking.map((name) => `dist/${name}`).join(', ')}: run npm run build`);
   const app = await appImage(log);

@@ -4,7 +4,7 @@ import path from 'node:path';
 export const nodeName = 'node-0';
 /** kubelet refuses a loopback address, though this one is on the loopback device. */
 export const nodeAddress = '10.200.0.1';
-export const podRange = '10.244.0.0/24';
+const podRange = '10.244.0.0/24';
 export const apiPort = 6443;
 export const containerdSocket = '/run/containerd/containerd.sock';
 /** Where the emulator listens inside; pods reach ARM and Entra at the node's address. */

@@ -57,7 +57,7 @@ export function start(command: Command, logFile: string): Running {
 }
 
 /** Error text with the end of the program's own words. */
-export function describeFailure(running: Running, what: string): string {
+function describeFailure(running: Running, what: string): string {
   let log = '';
   try {
     log = lastLines(readFileSync(running.logFile, 'utf8'), 12);

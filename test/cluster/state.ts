@@ -40,7 +40,7 @@ export function newRunFolder(): string {
   return folder;
 }
 
-export const namePattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
+const namePattern = /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/;
 
 /** Places of one named cluster. */
 export function clusterPlaces(name: string) {

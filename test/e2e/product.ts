@@ -57,7 +57,7 @@ export async function startProduct(name: string, log: (line: string) => void) {
   return { cluster, images, kubectl, helm, exec, json, ask, appOf, apply, ready, attached };
 }
 
-export const list = (items: unknown[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+const list = (items: unknown[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
 
 /** An AzureIdentity and a binding for each selector. */
 export function identity(name: keyof typeof identities, ...selectors: string[]): unknown[] {

@@ -8,7 +8,7 @@ import type { Caller } from './authenticate.ts';
 import { failure } from './errors.ts';
 import { actionsOfRole } from './roles.ts';
 
-export const assignAction = 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action';
+const assignAction = 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action';
 
 function matches(pattern: string, action: string): boolean {
   const [start = '', ...parts] = pattern.toLowerCase().split('*');
@@ -34,7 +34,7 @@ function isCaller(name: string, caller: Caller): boolean {
   return [caller.objectId, caller.appId, caller.resourceId].some((id) => id !== null && keyOf(id) === keyOf(name));
 }
 
-export function mayDo(state: State, caller: Caller, action: string, id: string): boolean {
+function mayDo(state: State, caller: Caller, action: string, id: string): boolean {
   const { roles } = state.config;
   if (roles === null) return true;
   return roles.some((role) => {

@@ -6,7 +6,7 @@ import { identityType } from '../state/write.ts';
 import { typeName } from './target.ts';
 
 /** A5: principal and client ids are filled in, both null where the identity was deleted or recreated since. */
-export function renderIdentity(identity: AttachedIdentities, identities: State['identities']): Record<string, unknown> | undefined {
+function renderIdentity(identity: AttachedIdentities, identities: State['identities']): Record<string, unknown> | undefined {
   const type = identityType(identity);
   if (type === 'None') return undefined;
   const user = Object.entries(identity.user).map(([key, { id, principalId }]) => {

@@ -85,12 +85,7 @@ function creation(target: ComputeTarget, body: unknown, now: number): ComputeRes
   };
 }
 
-export function operationUrls(
-  origin: string,
-  operation: Operation,
-  location: string,
-  apiVersion: string,
-): { status: string; result: string } {
+function operationUrls(origin: string, operation: Operation, location: string, apiVersion: string): { status: string; result: string } {
   const base = `${origin}/subscriptions/${operation.subscription}/providers/Microsoft.Compute/locations/${location}/operations/${operation.id}`;
   return { status: `${base}?api-version=${apiVersion}`, result: `${base}?monitor=true&api-version=${apiVersion}` };
 }

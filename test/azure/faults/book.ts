@@ -39,7 +39,7 @@ export type Facts = {
 
 const same = (left: string, right: string) => left.toLowerCase() === right.toLowerCase();
 
-export function meets(scope: Scope, facts: Facts): boolean {
+function meets(scope: Scope, facts: Facts): boolean {
   if (scope.service !== null && scope.service !== facts.service) return false;
   if (scope.method !== null && !(scope.method === 'write' ? ['PUT', 'PATCH'] : [scope.method]).some((one) => same(one, facts.method)))
     return false;

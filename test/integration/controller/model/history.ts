@@ -7,7 +7,7 @@ export const podKeys = ['default/p0', 'default/p1', 'default/p2', 'default/p3', 
 export const nodeNames = ['set-a-0', 'set-a-1', 'set-b-0', 'machine', 'flex-vm'] as const;
 /** What carries identities: two Uniform sets, a VM of its own, a VM of a Flexible set. */
 export const scopeNames = ['set-a', 'set-b', 'machine', 'flex-vm'] as const;
-export const selectors = ['s0', 's1', 's2'] as const;
+const selectors = ['s0', 's1', 's2'] as const;
 export const identityKeys = ['default/i0', 'default/i1', 'default/i2', 'default/i3', 'team/i0', 'team/i1'] as const;
 export const bindingKeys = ['default/b0', 'default/b1', 'default/b2', 'default/b3', 'default/b4', 'team/b0', 'team/b1'] as const;
 /** Identities in Azure that exist. `foreign` is on every scope from the start; `shared` is attached by others at times. */

@@ -1,0 +1,81 @@
+// The tiers of tests, and which of their files the paths of a command line name.
+import { globSync } from 'node:fs';
+import path from 'node:path';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+export interface Tier {
+  /** What it needs beyond Node. */
+  about: string;
+  globs: string[];
+  /** Unit tests share one process, which is fifteen times faster; files of other tiers own the processes that they start. */
+  isolation: 'none' | 'process';
+  /** Files at a time. */
+  concurrency: number;
+}
+
+export const tiers = {
+  unit: {
+    about: 'pure functions and small parts',
+    globs: [
+      '{api,common,lib,webhook,controller,broker,sidecar,tools}/**/*.test.ts',
+      'test/{azure,cluster,demo,runner}/**/*.test.ts',
+      'test/*.test.ts',
+    ],
+    isolation: 'none',
+    concurrency: 1,
+  },
+  chart: { about: 'the chart through the real helm', globs: ['test/chart/**/*.test.ts'], isolation: 'process', concurrency: 1 },
+  netns: { about: 'real iptables in network namespaces (root)', globs: ['test/netns/**/*.test.ts'], isolation: 'process', concurrency: 1 },
+  integration: {
+    about: 'real API server and etcd, our programs as processes, the Azure emulator',
+    globs: ['test/integration/**/*.test.ts'],
+    isolation: 'process',
+    concurrency: 2,
+  },
+  e2e: { about: 'the whole in the one-node cluster (root)', globs: ['test/e2e/**/*.test.ts'], isolation: 'process', concurrency: 1 },
+} as const satisfies Record<string, Tier>;
+
+export type TierName = keyof typeof tiers;
+/** In the order in which they run. */
+export const tierNames = Object.keys(tiers) as TierName[];
+export const isTierName = (name: string): name is TierName => Object.hasOwn(tiers, name);
+
+/** Test files of each tier, relative to the repository's root. */
+export type TierFiles = Record<TierName, readonly string[]>;
+
+const ofEachTier = <T>(of: (name: TierName) => T): Record<TierName, T> => ({
+  unit: of('unit'),
+  chart: of('chart'),
+  netns: of('netns'),
+  integration: of('integration'),
+  e2e: of('e2e'),
+});
+
+export const listFiles = (): TierFiles => ofEachTier((name) => globSync([...tiers[name].globs], { cwd: root }).sort());
+
+/** A path of the command line that names no test file of the wanted tier. */
+export class SelectionError extends Error {
+  override readonly name = 'SelectionError';
+}
+
+/**
+ * The files to run. A path is a test file or a folder of them, from the root; without paths it is every file. `only` limits the choice to one tier.
+ */
+export function selectFiles(files: TierFiles, only: TierName | undefined, paths: readonly string[]): TierFiles {
+  const wanted = paths.map((given) => path.relative(root, path.resolve(root, given)));
+  const isUnder = (file: string, place: string) => place === '' || file === place || file.startsWith(`${place}/`);
+  const isChosen = (name: TierName) => only === undefined || only === name;
+  for (const [index, place] of wanted.entries()) {
+    const found = tierNames.filter((name) => files[name].some((file) => isUnder(file, place)));
+    if (found.some(isChosen)) continue;
+    const [tier] = found;
+    throw new SelectionError(
+      tier === undefined
+        ? `no test file at ${paths[index]}: a path is a *.test.ts file or a folder, from the root of the repository`
+        : `${paths[index]} is not in the tier ${only}: npm run test:${tier} -- ${paths[index]}`,
+    );
+  }
+  const isSelected = (file: string) => wanted.length === 0 || wanted.some((place) => isUnder(file, place));
+  return ofEachTier((name) => (isChosen(name) ? files[name].filter(isSelected) : []));
+}
