@@ -1,16 +1,15 @@
-// Manifests of aad-pod-identity's MIC start our controller: each of its flags and variables has its meaning here, or a note that says why it has none.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings, SettingsError } from '../../lib/settings.ts';
 import type { ControllerSettings } from '../settings.ts';
 import { settings } from '../settings.ts';
-import { fromUpstream } from './mic-flags.ts';
+import { translateMicArguments } from './mic-flags.ts';
 
 const listed = '1111AAAA-0000-4000-8000-000000000001,2222bbbb-0000-4000-8000-000000000002';
 const defaults = parseSettings(settings, [], {});
 
 function read(argv: string[], env: Record<string, string> = {}): { changed: Partial<ControllerSettings>; notes: string[] } {
-  const translated = fromUpstream(argv, env);
+  const translated = translateMicArguments(argv, env);
   const values = parseSettings(settings, translated.argv, translated.env);
   const changed = Object.entries(values).filter(
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(defaults[name as keyof ControllerSettings]),
@@ -18,7 +17,7 @@ function read(argv: string[], env: Record<string, string> = {}): { changed: Part
   return { changed: Object.fromEntries(changed), notes: translated.notes };
 }
 
-/** Spec 2.15, each flag with a value that is not its default. */
+/** Every flag that has an effect, with a value that is not its default. */
 const meant: [string, Partial<ControllerSettings>][] = [
   ['--kubeconfig=/k', { kubeconfig: '/k' }],
   ['--cloudconfig=/etc/kubernetes/azure.json', { cloudConfig: '/etc/kubernetes/azure.json' }],
@@ -68,10 +67,10 @@ const withoutEffect = [
 ];
 
 for (const [argument, expected] of meant)
-  test(`${argument} means the same here`, () => assert.deepEqual(read([argument]), { changed: expected, notes: [] }));
+  test(`translates the MIC flag ${argument}`, () => assert.deepEqual(read([argument]), { changed: expected, notes: [] }));
 
 for (const argument of withoutEffect)
-  test(`${argument} is accepted, with one line that says why it has no effect`, () => {
+  test(`accepts the MIC flag ${argument} with a note that says why it has no effect`, () => {
     const { changed, notes } = read([argument]);
     assert.deepEqual(changed, {});
     assert.equal(notes.length, 1);
@@ -79,13 +78,13 @@ for (const argument of withoutEffect)
     assert.ok(notes[0]?.startsWith(`${name} of aad-pod-identity has no effect: `), notes[0]);
   });
 
-test('--version asks for the version', () => {
+test('translates the MIC flag --version in every spelling of Go', () => {
   for (const argument of ['--version', '-version', '--version=true'])
-    assert.deepEqual(fromUpstream([argument], {}).argv, ['--version'], argument);
-  assert.deepEqual(fromUpstream(['--version=false'], {}).argv, []);
+    assert.deepEqual(translateMicArguments([argument], {}).argv, ['--version'], argument);
+  assert.deepEqual(translateMicArguments(['--version=false'], {}).argv, []);
 });
 
-test('one dash, values as the next argument, and our own flags among them, as Go and we read them', () => {
+test('reads MIC flags with one dash or a separate value, mixed with our own', () => {
   const argv = [
     '-cloudconfig',
     '/c',
@@ -103,7 +102,7 @@ test('one dash, values as the next argument, and our own flags among them, as Go
   assert.equal(notes.length, 1);
 });
 
-test('what cannot be meant is one line with its name', () => {
+test('refuses a wrong value of a MIC flag with one line that names it', () => {
   const refused: [string[], RegExp][] = [
     [['--cloudconfig'], /^--cloudconfig has no value$/],
     [['--log-format=xml'], /^--log-format is 'xml': accepted is text \| json$/],
@@ -124,7 +123,7 @@ test('what cannot be meant is one line with its name', () => {
   }
 });
 
-test('variables of MIC, where ours are not set', () => {
+test('translates the environment of a MIC where ours is not set', () => {
   const { changed, notes } = read([], {
     CLOUD: 'AzureChinaCloud',
     TENANT_ID: 't',
@@ -144,7 +143,7 @@ test('variables of MIC, where ours are not set', () => {
     namespace: 'kube-system',
   });
   assert.deepEqual(notes, []);
-  assert.deepEqual(read([], { FORCENAMESPACED: 'True' }).changed, {}, 'exactly true, as upstream');
+  assert.deepEqual(read([], { FORCENAMESPACED: 'True' }).changed, {}, 'only the exact text true counts');
   assert.deepEqual(read([], { MIC_POD_NAMESPACE: 'a', NAMESPACE: 'b' }).changed, { namespace: 'b' });
   assert.deepEqual(read([], { FORCENAMESPACED: 'true', FORCE_NAMESPACED: 'false' }).changed, {});
   const needless = read([], { SUBSCRIPTION_ID: 's', RESOURCE_GROUP: 'g', VM_TYPE: 'vmss' });

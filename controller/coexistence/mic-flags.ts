@@ -1,10 +1,10 @@
-// The command line and environment of aad-pod-identity's MIC (spec/aad-pod-identity.md 2.12, 2.15), so that its users' manifests start our controller
-// too. What has a meaning here becomes our own spelling; what has none is accepted with a note that says why and what to use instead.
+// Manifests of aad-pod-identity's MIC start this controller too (docs/reference/aad-pod-identity.md lists its flags and variables). A flag that has a
+// meaning here becomes ours. One that has none is accepted with a note that says why, and what to use instead.
 import { SettingsError } from '../../lib/settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface Translated {
+export interface TranslatedArguments {
   argv: string[];
   env: Environment;
   /** One line for each flag or variable that has no effect. */
@@ -12,11 +12,11 @@ export interface Translated {
 }
 
 interface Flag {
-  /** Go's boolean flags take no following argument. */
+  /** A boolean flag of Go does not take the next argument as its value. */
   boolean?: true;
-  /** Our arguments for it. */
+  /** Our arguments with the same meaning. */
   ours(value: string): string[];
-  /** Why it has no effect; undefined where it has one. */
+  /** Why the flag has no effect; undefined where it has one. */
   note?(value: string): string | undefined;
 }
 
@@ -28,7 +28,7 @@ const ignored = (why: string): Flag => ({ ours: () => [], note: () => why });
 const ignoredSwitch = (why: string): Flag => ({ ...ignored(why), boolean: true });
 
 const noUpgrade = 'objects are read in the old spelling of their fields too, so nothing is upgraded';
-const noRetry = 'a refused identity is found and set apart by itself';
+const noRetry = 'a refused identity is quarantined and tried again with back-off';
 const ownLog = 'the log is JSON on standard output; use --log-level';
 
 const flags: Readonly<Record<string, Flag>> = {
@@ -37,12 +37,12 @@ const flags: Readonly<Record<string, Flag>> = {
   forceNamespaced: switchAs('--force-namespaced'),
   version: { boolean: true, ours: (value) => (goBoolean(value) === 'true' ? ['--version'] : []) },
   syncRetryDuration: ignored(
-    'failures are retried by themselves; use --identity-assignment-reconcile-interval for how often Azure is looked at',
+    'failures are retried with back-off; use --identity-assignment-reconcile-interval for how often scopes are compared with Azure',
   ),
   'leader-election-instance': as('--instance'),
   'leader-election-namespace': ignored('the Lease is in the release namespace; use --namespace'),
   'leader-election-name': ignored('the Lease has a fixed name in the release namespace'),
-  // Upstream renews for half of it and retries after a quarter.
+  // A MIC renews its lock for half of the duration and retries after a quarter.
   'leader-election-duration': {
     ours(value) {
       const seconds = goSeconds(value);
@@ -72,7 +72,7 @@ const flags: Readonly<Record<string, Flag>> = {
     },
     note: (value) => (value === 'json' ? undefined : ownLog),
   },
-  // Most of what MIC tells step by step it tells from 5 on.
+  // A MIC logs its single steps from level 5 on.
   v: {
     ours(value) {
       if (!/^-?\d+$/.test(value)) throw new SettingsError(`-v is '${value.slice(0, 100)}': accepted is a whole number`);
@@ -93,16 +93,16 @@ const flags: Readonly<Record<string, Flag>> = {
   log_backtrace_at: ignored(ownLog),
 };
 
-const knownFromNodes = 'scale sets and machines are known from the nodes';
+const knownFromNodes = 'the providerID of a node names its scale set or virtual machine';
 const needless = ['SUBSCRIPTION_ID', 'RESOURCE_GROUP', 'VM_TYPE'];
 
-/** Everything else passes as it is. Throws {@link SettingsError} for a value that aad-pod-identity would have refused. */
-export function fromUpstream(argv: readonly string[], env: Environment): Translated {
+/** Other arguments and variables stay as they are. Throws {@link SettingsError} for a value that a MIC refuses too. */
+export function translateMicArguments(argv: readonly string[], env: Environment): TranslatedArguments {
   const notes: string[] = [];
   const translated: string[] = [];
   for (let index = 0; index < argv.length; index += 1) {
     const argument = argv[index] ?? '';
-    // Go takes one dash or two.
+    // Go accepts one dash or two.
     const [, dashes = '', name = '', given] = /^(--?)([A-Za-z][\w-]*)(?:=(.*))?$/s.exec(argument) ?? [];
     const flag = Object.hasOwn(flags, name) ? flags[name] : undefined;
     if (flag === undefined) {
@@ -126,14 +126,14 @@ export function fromUpstream(argv: readonly string[], env: Environment): Transla
 /** Our own variables win over MIC's. */
 function variablesOf(env: Environment): Record<string, string> {
   const ours: Record<string, string> = {};
-  // Exactly this text, as upstream has it.
+  // aad-pod-identity accepts exactly this text.
   if (env.FORCENAMESPACED === 'true' && !env.FORCE_NAMESPACED) ours.FORCE_NAMESPACED = 'true';
   if (env.MIC_POD_NAMESPACE && !env.NAMESPACE) ours.NAMESPACE = env.MIC_POD_NAMESPACE;
   if (env.USE_MSI) ours.USE_MSI = env.USE_MSI.toLowerCase();
   return ours;
 }
 
-/** Go's spellings of a boolean; any other text stays, to be refused by name. */
+/** Go's spellings of a boolean. Any other text stays, so that our own parser refuses it by the name of the setting. */
 function goBoolean(text: string): string {
   if (/^(1|t|T|true|TRUE|True)$/.test(text)) return 'true';
   return /^(0|f|F|false|FALSE|False)$/.test(text) ? 'false' : text;
@@ -141,7 +141,7 @@ function goBoolean(text: string): string {
 
 const unitSeconds: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1, ms: 0.001 };
 
-/** Of a duration such as `1h30m` or `15s`; undefined for any other text. */
+/** Seconds of a Go duration such as `1h30m` or `15s`; undefined for any other text. */
 function goSeconds(text: string): number | undefined {
   if (!/^(\d+(\.\d+)?(h|ms|m|s))+$/.test(text)) return undefined;
   const parts = text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);

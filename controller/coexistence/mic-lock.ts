@@ -1,9 +1,9 @@
-// The lock of an aad-pod-identity controller (MIC): an annotation on Endpoints, renewed every few seconds while one leads
-// (spec/aad-pod-identity.md 2.11). Pure.
+// The leader lock of an aad-pod-identity controller (MIC): an annotation on Endpoints that the leader renews every few seconds
+// (docs/reference/aad-pod-identity.md). Pure.
 import { isRecord, stringAt } from '../../lib/kube/objects.ts';
 
-/** Upstream's default names; the namespace is not that of its release. */
-export const lockPlace = { namespace: 'default', name: 'aad-pod-identity-mic' };
+/** The defaults of aad-pod-identity. The namespace is not the one of its release. */
+export const lockEndpoints = { namespace: 'default', name: 'aad-pod-identity-mic' };
 const lockAnnotation = 'control-plane.alpha.kubernetes.io/leader';
 
 export interface Lock {
@@ -11,7 +11,7 @@ export interface Lock {
   renewTime: string;
 }
 
-/** Undefined where nobody has, or ever had, the lock. */
+/** Undefined where nobody holds the lock or ever held it. */
 export function lockOf(endpoints: unknown): Lock | undefined {
   const text = stringAt(endpoints, 'metadata', 'annotations', lockAnnotation);
   if (text === undefined) return undefined;
@@ -24,22 +24,23 @@ export function lockOf(endpoints: unknown): Lock | undefined {
   }
 }
 
-/** What was seen of a lock, and on our own clock when its last renewal was. */
-export interface Sighting {
+export interface ObservedLock {
   lock: Lock;
+  /** Monotonic time of the last renewal, ms. */
   renewedAt: number;
 }
 
 /**
- * A lock that changes is alive, whatever its clock says; only the first sight has to trust the two clocks (ms; `wall` since the epoch), so that
- * the forgotten lock of a MIC that is long gone holds nobody up.
+ * A lock that changes between two observations was renewed in between, whatever its own time says. Only the first observation compares the clock of
+ * the holder with ours, so that the old lock of a MIC that is gone counts as not held from the start. `now` is monotonic, `wall` since 1970, both ms.
  */
-export function sight(before: Sighting | undefined, lock: Lock, monotonic: number, wall: number): Sighting {
+export function observeLock(before: ObservedLock | undefined, lock: Lock, now: number, wall: number): ObservedLock {
   if (before !== undefined)
-    return before.lock.holder === lock.holder && before.lock.renewTime === lock.renewTime ? before : { lock, renewedAt: monotonic };
+    return before.lock.holder === lock.holder && before.lock.renewTime === lock.renewTime ? before : { lock, renewedAt: now };
   const age = wall - Date.parse(lock.renewTime);
-  return { lock, renewedAt: Number.isNaN(age) ? Number.NEGATIVE_INFINITY : monotonic - Math.max(0, age) };
+  return { lock, renewedAt: Number.isNaN(age) ? Number.NEGATIVE_INFINITY : now - Math.max(0, age) };
 }
 
-export const isAlive = (sighting: Sighting | undefined, quietMs: number, monotonic: number): boolean =>
-  sighting !== undefined && monotonic - sighting.renewedAt < quietMs;
+/** True for a lock that was renewed within the last `quietMs`. */
+export const isHeld = (observed: ObservedLock | undefined, quietMs: number, now: number): observed is ObservedLock =>
+  observed !== undefined && now - observed.renewedAt < quietMs;
