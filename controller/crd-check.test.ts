@@ -1,15 +1,14 @@
-// Whether the installed CRDs are ours, from the CRD that the chart ships.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { showsStatus } from './kinds.ts';
+import { hasStatusColumn } from './crd-check.ts';
 
 const crd = (additionalPrinterColumns?: unknown) => ({
   spec: { versions: [{ name: 'v1beta1' }, { name: 'v1', additionalPrinterColumns }] },
 });
 
-describe('an installed CRD', () => {
-  it('is ours with a column for the status', () =>
-    assert.equal(showsStatus(crd([{ jsonPath: '.spec.pod' }, { jsonPath: '.status.status' }])), true));
+describe('hasStatusColumn', () => {
+  it('recognises our CRD by its column for the status', () =>
+    assert.equal(hasStatusColumn(crd([{ jsonPath: '.spec.pod' }, { jsonPath: '.status.status' }])), true));
   for (const other of [crd(), crd([]), crd([{ jsonPath: '.spec.pod' }]), {}, undefined, { spec: { versions: 'none' } }])
-    it(`is old otherwise: ${JSON.stringify(other)}`, () => assert.equal(showsStatus(other), false));
+    it(`does not recognise a CRD without that column: ${JSON.stringify(other)}`, () => assert.equal(hasStatusColumn(other), false));
 });

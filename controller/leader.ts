@@ -1,56 +1,74 @@
-// Everything about assignments that only the leader does. Starts when leadership begins, stops when it ends.
+import { systemClock } from '../common/clock.ts';
 import { createStopper } from '../lib/shutdown.ts';
-import type { AssigningContext } from './assigning.ts';
-import { startAssigning } from './assigning.ts';
-import { writeAssignedIdentities } from './assignments/client.ts';
-import { releaseLeftOver } from './assignments/release-all.ts';
-import { giveWay } from './coexistence/give-way.ts';
-import { lookForMic } from './coexistence/mic.ts';
-import { lookForOtherRelease } from './coexistence/other-release.ts';
+import { createAssignmentClient } from './assignments/client.ts';
+import { releaseAll } from './assignments/release-all.ts';
+import { runExclusively } from './coexistence/exclusive.ts';
+import { createMicDetector } from './coexistence/mic-detector.ts';
+import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
 import { watchInjection } from './injection/watch.ts';
+import type { ReconcilersOptions } from './reconcilers.ts';
+import { startReconcilers } from './reconcilers.ts';
 
-export interface LeaderContext extends Omit<AssigningContext, 'compute' | 'ownClientId'> {
-  /** Undefined in managed mode: identities are attached by whoever runs the nodes, and nothing is written that a MIC could disagree with. */
-  arm: Pick<AssigningContext, 'compute' | 'ownClientId'> | undefined;
+export interface LeaderOptions extends Omit<ReconcilersOptions, 'compute' | 'ownClientId'> {
+  /** Undefined in managed mode: then whoever runs the nodes attaches the identities, and this controller assigns nothing. */
+  arm: Pick<ReconcilersOptions, 'compute' | 'ownClientId'> | undefined;
 }
 
-const longestPollMs = 10_000;
+const maxConflictPollMs = 10_000;
 
-export function lead(context: LeaderContext): { stop(): Promise<void> } {
-  const { client, informers, events, log, settings } = context;
+/** Starts what only the leader does about pods and their identities. To be stopped when the term ends. */
+export function onStartedLeading(options: LeaderOptions): { stop(): Promise<void> } {
+  const { arm, informers, log } = options;
   const stopper = createStopper(log);
-  context.measures.leaderElections.inc();
+  options.instruments.leaderElections.inc();
+  let isStopped = false;
 
-  let stopped = false;
   informers
     .whenSynced()
     .then(() => {
-      if (stopped) return;
-      stopper.add('injection', watchInjection({ informers, events, log }));
-      if (context.arm !== undefined) return;
-      const leftOver = releaseLeftOver({ informers, objects: writeAssignedIdentities(client), log });
-      stopper.add('left-over assignments', () => leftOver.stop());
+      if (isStopped) return;
+      stopper.add('injection watch', watchInjection(options));
+      if (arm !== undefined) return;
+      const release = startReleaseAll(options);
+      stopper.add('release of assignments', () => release.stop());
     })
-    .catch((error: unknown) => log.error({ error: String(error) }, 'injected pods are not watched'));
+    .catch((error: unknown) => log.error({ error: String(error) }, 'injection watch not started'));
 
-  const { arm } = context;
   if (arm !== undefined) {
-    const { namespace, webhookConfiguration } = settings;
-    const quietMs = settings.upstreamQuiet * 1000;
-    const way = giveWay({
-      events,
-      log,
-      looks: [lookForMic({ client, log, quietMs }), lookForOtherRelease({ client, log, namespace, webhookConfiguration })],
-      pollMs: Math.min(longestPollMs, quietMs / 4),
-      start: () => startAssigning({ ...context, ...arm }),
-    });
-    stopper.add('assignment', () => way.stop());
+    const exclusive = startExclusively(options, () => startReconcilers({ ...options, ...arm }));
+    stopper.add('reconcilers', () => exclusive.stop());
   }
 
   return {
     async stop() {
-      stopped = true;
+      isStopped = true;
       await stopper.stop();
     },
   };
+}
+
+function startReleaseAll({ client, informers, instruments, log, settings }: LeaderOptions) {
+  return releaseAll({
+    informers,
+    client: createAssignmentClient(client),
+    log,
+    concurrency: settings.createDeleteBatch,
+    metrics: instruments.controllers,
+  });
+}
+
+/** Neither a MIC of aad-pod-identity nor another release of ours may run beside the reconcilers. */
+function startExclusively({ client, events, log, settings }: LeaderOptions, start: () => { stop(): Promise<void> }) {
+  const { namespace, webhookConfiguration } = settings;
+  const quietMs = settings.upstreamQuiet * 1000;
+  return runExclusively({
+    events,
+    log,
+    detectors: [
+      createMicDetector({ client, log, clock: systemClock, quietMs }),
+      createOtherReleaseDetector({ client, log, namespace, webhookConfiguration }),
+    ],
+    pollMs: Math.min(maxConflictPollMs, quietMs / 4),
+    start,
+  });
 }

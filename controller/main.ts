@@ -7,7 +7,6 @@ import { brokerView } from '../broker/rows.ts';
 import { startBroker } from '../broker/server.ts';
 import { createTokenMinter } from '../broker/tokens.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
-import { createControllerMetrics } from '../lib/controller/metrics.ts';
 import { parseListener, serveSmall } from '../lib/http.ts';
 import { recordDoubt } from '../lib/identities/imds-report.ts';
 import { startInformers } from '../lib/identities/informers.ts';
@@ -19,11 +18,11 @@ import { runProgram } from '../lib/program.ts';
 import { SettingsError } from '../lib/settings.ts';
 import { connectAzure, connectCloud } from './azure/connect.ts';
 import { maintainCertificates } from './certificates/maintain.ts';
-import { fromUpstream } from './coexistence/mic-flags.ts';
-import { sayIfKindsAreOld } from './kinds.ts';
-import { lead } from './leader.ts';
-import { metricsOf } from './metrics/gauges.ts';
-import { createMeasures, measureTokens } from './metrics/instruments.ts';
+import { translateMicArguments } from './coexistence/mic-flags.ts';
+import { warnAboutOldCrds } from './crd-check.ts';
+import { onStartedLeading } from './leader.ts';
+import { registerGauges } from './metrics/gauges.ts';
+import { createInstruments, measureTokens } from './metrics/instruments.ts';
 import { settings } from './settings.ts';
 import { userAgentOf } from './user-agent.ts';
 
@@ -31,7 +30,7 @@ void runProgram({
   name: 'controller',
   summary: 'assigns Azure identities to pods, attaches them to scale sets and VMs, and tells sidecars which identities are theirs',
   settings,
-  translate: fromUpstream,
+  translate: translateMicArguments,
   async start(values, { log, stopper }) {
     if (values.leaseRenew >= values.leaseDuration)
       throw new SettingsError(
@@ -39,8 +38,7 @@ void runProgram({
       );
     const instance = values.instance || os.hostname();
     const registry = createRegistry();
-    const measures = createMeasures(registry);
-    const controllerMetrics = createControllerMetrics(registry);
+    const measures = createInstruments(registry);
     // In managed mode nothing is asked of Resource Manager, so no sign-in is needed for it.
     const managed = values.operationMode === 'managed';
     const arm = managed ? undefined : connectAzure(values, log);
@@ -54,7 +52,7 @@ void runProgram({
 
     const informers = startInformers({ client, log, rules: { forceNamespaced: values.forceNamespaced || managed } });
     stopper.add('watches', () => informers.stop());
-    void informers.whenSynced().then(() => sayIfKindsAreOld(client, log));
+    void informers.whenSynced().then(() => warnAboutOldCrds(client, log));
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 
@@ -113,14 +111,14 @@ void runProgram({
           webhookService: values.webhookService,
           brokerService: values.brokerService,
           webhookConfiguration: values.webhookConfiguration,
-          metrics: controllerMetrics,
+          metrics: measures.controllers,
         });
-        const leading = lead({
+        const leading = onStartedLeading({
           client,
           informers,
           arm,
           events,
-          measures,
+          instruments: measures,
           log,
           settings: values,
           remainingMs: () => leadership.remainingMs(),
@@ -132,7 +130,7 @@ void runProgram({
     // Registered last of what writes, so stopped first.
     stopper.add('leadership', () => leadership.stop());
 
-    metricsOf(registry, { informers, leadership, broker, published });
+    registerGauges(registry, { informers, leadership, broker, published });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
     const missing = () => (informers.synced ? 'the certificate of the broker' : `the list of ${informers.waitingFor().join(', ')}`);

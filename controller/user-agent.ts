@@ -1,6 +1,6 @@
 import { version } from '../api/version.ts';
 
-/** How this program calls itself towards Kubernetes, Resource Manager, Entra and IMDS; upstream's form with our own part (spec/aad-pod-identity.md 2.12). */
+/** The user agent towards Kubernetes, Resource Manager, Entra and IMDS: that of aad-pod-identity with our name (docs/reference/aad-pod-identity.md). */
 export function userAgentOf(custom: string): string {
   return `aad-pod-identity/controller/${version} ${custom.trim()}`.trimEnd();
 }

@@ -1,5 +1,9 @@
-// Writes AzureAssignedIdentity objects. What this system adds is annotations: upstream's schema, which may be installed, prunes other fields.
-
+// Writes AzureAssignedIdentity objects. What this system adds are annotations: upstream's schema, which may be installed, drops unknown fields.
+//
+// Every change is a JSON merge patch of the fields that are ours, together with the version of the cached object: fields of others stay, and a
+// change of somebody else since then is a conflict. Server-side apply would not do: fields that aad-pod-identity wrote have another manager, and
+// an apply that leaves them out keeps them.
+import { isDeepStrictEqual } from 'node:util';
 import type { AzureAssignedIdentity } from '../../api/kinds.ts';
 import { annotations, apiGroup, apiVersion, assignedIdentityFinalizer, nodeNameLabel } from '../../api/names.ts';
 import type { Match } from '../../lib/identities/match.ts';
@@ -8,28 +12,41 @@ import type { StatusAnnotations, StatusWriter } from '../../lib/identities/statu
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { mergePatch } from '../../lib/kube/client.ts';
 import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
+import { isRecord } from '../../lib/kube/objects.ts';
 import { azureAssignedIdentities, resourcePath } from '../../lib/kube/resources.ts';
 
-export interface AssignedIdentities extends StatusWriter {
+/** `current` is the object as it is cached. Every method but `create` throws a conflict if the object has changed since then. */
+export interface AssignmentClient extends StatusWriter {
   create(pod: Pod, match: Match, name: string, namespace: string): Promise<void>;
-  /** New references and node under the same name; `restart` sets the status back to Created. */
+  /** Writes the references and the node of the match. `restart` sets the status back to Created, without the annotations of the former identity. */
   update(pod: Pod, match: Match, current: Assignment, restart: boolean): Promise<void>;
-  /** Unassigned and without our finalizer, then deleted: two calls, for thousands of pods may go at once. Each is repeatable. */
+  /**
+   * Sets the status to Unassigned, removes our finalizer and deletes the object, which goes once no other finalizer holds it.
+   * An object that is gone already is a success.
+   */
   release(current: Assignment): Promise<void>;
 }
 
-export function writeAssignedIdentities(client: KubeClient): AssignedIdentities {
+export function createAssignmentClient(client: KubeClient): AssignmentClient {
   const pathOf = (current: Assignment) => resourcePath(azureAssignedIdentities, { namespace: current.namespace, name: current.name });
+
+  /** Throws a conflict if the object is not the cached one any more. */
+  async function patch(current: Assignment, metadata: Record<string, unknown>, rest: Record<string, unknown>): Promise<void> {
+    const body = { metadata: { ...metadata, resourceVersion: current.metadata.resourceVersion }, ...rest };
+    await client.call('PATCH', pathOf(current), { contentType: mergePatch, body });
+  }
 
   return {
     async create(pod, match, name, namespace) {
+      const nodeName = nodeNameLabelOf(pod);
       const body: AzureAssignedIdentity = {
-        ...typeMeta,
+        apiVersion: `${apiGroup}/${apiVersion}`,
+        kind: 'AzureAssignedIdentity',
         metadata: {
           name,
           namespace,
           finalizers: [assignedIdentityFinalizer],
-          labels: labelsOf(pod),
+          labels: nodeName === undefined ? {} : { [nodeNameLabel]: nodeName },
           annotations: { [annotations.podUid]: pod.uid },
         },
         spec: specOf(pod, match),
@@ -39,39 +56,37 @@ export function writeAssignedIdentities(client: KubeClient): AssignedIdentities 
     },
 
     async update(pod, match, current, restart) {
-      const kept = Object.entries(current.metadata.annotations ?? {}).filter(([key]) => !restart || !restarted.includes(key));
-      const body: AzureAssignedIdentity = {
-        ...typeMeta,
-        metadata: {
-          ...current.metadata,
-          finalizers: [...new Set([...(current.metadata.finalizers ?? []), assignedIdentityFinalizer])],
-          labels: { ...current.metadata.labels, ...labelsOf(pod) },
-          annotations: { ...Object.fromEntries(kept), [annotations.podUid]: pod.uid },
-        },
-        spec: specOf(pod, match),
-        status: { status: restart ? 'Created' : current.status, availableReplicas: 1 },
+      const { finalizers = [] } = current.metadata;
+      const metadata = {
+        ...(finalizers.includes(assignedIdentityFinalizer) ? {} : { finalizers: [...finalizers, assignedIdentityFinalizer] }),
+        labels: { [nodeNameLabel]: nodeNameLabelOf(pod) ?? null },
+        annotations: { ...(restart ? withoutStatus : {}), [annotations.podUid]: pod.uid },
       };
-      await client.call('PUT', pathOf(current), { body });
+      const { azureIdentityRef, azureBindingRef, ...rest } = specOf(pod, match);
+      const spec = {
+        ...rest,
+        azureIdentityRef: patchFrom(current.references.identity, azureIdentityRef),
+        azureBindingRef: patchFrom(current.references.binding, azureBindingRef),
+      };
+      await patch(current, metadata, { spec, ...(restart ? { status: { status: 'Created', availableReplicas: 1 } } : {}) });
     },
 
-    async updateStatus(current, status, notes) {
-      const changed = Object.fromEntries(
-        Object.entries(notes).map(([name, value]) => [annotations[name as keyof StatusAnnotations], value]),
-      );
-      const body = {
-        metadata: { resourceVersion: current.metadata.resourceVersion, annotations: changed },
-        ...(status === undefined ? {} : { status: { status } }),
-      };
-      await client.call('PATCH', pathOf(current), { contentType: mergePatch, body });
+    async updateStatus(current, status, changes) {
+      const changed = Object.entries(changes).map(([name, value]) => [annotations[name as keyof StatusAnnotations], value]);
+      await patch(current, { annotations: Object.fromEntries(changed) }, status === undefined ? {} : { status: { status } });
     },
 
     async release(current) {
+      const { uid, finalizers = [] } = current.metadata;
       try {
-        // Other finalizers are somebody else's and stay.
-        const others = (current.metadata.finalizers ?? []).filter((finalizer) => finalizer !== assignedIdentityFinalizer);
-        const metadata = { uid: current.metadata.uid, finalizers: others.length === 0 ? null : others };
-        await client.call('PATCH', pathOf(current), { contentType: mergePatch, body: { metadata, status: { status: 'Unassigned' } } });
-        const preconditions = current.metadata.uid === undefined ? {} : { preconditions: { uid: current.metadata.uid } };
+        const others = finalizers.filter((finalizer) => finalizer !== assignedIdentityFinalizer);
+        await patch(current, { uid, finalizers: others.length === 0 ? null : others }, { status: { status: 'Unassigned' } });
+      } catch (error) {
+        if (isNotFound(error)) return;
+        throw error;
+      }
+      const preconditions = uid === undefined ? {} : { preconditions: { uid } };
+      try {
         await client.call('DELETE', pathOf(current), { body: { apiVersion: 'v1', kind: 'DeleteOptions', ...preconditions } });
       } catch (error) {
         // A conflict is another object of the same name: the one meant is gone.
@@ -81,22 +96,23 @@ export function writeAssignedIdentities(client: KubeClient): AssignedIdentities 
   };
 }
 
-const typeMeta = { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureAssignedIdentity' };
+/** Removes what is true only of the identity that was assigned before. */
+const withoutStatus = Object.fromEntries(
+  [
+    annotations.clientId,
+    annotations.objectId,
+    annotations.assignedAt,
+    annotations.reason,
+    annotations.message,
+    annotations.retryAt,
+    annotations.reportedAt,
+    annotations.scope,
+  ].map((annotation) => [annotation, null]),
+);
 
-const restarted: string[] = [
-  annotations.clientId,
-  annotations.objectId,
-  annotations.assignedAt,
-  annotations.reason,
-  annotations.message,
-  annotations.retryAt,
-  annotations.reportedAt,
-  annotations.scope,
-];
-
-/** A node name that is no legal label value goes without the label (design 3); the spec has it in any case. */
-function labelsOf(pod: Pod): Record<string, string> {
-  return pod.node.length <= 63 && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(pod.node) ? { [nodeNameLabel]: pod.node } : {};
+/** Undefined for a node name that is no legal label value; the spec has it in any case. */
+function nodeNameLabelOf({ node }: Pod): string | undefined {
+  return node.length <= 63 && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(node) ? node : undefined;
 }
 
 function specOf(pod: Pod, match: Match): NonNullable<AzureAssignedIdentity['spec']> {
@@ -107,4 +123,13 @@ function specOf(pod: Pod, match: Match): NonNullable<AzureAssignedIdentity['spec
     podNamespace: pod.namespace,
     nodename: pod.node,
   };
+}
+
+/** The JSON merge patch (RFC 7386) that turns `before` into `after`. */
+function patchFrom(before: unknown, after: unknown): unknown {
+  if (!isRecord(before) || !isRecord(after)) return after;
+  const patch: Record<string, unknown> = {};
+  for (const key of Object.keys(before)) if (!(key in after)) patch[key] = null;
+  for (const [key, value] of Object.entries(after)) if (!isDeepStrictEqual(before[key], value)) patch[key] = patchFrom(before[key], value);
+  return patch;
 }

@@ -1,47 +1,60 @@
-// When a scope has to hear of what a pod needs.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { scopeOfId } from '../../lib/azure/resource-ids.ts';
-import { need, testScope } from '../scopes/testing/scope.ts';
-import { createDemand } from './desired-state.ts';
+import type { Need } from '../../lib/identities/need.ts';
+import { createDesiredState } from './desired-state.ts';
+import { needOf, scopeNamed, testScope } from './testing/fixtures.ts';
 
-const other = scopeOfId(testScope.displayId.replace(/set$/, 'other'));
-assert.ok(other);
+const otherScope = scopeNamed('other');
+const web = needOf('web', 'red');
 
-describe('what a pod needs', () => {
-  const web = need('web', 'red');
+/** The same need after a change of its AzureIdentity. */
+function withIdentityVersion(need: Need, resourceVersion: string): Need {
+  const { identity, binding } = need.match;
+  const object = { ...identity.object, metadata: { ...identity.object.metadata, resourceVersion } };
+  return { ...need, match: { binding, identity: { ...identity, object } } };
+}
+
+describe('desired state', () => {
   const known = () => {
-    const demand = createDemand();
-    demand.set('app/web', testScope, [web]);
-    return demand;
+    const desired = createDesiredState();
+    desired.update('app/web', testScope, [web]);
+    return desired;
   };
 
-  it('is news to its scope', () => {
-    assert.deepEqual(createDemand().set('app/web', testScope, [web]), [testScope.id]);
+  it('changes the scope of a pod that needs something for the first time', () => {
+    const desired = createDesiredState();
+    assert.deepEqual(desired.update('app/web', testScope, [web]), [testScope.id]);
+    assert.deepEqual([desired.needsOf(testScope.id), desired.scopeOf(testScope.id)], [[web], testScope]);
   });
 
-  it('is no news where it is the same as before', () => {
-    assert.deepEqual(known().set('app/web', testScope, [need('web', 'red')]), []);
-    assert.deepEqual(createDemand().set('app/web', testScope, []), []);
+  it('changes no scope when the needs of a pod are the same as before', () => {
+    assert.deepEqual(known().update('app/web', testScope, [needOf('web', 'red')]), []);
+    assert.deepEqual(createDesiredState().update('app/web', testScope, []), []);
   });
 
-  const changes: [string, ReturnType<typeof need>[]][] = [
-    ['another identity', [need('web', 'blue')]],
-    ['one more', [web, need('web', 'blue')]],
+  const changes: [string, Need[]][] = [
+    ['another identity', [needOf('web', 'blue')]],
+    ['one more identity', [web, needOf('web', 'blue')]],
     ['no identity', []],
-    ['the same for a new pod of that name', [{ ...web, pod: { ...web.pod, uid: 'another' } }]],
+    ['the same identity for a new pod of its name', [{ ...web, pod: { ...web.pod, uid: 'another' } }]],
+    ['an identity whose AzureIdentity was changed', [withIdentityVersion(web, '2')]],
   ];
   for (const [what, needs] of changes)
-    it(`is news where it is ${what}`, () => {
-      const demand = known();
-      assert.deepEqual(demand.set('app/web', testScope, needs), [testScope.id]);
-      assert.deepEqual(demand.needsOf(testScope.id), needs);
+    it(`changes the scope when a pod needs ${what}`, () => {
+      const desired = known();
+      assert.deepEqual(desired.update('app/web', testScope, needs), [testScope.id]);
+      assert.deepEqual(desired.needsOf(testScope.id), needs);
     });
 
-  it('is news to both scopes where the pod moves from one to the other', () => {
-    const demand = known();
-    assert.deepEqual(new Set(demand.set('app/web', other, [web])), new Set([testScope.id, other.id]));
-    assert.deepEqual([demand.needsOf(testScope.id), demand.needsOf(other.id)], [[], [web]]);
-    assert.deepEqual(demand.set('app/web', undefined, []), [other.id]);
+  it('changes both scopes when a pod moves from one to the other', () => {
+    const desired = known();
+    assert.deepEqual(desired.update('app/web', otherScope, [web]), [testScope.id, otherScope.id]);
+    assert.deepEqual([desired.needsOf(testScope.id), desired.needsOf(otherScope.id)], [[], [web]]);
+  });
+
+  it('forgets pod and scope when the pod needs nothing any more', () => {
+    const desired = known();
+    assert.deepEqual(desired.update('app/web', undefined, []), [testScope.id]);
+    assert.deepEqual([desired.scopeOf(testScope.id), desired.scopeIdOfPod('app/web')], [undefined, undefined]);
   });
 });

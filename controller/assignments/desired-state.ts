@@ -1,48 +1,60 @@
-// Who needs which identity on which ARM scope.
-
+// The identities that pods need, indexed by scope.
 import type { Scope } from '../../lib/azure/resource-ids.ts';
 import type { Need } from '../../lib/identities/need.ts';
 
-export interface Demand {
-  /** Replaces what a pod needs; tells the ids of the scopes that this touches. */
-  set(podKey: string, scope: Scope | undefined, needs: readonly Need[]): string[];
+/** What the scopes read. */
+export interface DesiredState {
   needsOf(scopeId: string): Need[];
+  /** Undefined for a scope that no pod needs. */
   scopeOf(scopeId: string): Scope | undefined;
+}
+
+export interface DesiredStateIndex extends DesiredState {
+  /** Replaces what a pod needs. Returns the ids of the scopes for which that is a change. */
+  update(podKey: string, scope: Scope | undefined, needs: readonly Need[]): string[];
+  /** Undefined for a pod that needs nothing. */
   scopeIdOfPod(podKey: string): string | undefined;
 }
 
-export function createDemand(): Demand {
-  const byScope = new Map<string, { scope: Scope; pods: Map<string, readonly Need[]> }>();
-  const scopeByPod = new Map<string, string>();
+export function createDesiredState(): DesiredStateIndex {
+  const byScope = new Map<string, { scope: Scope; needsByPod: Map<string, readonly Need[]> }>();
+  const scopeIdByPod = new Map<string, string>();
+
+  function remove(podKey: string, scopeId: string): void {
+    scopeIdByPod.delete(podKey);
+    const entry = byScope.get(scopeId);
+    entry?.needsByPod.delete(podKey);
+    if (entry?.needsByPod.size === 0) byScope.delete(scopeId);
+  }
+
+  function set(podKey: string, scope: Scope, needs: readonly Need[]): void {
+    scopeIdByPod.set(podKey, scope.id);
+    const entry = byScope.get(scope.id) ?? { scope, needsByPod: new Map() };
+    // An array that was pushed to keeps room to grow; a copy has none.
+    entry.needsByPod.set(podKey, [...needs]);
+    byScope.set(scope.id, entry);
+  }
 
   return {
-    set(podKey, scope, needs) {
-      const before = scopeByPod.get(podKey);
-      const touched = new Set<string>();
-      const known = before === undefined ? undefined : byScope.get(before)?.pods.get(podKey);
+    update(podKey, scope, needs) {
+      const before = scopeIdByPod.get(podKey);
+      const known = byScope.get(before ?? '')?.needsByPod.get(podKey) ?? [];
       const after = needs.length === 0 ? undefined : scope;
-      if (before !== undefined && before !== after?.id) {
-        touched.add(before);
-        const entry = byScope.get(before);
-        entry?.pods.delete(podKey);
-        if (entry?.pods.size === 0) byScope.delete(before);
-        scopeByPod.delete(podKey);
-      }
-      if (after !== undefined) {
-        if (known === undefined || before !== after.id || !isSame(known, needs)) touched.add(after.id);
-        const entry = byScope.get(after.id) ?? { scope: after, pods: new Map() };
-        // A copy has no room to grow, which an array that was pushed to keeps.
-        entry.pods.set(podKey, [...needs]);
-        byScope.set(after.id, entry);
-        scopeByPod.set(podKey, after.id);
-      }
-      return [...touched];
+      if (before !== undefined && before !== after?.id) remove(podKey, before);
+      if (after !== undefined) set(podKey, after, needs);
+      if (before === after?.id && areEqual(known, needs)) return [];
+      return [...new Set([before, after?.id].flatMap((id) => id ?? []))];
     },
-    needsOf: (scopeId) => [...(byScope.get(scopeId)?.pods.values() ?? [])].flat(),
+    needsOf: (scopeId) => [...(byScope.get(scopeId)?.needsByPod.values() ?? [])].flat(),
     scopeOf: (scopeId) => byScope.get(scopeId)?.scope,
-    scopeIdOfPod: (podKey) => scopeByPod.get(podKey),
+    scopeIdOfPod: (podKey) => scopeIdByPod.get(podKey),
   };
 }
 
-const isSame = (a: readonly Need[], b: readonly Need[]): boolean =>
-  a.length === b.length && a.every((need, index) => need.identityId === b[index]?.identityId && need.pod.uid === b[index]?.pod.uid);
+const areEqual = (a: readonly Need[], b: readonly Need[]): boolean => a.length === b.length && a.every((need, i) => isEqual(need, b[i]));
+
+/** Any change of the AzureIdentity counts: it lifts the back-off of the identity. */
+const isEqual = (a: Need, b: Need | undefined): boolean =>
+  a.identityId === b?.identityId && a.pod.uid === b.pod.uid && versionOf(a) === versionOf(b);
+
+const versionOf = ({ match }: Need): string | undefined => match.identity.object.metadata.resourceVersion;

@@ -1,76 +1,79 @@
-// What has to happen to the AzureAssignedIdentities of one pod: pure, from what should be and what is.
+// What has to happen to the AzureAssignedIdentities of one pod: pure, from its desired and its observed state.
 import { isDeepStrictEqual } from 'node:util';
+import { assignedIdentityFinalizer } from '../../api/names.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import type { Assignment, Pod } from '../../lib/identities/objects.ts';
 import { belongsTo } from '../../lib/identities/objects.ts';
 import { assignmentNamespace } from './naming.ts';
+import type { PodState } from './pod-state.ts';
 
 export type AssignmentAction =
   | { kind: 'create'; match: Match }
-  /** The object stays, its references or node change; `restart` sets it back to Created because the token it stands for changes. */
+  /** Writes the current references and node. `restart`: back to Created, because the token that the object stands for changes. */
   | { kind: 'update'; match: Match; current: Assignment; restart: boolean }
-  /** Types 1 and 2 need nothing of Azure. */
+  /** Created -> Assigned: an identity of type 1 or 2 is not attached to anything. */
   | { kind: 'assign'; match: Match; current: Assignment }
   | { kind: 'release'; current: Assignment };
 
-export interface PodSituation {
-  /** Undefined once the pod is gone. */
-  pod: Pod | undefined;
-  matches: readonly Match[];
-  excepted: boolean;
-  existing: readonly Assignment[];
-  assignUninjected: boolean;
+export interface PlanRules {
+  /** The object lies in the namespace of its identity instead of `default`. */
   forceNamespaced: boolean;
+  /** Pods without our sidecar get their identities too. */
+  assignUninjected: boolean;
 }
 
-export function planAssignments(situation: PodSituation): AssignmentAction[] {
-  const { pod, existing } = situation;
-  if (pod === undefined || pod.finished) return existing.map((current) => ({ kind: 'release', current }));
+export function planAssignments(state: PodState, rules: PlanRules): AssignmentAction[] {
+  const { pod, matches, assignments } = state;
+  if (pod === undefined || pod.finished) return assignments.flatMap(release);
 
-  const actions: AssignmentAction[] = [];
-  const own = existing.filter((assignment) => belongsTo(assignment, pod));
-  // hostNetwork and excepted pods are never injected and get their identities as upstream gives them (design 7).
-  const mayBegin =
-    pod.node !== '' && (pod.injected || pod.hostNetwork || situation.excepted || situation.assignUninjected || own.length > 0);
+  const own = assignments.filter((assignment) => belongsTo(assignment, pod));
+  const mayCreate = pod.node !== '' && (own.length > 0 || mayBegin(pod, state, rules));
   const kept = new Set<Assignment>();
-  for (const match of situation.matches) {
-    // One in another namespace is from before matching became namespaced, or ceased to be; upstream leaves it (spec 1.9, defect 4).
-    const namespace = assignmentNamespace(match.identity, situation.forceNamespaced);
+  const actions = matches.flatMap((match): AssignmentAction[] => {
+    // After a change of `forceNamespaced` an object lies in the wrong namespace; aad-pod-identity leaves such objects behind.
+    const namespace = assignmentNamespace(match.identity, rules.forceNamespaced);
     const current = own.find((each) => each.identityKey === match.identity.key && each.namespace === namespace && !kept.has(each));
-    if (current === undefined) {
-      if (mayBegin) actions.push({ kind: 'create', match });
-      continue;
-    }
+    if (current === undefined) return mayCreate ? [{ kind: 'create', match }] : [];
     kept.add(current);
-    actions.push(...keep(pod, match, current));
-  }
-  // First what goes: an identity of the same name in another namespace has an object of the same name, and so has a former pod.
-  const gone = existing.filter((assignment) => !kept.has(assignment));
-  return [...gone.map((current): AssignmentAction => ({ kind: 'release', current })), ...actions];
+    return keep(pod, match, current);
+  });
+  // Releases come first: the object of a former pod, or of an identity of the same name in another namespace, may hold the name of a new one.
+  return [...assignments.filter((assignment) => !kept.has(assignment)).flatMap(release), ...actions];
 }
+
+/** Pods of the host network and excepted pods have no sidecar and get their identities as from aad-pod-identity. */
+const mayBegin = (pod: Pod, { excepted }: PodState, { assignUninjected }: PlanRules): boolean =>
+  pod.injected || pod.hostNetwork || excepted || assignUninjected;
 
 function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
-  // Somebody deletes it while it is needed: let it go in good order; its disappearance makes a new one.
-  if (current.metadata.deletionTimestamp !== undefined) return [{ kind: 'release', current }];
+  // Somebody deleted the object. The event of its disappearance creates a new one.
+  if (current.metadata.deletionTimestamp !== undefined) return release(current);
   const { references } = current;
   const before = references.identity?.spec ?? {};
   const after = match.identity.object.spec ?? {};
-  const moved = pod.node !== '' && current.node !== pod.node;
-  const otherToken =
+  const hasMoved = pod.node !== '' && current.node !== pod.node;
+  const hasOtherToken =
     (before.type ?? 0) !== (after.type ?? 0) ||
-    !sameText(before.resourceID, after.resourceID) ||
-    !sameText(before.clientID, after.clientID);
-  // Unassigned is on its way out, but the pod matches again; upstream leaves such an object stuck (spec 1.9, defect 1).
-  const restart = moved || otherToken || !['Created', 'Assigned'].includes(current.status);
-  const stale =
+    !isSameText(before.resourceID, after.resourceID) ||
+    !isSameText(before.clientID, after.clientID);
+  // The last: an Unassigned object whose pod matches again. aad-pod-identity leaves such an object as it is.
+  const restart = hasMoved || hasOtherToken || !['Created', 'Assigned'].includes(current.status);
+  const isStale =
     restart ||
     current.podUid === undefined ||
     current.bindingKey !== match.binding.key ||
     !isDeepStrictEqual(before, after) ||
     !isDeepStrictEqual(references.binding?.spec ?? {}, match.binding.object.spec ?? {});
-  if (stale) return [{ kind: 'update', match, current, restart }];
+  if (isStale) return [{ kind: 'update', match, current, restart }];
   const { type } = match.identity;
   return (type === 1 || type === 2) && current.status === 'Created' ? [{ kind: 'assign', match, current }] : [];
 }
 
-const sameText = (a: string | undefined, b: string | undefined): boolean => (a ?? '').toLowerCase() === (b ?? '').toLowerCase();
+/** None for an object that is released already and that a finalizer of somebody else still holds. */
+function release(current: Assignment): AssignmentAction[] {
+  const { deletionTimestamp, finalizers = [] } = current.metadata;
+  const isReleased = deletionTimestamp !== undefined && !finalizers.includes(assignedIdentityFinalizer);
+  return isReleased ? [] : [{ kind: 'release', current }];
+}
+
+const isSameText = (a: string | undefined, b: string | undefined): boolean => (a ?? '').toLowerCase() === (b ?? '').toLowerCase();

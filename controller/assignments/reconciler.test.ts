@@ -1,195 +1,218 @@
-// When a scope hears what pods need, and what an object is called. That objects are written right is shown with the real API server in test/integration/controller.
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { describe, it } from 'node:test';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
-import { fakeInformers } from '../../lib/identities/testing/informers.ts';
+import { KubeError } from '../../lib/kube/errors.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { testScope } from '../scopes/testing/scope.ts';
-import type { AssignedIdentities } from './client.ts';
-import { createDemand } from './desired-state.ts';
-import { runAssigner } from './reconciler.ts';
+import type { AssignmentClient } from './client.ts';
+import { createAssignmentReconciler } from './reconciler.ts';
+import { cluster, fakeClient } from './testing/fixtures.ts';
 
-const assigners: { stop(): Promise<void> }[] = [];
-/** Lets the writes that hang end, so that the assigner can. */
-let letGo: () => void = () => undefined;
-afterEach(async () => {
-  letGo();
-  await Promise.all(assigners.splice(0).map((assigner) => assigner.stop()));
-});
-
-/** One identity, one binding and a node. */
-function setting() {
-  const informers = fakeInformers();
-  const green = identity('app/green');
-  const bound = binding('app/b', 'green');
-  const node = { name: 'n1', providerID: `azure://${testScope.id}/virtualMachines/0` };
-  informers.identities.put(green.key, green);
-  informers.bindings.put(bound.key, bound);
-  informers.nodes.put(node.name, node);
-  const put = (name: string, uid = name) => {
-    const made = pod({ key: `app/${name}`, name, uid });
-    informers.pods.put(made.key, made);
-    return made;
-  };
-  return { informers, green, bound, node, put };
-}
-
-/** The assigner in that setting; every write to the API server hangs but those that are given. */
-function assigning({ informers }: ReturnType<typeof setting>, writes: Partial<AssignedIdentities> = {}) {
-  const demand = createDemand();
-  const { promise: hanging, resolve } = Promise.withResolvers<void>();
-  letGo = resolve;
-  let asked = 0;
-  const assigner = runAssigner({
+/** A reconciler over these caches. `calls`: what it wrote, as `create default/a-app-green`. */
+function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Partial<AssignmentClient> = {}, isPodAbsent = true) {
+  const calls: string[] = [];
+  const { events, list } = heardEvents();
+  const reconcile = createAssignmentReconciler({
     informers,
-    demand: {
-      ...demand,
-      set(...args) {
-        asked += 1;
-        return demand.set(...args);
-      },
-    },
-    objects: { create: () => hanging, update: () => hanging, updateStatus: () => hanging, release: () => hanging, ...writes },
-    events: heardEvents().events,
+    client: fakeClient({
+      create: async (_pod, _match, name, namespace) => void calls.push(`create ${namespace}/${name}`),
+      update: async (_pod, _match, current, restart) => void calls.push(`update ${current.key}${restart ? ' restart' : ''}`),
+      updateStatus: async (current, status, { reason }) => void calls.push(`status ${current.key} ${status ?? reason}`),
+      release: async (current) => void calls.push(`release ${current.key}`),
+      ...methods,
+    }),
+    events,
     log: silentLogger,
+    clock: createFakeClock(),
     rules: { forceNamespaced: false, assignUninjected: false },
-    podIsGone: async () => true,
-    concurrency: 1,
-    onScope: () => undefined,
-    onDoubt: () => undefined,
+    isPodAbsent: async () => isPodAbsent,
   });
-  assigners.push(assigner);
-  return {
-    needed: () => demand.needsOf(testScope.id).map((need) => need.pod.name),
-    /** How often it was thought about what some pod needs. */
-    get asked() {
-      return asked;
-    },
-  };
+  const signal = new AbortController().signal;
+  return { reconcile: (podKey: string) => reconcile(podKey, { signal }), calls, events: list };
 }
 
-function stuck() {
-  const parts = setting();
-  return { ...parts, ...assigning(parts) };
-}
+const fail = (message: string) => async () => {
+  throw new KubeError(500, '', message);
+};
 
-describe('a scope hears', () => {
-  it('of pods that come and go while the API server takes its time with others', () => {
-    const { informers, put, needed } = stuck();
-    for (const name of ['a', 'b', 'c']) put(name);
-    assert.deepEqual(needed(), ['a', 'b', 'c']);
-    informers.pods.remove('app/b');
-    informers.pods.put('app/c', { ...put('c'), finished: true });
-    assert.deepEqual(needed(), ['a']);
+describe('assignment reconciler', () => {
+  it('creates an object for each identity of a pod', async () => {
+    const caches = cluster();
+    const blue = identity('app/blue');
+    caches.informers.identities.put(blue.key, blue);
+    caches.informers.bindings.put('app/c', binding('app/c', 'blue'));
+    caches.addPod('a');
+    const { reconcile, calls } = reconcilerFor(caches);
+    assert.deepEqual(await reconcile('app/a'), { done: false });
+    assert.deepEqual(calls, ['create default/a-app-green', 'create default/a-app-blue']);
   });
 
-  it('that an unbound pod needs its identity until the object says no longer that it is assigned', () => {
-    const { informers, green, bound, put, needed } = stuck();
-    const promised = assignment(put('a'), green, bound);
-    informers.assignments.put(promised.key, promised);
-    informers.bindings.remove(bound.key);
-    assert.deepEqual(needed(), ['a']);
-    informers.assignments.put(promised.key, { ...promised, status: 'Unassigned' });
-    assert.deepEqual(needed(), []);
+  it('is done with a pod that is gone and has no objects', async () => {
+    assert.deepEqual(await reconcilerFor(cluster()).reconcile('app/a'), { done: true });
   });
 
-  it('that an identity which is changed in place is needed as it was until the object starts anew', () => {
-    const { informers, green, bound, put, needed } = stuck();
-    const promised = assignment(put('a'), green, bound);
-    informers.assignments.put(promised.key, promised);
-    const other = identity('app/green', {
-      resourceID: green.resourceID.replace('green', 'blue'),
-      identityId: green.identityId?.replace('green', 'blue'),
+  it('reports every failed write, those of statuses too', async () => {
+    const caches = cluster();
+    const { informers, green, bound } = caches;
+    const added = caches.addPod('a');
+    const blue = identity('app/blue');
+    informers.identities.put(blue.key, blue);
+    informers.bindings.put('app/c', binding('app/c', 'blue'));
+    const odd = identity('app/odd', { type: undefined });
+    informers.identities.put(odd.key, odd);
+    informers.bindings.put('app/d', binding('app/d', 'odd'));
+    const blocked = assignment(added, odd, binding('app/d', 'odd'), { key: 'default/a-app-odd', status: 'Created' });
+    informers.assignments.put(blocked.key, blocked);
+    const former = assignment(pod({ key: 'app/a', name: 'a', uid: 'former' }), green, bound, { key: 'default/former' });
+    informers.assignments.put(former.key, former);
+    const { reconcile } = reconcilerFor(caches, {
+      create: (_pod, match) => fail(`create ${match.identity.name}`)(),
+      updateStatus: fail('status'),
+      release: fail('release'),
     });
-    informers.identities.put(green.key, { ...other, object: { ...other.object, spec: { type: 0, resourceID: other.resourceID } } });
-    assert.deepEqual(needed(), ['a', 'a']);
-    informers.assignments.put(promised.key, { ...promised, status: 'Created' });
-    assert.deepEqual(needed(), ['a']);
+    await assert.rejects(reconcile('app/a'), (error) => {
+      assert.ok(error instanceof AggregateError);
+      assert.deepEqual(error.errors.map((each: unknown) => (each instanceof Error ? each.message : each)).sort(), [
+        'create blue',
+        'create green',
+        'release',
+        'status',
+      ]);
+      return true;
+    });
   });
 
-  it('nothing of an object that was promised to the former pod of that name', () => {
-    const { informers, green, bound, put, needed } = stuck();
-    const promised = assignment(put('a'), green, bound);
-    informers.assignments.put(promised.key, promised);
-    informers.bindings.remove(bound.key);
-    informers.pods.put('app/a', pod({ key: 'app/a', name: 'a', uid: 'another' }));
-    assert.deepEqual(needed(), []);
-  });
-
-  it('that a pod whose Node object went needs what its object says that the scope has given it', () => {
-    const { informers, green, bound, put, needed } = stuck();
-    const promised = assignment(put('a'), green, bound);
-    const noted = { ...promised.metadata.annotations, 'aadpodidentity.k8s.io/scope': testScope.displayId };
-    informers.assignments.put(promised.key, { ...promised, metadata: { ...promised.metadata, annotations: noted } });
-    informers.nodes.remove('n1');
-    assert.deepEqual(needed(), ['a']);
+  it('releases an object once while the cache still holds it', async () => {
+    const caches = cluster();
+    const { informers, green, bound } = caches;
+    const current = assignment(caches.addPod('a'), green, bound);
+    informers.assignments.put(current.key, current);
+    const { reconcile, calls } = reconcilerFor(caches);
+    await reconcile('app/a');
     informers.pods.remove('app/a');
-    assert.deepEqual(needed(), []);
+    await reconcile('app/a');
+    informers.assignments.put(current.key, { ...current, status: 'Unassigned' });
+    assert.deepEqual(await reconcile('app/a'), { done: false });
+    assert.deepEqual(calls, [`release ${current.key}`]);
+    informers.assignments.remove(current.key);
+    assert.deepEqual(await reconcile('app/a'), { done: true });
   });
 
-  it('nothing of a pod whose unknown node is another than the one that its object was for', () => {
-    const { informers, green, bound, needed } = stuck();
-    const moved = pod({ key: 'app/a', name: 'a', uid: 'a', node: 'n2' });
-    const promised = assignment(moved, green, bound, { node: 'n1' });
-    const noted = { ...promised.metadata.annotations, 'aadpodidentity.k8s.io/scope': testScope.displayId };
-    informers.assignments.put(promised.key, { ...promised, metadata: { ...promised.metadata, annotations: noted } });
-    informers.pods.put(moved.key, moved);
-    assert.deepEqual(needed(), []);
+  it('releases the next object of the same name after a release', async () => {
+    const caches = cluster();
+    const { informers, green, bound } = caches;
+    const current = assignment(caches.addPod('a'), green, bound);
+    informers.pods.remove('app/a');
+    const { reconcile, calls } = reconcilerFor(caches);
+    for (const uid of ['first', 'second']) {
+      informers.assignments.put(current.key, { ...current, metadata: { ...current.metadata, uid } });
+      await reconcile('app/a');
+    }
+    assert.deepEqual(calls, [`release ${current.key}`, `release ${current.key}`]);
   });
 
-  it('nothing of a heartbeat of a node', () => {
-    const parts = setting();
-    parts.put('a');
-    const assigner = assigning(parts);
-    const { asked } = assigner;
-    parts.informers.nodes.put('n1', { ...parts.node });
-    assert.equal(assigner.asked, asked);
-    parts.informers.nodes.put('n1', { ...parts.node, providerID: parts.node.providerID.replace('/0', '/1') });
-    assert.equal(assigner.asked, asked + 1);
-  });
-});
-
-describe('an object is made', () => {
-  /** Where the first object that is created is put, and for which pod. */
-  function firstCreated(parts: ReturnType<typeof setting>) {
-    const { promise, resolve } = Promise.withResolvers<[pod: string, key: string]>();
-    assigning(parts, {
-      release: async () => undefined,
-      create: async (of, _match, name, namespace) => resolve([of.key, `${namespace}/${name}`]),
+  it('releases an object again after a release that failed', async () => {
+    const caches = cluster();
+    const current = assignment(pod({ key: 'app/a', name: 'a' }), caches.green, caches.bound);
+    caches.informers.assignments.put(current.key, current);
+    let attempts = 0;
+    const { reconcile } = reconcilerFor(caches, {
+      async release() {
+        attempts += 1;
+        if (attempts === 1) throw new KubeError(500, '', 'once');
+      },
     });
-    return promise;
-  }
-
-  it('anew for the pod that one was for which somebody edited to be for another', async () => {
-    const parts = setting();
-    const made = assignment(parts.put('a'), parts.green, parts.bound);
-    parts.informers.assignments.put(made.key, made);
-    const created = firstCreated(parts);
-    // Nothing is due until the edit: all work of the start ends without a timer.
-    await setImmediate();
-    parts.informers.assignments.put(made.key, { ...made, podKey: 'app/other' });
-    const [podKey] = await created;
-    assert.equal(podKey, 'app/a');
+    await assert.rejects(reconcile('app/a'));
+    await reconcile('app/a');
+    assert.equal(attempts, 2);
   });
 
-  const finalizers: [string, string, RegExp][] = [
-    ['beside that of the former pod which a finalizer of somebody else holds', 'example.com/theirs', /^default\/a-app-green-[0-9a-f]{10}$/],
-    ['in place of that of the former pod which goes away', assignedIdentityFinalizer, /^default\/a-app-green$/],
+  it('keeps the object of a pod that the API server has and the cache lacks', async () => {
+    const caches = cluster();
+    const current = assignment(pod({ key: 'app/a', name: 'a' }), caches.green, caches.bound);
+    caches.informers.assignments.put(current.key, current);
+    const { reconcile, calls } = reconcilerFor(caches, {}, false);
+    await reconcile('app/a');
+    assert.deepEqual(calls, []);
+  });
+
+  it('keeps the object of a new pod while the cache knows the former one only', async () => {
+    const caches = cluster();
+    const { informers, green, bound } = caches;
+    caches.addPod('a', 'former');
+    const { reconcile, calls } = reconcilerFor(caches, {}, false);
+    await reconcile('app/a');
+    informers.pods.remove('app/a');
+    const next = assignment(pod({ key: 'app/a', name: 'a', uid: 'next' }), green, bound);
+    informers.assignments.put(next.key, next);
+    calls.length = 0;
+    await reconcile('app/a');
+    assert.deepEqual(calls, []);
+  });
+
+  it('does not ask the API server about a pod that it saw leave the cache', async () => {
+    const caches = cluster();
+    const current = assignment(caches.addPod('a'), caches.green, caches.bound);
+    caches.informers.assignments.put(current.key, current);
+    const { reconcile, calls } = reconcilerFor(caches, {}, false);
+    await reconcile('app/a');
+    caches.informers.pods.remove('app/a');
+    await reconcile('app/a');
+    assert.deepEqual(calls, [`release ${current.key}`]);
+  });
+
+  const heldNames: [string, string, RegExp][] = [
+    [
+      'creates an object beside one that a finalizer of somebody else holds',
+      'example.com/theirs',
+      /^create default\/a-app-green-[0-9a-f]{10}$/,
+    ],
+    ['creates an object under the name of one that goes away', assignedIdentityFinalizer, /^create default\/a-app-green$/],
   ];
-  for (const [where, finalizer, expected] of finalizers)
-    it(where, async () => {
-      const parts = setting();
+  for (const [title, finalizer, expected] of heldNames)
+    it(title, async () => {
+      const caches = cluster();
       const former = pod({ key: 'app/a', name: 'a', uid: 'former' });
-      const old = assignment(former, parts.green, parts.bound, { status: 'Unassigned' });
+      const old = assignment(former, caches.green, caches.bound, { status: 'Unassigned' });
       old.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
       old.metadata.finalizers = [finalizer];
-      parts.informers.assignments.put(old.key, old);
-      parts.put('a', 'next');
-      const [podKey, key] = await firstCreated(parts);
-      assert.equal(podKey, 'app/a');
-      assert.match(key, expected);
+      caches.informers.assignments.put(old.key, old);
+      caches.addPod('a', 'next');
+      const { reconcile, calls } = reconcilerFor(caches);
+      await reconcile('app/a');
+      assert.match(calls.at(-1) ?? '', expected);
     });
+
+  it('records NoBinding for an injected pod that nothing matches', async () => {
+    const caches = cluster();
+    caches.informers.bindings.remove(caches.bound.key);
+    caches.addPod('a');
+    const { reconcile, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.deepEqual(
+      events.map(({ kind, name, type, reason }) => [kind, name, type, reason]),
+      [['Pod', 'a', 'Normal', 'NoBinding']],
+    );
+  });
+
+  it('writes the reason of a blocked object once', async () => {
+    const caches = cluster();
+    const { informers } = caches;
+    informers.nodes.put('n1', { name: 'n1', providerID: 'aws:///eu-west-1a/i-1' });
+    const current = assignment(caches.addPod('a'), caches.green, caches.bound, { status: 'Created' });
+    informers.assignments.put(current.key, current);
+    const { reconcile, calls, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.deepEqual(calls, [`status ${current.key} UnsupportedNode`]);
+    assert.deepEqual(
+      events.map(({ kind, reason }) => `${kind} ${reason}`),
+      ['AzureIdentityBinding binding apply error', 'Pod UnsupportedNode'],
+    );
+    const annotations = { ...current.metadata.annotations, 'aadpodidentity.k8s.io/reason': 'UnsupportedNode' };
+    informers.assignments.put(current.key, { ...current, metadata: { ...current.metadata, annotations } });
+    await reconcile('app/a');
+    assert.equal(calls.length, 1);
+  });
 });

@@ -1,80 +1,83 @@
-// What people and dashboards learn of a write: upstream's reasons and metric names.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { createRegistry } from '../../lib/metrics.ts';
-import { createMeasures } from '../metrics/instruments.ts';
-import type { AssignedIdentities } from './client.ts';
-import { observeWrites } from './observed-client.ts';
+import { createInstruments } from '../metrics/instruments.ts';
+import type { AssignmentClient } from './client.ts';
+import { recordWrites } from './recorded-client.ts';
 
 const match = { identity: identity('app/i'), binding: binding('app/b', 'i') };
 const current = assignment(pod(), match.identity, match.binding);
 
-function observed(answer: () => Promise<void>) {
-  const heard = heardEvents();
+/** A client whose every method does the same. */
+function recorded(answer: () => Promise<void>) {
+  const { events, list } = heardEvents();
   const registry = createRegistry();
-  const objects: AssignedIdentities = { create: answer, update: answer, updateStatus: answer, release: answer };
+  const client = recordWrites(
+    { create: answer, update: answer, updateStatus: answer, release: answer },
+    { events, instruments: createInstruments(registry) },
+  );
   const value = async (name: string) => {
     const lines = (await registry.metrics()).split('\n').filter((line) => line.startsWith(`aadpodidentity_${name}`));
     return lines.map((line) => line.split(' ').at(-1)).join();
   };
-  return { objects: observeWrites(objects, heard.events, createMeasures(registry)), heard: heard.list, value };
+  return { client, events: list, value };
 }
 
-const runs: [name: string, (objects: AssignedIdentities) => Promise<void>, told: string, type: string][] = [
+const writes: [name: string, write: (client: AssignmentClient) => Promise<void>, event: string, type: string][] = [
   [
     'create',
-    (objects) => objects.create(pod(), match, 'n', 'default'),
+    (client) => client.create(pod(), match, 'n', 'default'),
     'AzureIdentityBinding b: binding apply error',
     'assigned_identity_addition',
   ],
   [
     'update',
-    (objects) => objects.update(pod(), match, current, true),
+    (client) => client.update(pod(), match, current, true),
     'AzureIdentityBinding b: binding apply error',
     'assigned_identity_update',
   ],
-  ['release', (objects) => objects.release(current), 'AzureIdentityBinding b: binding remove error', 'assigned_identity_deletion'],
+  ['release', (client) => client.release(current), 'AzureIdentityBinding b: binding remove error', 'assigned_identity_deletion'],
   [
     'updateStatus',
-    (objects) => objects.updateStatus(current, 'Assigned', {}),
+    (client) => client.updateStatus(current, 'Assigned', {}),
     'AzureAssignedIdentity web-app-i: status update error',
     'update_azure_assigned_identity_status',
   ],
 ];
 
-describe('writes of AzureAssignedIdentities', () => {
-  for (const [name, run, told, type] of runs) {
-    it(`tell and count a failed ${name}, and pass the error on`, async () => {
-      const { objects, heard, value } = observed(async () => {
+describe('recordWrites', () => {
+  for (const [name, write, event, type] of writes) {
+    it(`records a failed ${name} in an Event and a counter, and passes the error on`, async () => {
+      const { client, events, value } = recorded(async () => {
         throw new KubeError(403, 'Forbidden', 'not allowed');
       });
-      await assert.rejects(run(objects), /not allowed/);
+      await assert.rejects(write(client), /not allowed/);
       assert.deepEqual(
-        heard.map((event) => `${event.kind} ${event.name}: ${event.reason}`),
-        [told],
+        events.map((each) => `${each.kind} ${each.name}: ${each.reason}`),
+        [event],
       );
-      assert.match(heard[0]?.message ?? '', /error: not allowed$/);
+      assert.match(events[0]?.message ?? '', /error: not allowed$/);
       assert.equal(await value(`kubernetes_api_operations_errors_count{operation_type="${type}"}`), '1');
     });
 
-    it(`say nothing where a ${name} only lost a race`, async () => {
-      const { objects, heard, value } = observed(async () => {
+    it(`records nothing where a ${name} meets a conflict`, async () => {
+      const { client, events, value } = recorded(async () => {
         throw new KubeError(409, 'Conflict', 'changed');
       });
-      await assert.rejects(run(objects), /changed/);
-      assert.deepEqual(heard, []);
+      await assert.rejects(write(client), /changed/);
+      assert.deepEqual(events, []);
       assert.equal(await value('kubernetes_api_operations_errors_count{'), '');
     });
   }
 
-  it('count what succeeded and tell the binding that it was removed', async () => {
-    const { objects, heard, value } = observed(async () => undefined);
-    for (const [, run] of runs) await run(objects);
+  it('counts successful writes, and records the removal of a binding', async () => {
+    const { client, events, value } = recorded(async () => undefined);
+    for (const [, write] of writes) await write(client);
     assert.deepEqual(
-      heard.map((event) => `${event.reason}: ${event.message}`),
+      events.map((event) => `${event.reason}: ${event.message}`),
       ['binding removed: Binding b removed from node n1 for pod web'],
     );
     for (const name of ['addition', 'update', 'deletion']) {

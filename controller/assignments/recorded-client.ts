@@ -1,35 +1,40 @@
-// What is told and counted about writes of AzureAssignedIdentity objects: upstream's Events, with its reasons, and its metrics
-// (spec/aad-pod-identity.md 2.13, 4).
-
 import { regardingAssignment, regardingBinding, regardingBindingOf } from '../../lib/identities/regarding.ts';
 import { isAlreadyExists, isConflict } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
-import type { Measures } from '../metrics/instruments.ts';
+import type { Instruments } from '../metrics/instruments.ts';
 import { measured } from '../metrics/instruments.ts';
-import type { AssignedIdentities } from './client.ts';
+import type { AssignmentClient } from './client.ts';
 
-export function observeWrites(objects: AssignedIdentities, events: EventRecorder, measures: Measures): AssignedIdentities {
-  const counted = (operation: 'addition' | 'deletion' | 'update', work: () => Promise<void>, tell: (why: string) => void): Promise<void> =>
+/** Records the writes of a client in Events and metrics, under the reasons and names of aad-pod-identity (docs/reference/aad-pod-identity.md). */
+export function recordWrites(
+  client: AssignmentClient,
+  { events, instruments }: { events: EventRecorder; instruments: Instruments },
+): AssignmentClient {
+  const counted = (
+    operation: 'addition' | 'deletion' | 'update',
+    work: () => Promise<void>,
+    record: (why: string) => void,
+  ): Promise<void> =>
     measured(
       work,
       (seconds) => {
-        measures[operation].seconds.observe(seconds);
-        measures[operation].count.inc();
+        instruments[operation].seconds.observe(seconds);
+        instruments[operation].count.inc();
       },
-      failed(`assigned_identity_${operation}`, tell),
+      failed(`assigned_identity_${operation}`, record),
     );
-  const failed = (type: string, tell: (why: string) => void) => (error: unknown) => {
-    // Only says that the cache was behind, or that the former object of this name is still on its way out.
+  const failed = (type: string, record: (why: string) => void) => (error: unknown) => {
+    // The cache was behind, or the former object of this name is not gone yet.
     if (isConflict(error) || isAlreadyExists(error)) return;
-    measures.kubernetesErrors.inc({ operation_type: type });
-    tell(error instanceof Error ? error.message : String(error));
+    instruments.kubernetesErrors.inc({ operation_type: type });
+    record(error instanceof Error ? error.message : String(error));
   };
 
   return {
     create: (pod, match, name, namespace) =>
       counted(
         'addition',
-        () => objects.create(pod, match, name, namespace),
+        () => client.create(pod, match, name, namespace),
         (why) =>
           events.record(
             regardingBinding(match.binding),
@@ -42,7 +47,7 @@ export function observeWrites(objects: AssignedIdentities, events: EventRecorder
     update: (pod, match, current, restart) =>
       counted(
         'update',
-        () => objects.update(pod, match, current, restart),
+        () => client.update(pod, match, current, restart),
         (why) =>
           events.record(
             regardingBinding(match.binding),
@@ -57,7 +62,7 @@ export function observeWrites(objects: AssignedIdentities, events: EventRecorder
       const binding = current.bindingKey.split('/').at(-1);
       await counted(
         'deletion',
-        () => objects.release(current),
+        () => client.release(current),
         (why) =>
           events.record(
             regardingBindingOf(current),
@@ -69,9 +74,9 @@ export function observeWrites(objects: AssignedIdentities, events: EventRecorder
       events.record(regardingBindingOf(current), 'Normal', 'binding removed', `Binding ${binding} removed ${from}`);
     },
 
-    updateStatus: (current, status, notes) =>
+    updateStatus: (current, status, changes) =>
       measured(
-        () => objects.updateStatus(current, status, notes),
+        () => client.updateStatus(current, status, changes),
         () => undefined,
         failed('update_azure_assigned_identity_status', (why) =>
           events.record(

@@ -1,33 +1,34 @@
-// In managed mode nothing is assigned. What was, before the mode was changed, would stand at Assigned for ever, and its finalizer hold its namespace.
-
-import { createWorkQueue } from '../../lib/controller/work-queue.ts';
+import type { RunnerOptions } from '../../lib/controller/runner.ts';
+import { startRunner } from '../../lib/controller/runner.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Logger } from '../../lib/log.ts';
-import type { AssignedIdentities } from './client.ts';
+import type { AssignmentClient } from './client.ts';
 
-/** The caches must have synced. Azure is left as it is. */
-export function releaseLeftOver(options: {
+export interface ReleaseAllOptions extends Pick<RunnerOptions, 'concurrency' | 'metrics'> {
   informers: Pick<Informers, 'assignments'>;
-  objects: Pick<AssignedIdentities, 'release'>;
+  client: Pick<AssignmentClient, 'release'>;
   log: Logger;
-}): { stop(): Promise<void> } {
-  const { assignments } = options.informers;
-  const queue = createWorkQueue({
-    concurrency: 20,
-    async work(key) {
-      const left = assignments.get(key);
-      if (left !== undefined) await options.objects.release(left);
+}
+
+/**
+ * Releases the objects that this controller made in standard mode, for managed mode assigns nothing: they would say Assigned for ever, and their
+ * finalizers would hold their namespaces. Identities stay attached. Objects of aad-pod-identity stay as they are. The caches must have synced.
+ */
+export function releaseAll({ informers, client, log, concurrency, metrics }: ReleaseAllOptions): { stop(): Promise<void> } {
+  const { assignments } = informers;
+  const runner = startRunner({
+    name: 'release-all',
+    async reconcile(key) {
+      const current = assignments.get(key);
+      if (current !== undefined) await client.release(current);
+      return { done: true };
     },
-    onError: (assignment, error, retryMs) =>
-      options.log.warn({ assignment, error: String(error), retryMs: Math.round(retryMs) }, 'assignment of another mode not released'),
+    concurrency,
+    log,
+    metrics,
   });
-  // An object without our note is a MIC's.
   const ours = [...assignments.values()].filter(({ podUid }) => podUid !== undefined);
-  for (const { key } of ours) queue.add(key);
-  if (ours.length > 0)
-    options.log.warn(
-      { assignments: ours.length },
-      'managed mode assigns nothing: objects of before are released, identities stay attached',
-    );
-  return queue;
+  for (const { key } of ours) runner.enqueue(key);
+  if (ours.length > 0) log.warn({ assignments: ours.length }, 'managed mode: assignments of standard mode are released');
+  return runner;
 }

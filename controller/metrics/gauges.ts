@@ -8,8 +8,8 @@ import type { Informers } from '../../lib/identities/informers.ts';
 import type { Leadership } from '../../lib/kube/lease.ts';
 import { countInjected, uninjectedReason } from '../injection/state.ts';
 
-/** Gauges that are read off the caches when somebody scrapes. */
-export function metricsOf(
+/** Registers the gauges that are read from the caches at each scrape. */
+export function registerGauges(
   registry: Registry,
   sources: { informers: Informers; leadership: Leadership; broker: Broker; published: Published },
 ): void {

@@ -1,0 +1,74 @@
+// The controller of AzureAssignedIdentities:
+//
+//   watches ----> desired state (at once) ----> scopes
+//      '--------> work queue (in turn) -------> reconciler ----> API server
+//
+// Scopes read what pods need from the desired state. It changes within the event of an informer, while the objects of thousands of pods wait in
+// the work queue.
+import type { RunnerOptions } from '../../lib/controller/runner.ts';
+import { startRunner } from '../../lib/controller/runner.ts';
+import type { DesiredStateIndex } from './desired-state.ts';
+import { needsOfPod } from './needs.ts';
+import { planAssignments } from './plan.ts';
+import { readPodState } from './pod-state.ts';
+import type { AssignmentReconcilerOptions } from './reconciler.ts';
+import { createAssignmentReconciler } from './reconciler.ts';
+import { watchInputs } from './watches.ts';
+
+export interface AssignmentsOptions extends AssignmentReconcilerOptions, Pick<RunnerOptions, 'metrics'> {
+  desired: DesiredStateIndex;
+  scopes: {
+    /** The needs of the scope changed, or an object of one of them. */
+    enqueue(scopeId: string): void;
+    /** A sidecar reported that IMDS does not know an identity of the scope. */
+    refresh(scopeId: string): void;
+  };
+  /** Pods whose objects are written at the same time. */
+  concurrency: number;
+}
+
+/** Works until stopped. The caches must have synced. */
+export function startAssignments(options: AssignmentsOptions): { stop(): Promise<void> } {
+  const { informers, desired, scopes, rules, concurrency, log, metrics } = options;
+  const runner = startRunner({
+    name: 'assignments',
+    reconcile: createAssignmentReconciler(options),
+    concurrency,
+    log,
+    metrics,
+  });
+
+  function updateNeeds(podKey: string): void {
+    const state = readPodState(informers, podKey);
+    const scope = typeof state.scope === 'object' ? state.scope : undefined;
+    const needs = needsOfPod(state, planAssignments(state, rules));
+    for (const scopeId of desired.update(podKey, scope, needs)) scopes.enqueue(scopeId);
+  }
+
+  function onPod(podKey: string): void {
+    updateNeeds(podKey);
+    runner.enqueue(podKey);
+  }
+
+  const unwatch = watchInputs(informers, {
+    onPod,
+    onAssignment(podKey, isReport) {
+      onPod(podKey);
+      const scopeId = desired.scopeIdOfPod(podKey);
+      if (scopeId === undefined) return;
+      if (isReport) scopes.refresh(scopeId);
+      else scopes.enqueue(scopeId);
+    },
+  });
+
+  // Synchronous, so the needs of all pods are known before the first scope is reconciled: with some of them it would detach what the others use.
+  for (const { key } of informers.pods.values()) onPod(key);
+  for (const { podKey } of informers.assignments.values()) runner.enqueue(podKey);
+
+  return {
+    async stop() {
+      unwatch();
+      await runner.stop();
+    },
+  };
+}

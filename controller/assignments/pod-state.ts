@@ -1,0 +1,44 @@
+import { annotations } from '../../api/names.ts';
+import type { Scope } from '../../lib/azure/resource-ids.ts';
+import { scopeOfId, scopeOfProviderId } from '../../lib/azure/resource-ids.ts';
+import type { Informers } from '../../lib/identities/informers.ts';
+import type { Match } from '../../lib/identities/match.ts';
+import type { Assignment, Pod } from '../../lib/identities/objects.ts';
+import { belongsTo } from '../../lib/identities/objects.ts';
+
+/** Everything in the caches that decides about the AzureAssignedIdentities of one pod. */
+export interface PodState {
+  /** Undefined once the pod is gone. */
+  pod: Pod | undefined;
+  /** The identities that the pod may use. */
+  matches: readonly Match[];
+  /** An AzurePodIdentityException applies to the pod. */
+  excepted: boolean;
+  /** AzureAssignedIdentities that name the pod, those that are being deleted last. */
+  assignments: readonly Assignment[];
+  /** Where identities of the pod are attached. `pending`: the node is not known yet, or has no providerID. */
+  scope: Scope | 'pending' | 'unsupported';
+  /** Of the pod's node; undefined where the node is not in the cache. */
+  providerID: string | undefined;
+}
+
+export function readPodState(informers: Informers, podKey: string): PodState {
+  const pod = informers.pods.get(podKey);
+  const assignments = informers.assignmentsOf(podKey);
+  if (pod === undefined) return { pod, matches: [], excepted: false, assignments, scope: 'pending', providerID: undefined };
+  const providerID = informers.nodes.get(pod.node)?.providerID;
+  return {
+    pod,
+    matches: informers.matches.matchesOf(pod),
+    excepted: informers.matches.exceptedNow(pod),
+    assignments,
+    scope: providerID === undefined ? (recordedScope(pod, assignments) ?? 'pending') : scopeOfProviderId(providerID),
+    providerID,
+  };
+}
+
+/** Where the Node object is gone before its pod, the pod's identities stay attached to the scope that its objects name. */
+function recordedScope(pod: Pod, assignments: readonly Assignment[]): Scope | undefined {
+  const current = assignments.filter((assignment) => belongsTo(assignment, pod) && assignment.node === pod.node);
+  return current.flatMap(({ metadata }) => scopeOfId(metadata.annotations?.[annotations.scope] ?? '') ?? [])[0];
+}

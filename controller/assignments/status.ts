@@ -1,0 +1,60 @@
+// What users read when a pod gets no identity: pure.
+import { annotations } from '../../api/names.ts';
+import { identityIdForm } from '../../lib/azure/resource-ids.ts';
+import type { Match } from '../../lib/identities/match.ts';
+import type { Assignment, Binding, Pod } from '../../lib/identities/objects.ts';
+import type { AssignmentReason } from '../../lib/identities/reasons.ts';
+import type { PodState } from './pod-state.ts';
+
+interface Cause {
+  reason: AssignmentReason;
+  message: string;
+}
+
+export interface BlockedAssignment extends Cause {
+  current: Assignment;
+  binding: Binding;
+}
+
+/** The objects that wait for something that no write to Azure can bring, and do not say so yet. */
+export function blockedAssignments(state: PodState): BlockedAssignment[] {
+  return state.matches.flatMap((match) => {
+    const current = state.assignments.find((assignment) => assignment.identityKey === match.identity.key);
+    if (current?.status !== 'Created') return [];
+    const cause = causeOf(match, state);
+    if (cause === undefined || current.metadata.annotations?.[annotations.reason] === cause.reason) return [];
+    return [{ ...cause, current, binding: match.binding }];
+  });
+}
+
+function causeOf({ identity }: Match, { scope, providerID }: PodState): Cause | undefined {
+  if (identity.type === undefined)
+    return {
+      reason: 'UnknownType',
+      message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1 or 2`,
+    };
+  if (identity.type !== 0) return undefined;
+  if (identity.identityId === undefined) {
+    const message = `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${identityIdForm}`;
+    return { reason: 'InvalidResourceID', message };
+  }
+  if (scope === 'unsupported')
+    return {
+      reason: 'UnsupportedNode',
+      message: `the pod's node has providerID '${providerID}', which is no Azure scale set or virtual machine`,
+    };
+  // A node that is not in the cache is no cause: the pod may be cached before its node.
+  if (scope === 'pending' && providerID === '')
+    return { reason: 'WaitingForNode', message: "the pod's node has no providerID yet, which tells its scale set or virtual machine" };
+  return undefined;
+}
+
+/** Of a pod that no identity matches. `dangling`: a binding that selects the pod and names an AzureIdentity that does not exist. */
+export function noBindingMessage({ selector }: Pod, dangling: Binding | undefined, forceNamespaced: boolean): string {
+  if (dangling !== undefined)
+    return `AzureIdentityBinding ${dangling.key} has the selector '${selector}' of this pod, but its AzureIdentity ${dangling.identityKey} does not exist`;
+  return `no AzureIdentityBinding with selector '${selector}' gives this pod an AzureIdentity${forceNamespaced ? ' of its own namespace' : ''}`;
+}
+
+export const danglingBindingMessage = ({ identityKey, selector }: Binding): string =>
+  `AzureIdentity ${identityKey} does not exist, so the binding gives pods with selector '${selector}' nothing`;

@@ -1,0 +1,35 @@
+// The changes that lead to a reconciliation, as the watches of controller-runtime:
+//
+//   Pod                                                    --> itself
+//   AzureIdentity, AzureIdentityBinding, Exception         --> the pods that they may match
+//   Node, when its providerID changes                      --> the pods on it
+//   AzureAssignedIdentity                                  --> the pod that it names
+import { isDoubt } from '../../lib/identities/imds-report.ts';
+import type { Informers } from '../../lib/identities/informers.ts';
+
+export interface ChangeHandlers {
+  /** The pod, its matches or its node changed. */
+  onPod(podKey: string): void;
+  /** An object of the pod changed. `isReport`: the change is the report of a sidecar that IMDS does not know the identity. */
+  onAssignment(podKey: string, isReport: boolean): void;
+}
+
+/** Returns how to stop. */
+export function watchInputs(informers: Informers, { onPod, onAssignment }: ChangeHandlers): () => void {
+  const stops = [
+    informers.matches.onPod(onPod),
+    informers.nodes.onChange(({ key, before, after }) => {
+      // The heartbeats of nodes change nothing for pods.
+      if (before?.providerID === after?.providerID) return;
+      for (const podKey of informers.podsOfNode(key)) onPod(podKey);
+    }),
+    informers.assignments.onChange(({ before, after }) => {
+      // These are two pods where a person edited the object to name another one.
+      const podKeys = new Set([before, after].flatMap((assignment) => assignment?.podKey ?? []));
+      for (const podKey of podKeys) onAssignment(podKey, isDoubt(before, after));
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
