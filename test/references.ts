@@ -41,6 +41,8 @@ export function privateReferences(files: Files): string[] {
 interface Context {
   files: Files;
   folders: ReadonlySet<string>;
+  /** File names without their folders. */
+  names: ReadonlySet<string>;
   /** By page: the anchors that its headings make. */
   anchors: ReadonlyMap<string, ReadonlySet<string>>;
   /** Numbers of the decisions in docs/adr. */
@@ -54,6 +56,7 @@ function contextOf(files: Files): Context {
   return {
     files,
     folders: new Set(paths.flatMap((file) => parentsOf(file))),
+    names: new Set(paths.map((file) => path.posix.basename(file))),
     anchors: new Map([...files].filter(([file]) => file.endsWith('.md')).map(([file, content]) => [file, anchorsOf(content)])),
     decisions: new Set(paths.flatMap((file) => /^docs\/adr\/(\d{4})-/.exec(file)?.[1] ?? [])),
     scripts: new Set(Object.keys(manifest.scripts ?? {})),
@@ -79,20 +82,24 @@ export function anchorsOf(page: string): Set<string> {
   return anchors;
 }
 
-const withoutFences = (page: string): string => page.replaceAll(/^(```|~~~)[^]*?^\1/gm, blank);
+const withoutFences = (page: string): string => page.replaceAll(/^(```|~~~)[\s\S]*?^\1/gm, blank);
 const withoutUrls = (text: string): string => text.replaceAll(/\bhttps?:\/\/\S+/g, blank);
 /** As long as it was, so that places stay the same. */
 const blank = (text: string): string => text.replaceAll(/[^\n]/g, ' ');
 const lineAt = (content: string, offset: number): number => content.slice(0, offset).split('\n').length;
 
 /** A comment begins where nothing or a space stands before it: `https://` and a glob such as `test/*.ts` begin none. */
-const slashComments = /(?<=^|[\s{(,;])(?:\/\/.*|\/\*[^]*?\*\/)/gm;
+const slashComments = /(?<=^|[\s{(,;])(?:\/\/.*|\/\*[\s\S]*?\*\/)/gm;
 const hashComments = /(?<=^|\s)#.*/gm;
 
 /** What of a file is text for people: a page as a whole, of code the comments. */
 function partsOf(file: string, content: string): Part[] {
   if (file.endsWith('.md')) return [{ offset: 0, text: content }];
-  const comments = /\.(ts|mjs)$/.test(file) ? slashComments : /\.(ya?ml|tpl|txt)$|(^|\/)(Dockerfile|run|\.\w+)$/.test(file) ? hashComments : undefined;
+  const comments = /\.(ts|mjs)$/.test(file)
+    ? slashComments
+    : /\.(ya?ml|tpl|txt)$|(^|\/)(Dockerfile|run|\.\w+)$/.test(file)
+      ? hashComments
+      : undefined;
   return comments === undefined ? [] : [...content.matchAll(comments)].map(({ 0: text, index }) => ({ offset: index, text }));
 }
 
@@ -102,13 +109,15 @@ const folderName = new RegExp(`${beginsHere}(?:[\\w.-]+/)+(?![\\w.*{<$[-])`, 'g'
 
 function referencesIn(file: string, text: string, context: Context): Reference[] {
   const found: Reference[] = [];
-  const add = (pattern: RegExp, problemOf: (text: string, captured: string) => string | undefined) => {
-    for (const { 0: whole, 1: captured = '', index } of text.matchAll(pattern))
+  const add = (pattern: RegExp, problemOf: (text: string, captured: string) => string | undefined, where = text) => {
+    for (const { 0: whole, 1: captured = '', index } of where.matchAll(pattern))
       found.push({ offset: index, text: whole, problem: problemOf(whole, captured) });
   };
-  if (file.endsWith('.md')) add(/\]\(([^)\s]+)\)/g, (_, target) => problemOfLink(file, target, context));
-  add(fileName, (name) => problemOfName(file, name, context));
-  add(folderName, (name) => problemOfFolder(name, context));
+  add(/\]\(([^)\s]+)\)/g, (_, target) => (file.endsWith('.md') ? problemOfLink(file, target, context) : undefined));
+  // What a link shows may be short for where it leads, which is checked above.
+  const plain = text.replaceAll(/\[[^\]]*\](?=\()/g, blank);
+  add(fileName, (name) => problemOfName(file, name, context), plain);
+  add(folderName, (name) => problemOfFolder(name, context), plain);
   add(/\bADR (\d{1,4})\b/g, (_, number) => (context.decisions.has(number.padStart(4, '0')) ? undefined : 'no such decision in docs/adr'));
   add(/\bnpm run ([a-z][\w:-]*)/g, (_, script) => (context.scripts.has(script) ? undefined : 'no such script in package.json'));
   return found;
@@ -118,18 +127,19 @@ function referencesIn(file: string, text: string, context: Context): Reference[]
 function problemOfLink(file: string, target: string, context: Context): string | undefined {
   const [name = '', anchor] = target.split('#');
   // Of another site, or blank where the address was.
-  if (/^[a-z]+:/.test(target) || name.trim() === '' && anchor === undefined) return undefined;
+  if (/^[a-z]+:/.test(target) || (name.trim() === '' && anchor === undefined)) return undefined;
   const linked = name === '' ? file : path.posix.join(path.posix.dirname(file), decodeURI(name)).replace(/\/$/, '');
   if (context.folders.has(linked)) return undefined;
   return context.files.has(linked) ? problemOfAnchor(linked, anchor, context) : 'no such file';
 }
 
-/** A path from the root or from the file's own folder. */
+/** A path from the root or from the file's own folder. A page may name files of many folders by their last part. */
 function problemOfName(file: string, reference: string, context: Context): string | undefined {
   const [name = '', anchor] = reference.split('#');
   const own = path.posix.join(path.posix.dirname(file), name);
-  const found = [name, own].find((candidate) => context.files.has(candidate));
+  const found = [path.posix.normalize(name), own].find((candidate) => context.files.has(candidate));
   if (found !== undefined) return problemOfAnchor(found, anchor, context);
+  if (file.endsWith('.md') && context.names.has(name)) return undefined;
   return isOurs(name, context) ? 'no such file' : undefined;
 }
 
