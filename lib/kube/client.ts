@@ -1,26 +1,28 @@
 // The one way to the API server: raw JSON over one keep-alive dispatcher. client-node supplies the configuration (kubeconfig, in-cluster)
-// and authentication; by itself it opens a TLS connection for every call and has no timeouts (spec/node-runtime.md 5.2).
+// and authentication; by itself it opens a TLS connection for every call and has no timeouts (docs/adr/0015-own-kubernetes-client-layer.md).
 import type { RequestOptions } from 'node:https';
-import { createSecureContext } from 'node:tls';
 import { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
-import { Pool, request } from 'undici';
+import { request } from 'undici';
+import type { Clock } from '../../common/clock.ts';
+import { systemClock } from '../../common/clock.ts';
 import { SettingsError } from '../settings.ts';
+import { waitInTurn } from '../token-bucket.ts';
+import { dispatcherFor } from './dispatcher.ts';
 import { IdleWatchError, KubeError } from './errors.ts';
 import { splitLines } from './lines.ts';
-import { tokenBucket } from './rate.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 export interface CallOptions {
   query?: Record<string, string>;
   body?: unknown;
-  /** Of the body; JSON unless a patch type is meant. */
+  /** Type of the body; JSON unless a patch type is meant. */
   contentType?: string;
-  /** For the whole call, default 30 s. */
+  /** From the moment the call is sent; 30 s by default. The wait for its turn under the rate limit comes before. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Waits for no other call's turn: for the Lease, which thousands of others must not make run out. */
+  /** Sends the call at once, past the rate limit: the Lease must not run out behind thousands of other calls. */
   unpaced?: boolean;
 }
 
@@ -43,19 +45,32 @@ export interface KubeClient {
 export const mergePatch = 'application/merge-patch+json';
 export const jsonPatch = 'application/json-patch+json';
 
+export interface ConnectOptions {
+  kubeconfig?: string | undefined;
+  userAgent: string;
+  /** Calls a second on average; after a pause four seconds' worth go at once. Watches do not count. */
+  qps: number;
+  clock?: Clock | undefined;
+}
+
 interface Connection {
   server: string;
-  userAgent: string;
-  /** Calls a second on average; after a pause four seconds' worth may go as fast as they come. Watches do not count. */
-  qps: number;
   authenticate(): Promise<RequestOptions>;
+}
+
+interface OpenOptions {
+  query: Record<string, string>;
+  signal: AbortSignal;
+  bodyTimeout?: number;
+  body?: unknown;
+  contentType?: string | undefined;
 }
 
 /**
  * Reads the configuration as kubectl does: the file if given, else $KUBECONFIG, else ~/.kube/config, else the pod's service account.
  * Throws {@link SettingsError} for one that cannot be used.
  */
-export function connect(options: { kubeconfig?: string | undefined; userAgent: string; qps: number }): KubeClient {
+export function connect(options: ConnectOptions): KubeClient {
   const config = new KubeConfig();
   try {
     if (options.kubeconfig === undefined) config.loadFromDefault();
@@ -66,36 +81,28 @@ export function connect(options: { kubeconfig?: string | undefined; userAgent: s
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null) throw new SettingsError('the kubeconfig has no current context: set current-context to a context with a cluster');
-  return createKubeClient({
+  const connection: Connection = {
     server: cluster.server.replace(/\/$/, ''),
-    userAgent: options.userAgent,
-    qps: options.qps,
     authenticate: async () => {
       const https: RequestOptions = {};
       await config.applyToHTTPSOptions(https);
       return https;
     },
-  });
+  };
+  return createKubeClient(connection, options);
 }
 
-function createKubeClient(connection: Connection): KubeClient {
+function createKubeClient(connection: Connection, { userAgent, qps, clock = systemClock }: ConnectOptions): KubeClient {
   const dispatchers = dispatcherFor(new URL(connection.server).origin);
   const closing = new AbortController();
-  const turn = tokenBucket(connection.qps, 4 * connection.qps);
+  const turn = waitInTurn({ perSecond: qps, burst: Math.max(1, 4 * qps), clock });
 
-  async function open(
-    method: Method,
-    path: string,
-    query: Record<string, string>,
-    options: { signal: AbortSignal; bodyTimeout?: number },
-    body?: unknown,
-    contentType?: string,
-  ) {
+  async function open(method: Method, path: string, { query, signal, bodyTimeout, body, contentType }: OpenOptions) {
     const https = await connection.authenticate();
     const url = new URL(connection.server + path);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
     // The keys of the token issuer come as another type of JSON and as nothing else.
-    const headers: Record<string, string> = { accept: 'application/json, */*;q=0.5', 'user-agent': connection.userAgent };
+    const headers: Record<string, string> = { accept: 'application/json, */*;q=0.5', 'user-agent': userAgent };
     for (const [key, value] of Object.entries(https.headers ?? {})) headers[key.toLowerCase()] = String(value);
     if (typeof https.auth === 'string') headers.authorization = `Basic ${Buffer.from(https.auth).toString('base64')}`;
     if (body !== undefined) headers['content-type'] = contentType ?? 'application/json';
@@ -103,44 +110,41 @@ function createKubeClient(connection: Connection): KubeClient {
       method,
       headers,
       dispatcher: dispatchers.get(https),
-      signal: options.signal,
-      ...(options.bodyTimeout === undefined ? {} : { bodyTimeout: options.bodyTimeout }),
+      signal,
+      ...(bodyTimeout === undefined ? {} : { bodyTimeout }),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
   }
 
   return {
     async call(method, path, options = {}) {
-      const { timeoutMs = 30_000 } = options;
-      // Not AbortSignal.timeout: that one stays, and fires, long after the call is over.
+      const { query = {}, body, contentType, timeoutMs = 30_000 } = options;
+      const given = AbortSignal.any([closing.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+      if (options.unpaced !== true) await turn(given);
+      // Not AbortSignal.timeout: its timer goes on after the call is over.
       const overdue = new AbortController();
-      const timer = setTimeout(() => overdue.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-      const signal = AbortSignal.any([closing.signal, overdue.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+      const cancelTimeout = clock.after(timeoutMs, () => overdue.abort(new Error(`no answer within ${timeoutMs} ms`)));
       try {
-        if (options.unpaced !== true) await turn(signal);
-        const response = await open(method, path, options.query ?? {}, { signal }, options.body, options.contentType);
+        const response = await open(method, path, { query, signal: AbortSignal.any([given, overdue.signal]), body, contentType });
         const text = await response.body.text();
         if (response.statusCode >= 400) throw errorOf(response, text);
         return text === '' ? undefined : (JSON.parse(text) as unknown);
       } finally {
-        clearTimeout(timer);
+        cancelTimeout();
       }
     },
 
     async *watch(path, options) {
-      const idle = new AbortController();
+      const idle = idleTimer(clock, options.inactivityMs);
       const signal = AbortSignal.any([closing.signal, options.signal, idle.signal]);
-      const timer = setTimeout(() => idle.abort(new IdleWatchError(options.inactivityMs)), options.inactivityMs);
       try {
-        const query = { ...options.query, watch: 'true' };
-        const response = await open('GET', path, query, { signal, bodyTimeout: 0 });
+        const response = await open('GET', path, { query: { ...options.query, watch: 'true' }, signal, bodyTimeout: 0 });
         if (response.statusCode >= 400) throw errorOf(response, await response.body.text());
         for await (const line of splitLines(response.body)) {
-          timer.refresh();
+          idle.touch();
           yield JSON.parse(line) as unknown;
         }
       } finally {
-        clearTimeout(timer);
         // A consumer that stops early leaves a half-read body: only an abort frees its connection.
         idle.abort();
       }
@@ -153,40 +157,26 @@ function createKubeClient(connection: Connection): KubeClient {
   };
 }
 
-/**
- * One pool for as long as the TLS material stays the same; a rotated CA or client certificate gets a new one.
- */
-function dispatcherFor(origin: string) {
-  let current: { key: string; pool: Pool } | undefined;
+/** A signal that aborts when nothing touched it for so long. */
+function idleTimer(clock: Clock, inactivityMs: number) {
+  const idle = new AbortController();
+  let touchedAt = clock.now();
+  let cancel = clock.after(inactivityMs, check);
+
+  function check(): void {
+    const leftMs = touchedAt + inactivityMs - clock.now();
+    if (leftMs <= 0) idle.abort(new IdleWatchError(inactivityMs));
+    else cancel = clock.after(leftMs, check);
+  }
+
   return {
-    get(https: RequestOptions): Pool {
-      const { ca, cert, key, servername, rejectUnauthorized } = https;
-      const material = JSON.stringify(
-        [ca, cert, key, servername, rejectUnauthorized].map((part) => (part === undefined ? null : String(part))),
-      );
-      if (current?.key === material) return current.pool;
-      const present = (options: object) =>
-        Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null));
-      // Made once: reading certificates for each connection costs more than the connection.
-      const tls = { ...present({ servername, rejectUnauthorized }), secureContext: createSecureContext(present({ ca, cert, key })) };
-      // The old pool finishes what it has under way and then ends.
-      if (current !== undefined) current.pool.close().catch(() => undefined);
-      current = {
-        key: material,
-        pool: new Pool(origin, {
-          // undici's HTTP/2 leaves the stream of an aborted call without an error listener: closing then ends the process.
-          allowH2: false,
-          connect: { ...tls, timeout: 5_000, keepAlive: true, keepAliveInitialDelay: 15_000 },
-          headersTimeout: 30_000,
-          bodyTimeout: 30_000,
-          keepAliveTimeout: 60_000,
-        }),
-      };
-      return current.pool;
+    signal: idle.signal,
+    touch(): void {
+      touchedAt = clock.now();
     },
-    async close() {
-      // Every call has just been aborted, so nothing is left to wait for; destroying would make their streams fail with nobody listening.
-      await current?.pool.close();
+    abort(): void {
+      cancel();
+      idle.abort();
     },
   };
 }
