@@ -1,15 +1,22 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
+import { createFakeClock } from '../common/testing/fake-clock.ts';
 import { onceIn } from './once-in.ts';
 
-test('the same text comes through once in a while, another one at once, and memory is bounded', () => {
-  let now = 0;
-  const mayTell = onceIn(60_000, () => now);
-  assert.deepEqual([mayTell('a'), mayTell('a'), mayTell('b')], [true, false, true]);
-  now = 59_999;
-  assert.equal(mayTell('a'), false);
-  now = 60_000;
-  assert.equal(mayTell('a'), true);
-  for (let index = 0; index < 2_000; index += 1) mayTell(String(index));
-  assert.equal(mayTell('a'), true, 'forgotten');
+describe('onceIn', () => {
+  it('is true for the same text once in its time, and for another text at once', async () => {
+    const clock = createFakeClock();
+    const isNew = onceIn(60_000, clock);
+    assert.deepEqual([isNew('a'), isNew('a'), isNew('b')], [true, false, true]);
+    await clock.advance(59_999);
+    assert.equal(isNew('a'), false);
+    await clock.advance(1);
+    assert.equal(isNew('a'), true);
+  });
+
+  it('forgets the text that was seen longest ago beyond its number of texts', () => {
+    const isNew = onceIn(60_000, createFakeClock(), 2);
+    for (const text of ['a', 'b', 'a', 'c']) isNew(text);
+    assert.deepEqual([isNew('a'), isNew('b')], [false, true]);
+  });
 });

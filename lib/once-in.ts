@@ -1,14 +1,18 @@
-const remembered = 1_000;
+import { LRUCache } from 'lru-cache';
+import type { Clock } from '../common/clock.ts';
+import { systemClock } from '../common/clock.ts';
 
-/** True for the same text once in `ms`: what a thousand objects have in common, or every attempt for hours, is one line of the log. */
-export function onceIn(ms: number, monotonic: () => number = () => performance.now()): (text: string) => boolean {
-  const told = new Map<string, number>();
+/**
+ * Returns a function that is true for the same text once in `ms`: a failure that a thousand objects have in common, or that lasts for hours,
+ * is logged once in a while. Of `remembered` texts it knows when they were seen last.
+ */
+export function onceIn(ms: number, clock: Clock = systemClock, remembered = 1_000): (text: string) => boolean {
+  const seen = new LRUCache<string, number>({ max: remembered });
   return (text) => {
-    const now = monotonic();
-    const last = told.get(text);
+    const now = clock.now();
+    const last = seen.get(text);
     if (last !== undefined && now - last < ms) return false;
-    if (told.size >= remembered) told.clear();
-    told.set(text, now);
+    seen.set(text, now);
     return true;
   };
 }

@@ -55,7 +55,7 @@ export function startRunner(options: RunnerOptions): Runner {
   const { name, concurrency, metrics, log = silentLogger, clock = systemClock } = options;
   const stopping = new AbortController();
   const active = new Set<Promise<void>>();
-  const isNew = onceIn(60_000, clock.now);
+  const isNew = onceIn(60_000, clock);
   let isPumpDue = false;
 
   const queue = new WorkQueue({

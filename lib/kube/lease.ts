@@ -57,7 +57,7 @@ export function campaign(options: LeaseOptions): Leadership {
   /** When the last successful renewal was sent. */
   let renewedAt = 0;
   let observed: { fingerprint: string; at: number } | undefined;
-  const mayTell = onceIn(60_000, monotonic);
+  const mayTell = onceIn(60_000);
 
   const remainingMs = () => (reign === undefined ? 0 : Math.max(0, renewedAt + options.renewMs - monotonic()));
 
