@@ -1,12 +1,16 @@
-// What the webhook writes on an injected pod and the controller reads back.
+// What the webhook adds to an injected pod, and what it writes about it for the controller and the sidecar to read.
+import { emptyVolumeName, initContainerName, proxyContainerName, tokenVolumeName } from './names.ts';
 
 export type SidecarMode = 'native' | 'classic';
 export type Interception = 'redirect' | 'none';
 
-/** JSON value of the status annotation. Presence alone tells "injected"; the hash tells "by which template". */
+export const injectedContainerNames: ReadonlySet<string> = new Set([initContainerName, proxyContainerName]);
+export const injectedVolumeNames: ReadonlySet<string> = new Set([tokenVolumeName, emptyVolumeName]);
+
+/** JSON value of the status annotation. Its presence says that the pod is injected; the hash says by which template. */
 export interface InjectionStatus {
   version: string;
-  /** Hash of what render would insert for this pod's settings; differs when an upgrade would render otherwise. */
+  /** Hash of what the webhook inserts for this pod. It differs when an upgraded webhook would insert something else. */
   templateHash: string;
   mode: SidecarMode;
   interception: Interception;

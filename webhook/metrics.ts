@@ -1,7 +1,7 @@
 import type { Registry } from 'prom-client';
 import { Counter, Gauge, Histogram } from 'prom-client';
+import type { Decision, ReasonCode } from '../api/decisions.ts';
 import { metricPrefix } from '../api/names.ts';
-import type { Decision, ReasonCode } from '../api/reasons.ts';
 
 export interface Metrics {
   admitted(decision: Decision, reason: ReasonCode, seconds: number): void;

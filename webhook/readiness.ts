@@ -1,10 +1,11 @@
 // When the webhook may be asked: only if an admission sent now would be answered, and its answer trusted (design 4).
-import type { Caches } from './caches.ts';
+
 import { parseCertificates, verifies } from './certificate.ts';
+import type { WebhookInformers } from './informers.ts';
 
 /** What is still missing, in one line; undefined when ready. */
 export function missing(
-  caches: Pick<Caches, 'synced' | 'certificate' | 'caBundle' | 'trusted'>,
+  caches: Pick<WebhookInformers, 'synced' | 'certificate' | 'caBundle' | 'trusted'>,
   state: { nativeKnown: boolean; draining: boolean; webhookConfiguration: string; now: Date },
 ): string | undefined {
   if (state.draining) return 'stopping';

@@ -1,20 +1,21 @@
-// AdmissionReview v1 on the wire: parsed once into exact types, answered as the API server wants it.
+// AdmissionReview v1 on the wire: parsed once into exact types, answered in the form of the API server.
+import type { PodView } from '../lib/identities/decision/pod-view.ts';
+import { parsePod } from '../lib/identities/decision/pod-view.ts';
+import { PodShapeError } from '../lib/identities/decision/raw-pod.ts';
 import { isRecord, stringAt } from '../lib/kube/objects.ts';
-import type { Operation } from './patch.ts';
-import type { Pod } from './pod.ts';
-import { isPod, podProblem } from './pod.ts';
+import type { AdmissionResponse } from './injection/admit.ts';
 
 export interface Review {
   uid: string;
-  /** The object's own namespace is often empty; this one never is. */
+  /** Of the request: in the pod itself it is often empty. */
   namespace: string;
-  /** Empty for a pod that gets its name from `generateName`. */
+  /** `prefix*` for a pod that gets its name from `generateName`. */
   name: string;
   dryRun: boolean;
-  pod: Pod;
+  pod: PodView;
 }
 
-/** Not something that an API server with our registration sends. */
+/** The body is not what an API server with our registration sends. */
 export class ReviewError extends Error {
   override readonly name = 'ReviewError';
 }
@@ -27,48 +28,48 @@ export function parseReview(body: unknown): Review {
   const { request } = body;
   if (!isRecord(request)) throw new ReviewError('the AdmissionReview has no request');
   if (typeof request.uid !== 'string' || request.uid === '') throw new ReviewError('request.uid is missing');
-  const kind = [
-    stringAt(request, 'kind', 'group') ?? '',
-    stringAt(request, 'kind', 'version') ?? '',
-    stringAt(request, 'kind', 'kind') ?? '',
-  ];
-  if (kind.join('/') !== '/v1/Pod') throw new ReviewError(`request.kind is ${shown(request.kind)}: accepted is v1 Pod`);
-  if (request.operation !== 'CREATE') throw new ReviewError(`request.operation is ${shown(request.operation)}: accepted is CREATE`);
-  if (typeof request.subResource === 'string' && request.subResource !== '')
-    throw new ReviewError(`request.subResource is ${shown(request.subResource)}: accepted is none`);
+  checkSubject(request);
   if (typeof request.namespace !== 'string' || request.namespace === '') throw new ReviewError('request.namespace is missing');
-  const { object } = request;
-  if (!isPod(object)) throw new ReviewError(`request.object is not a Pod: ${podProblem(object)}`);
   return {
     uid: request.uid,
     namespace: request.namespace,
-    name: typeof request.name === 'string' ? request.name : '',
+    name: stringAt(request, 'name') || `${stringAt(request, 'object', 'metadata', 'generateName') ?? ''}*`,
     dryRun: request.dryRun === true,
-    pod: object,
+    pod: podOf(request.object),
   };
+}
+
+/** The registration asks for the creation of pods only. */
+function checkSubject(request: Record<string, unknown>): void {
+  const [group, version, kind] = ['group', 'version', 'kind'].map((key) => stringAt(request, 'kind', key) ?? '');
+  if (group !== '' || version !== 'v1' || kind !== 'Pod')
+    throw new ReviewError(`request.kind is ${shown(request.kind)}: accepted is v1 Pod`);
+  if (request.operation !== 'CREATE') throw new ReviewError(`request.operation is ${shown(request.operation)}: accepted is CREATE`);
+  if (typeof request.subResource === 'string' && request.subResource !== '')
+    throw new ReviewError(`request.subResource is ${shown(request.subResource)}: accepted is none`);
+}
+
+function podOf(object: unknown): PodView {
+  try {
+    return parsePod(object);
+  } catch (error) {
+    if (error instanceof PodShapeError) throw new ReviewError(`request.object is not a Pod: ${error.message}`);
+    throw error;
+  }
 }
 
 const shown = (value: unknown): string => (JSON.stringify(value) ?? 'missing').slice(0, 100);
 
-export interface Answer {
-  allowed: boolean;
-  /** Why it is refused. */
-  message?: string;
-  patch: Operation[];
-  warnings: string[];
-  auditAnnotations: Record<string, string>;
-}
-
-/** A longer warning is cut by the API server. */
+/** The API server cuts longer warnings: docs/reference/kubernetes.md. */
 const longestWarning = 256;
 
-export function answerBody(uid: string, answer: Answer): string {
-  const response: Record<string, unknown> = { uid, allowed: answer.allowed, auditAnnotations: answer.auditAnnotations };
-  if (answer.message !== undefined) response.status = { code: 403, reason: 'Forbidden', message: answer.message };
-  if (answer.warnings.length > 0) response.warnings = answer.warnings.map((text) => text.replace(/\s+/g, ' ').slice(0, longestWarning));
-  if (answer.patch.length > 0) {
+export function responseBody(uid: string, { allowed, message, patch, warnings, auditAnnotations }: AdmissionResponse): string {
+  const response: Record<string, unknown> = { uid, allowed, auditAnnotations };
+  if (message !== undefined) response.status = { code: 403, reason: 'Forbidden', message };
+  if (warnings.length > 0) response.warnings = warnings.map((text) => text.replace(/\s+/g, ' ').slice(0, longestWarning));
+  if (patch.length > 0) {
     response.patchType = 'JSONPatch';
-    response.patch = Buffer.from(JSON.stringify(answer.patch)).toString('base64');
+    response.patch = Buffer.from(JSON.stringify(patch)).toString('base64');
   }
   return JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response });
 }

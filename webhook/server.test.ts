@@ -11,15 +11,16 @@ import { connect } from 'node:tls';
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { generateKey, issueAuthority, issueLeaf } from '../controller/certificates/issue.ts';
+import { rawPod } from '../lib/identities/decision/testing/raw-pods.ts';
 import { silentLogger } from '../lib/log.ts';
-import { admit } from './admit.ts';
-import { input, pod } from './fixtures.ts';
+import { admit } from './injection/admit.ts';
 import { createMetrics } from './metrics.ts';
 import type { AdmissionServer, AdmissionServerOptions } from './server.ts';
 import { NotReadyError, startAdmissionServer } from './server.ts';
+import { admitInput } from './testing/fixtures.ts';
 
 const host = 'webhook.system.svc';
-const reviewOf = (object: unknown = pod(), more: object = {}) => ({
+const reviewOf = (object: unknown = rawPod(), more: object = {}) => ({
   apiVersion: 'admission.k8s.io/v1',
   kind: 'AdmissionReview',
   request: {
@@ -62,7 +63,7 @@ describe('the admission server', () => {
     server.use(first);
   };
   beforeEach(async () => {
-    behave = async (review) => admit(input({ pod: review.pod }));
+    behave = async (review) => admit({ ...admitInput(), pod: review.pod });
     agent = new Agent({ keepAlive: true, maxSockets: 8, ca: ca.certificate, servername: host });
     await start();
   });
@@ -114,10 +115,10 @@ describe('the admission server', () => {
   });
 
   it('leaves the patch out where nothing changes, and says no with a message', async () => {
-    const skipped = responseOf(await ask(pod({ spec: { hostNetwork: true } })));
+    const skipped = responseOf(await ask(rawPod({ spec: { hostNetwork: true } })));
     assert.equal('patch' in skipped || 'patchType' in skipped, false);
     assert.deepEqual(skipped.warnings, ['pods with hostNetwork are not injected: token requests go to IMDS as from the node']);
-    const denied = responseOf(await ask(pod({ annotations: { 'aadpodidentity.k8s.io/inject': 'no' } })));
+    const denied = responseOf(await ask(rawPod({ annotations: { 'aadpodidentity.k8s.io/inject': 'no' } })));
     assert.equal(denied.allowed, false);
     assert.match(JSON.stringify(denied.status), /accepted is true or false/);
   });
@@ -141,16 +142,16 @@ describe('the admission server', () => {
       /accepted is admission\.k8s\.io\/v1/,
     ],
     ['no request', JSON.stringify({ ...reviewOf(), request: undefined }), 400, /has no request/],
-    ['no uid', JSON.stringify(reviewOf(pod(), { uid: '' })), 400, /request\.uid/],
+    ['no uid', JSON.stringify(reviewOf(rawPod(), { uid: '' })), 400, /request\.uid/],
     [
       'another resource',
-      JSON.stringify(reviewOf(pod(), { kind: { group: 'apps', version: 'v1', kind: 'Deployment' } })),
+      JSON.stringify(reviewOf(rawPod(), { kind: { group: 'apps', version: 'v1', kind: 'Deployment' } })),
       400,
       /accepted is v1 Pod/,
     ],
-    ['another operation', JSON.stringify(reviewOf(pod(), { operation: 'UPDATE' })), 400, /accepted is CREATE/],
-    ['a subresource', JSON.stringify(reviewOf(pod(), { subResource: 'ephemeralcontainers' })), 400, /subResource/],
-    ['no namespace', JSON.stringify(reviewOf(pod(), { namespace: '' })), 400, /request\.namespace/],
+    ['another operation', JSON.stringify(reviewOf(rawPod(), { operation: 'UPDATE' })), 400, /accepted is CREATE/],
+    ['a subresource', JSON.stringify(reviewOf(rawPod(), { subResource: 'ephemeralcontainers' })), 400, /subResource/],
+    ['no namespace', JSON.stringify(reviewOf(rawPod(), { namespace: '' })), 400, /request\.namespace/],
     ['no object', JSON.stringify(reviewOf(null)), 400, /request\.object is not a Pod: it is not an object/],
     ['an object without spec', JSON.stringify(reviewOf({ metadata: {} })), 400, /spec is not an object/],
     [
@@ -187,13 +188,13 @@ describe('the admission server', () => {
 
   it('takes what is odd but legal: 500 annotations, deep nesting, duplicate keys, a 3 MB pod', async () => {
     const many = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`a.b/k${index}`, 'v']));
-    assert.equal(responseOf(await ask(pod({ annotations: many }))).allowed, true);
+    assert.equal(responseOf(await ask(rawPod({ annotations: many }))).allowed, true);
     const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
-    const text = JSON.stringify(reviewOf(pod({ spec: { future: 'HERE' } }))).replace('"HERE"', deep);
+    const text = JSON.stringify(reviewOf(rawPod({ spec: { future: 'HERE' } }))).replace('"HERE"', deep);
     assert.equal(responseOf(await send(text)).allowed, true);
     const twice = JSON.stringify(reviewOf()).replace('"uid":"u1"', '"uid":"u0","uid":"u2"');
     assert.equal(responseOf(await send(twice)).uid, 'u2');
-    assert.equal(responseOf(await ask(pod({ annotations: { big: 'x'.repeat(3_000_000) } }))).allowed, true);
+    assert.equal(responseOf(await ask(rawPod({ annotations: { big: 'x'.repeat(3_000_000) } }))).allowed, true);
   });
 
   it('survives whatever is thrown at it', async () => {
@@ -238,7 +239,7 @@ describe('the admission server', () => {
     const budgets: number[] = [];
     behave = async (review, budget) => {
       budgets.push(budget);
-      return admit(input({ pod: review.pod }));
+      return admit({ ...admitInput(), pod: review.pod });
     };
     for (const query of ['timeout=2s', 'timeout=250ms', 'timeout=1.5s', 'timeout=x', ''])
       await send(JSON.stringify(reviewOf()), { path: `/mutate?${query}` });
@@ -247,7 +248,7 @@ describe('the admission server', () => {
 
   it('counts decisions by reason', async () => {
     await ask();
-    await ask(pod({ spec: { hostNetwork: true } }));
+    await ask(rawPod({ spec: { hostNetwork: true } }));
     const metrics = await registry.metrics();
     assert.match(metrics, /webhook_admissions_total\{decision="inject",reason="injected"\} 1/);
     assert.match(metrics, /webhook_admissions_total\{decision="skip",reason="host_network"\} 1/);
@@ -283,7 +284,7 @@ describe('the admission server', () => {
     behave = async (review) => {
       arrived.resolve();
       await gate.promise;
-      return admit(input({ pod: review.pod }));
+      return admit({ ...admitInput(), pod: review.pod });
     };
     const slow = ask();
     await arrived.promise;
@@ -314,7 +315,7 @@ describe('the admission server', () => {
     behave = async (review) => {
       arrived.resolve();
       await gate.promise;
-      return admit(input({ pod: review.pod }));
+      return admit({ ...admitInput(), pod: review.pod });
     };
     const leaving = ask();
     await arrived.promise;

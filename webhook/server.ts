@@ -5,11 +5,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import fastify from 'fastify';
 import type { Listener } from '../lib/http.ts';
 import type { Logger } from '../lib/log.ts';
-import type { Admission } from './admit.ts';
 import type { ServingCertificate } from './certificate.ts';
+import type { Admission } from './injection/admit.ts';
 import type { Metrics } from './metrics.ts';
 import type { Review } from './review.ts';
-import { answerBody, parseReview, ReviewError } from './review.ts';
+import { parseReview, ReviewError, responseBody } from './review.ts';
 
 export const admissionPath = '/mutate';
 /** The API server's own limit for an object is 3 MB. */
@@ -103,20 +103,20 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
   app.post(admissionPath, async (request, reply) => {
     const began = performance.now();
     const review = parseReview(request.body);
-    const { decision, reason, answer } = await options.admit(review, budgetOf(request.query));
-    const body = answerBody(review.uid, answer);
+    const { decision, reason, response } = await options.admit(review, budgetOf(request.query));
+    const body = responseBody(review.uid, response);
     const seconds = (performance.now() - began) / 1000;
     metrics.admitted(decision, reason, seconds);
-    const { uid, namespace, name, dryRun, pod } = review;
+    const { uid, namespace, name, dryRun } = review;
     log.info(
       {
         uid,
         namespace,
-        name: name || `${String(pod.metadata.generateName ?? '')}*`,
+        name,
         decision,
         reason,
         dryRun,
-        operations: answer.patch.length,
+        operations: response.patch.length,
         ms: Math.round(seconds * 1e5) / 100,
       },
       'admission',

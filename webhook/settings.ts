@@ -1,8 +1,8 @@
 import { brokerServiceName, ports, webhookConfigurationName } from '../api/names.ts';
+import { parseQuantity } from '../lib/kube/quantity.ts';
 import { logLevels } from '../lib/log.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
-import { parseQuantity } from './quantity.ts';
 
 const quantity = (description: string, fallback: string): Setting<string> => ({
   description,

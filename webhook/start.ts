@@ -1,82 +1,75 @@
-// Wires the parts of the webhook together and says how they are stopped.
+// Wires the webhook: informers and sidecar mode feed each admission; readiness, metrics and the certificate follow the informers.
 import { setTimeout as delay } from 'node:timers/promises';
-import { ports } from '../api/names.ts';
 import { version } from '../api/version.ts';
+import { systemClock } from '../common/clock.ts';
 import { parseListener, serveSmall } from '../lib/http.ts';
 import { connect } from '../lib/kube/client.ts';
 import type { Logger } from '../lib/log.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { SettingsError } from '../lib/settings.ts';
 import type { Stopper } from '../lib/shutdown.ts';
-import type { Admission } from './admit.ts';
-import { admit } from './admit.ts';
-import type { Caches } from './caches.ts';
-import { startCaches } from './caches.ts';
-import type { Template } from './containers.ts';
+import type { WebhookInformers } from './informers.ts';
+import { startWebhookInformers } from './informers.ts';
+import type { Admission } from './injection/admit.ts';
+import { admit } from './injection/admit.ts';
 import { createMetrics } from './metrics.ts';
-import type { ModeWatch } from './native.ts';
-import { followMode } from './native.ts';
 import { missing } from './readiness.ts';
 import type { Review } from './review.ts';
+import type { AdmissionServer } from './server.ts';
 import { NotReadyError, startAdmissionServer } from './server.ts';
 import type { WebhookSettings } from './settings.ts';
+import type { SidecarModeWatch } from './sidecar-mode.ts';
+import { watchSidecarMode } from './sidecar-mode.ts';
+import { templateOf } from './template.ts';
 
-/** A namespace that is made right before its first pod reaches our copy within this time. */
+/** How long a review waits for a namespace that the informer does not know yet. */
 const namespaceWaitMs = 1_000;
 
+/** Returns once everything listens. Throws {@link SettingsError} for settings that cannot be used. */
 export async function startWebhook(values: WebhookSettings, { log, stopper }: { log: Logger; stopper: Stopper }): Promise<void> {
   if (values.sidecarImage === '') throw new SettingsError('--sidecar-image is empty: accepted is an image reference');
-  const listeners = {
+  const listen = {
     admission: parseListener('--admission-listen', values.admissionListen),
     probes: parseListener('--probes-listen', values.probesListen),
     metrics: parseListener('--metrics-listen', values.metricsListen),
   };
+  const clock = systemClock;
   const client = connect({
     ...(values.kubeconfig === '' ? {} : { kubeconfig: values.kubeconfig }),
     userAgent: `aad-pod-identity-webhook/${version}`,
     qps: values.clientQps,
   });
   stopper.add('client', () => client.close());
-  const caches = startCaches({ client, log, ...values });
-  stopper.add('caches', () => caches.stop());
-  const native = followMode({ client, log, setting: values.nativeSidecar });
-  stopper.add('mode', () => native.stop());
+  const informers = startWebhookInformers({ client, log, clock, ...values });
+  stopper.add('informers', () => informers.stop());
+  const sidecar = watchSidecarMode({ client, log, clock, setting: values.nativeSidecar });
+  stopper.add('sidecar mode', () => sidecar.stop());
 
   let draining = false;
-  const { webhookConfiguration } = values;
-  const problem = () => missing(caches, { nativeKnown: native.mode !== undefined, draining, webhookConfiguration, now: new Date() });
+  const problem = () =>
+    missing(informers, {
+      nativeKnown: sidecar.mode !== undefined,
+      draining,
+      webhookConfiguration: values.webhookConfiguration,
+      now: new Date(clock.wall()),
+    });
   const registry = createRegistry();
-  const metrics = createMetrics(registry, { notAfter: () => caches.certificate?.notAfter, ready: () => problem() === undefined });
+  const metrics = createMetrics(registry, { notAfter: () => informers.certificate?.notAfter, ready: () => problem() === undefined });
 
-  const probes = await serveSmall(listeners.probes, {
-    '/healthz': () => ({ status: 200, body: 'ok\n' }),
-    '/readyz': () => {
-      const found = problem();
-      return found === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${found}\n` };
-    },
-  });
+  const probes = await serveSmall(listen.probes, probeRoutes(problem));
   stopper.add('probes', () => probes.stop());
-  const metricsServer = await serveMetrics(listeners.metrics, registry);
+  const metricsServer = await serveMetrics(listen.metrics, registry);
   stopper.add('metrics', () => metricsServer.stop());
-
   const server = await startAdmissionServer({
-    listen: listeners.admission,
+    listen: listen.admission,
     log,
     metrics,
-    admit: (review, budgetMs) => admitReview(review, budgetMs, { values, caches, native }),
+    admit: (review, budgetMs) => admitReview(review, budgetMs, { values, informers, sidecar }),
   });
   stopper.add('admission', () => server.stop());
-  const serve = () => {
-    if (caches.certificate === undefined) return;
-    try {
-      server.use(caches.certificate);
-    } catch (error) {
-      log.error({ error: String(error) }, 'serving certificate refused by TLS, the one before stays in use');
-    }
-  };
-  caches.onCertificates(serve);
-  serve();
-  // Runs first: the endpoint goes out of the Service while requests are still answered (spec/injection.md 2.22).
+  followCertificate(informers, server, log);
+
+  // Stops first: the Service drops this endpoint while requests are still answered.
   stopper.add('drain', async () => {
     draining = true;
     server.drain();
@@ -85,50 +78,45 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
   log.info({ admissionPort: server.port, probesPort: probes.port, metricsPort: metricsServer.port }, 'listening');
 }
 
-async function admitReview(
-  review: Review,
-  budgetMs: number,
-  { values, caches, native }: { values: WebhookSettings; caches: Caches; native: ModeWatch },
-): Promise<Admission> {
-  const { caBundle } = caches;
-  const { mode } = native;
-  if (!caches.synced || mode === undefined || caBundle === undefined) throw new NotReadyError('the webhook is not ready yet');
-  const namespace = await caches.namespace(review.namespace, Math.min(namespaceWaitMs, budgetMs / 2));
-  return admit({
-    pod: review.pod,
-    namespace,
-    exceptions: caches.exceptionsOf(review.namespace),
-    settings: { hostNetwork: values.hostNetworkPods },
-    template: templateOf(values, mode, caBundle, caches.brokerAddress),
-  });
+function probeRoutes(problem: () => string | undefined): Parameters<typeof serveSmall>[1] {
+  return {
+    '/healthz': () => ({ status: 200, body: 'ok\n' }),
+    '/readyz': () => {
+      const found = problem();
+      return found === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${found}\n` };
+    },
+  };
 }
 
-function templateOf(values: WebhookSettings, mode: Template['mode'], ca: string, brokerIp: string | undefined): Template {
-  const { broker: port } = ports.controller;
-  return {
-    mode,
-    image: values.sidecarImage,
-    imagePullPolicy: values.sidecarImagePullPolicy,
-    broker: {
-      url: `https://${values.brokerService}.${values.namespace}.svc:${port}`,
-      address: brokerIp === undefined ? undefined : `${brokerIp.includes(':') ? `[${brokerIp}]` : brokerIp}:${port}`,
-      ca,
-    },
-    proxy: {
-      logLevel: values.proxyLogLevel,
-      cpuRequest: values.proxyCpuRequest,
-      cpuLimit: values.proxyCpuLimit,
-      memoryRequest: values.proxyMemoryRequest,
-      memoryLimit: values.proxyMemoryLimit,
-    },
-    init: {
-      cpuRequest: values.initCpuRequest,
-      cpuLimit: values.initCpuLimit,
-      memoryRequest: values.initMemoryRequest,
-      memoryLimit: values.initMemoryLimit,
-    },
-    blockWireServer: values.blockWireServer,
-    blockInstanceMetadata: values.blockInstanceMetadata,
-    iptables: values.iptables,
+/** Serves with the certificate of now and with every later one. */
+function followCertificate(informers: WebhookInformers, server: AdmissionServer, log: Logger): void {
+  const serve = () => {
+    if (informers.certificate === undefined) return;
+    try {
+      server.use(informers.certificate);
+    } catch (error) {
+      log.error({ error: String(error) }, 'serving certificate refused by TLS, the one before stays in use');
+    }
   };
+  informers.onCertificates(serve);
+  serve();
+}
+
+interface AdmissionSources {
+  values: WebhookSettings;
+  informers: WebhookInformers;
+  sidecar: SidecarModeWatch;
+}
+
+async function admitReview(review: Review, budgetMs: number, { values, informers, sidecar }: AdmissionSources): Promise<Admission> {
+  const { caBundle, brokerAddress } = informers;
+  const { mode } = sidecar;
+  if (!informers.synced || mode === undefined || caBundle === undefined) throw new NotReadyError('the webhook is not ready yet');
+  return admit({
+    pod: review.pod,
+    namespace: await informers.namespace(review.namespace, Math.min(namespaceWaitMs, budgetMs / 2)),
+    exceptions: informers.exceptionsOf(review.namespace),
+    settings: { hostNetwork: values.hostNetworkPods },
+    template: templateOf({ values, mode, caBundle, brokerAddress }),
+  });
 }

@@ -1,5 +1,6 @@
 // How it stands with the sidecar of a labelled pod: pure, from what the webhook wrote on it or did not.
-import type { ReasonFor } from '../../api/reasons.ts';
+import type { ReasonFor } from '../../api/decisions.ts';
+import { skipReason } from '../../lib/identities/decision/skip.ts';
 import type { Pod } from '../../lib/identities/objects.ts';
 
 /** Why a pod has no sidecar: the webhook's reasons for leaving it out, or ours for a pod that it should have injected. */
@@ -8,17 +9,11 @@ export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_i
 /** The namespaces that the webhook is never called for (design 4). */
 const excludedNamespaces = new Set(['kube-system']);
 
-/** Undefined for a pod that is injected or over. The order is the webhook's. */
+/** Undefined for a pod that is injected or finished. */
 export function uninjectedReason(pod: Pod, excepted: boolean): UninjectedReason | undefined {
   if (pod.injected || pod.finished) return undefined;
   if (excludedNamespaces.has(pod.namespace)) return 'excluded_namespace';
-  if (pod.mirror) return 'mirror_pod';
-  if (pod.selector === '') return 'no_selector';
-  if (pod.optedOut) return 'opted_out';
-  if (excepted) return 'excepted';
-  if (pod.windows) return 'windows';
-  if (pod.hostNetwork) return 'host_network';
-  return 'not_injected';
+  return skipReason(pod, excepted) ?? 'not_injected';
 }
 
 export const notInjectedText =

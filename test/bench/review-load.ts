@@ -2,14 +2,14 @@
 import { once } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { connect } from 'node:tls';
-import { pod } from '../../webhook/fixtures.ts';
+import { rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
 
 const connections = 4;
 const reviews = 40_000;
 
 /** Reviews on keep-alive connections, written as raw bytes so that the generator costs little; each waits for its answer. */
 async function loadReviews(port: number): Promise<{ perSecond: number; p99: number }> {
-  const request = { uid: 'u', kind: { group: '', version: 'v1', kind: 'Pod' }, operation: 'CREATE', namespace: 'bench', object: pod() };
+  const request = { uid: 'u', kind: { group: '', version: 'v1', kind: 'Pod' }, operation: 'CREATE', namespace: 'bench', object: rawPod() };
   const body = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request });
   const bytes = Buffer.from(
     `POST /mutate?timeout=5s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,

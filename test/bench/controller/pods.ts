@@ -1,14 +1,14 @@
 // Pods as a cluster has them: labels and annotations of their owner, environment, probes, volumes, and the webhook's own parts.
 import { bindingLabel } from '../../../api/names.ts';
-import { template } from '../../../webhook/fixtures.ts';
-import type { Pod } from '../../../webhook/pod.ts';
-import { render } from '../../../webhook/render.ts';
-import { strip } from '../../../webhook/strip.ts';
+import { parsePod } from '../../../lib/identities/decision/pod-view.ts';
+import type { RawObject } from '../../../lib/identities/decision/raw-pod.ts';
+import { render } from '../../../webhook/injection/render.ts';
+import { template } from '../../../webhook/testing/fixtures.ts';
 
 /** Injected and scheduled; about 7 kB once the API server has added its managed fields. */
-export function realisticPod(name: string, selector: string, node: string): Pod {
+export function realisticPod(name: string, selector: string, node: string): RawObject {
   const team = selector.replace('selector', 'team');
-  const pod: Pod = {
+  const pod = parsePod({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
@@ -56,6 +56,6 @@ export function realisticPod(name: string, selector: string, node: string): Pod 
         { name: 'scratch', emptyDir: {} },
       ],
     },
-  };
-  return render(strip(pod), 'redirect', {}, template).pod;
+  });
+  return render(pod, { interception: 'redirect', options: {} }, template).pod;
 }

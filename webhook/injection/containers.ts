@@ -1,6 +1,7 @@
-// The parts that are added to a pod (spec/injection.md Appendix A). Every default of the API server is spelled out, so that the same
-// parts come back equal when the pod passes the webhook a second time.
-import type { Interception, SidecarMode } from '../api/injection.ts';
+// The containers and volumes that are added to a pod. Every default of the API server is spelled out, so that they compare equal when the
+// pod passes the webhook a second time. docs/reference/sidecars.md has the facts about native sidecars, docs/adr/0003-native-sidecar-and-start-gate.md
+// the order of containers.
+import type { Interception, SidecarMode } from '../../api/injection.ts';
 import {
   apiTokenDirectory,
   brokerAudience,
@@ -12,13 +13,13 @@ import {
   tokenDirectory,
   tokenFile,
   tokenVolumeName,
-} from '../api/names.ts';
-import type { LogLevel } from '../lib/log.ts';
-import type { PodOptions } from './annotations.ts';
-import type { RawObject } from './pod.ts';
+} from '../../api/names.ts';
+import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
+import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
+import type { LogLevel } from '../../lib/log.ts';
 import type { Amounts } from './resources.ts';
 
-/** Everything the parts depend on besides the pod. */
+/** Everything that the injected parts depend on besides the pod. */
 export interface Template {
   mode: SidecarMode;
   image: string;
@@ -38,8 +39,8 @@ export interface Template {
   iptables: 'nft' | 'legacy';
 }
 
-/** Kubelet expands `$(NAME)` in arguments; `$$` is a plain dollar. */
-export function literal(text: string): string {
+/** Escapes an argument: kubelet expands `$(NAME)` in it, and reads `$$` as a dollar. */
+export function escapeArgument(text: string): string {
   return text.replaceAll('$', '$$$$');
 }
 
@@ -47,7 +48,7 @@ const podIp = 'AAD_POD_IDENTITY_POD_IP';
 const hostIp = 'AAD_POD_IDENTITY_HOST_IP';
 const podUid = 'AAD_POD_IDENTITY_POD_UID';
 
-export function initContainer(template: Template, resources: RawObject | undefined): RawObject {
+export function initContainer(template: Template, resources: RawObject): RawObject {
   const legacy = template.iptables === 'legacy';
   const args = ['init', `--pod-ip=$(${podIp})`, `--host-ip=$(${hostIp})`];
   if (template.blockWireServer) args.push('--block-wireserver');
@@ -67,28 +68,14 @@ export function initContainer(template: Template, resources: RawObject | undefin
   };
 }
 
-export function proxyContainer(
-  template: Template,
-  interception: Interception,
-  options: PodOptions,
-  resources: RawObject | undefined,
-): RawObject {
-  const { broker } = template;
-  const args = ['proxy', `--mode=${template.mode}`, `--broker-url=${literal(broker.url)}`];
-  if (broker.address !== undefined) args.push(`--broker-address=${literal(broker.address)}`);
-  args.push(
-    `--broker-ca=${literal(broker.ca)}`,
-    `--broker-token-file=${tokenFile}`,
-    `--log-level=${options.proxyLogLevel ?? template.proxy.logLevel}`,
-  );
-  if (template.blockInstanceMetadata) args.push('--block-instance-metadata');
-  if (interception === 'none') args.push(`--identity-header=$(${podUid})`);
+export function proxyContainer(template: Template, interception: Interception, options: PodOptions, resources: RawObject): RawObject {
   return {
     ...common(proxyContainerName, template, resources),
-    args,
+    args: proxyArguments(template, interception, options),
     ...(interception === 'none' ? { env: [fromPod(podUid, 'metadata.uid')] } : {}),
     ...(template.mode === 'native' ? { restartPolicy: 'Always' } : {}),
-    // The next container starts once the proxy listens, whatever the broker does (spec/injection.md 2.6: a mesh may hold all traffic back).
+    // Start gate: the next container starts once the proxy listens. It does not wait for the broker, since a service mesh may hold back all
+    // traffic until the containers after this one run: docs/adr/0003-native-sidecar-and-start-gate.md.
     lifecycle: { postStart: { exec: { command: [...sidecarCommand, 'wait'] } } },
     securityContext: {
       ...confined,
@@ -101,6 +88,21 @@ export function proxyContainer(
   };
 }
 
+function proxyArguments(template: Template, interception: Interception, options: PodOptions): string[] {
+  const { broker } = template;
+  return [
+    'proxy',
+    `--mode=${template.mode}`,
+    `--broker-url=${escapeArgument(broker.url)}`,
+    ...(broker.address === undefined ? [] : [`--broker-address=${escapeArgument(broker.address)}`]),
+    `--broker-ca=${escapeArgument(broker.ca)}`,
+    `--broker-token-file=${tokenFile}`,
+    `--log-level=${options.proxyLogLevel ?? template.proxy.logLevel}`,
+    ...(template.blockInstanceMetadata ? ['--block-instance-metadata'] : []),
+    ...(interception === 'none' ? [`--identity-header=$(${podUid})`] : []),
+  ];
+}
+
 export function volumes(): RawObject[] {
   const token = { audience: brokerAudience, expirationSeconds: 3600, path: tokenFile.slice(tokenDirectory.length + 1) };
   return [
@@ -109,13 +111,13 @@ export function volumes(): RawObject[] {
   ];
 }
 
-function common(name: string, template: Template, resources: RawObject | undefined): RawObject {
+function common(name: string, template: Template, resources: RawObject): RawObject {
   return {
     name,
     image: template.image,
     imagePullPolicy: template.imagePullPolicy,
     command: [...sidecarCommand],
-    resources: resources ?? {},
+    resources,
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'FallbackToLogsOnError',
   };
@@ -128,10 +130,11 @@ const confined = {
   seccompProfile: { type: 'RuntimeDefault' },
 } as const;
 
-// The legacy backend takes a lock, by default in /run, which is read-only here.
+// The legacy backend takes a lock file, by default in /run, which is read-only here.
 const lockDirectory = '/tmp';
 const lockFile: RawObject = { name: 'XTABLES_LOCKFILE', value: `${lockDirectory}/xtables.lock` };
 
+/** Hides the token for the Kubernetes API, which the ServiceAccount admission plugin mounts into every container that has no such mount. */
 const shadowMount: RawObject = { name: emptyVolumeName, mountPath: apiTokenDirectory, readOnly: true };
 
 function fromPod(name: string, fieldPath: string): RawObject {

@@ -1,17 +1,17 @@
-// Every annotation that a user may put on a pod: what it accepts, in one table (spec/injection.md 2.4). The webhook denies a bad value and
-// warns about a key of our prefix that is not here.
-import type { Interception } from '../api/injection.ts';
-import { annotationPrefix, annotations } from '../api/names.ts';
-import { logLevels } from '../lib/log.ts';
-import { parseQuantity } from './quantity.ts';
+// The annotations that users may put on a pod, and the values that each accepts. docs/annotations.md shows this table; a test compares them.
+import type { Interception } from '../../../api/injection.ts';
+import { annotationPrefix, annotations } from '../../../api/names.ts';
+import { parseQuantity } from '../../kube/quantity.ts';
+import { logLevels } from '../../log.ts';
+import type { StringMap } from './raw-pod.ts';
 
 interface AnnotationRule<T> {
   key: string;
   /** One line for docs/annotations.md. */
   about: string;
-  /** Accepted values, for the message of a denial and the documentation. */
+  /** Accepted values, for the message of a denial and for docs/annotations.md. */
   accepts: string;
-  /** Undefined refuses the text. */
+  /** Undefined for text that is not accepted. */
   parse(text: string): T | undefined;
 }
 
@@ -29,7 +29,7 @@ const oneOf = <const T extends string>(key: string, values: readonly T[], about:
   parse: (text) => values.find((value) => value === text),
 });
 
-export const interceptions: readonly Interception[] = ['redirect', 'none'];
+const interceptions: readonly Interception[] = ['redirect', 'none'];
 
 export const podAnnotations = {
   inject: oneOf(annotations.inject, ['true', 'false'], '`false` leaves the pod alone: its token requests go to IMDS as from the node'),
@@ -52,41 +52,49 @@ export const podAnnotations = {
 } as const;
 
 type Rules = typeof podAnnotations;
-/** The parsed values of those that the pod carries. */
+/** Parsed values of the annotations that the pod carries. */
 export type PodOptions = { [K in keyof Rules]?: Rules[K] extends AnnotationRule<infer T> ? T : never };
 
+/** An annotation with a value that is not accepted. The message names both and what is accepted. */
 export class AnnotationError extends Error {
   override readonly name = 'AnnotationError';
+  readonly code = 'invalid_annotation';
 }
 
 /** Throws {@link AnnotationError} for the first value that is not accepted. */
-export function parsePodAnnotations(map: Readonly<Record<string, string>>): PodOptions {
+export function parsePodAnnotations(map: StringMap): PodOptions {
   const options: Record<string, unknown> = {};
-  for (const [name, rule] of Object.entries(podAnnotations)) {
-    const text = Object.hasOwn(map, rule.key) ? map[rule.key] : undefined;
-    if (text === undefined) continue;
-    const value = rule.parse(text);
-    if (value === undefined) throw new AnnotationError(refusal(rule.key, text, rule.accepts));
-    options[name] = value;
+  for (const [name, rule] of Object.entries<AnnotationRule<unknown>>(podAnnotations)) {
+    const text = map[rule.key];
+    if (text !== undefined) options[name] = parseAnnotation(rule, text);
   }
   const parsed = options as PodOptions;
-  refuseAboveLimit(podAnnotations.proxyCpuRequest.key, parsed.proxyCpuRequest, parsed.proxyCpuLimit);
-  refuseAboveLimit(podAnnotations.proxyMemoryRequest.key, parsed.proxyMemoryRequest, parsed.proxyMemoryLimit);
+  checkLimit(podAnnotations.proxyCpuRequest.key, parsed.proxyCpuRequest, parsed.proxyCpuLimit);
+  checkLimit(podAnnotations.proxyMemoryRequest.key, parsed.proxyMemoryRequest, parsed.proxyMemoryLimit);
   return parsed;
 }
 
-function refuseAboveLimit(key: string, request: string | undefined, limit: string | undefined): void {
+/** Throws {@link AnnotationError}. `owner` names the object where it is not the pod. */
+export function parseAnnotation<T>(rule: AnnotationRule<T>, text: string, owner?: string): T {
+  const value = rule.parse(text);
+  if (value !== undefined) return value;
+  const problem = notAccepted(rule.key, text, rule.accepts);
+  throw new AnnotationError(owner === undefined ? problem : `${owner}: ${problem}`);
+}
+
+function checkLimit(key: string, request: string | undefined, limit: string | undefined): void {
   if (request === undefined || limit === undefined) return;
   if ((parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0))
-    throw new AnnotationError(refusal(key, request, `a quantity up to the limit ${limit}`));
+    throw new AnnotationError(notAccepted(key, request, `a quantity up to the limit ${limit}`));
 }
 
-/** Keys under our prefix that mean nothing on a pod: most likely misspelt. */
-export function unknownAnnotations(map: Readonly<Record<string, string>>): string[] {
-  const known = new Set<string>([annotations.status, ...Object.values(podAnnotations).map((rule) => rule.key)]);
-  return Object.keys(map).filter((key) => key.startsWith(annotationPrefix) && !known.has(key));
-}
-
-export function refusal(key: string, text: string, accepts: string): string {
+function notAccepted(key: string, text: string, accepts: string): string {
   return `annotation ${key} is ${JSON.stringify(text.slice(0, 60))}, accepted is ${accepts}`;
+}
+
+const known: ReadonlySet<string> = new Set([annotations.status, ...Object.values(podAnnotations).map(({ key }) => key)]);
+
+/** Keys under our prefix that have no effect on a pod; most likely they are misspelt. */
+export function unknownAnnotations(map: StringMap): string[] {
+  return Object.keys(map).filter((key) => key.startsWith(annotationPrefix) && !known.has(key));
 }

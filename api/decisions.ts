@@ -1,10 +1,10 @@
-// Why a pod was injected, skipped or refused: one list for the webhook's warnings, audit annotations and metrics and the controller's Events.
+// The decisions of the webhook about a pod and their reasons: one list for its warnings, audit annotations, metrics and log, and for the controller.
 
 export type Decision = 'inject' | 'skip' | 'deny';
 
 interface Reason {
   decision: Decision;
-  /** What it means and what to do, one line, for the person who made the pod. */
+  /** One line for the person who created the pod: what it means, then what to do. */
   text: string;
 }
 
@@ -37,7 +37,7 @@ export const reasons = {
 export type ReasonCode = keyof typeof reasons;
 export type ReasonFor<D extends Decision> = { [K in ReasonCode]: (typeof reasons)[K]['decision'] extends D ? K : never }[ReasonCode];
 
-/** The sentence for a person; `detail` names the part of the object that it is about. */
-export function explain(code: ReasonCode, detail?: string): string {
+/** The sentence for a person. `detail` names the part of the object that the reason is about. */
+export function reasonText(code: ReasonCode, detail?: string): string {
   return detail === undefined ? reasons[code].text : `${detail}: ${reasons[code].text}`;
 }

@@ -1,7 +1,11 @@
-// What the webhook knows of the cluster: local copies, so that no admission waits for a call (spec/injection.md 2.21).
-import { annotations, caBundleConfigMapName, caBundleKey, webhookCertificateSecretName } from '../api/names.ts';
+// What the webhook watches in the cluster, so that no admission waits for a call to the API server.
+
+import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName } from '../api/names.ts';
+import type { Clock } from '../common/clock.ts';
+import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
 import type { PodException } from '../lib/identities/exceptions.ts';
-import { podLabelsOf } from '../lib/identities/exceptions.ts';
+import { indexBy } from '../lib/identities/index-by.ts';
+import { exceptionOf } from '../lib/identities/objects.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { startInformer } from '../lib/kube/informer.ts';
@@ -18,15 +22,15 @@ import {
 import type { Logger } from '../lib/log.ts';
 import type { ServingCertificate } from './certificate.ts';
 import { parseServingCertificate } from './certificate.ts';
-import type { NamespaceFacts } from './decide.ts';
+import { namespaceFactsOf, waitForNamespace } from './namespaces.ts';
 
-export interface Caches {
-  /** Whether every copy has had its first list. */
+export interface WebhookInformers {
+  /** Every kind has had its first list. */
   readonly synced: boolean;
   exceptionsOf(namespace: string): Iterable<PodException>;
-  /** Waits a moment for a namespace that was made just before the pod, then goes on without its facts. */
+  /** Waits up to `waitMs` for a namespace that was created just before the pod, then resolves without its facts. */
   namespace(name: string, waitMs: number): Promise<NamespaceFacts>;
-  /** The last good one. */
+  /** The last valid one. */
   readonly certificate: ServingCertificate | undefined;
   /** PEM. */
   readonly caBundle: string | undefined;
@@ -39,21 +43,24 @@ export interface Caches {
   stop(): Promise<void>;
 }
 
-export interface CachesOptions {
+export interface WebhookInformersOptions {
   client: KubeClient;
   log: Logger;
+  clock: Clock;
   /** Release namespace. */
   namespace: string;
   brokerService: string;
   webhookConfiguration: string;
 }
 
-export function startCaches({ client, log, namespace, brokerService, webhookConfiguration }: CachesOptions): Caches {
+export function startWebhookInformers(options: WebhookInformersOptions): WebhookInformers {
+  const { client, log, clock, namespace, brokerService, webhookConfiguration } = options;
   const one = <T>(resource: Resource, name: string, project: (raw: unknown) => T | undefined): Informer<T> =>
     startInformer({ client, log, resource, namespace, fieldSelector: `metadata.name=${name}`, project });
 
-  const exceptions = exceptionsByNamespace(client, log);
-  const spaces = startInformer({ client, log, resource: namespaces, project: factsOf });
+  const exceptions = startInformer({ client, log, resource: azurePodIdentityExceptions, project: exceptionOf });
+  const exceptionsByNamespace = indexBy(exceptions, (exception) => exception.namespace);
+  const namespaceFacts = startInformer({ client, log, resource: namespaces, project: namespaceFactsOf });
   const secret = one(secrets, webhookCertificateSecretName, (raw) => raw);
   const bundle = one(configMaps, caBundleConfigMapName, (raw) => stringAt(raw, 'data', caBundleKey));
   const broker = one(services, brokerService, clusterIpOf);
@@ -64,11 +71,11 @@ export function startCaches({ client, log, namespace, brokerService, webhookConf
     fieldSelector: `metadata.name=${webhookConfiguration}`,
     project: caBundlesOf,
   });
-  const all = [exceptions.informer, spaces, secret, bundle, broker, configuration];
+  const all = [exceptions, namespaceFacts, secret, bundle, broker, configuration];
 
   let certificate: ServingCertificate | undefined;
   const listeners = new Set<() => void>();
-  const tell = () => {
+  const notify = () => {
     for (const listener of listeners) listener();
   };
   secret.onChange(({ after }) => {
@@ -79,17 +86,17 @@ export function startCaches({ client, log, namespace, brokerService, webhookConf
       const kept = certificate === undefined ? 'there is none to serve with yet' : 'the one before stays in use';
       log.error({ secret: webhookCertificateSecretName, problem: String(error) }, `serving certificate refused, ${kept}`);
     }
-    tell();
+    notify();
   });
-  bundle.onChange(tell);
-  configuration.onChange(tell);
+  bundle.onChange(notify);
+  configuration.onChange(notify);
 
   return {
     get synced() {
       return all.every((informer) => informer.synced);
     },
-    exceptionsOf: exceptions.of,
-    namespace: (name, waitMs) => factsWhenKnown(spaces, name, waitMs),
+    exceptionsOf: (name) => [...exceptionsByNamespace(name)].flatMap((key) => exceptions.get(key) ?? []),
+    namespace: (name, waitMs) => waitForNamespace(namespaceFacts, name, waitMs, clock),
     get certificate() {
       return certificate;
     },
@@ -110,50 +117,6 @@ export function startCaches({ client, log, namespace, brokerService, webhookConf
 }
 
 const first = <T>(informer: Informer<T>): T | undefined => informer.values().next().value;
-
-/** Kept by namespace: an admission looks only at those of the pod's own. */
-function exceptionsByNamespace(client: KubeClient, log: Logger) {
-  const byNamespace = new Map<string, Map<string, PodException>>();
-  const informer = startInformer<PodException>({
-    client,
-    log,
-    resource: azurePodIdentityExceptions,
-    project: (raw) => ({ name: stringAt(raw, 'metadata', 'name') ?? '', podLabels: podLabelsOf(raw) }),
-  });
-  informer.onChange(({ key, after }) => {
-    const namespace = key.slice(0, key.indexOf('/'));
-    const group = byNamespace.get(namespace) ?? new Map<string, PodException>();
-    if (after === undefined) group.delete(key);
-    else group.set(key, after);
-    if (group.size === 0) byNamespace.delete(namespace);
-    else byNamespace.set(namespace, group);
-  });
-  return { informer, of: (namespace: string): Iterable<PodException> => byNamespace.get(namespace)?.values() ?? [] };
-}
-
-function factsOf(raw: unknown): NamespaceFacts {
-  return {
-    name: stringAt(raw, 'metadata', 'name') ?? '',
-    podSecurity: stringAt(raw, 'metadata', 'labels', 'pod-security.kubernetes.io/enforce'),
-    interception: stringAt(raw, 'metadata', 'annotations', annotations.interception),
-  };
-}
-
-async function factsWhenKnown(spaces: Informer<NamespaceFacts>, name: string, waitMs: number): Promise<NamespaceFacts> {
-  const known = spaces.get(name);
-  if (known !== undefined) return known;
-  return new Promise((resolve) => {
-    const finish = (facts: NamespaceFacts) => {
-      clearTimeout(timer);
-      unsubscribe();
-      resolve(facts);
-    };
-    const timer = setTimeout(() => finish({ name }), waitMs);
-    const unsubscribe = spaces.onChange(({ key, after }) => {
-      if (key === name && after !== undefined) finish(after);
-    });
-  });
-}
 
 function clusterIpOf(raw: unknown): string | undefined {
   const ip = stringAt(raw, 'spec', 'clusterIP') ?? '';

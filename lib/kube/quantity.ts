@@ -1,4 +1,4 @@
-/** Kubernetes resource quantities, as far as CPU and memory need them. */
+// Kubernetes resource quantities, as far as CPU and memory need them.
 
 const suffixes: Record<string, number> = {
   n: 1e-9,
@@ -17,7 +17,7 @@ const suffixes: Record<string, number> = {
   Pi: 2 ** 50,
 };
 
-/** Cores or bytes; undefined for what the API server would refuse. Numbers are accepted because YAML has them. */
+/** Cores or bytes; undefined for a value that the API server refuses. Numbers are accepted because YAML has them. */
 export function parseQuantity(value: unknown): number | undefined {
   const text = typeof value === 'number' ? String(value) : typeof value === 'string' ? value : '';
   const match = /^\+?(?<digits>\d+(?:\.\d*)?|\.\d+)(?:(?<suffix>[numkMGTP]|[KMGTP]i)|[eE](?<exponent>[+-]?\d{1,2}))?$/.exec(text);

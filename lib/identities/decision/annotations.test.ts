@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { reasons } from '../../../api/decisions.ts';
+import { AnnotationError, parsePodAnnotations, podAnnotations, unknownAnnotations } from './annotations.ts';
+
+const key = (name: string) => `aadpodidentity.k8s.io/${name}`;
+
+const good: Record<keyof typeof podAnnotations, string> = {
+  inject: 'true',
+  interception: 'none',
+  defaultIdentity: 'my-identity.1',
+  proxyCpuRequest: '20m',
+  proxyCpuLimit: '1',
+  proxyMemoryRequest: '32Mi',
+  proxyMemoryLimit: '1Gi',
+  proxyLogLevel: 'warn',
+};
+
+for (const [name, value] of Object.entries(good) as [keyof typeof podAnnotations, string][]) {
+  const rule = podAnnotations[name];
+  test(`accepts ${JSON.stringify(value)} for the annotation ${rule.key}`, () => {
+    assert.deepEqual(parsePodAnnotations({ [rule.key]: value }), { [name]: value });
+  });
+
+  test(`refuses other values of ${rule.key} and says what is accepted`, () => {
+    for (const bad of ['', ' ', 'True', '-1', '_', 'a\nb', '../x', 'x'.repeat(300)])
+      assert.throws(
+        () => parsePodAnnotations({ [rule.key]: bad }),
+        (error: unknown) => error instanceof AnnotationError && error.message.includes(rule.accepts) && !error.message.includes('\n'),
+        bad,
+      );
+  });
+}
+
+test('docs/annotations.md lists every annotation and every reason', () => {
+  const page = readFileSync(new URL('../../../docs/annotations.md', import.meta.url), 'utf8');
+  for (const { key: name, about, accepts } of Object.values(podAnnotations))
+    assert.ok(page.includes(`| \`${name}\` | ${accepts} | ${about} |`), name);
+  for (const [reason, { text }] of Object.entries(reasons)) assert.ok(page.includes(`| \`${reason}\` | ${text} |`), reason);
+});
+
+test('refuses a request above its limit', () => {
+  assert.throws(
+    () => parsePodAnnotations({ [key('proxy-cpu-request')]: '1', [key('proxy-cpu-limit')]: '900m' }),
+    /accepted is a quantity up to the limit 900m/,
+  );
+  assert.throws(
+    () => parsePodAnnotations({ [key('proxy-memory-request')]: '1Gi', [key('proxy-memory-limit')]: '1000Mi' }),
+    AnnotationError,
+  );
+  parsePodAnnotations({ [key('proxy-cpu-request')]: '1', [key('proxy-cpu-limit')]: '1000m' });
+});
+
+test('finds unknown keys under our prefix and ignores all others', () => {
+  assert.deepEqual(
+    unknownAnnotations({ [key('status')]: '', [key('inject')]: '', [key('proxy-port')]: '', 'other/inject': '', [key('Behavior')]: '' }),
+    [key('proxy-port'), key('Behavior')],
+  );
+});

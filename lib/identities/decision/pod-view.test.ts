@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { injectedVariables } from './endpoint-variables.ts';
+import { parsePod } from './pod-view.ts';
+import { PodShapeError } from './raw-pod.ts';
+import { rawContainer, rawPod } from './testing/raw-pods.ts';
+
+const status = { 'aadpodidentity.k8s.io/status': '{"templateHash":"x","containers":[]}' };
+const app = rawContainer('app');
+const proxy = rawContainer('aad-pod-identity-proxy', { resources: { limits: { cpu: '1' } } });
+const tokenVolume = { name: 'aad-pod-identity-token' };
+
+test('refuses values that are not pods with one line that says why', () => {
+  const cases: [unknown, RegExp][] = [
+    [null, /^it is not an object$/],
+    [[], /^it is not an object$/],
+    [{ spec: {} }, /^metadata is not an object$/],
+    [{ metadata: {} }, /^spec is not an object$/],
+    [{ metadata: { labels: { a: 1 } }, spec: {} }, /^metadata\.labels is not a map of strings$/],
+    [{ metadata: { annotations: ['a'] }, spec: {} }, /^metadata\.annotations is not a map of strings$/],
+    [{ metadata: {}, spec: { volumes: {} } }, /^spec\.volumes is not a list of objects$/],
+    [{ metadata: {}, spec: { initContainers: [null] } }, /^spec\.initContainers is not a list of objects$/],
+  ];
+  for (const [value, message] of cases) assert.throws(() => parsePod(value), { name: PodShapeError.name, message });
+});
+
+test('throws nothing but PodShapeError and changes nothing, whatever the value', () => {
+  fc.assert(
+    fc.property(fc.record({ metadata: fc.jsonValue(), spec: fc.jsonValue() }), (value) => {
+      const before = JSON.stringify(value);
+      try {
+        assert.equal(parsePod(value).raw, value);
+      } catch (error) {
+        assert.ok(error instanceof PodShapeError, String(error));
+      }
+      assert.equal(JSON.stringify(value), before);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('reads a pod without optional members', () => {
+  const pod = parsePod({ metadata: { labels: null, annotations: null }, spec: { containers: null, initContainers: null, volumes: null } });
+  assert.deepEqual([pod.labels, pod.annotations, pod.selector, pod.restartPolicy], [{}, {}, '', 'Always']);
+  assert.deepEqual([pod.owners, pod.allContainers, pod.volumes, pod.ids], [[], [], [], []]);
+});
+
+test('lists the containers of all kinds with their places', () => {
+  const pod = parsePod(
+    rawPod({ spec: { containers: [app], initContainers: [rawContainer('i')], ephemeralContainers: [rawContainer('debug')] } }),
+  );
+  assert.deepEqual(
+    pod.allContainers.map(({ place }) => place),
+    ['spec.initContainers[i]', 'spec.containers[app]', 'spec.ephemeralContainers[debug]'],
+  );
+});
+
+test('reads ids, TCP ports, variables and capabilities of a container', () => {
+  const container = rawContainer('app', {
+    securityContext: { runAsUser: 1, runAsGroup: '2', privileged: true, capabilities: { add: ['CAP_BPF', 'NET_ADMIN'] } },
+    ports: [{ containerPort: 80 }, { containerPort: 53, protocol: 'UDP' }, { containerPort: '81' }, null],
+    env: [{ name: 'A' }, { value: 'x' }, null],
+  });
+  const [view] = parsePod(rawPod({ spec: { containers: [container] } })).containers;
+  assert.deepEqual(view, {
+    name: 'app',
+    place: 'spec.containers[app]',
+    raw: container,
+    ids: [{ place: 'spec.containers[app].securityContext.runAsUser', id: 1 }],
+    tcpPorts: [80],
+    variables: ['A'],
+    privileged: true,
+    capabilities: ['BPF', 'NET_ADMIN'],
+  });
+});
+
+test('leaves out what an earlier admission injected', () => {
+  const pod = parsePod(
+    rawPod({
+      annotations: { ...status, own: '1' },
+      spec: {
+        initContainers: [proxy],
+        containers: [rawContainer('app', { env: [{ name: 'A' }, ...injectedVariables] })],
+        volumes: [tokenVolume, { name: 'own' }],
+      },
+    }),
+  );
+  assert.deepEqual(pod.annotations, { own: '1' });
+  assert.deepEqual(pod.initContainers, []);
+  assert.deepEqual(pod.containers[0]?.variables, ['A']);
+  assert.deepEqual(pod.volumes, [{ name: 'own' }]);
+  assert.deepEqual([...pod.injectedResources], [['aad-pod-identity-proxy', { limits: { cpu: '1' } }]]);
+});
+
+test('takes containers of reserved names for own ones without a valid status', () => {
+  for (const annotations of [{}, { 'aadpodidentity.k8s.io/status': 'mine' }, { 'aadpodidentity.k8s.io/status': '{}' }]) {
+    const pod = parsePod(rawPod({ annotations, spec: { initContainers: [proxy], volumes: [tokenVolume] } }));
+    assert.deepEqual(pod.annotations, {});
+    assert.deepEqual(
+      pod.initContainers.map(({ name }) => name),
+      ['aad-pod-identity-proxy'],
+    );
+    assert.deepEqual(pod.volumes, [tokenVolume]);
+    assert.equal(pod.injectedResources.size, 0);
+  }
+});
+
+test('finds a pod guaranteed when limits equal requests in every container', () => {
+  const full = { limits: { cpu: '1', memory: '1Gi' } };
+  const isGuaranteed = (...lists: object[][]) => {
+    const [containers = [], initContainers = []] = lists.map((list) => list.map((resources) => rawContainer('c', { resources })));
+    return parsePod(rawPod({ spec: { containers, initContainers } })).guaranteed;
+  };
+  assert.equal(isGuaranteed([full]), true);
+  assert.equal(isGuaranteed([{ ...full, requests: { cpu: '1000m' } }]), true);
+  assert.equal(isGuaranteed([{ ...full, requests: { cpu: '999m' } }]), false);
+  assert.equal(isGuaranteed([{ limits: { cpu: '1' } }]), false);
+  assert.equal(isGuaranteed([full], [{}]), false, 'an init container counts');
+  assert.equal(isGuaranteed([]), false);
+});

@@ -1,0 +1,138 @@
+// A pod read once from its JSON, for everything that decides about it or changes it.
+import { injectedContainerNames, injectedVolumeNames } from '../../../api/injection.ts';
+import { annotations, bindingLabel } from '../../../api/names.ts';
+import { at, isRecord, stringAt } from '../../kube/objects.ts';
+import { isWindows } from '../windows.ts';
+import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
+import { declaredIds, isGuaranteed, listOf, viewContainer } from './container-view.ts';
+import { isInjectedVariable } from './endpoint-variables.ts';
+import type { RawObject, RawPod, StringMap } from './raw-pod.ts';
+import { nameOf, parseRawPod } from './raw-pod.ts';
+import type { SkipFacts } from './skip.ts';
+
+/**
+ * Immutable. All but `raw` and `injectedResources` leave out what an earlier admission injected, so that a pod that passes the webhook again,
+ * or that is a copy of an injected one, reads like a new pod.
+ */
+export interface PodView extends SkipFacts {
+  /** As it was sent, with the injected parts. */
+  readonly raw: RawPod;
+  readonly labels: StringMap;
+  readonly annotations: StringMap;
+  readonly owners: readonly Owner[];
+  readonly initContainers: readonly ContainerView[];
+  readonly containers: readonly ContainerView[];
+  /** Init containers, containers, ephemeral containers. */
+  readonly allContainers: readonly ContainerView[];
+  readonly volumes: readonly RawObject[];
+  /** Of the pod and of all its containers. */
+  readonly ids: readonly DeclaredId[];
+  readonly restartPolicy: string;
+  /** The pod declares resources as a whole, not only by container. */
+  readonly podLevelResources: boolean;
+  /** The containers make the pod QoS class Guaranteed. */
+  readonly guaranteed: boolean;
+  /** The pod tolerates virtual nodes (Azure Container Instances). */
+  readonly virtualNode: boolean;
+  /** `resources` of the injected containers by name, as found: other admission plugins may have completed them. */
+  readonly injectedResources: ReadonlyMap<string, RawObject>;
+}
+
+export interface Owner {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+const none: StringMap = {};
+
+/** Throws {@link PodShapeError} for a value that is not a pod. */
+export function parsePod(value: unknown): PodView {
+  const raw = parseRawPod(value);
+  const { metadata, spec } = raw;
+  const labels = metadata.labels ?? none;
+  const own = withoutStatus(metadata.annotations ?? none);
+  const injected = isStatus(metadata.annotations?.[annotations.status]);
+
+  const view = (field: ContainerField) => (spec[field] ?? []).map((container) => viewContainer(container, field));
+  const viewOwn = (field: ContainerField) =>
+    injected ? ownContainers(spec[field] ?? []).map((container) => viewContainer(container, field)) : view(field);
+  const initContainers = viewOwn('initContainers');
+  const containers = viewOwn('containers');
+  const allContainers = [...initContainers, ...containers, ...view('ephemeralContainers')];
+  const volumes = spec.volumes ?? [];
+
+  return {
+    raw,
+    labels,
+    annotations: own,
+    owners: ownersOf(metadata.ownerReferences),
+    selector: labels[bindingLabel] ?? '',
+    mirror: own['kubernetes.io/config.mirror'] !== undefined,
+    optedOut: own[annotations.inject] === 'false',
+    windows: isWindows(raw),
+    hostNetwork: spec.hostNetwork === true,
+    initContainers,
+    containers,
+    allContainers,
+    volumes: injected ? volumes.filter((volume) => !injectedVolumeNames.has(nameOf(volume))) : volumes,
+    ids: [...podIds(spec.securityContext), ...allContainers.flatMap((container) => container.ids)],
+    restartPolicy: stringAt(spec, 'restartPolicy') ?? 'Always',
+    podLevelResources: isRecord(spec.resources),
+    guaranteed: isGuaranteedByAll([...containers, ...initContainers]),
+    virtualNode: listOf(spec.tolerations).some((toleration) => at(toleration, 'key') === 'virtual-kubelet.io/provider'),
+    injectedResources: injected ? resourcesOfInjected([...(spec.containers ?? []), ...(spec.initContainers ?? [])]) : new Map(),
+  };
+}
+
+/** The annotation may only stand on a pod that the webhook returns. */
+function withoutStatus(map: StringMap): StringMap {
+  if (!Object.hasOwn(map, annotations.status)) return map;
+  const { [annotations.status]: _status, ...own } = map;
+  return own;
+}
+
+/** Only a valid status says that containers and volumes of the reserved names are injected ones; without it they are the user's. */
+function isStatus(text: string | undefined): boolean {
+  if (text === undefined) return false;
+  try {
+    const status: unknown = JSON.parse(text);
+    return isRecord(status) && typeof status.templateHash === 'string' && Array.isArray(status.containers);
+  } catch {
+    return false;
+  }
+}
+
+function ownContainers(containers: readonly RawObject[]): RawObject[] {
+  return containers.filter((container) => !injectedContainerNames.has(nameOf(container))).map(withoutInjectedVariables);
+}
+
+/** Returns the same object where there are none, so that the patch does not touch the container. */
+function withoutInjectedVariables(container: RawObject): RawObject {
+  const { env, ...rest } = container;
+  if (!Array.isArray(env) || !env.some(isInjectedVariable)) return container;
+  const own = env.filter((variable: unknown) => !isInjectedVariable(variable));
+  return own.length === 0 ? rest : { ...container, env: own };
+}
+
+function resourcesOfInjected(containers: readonly RawObject[]): ReadonlyMap<string, RawObject> {
+  const found = new Map<string, RawObject>();
+  for (const container of containers)
+    if (injectedContainerNames.has(nameOf(container)) && isRecord(container.resources)) found.set(nameOf(container), container.resources);
+  return found;
+}
+
+function podIds(securityContext: unknown): DeclaredId[] {
+  const groups = listOf(at(securityContext, 'supplementalGroups')).filter((id) => typeof id === 'number');
+  return [
+    ...declaredIds(securityContext, 'spec.securityContext', ['runAsUser', 'runAsGroup', 'fsGroup']),
+    ...groups.map((id) => ({ place: 'spec.securityContext.supplementalGroups', id })),
+  ];
+}
+
+function ownersOf(references: unknown): Owner[] {
+  return listOf(references).map((owner) => ({ apiVersion: stringAt(owner, 'apiVersion') ?? '', kind: stringAt(owner, 'kind') ?? '' }));
+}
+
+function isGuaranteedByAll(containers: readonly ContainerView[]): boolean {
+  return containers.length > 0 && containers.every(({ raw }) => isGuaranteed(raw));
+}

@@ -1,0 +1,216 @@
+// Properties that hold for every pod.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import jsonpatch from 'jsonpatch';
+import { reasons } from '../../api/decisions.ts';
+import { injectedContainerNames, injectedVolumeNames } from '../../api/injection.ts';
+import { annotations } from '../../api/names.ts';
+import type { RawObject, RawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { nameOf, parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
+import { admitInput, template } from '../testing/fixtures.ts';
+import { admit } from './admit.ts';
+
+const reservedNames = [...injectedContainerNames, ...injectedVolumeNames];
+const names = fc.oneof(
+  { weight: 9, arbitrary: fc.stringMatching(/^[a-z]{1,6}$/) },
+  { weight: 1, arbitrary: fc.constantFrom(...reservedNames) },
+);
+const amount = fc.constantFrom('1', '100m', '64Mi', 'x', 5, null);
+const amounts = fc.dictionary(fc.constantFrom('cpu', 'memory', 'gpu'), amount);
+const context = fc.record(
+  {
+    runAsUser: fc.constantFrom(0, 1000, 25790, '25790'),
+    privileged: fc.boolean(),
+    capabilities: fc.record({ add: fc.constantFrom(['BPF'], null, []) }),
+  },
+  { requiredKeys: [] },
+);
+const variables = fc.array(
+  fc.constantFrom({ name: 'A', value: '1' }, { name: 'IDENTITY_ENDPOINT', value: 'x' }, { name: 'MSI_SECRET' }, null),
+  { maxLength: 2 },
+);
+const containers = fc
+  .record(
+    {
+      name: names,
+      env: fc.option(variables),
+      resources: fc.record({ limits: amounts, requests: amounts }, { requiredKeys: [] }),
+      securityContext: context,
+      ports: fc.constantFrom([{ containerPort: 80 }], [{ containerPort: 2579 }], [null], null),
+      future: fc.jsonValue(),
+    },
+    { requiredKeys: ['name'] },
+  )
+  .map((more): RawObject => ({ ...more }));
+const listOf = (item: fc.Arbitrary<RawObject>) => fc.option(fc.array(item, { maxLength: 3 }), { nil: null });
+const ourKeys = [
+  'inject',
+  'interception',
+  'proxy-cpu-request',
+  'proxy-memory-limit',
+  'proxy-log-level',
+  'default-identity',
+  'status',
+  'typo',
+];
+const keys = fc.oneof(
+  fc.constantFrom(...ourKeys.map((key) => `aadpodidentity.k8s.io/${key}`)),
+  fc.constantFrom('a/b~c', 'kubernetes.io/config.mirror', 'x'),
+);
+const values = fc.constantFrom(
+  'true',
+  'false',
+  'none',
+  'redirect',
+  '10m',
+  '64Mi',
+  'debug',
+  '',
+  'Nonsense',
+  '{"templateHash":"x","containers":[]}',
+  '[]',
+);
+const pods: fc.Arbitrary<RawPod> = fc
+  .record({
+    annotations: fc.option(fc.dictionary(keys, values, { maxKeys: 3 }), { nil: null }),
+    labels: fc.constantFrom<Record<string, string>>(
+      { aadpodidbinding: 'a' },
+      { aadpodidbinding: 'a', app: 'mic' },
+      { aadpodidbinding: '' },
+    ),
+    spec: fc.record(
+      {
+        containers: listOf(containers),
+        initContainers: listOf(containers),
+        volumes: listOf(names.map((name) => ({ name, emptyDir: {} }))),
+        hostNetwork: fc.constantFrom(true, false, null),
+        securityContext: context,
+        restartPolicy: fc.constantFrom('Always', 'Never'),
+        resources: fc.constantFrom({ limits: { cpu: '1' } }, null),
+        os: fc.constantFrom({ name: 'linux' }, { name: 'windows' }, null),
+        future: fc.jsonValue(),
+      },
+      { requiredKeys: ['containers'] },
+    ),
+    owner: fc.constantFrom('Job', 'ReplicaSet'),
+  })
+  .map(({ annotations: map, labels, spec, owner }) => {
+    const base = rawPod({ labels, spec, metadata: { ownerReferences: [{ apiVersion: 'batch/v1', kind: owner }] } });
+    return { ...base, metadata: { ...base.metadata, annotations: map } };
+  });
+interface Scenario {
+  pod: RawPod;
+  mode: 'native' | 'classic';
+  iptables: 'nft' | 'legacy';
+  interception: string | undefined;
+  hostNetwork: 'skip' | 'deny';
+}
+const scenarios: fc.Arbitrary<Scenario> = fc.record({
+  pod: pods,
+  mode: fc.constantFrom('native' as const, 'classic' as const),
+  iptables: fc.constantFrom('nft' as const, 'legacy' as const),
+  interception: fc.constantFrom(undefined, undefined, 'none', 'other'),
+  hostNetwork: fc.constantFrom('skip' as const, 'deny' as const),
+});
+
+function admitScenario({ pod, mode, iptables, interception, hostNetwork }: Scenario) {
+  return admit(
+    admitInput({
+      pod,
+      namespace: { name: 'team', interception },
+      exceptions: [{ name: 'mic', podLabels: { app: 'mic' } }],
+      settings: { hostNetwork },
+      template: { ...template, mode, iptables },
+    }),
+  );
+}
+
+function admitted(scenario: Scenario): RawPod {
+  return parseRawPod(jsonpatch.apply_patch<unknown>(scenario.pod, admitScenario(scenario).response.patch));
+}
+
+const runs = { numRuns: 3_000 };
+
+test('admit gives every pod one decision with a reason of that decision', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const { decision, reason, response } = admitScenario(scenario);
+      assert.equal(reasons[reason].decision, decision);
+      assert.equal(response.allowed, decision !== 'deny');
+      assert.equal(response.message !== undefined, decision === 'deny');
+      if (decision === 'deny') assert.deepEqual(response.patch, []);
+      for (const warning of response.warnings) assert.match(warning, /^[^\n]{1,256}$/);
+    }),
+    runs,
+  );
+});
+
+test('admit decides a patched pod as before and changes nothing of it', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const first = admitScenario(scenario);
+      const second = admitScenario({ ...scenario, pod: admitted(scenario) });
+      assert.equal(second.reason, first.reason);
+      assert.deepEqual(second.response.patch, []);
+    }),
+    runs,
+  );
+});
+
+test('admit keeps every field and the order of what is not injected', () => {
+  const own = (list: readonly RawObject[] | null | undefined, reserved: ReadonlySet<string>, withoutEnv: boolean) =>
+    (list ?? []).filter((item) => !reserved.has(nameOf(item))).map((item) => (withoutEnv ? { ...item, env: undefined } : item));
+  const rest = ({ containers: _c, initContainers: _i, volumes: _v, ...spec }: RawObject) => spec;
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const before = scenario.pod;
+      const after = admitted(scenario);
+      const setsEnv = JSON.stringify(after.metadata.annotations ?? {}).includes('\\"interception\\":\\"none\\"');
+      for (const field of ['containers', 'initContainers'] as const)
+        assert.deepEqual(own(after.spec[field], injectedContainerNames, setsEnv), own(before.spec[field], injectedContainerNames, setsEnv));
+      assert.deepEqual(own(after.spec.volumes, injectedVolumeNames, false), own(before.spec.volumes, injectedVolumeNames, false));
+      assert.deepEqual(rest(after.spec), rest(before.spec));
+      for (const [key, value] of Object.entries(before.metadata.annotations ?? {}))
+        if (key !== annotations.status) assert.equal(after.metadata.annotations?.[key], value);
+    }),
+    runs,
+  );
+});
+
+test('admit leaves the submitted pod itself unchanged', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const before = JSON.stringify(scenario.pod);
+      admitScenario(scenario);
+      assert.equal(JSON.stringify(scenario.pod), before);
+    }),
+  );
+});
+
+test('admit puts the injected containers first, each once', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      if (admitScenario(scenario).decision !== 'inject') return;
+      const after = admitted(scenario);
+      const init = (after.spec.initContainers ?? []).map(nameOf);
+      const containers = (after.spec.containers ?? []).map(nameOf);
+      const injected = [...init, ...containers].filter((name) => injectedContainerNames.has(name));
+      assert.equal(new Set(injected).size, injected.length);
+      assert.equal(injected.at(-1), 'aad-pod-identity-proxy');
+      const native = scenario.mode === 'native';
+      assert.deepEqual(init.slice(0, injected.length - (native ? 0 : 1)), injected.slice(0, native ? undefined : -1));
+      if (!native) assert.equal(containers[0], 'aad-pod-identity-proxy');
+    }),
+    runs,
+  );
+});
+
+test('admit moves a container of another webhook behind the injected ones', () => {
+  const scenario: Scenario = { pod: rawPod(), mode: 'native', iptables: 'nft', interception: undefined, hostNetwork: 'skip' };
+  const { spec, ...rest } = admitted(scenario);
+  const pod = { ...rest, spec: { ...spec, initContainers: [rawContainer('mesh'), ...(spec.initContainers ?? [])] } };
+  const after = admitted({ ...scenario, pod });
+  assert.deepEqual((after.spec.initContainers ?? []).map(nameOf), ['aad-pod-identity-init', 'aad-pod-identity-proxy', 'mesh']);
+});

@@ -1,0 +1,66 @@
+// One admission from pod to response, pure: decide, then render, patch, and verify that the patch makes the pod that render returned.
+import { isDeepStrictEqual } from 'node:util';
+import jsonpatch from 'jsonpatch';
+import type { Decision, ReasonCode } from '../../api/decisions.ts';
+import { reasonText } from '../../api/decisions.ts';
+import type { DecideInput, DecideSettings } from '../../lib/identities/decision/decide.ts';
+import { decide } from '../../lib/identities/decision/decide.ts';
+import { strip } from './compose.ts';
+import type { Template } from './containers.ts';
+import type { Operation } from './patch.ts';
+import { diff } from './patch.ts';
+import { render } from './render.ts';
+import { warningsFor } from './warnings.ts';
+
+export interface Admission {
+  decision: Decision;
+  reason: ReasonCode;
+  response: AdmissionResponse;
+}
+
+export interface AdmissionResponse {
+  allowed: boolean;
+  /** Why the pod is denied. */
+  message?: string;
+  patch: Operation[];
+  warnings: string[];
+  auditAnnotations: Record<string, string>;
+}
+
+export interface AdmitInput extends Omit<DecideInput, 'settings'> {
+  settings: Omit<DecideSettings, 'mode'>;
+  template: Template;
+}
+
+/** Throws only for a fault of our own: the server then responds with an error, never with a doubtful patch. */
+export function admit({ pod, namespace, exceptions, settings, template }: AdmitInput): Admission {
+  const outcome = decide({ pod, namespace, exceptions, settings: { ...settings, mode: template.mode } });
+  const { decision, reason } = outcome;
+  const auditAnnotations: Record<string, string> = { decision, reason };
+  const response: AdmissionResponse = {
+    allowed: decision !== 'deny',
+    patch: [],
+    warnings: warningsFor(pod, namespace, outcome, template.mode),
+    auditAnnotations,
+  };
+
+  if (outcome.decision === 'deny') response.message = reasonText(outcome.reason, outcome.detail);
+  else if (outcome.decision === 'inject') {
+    const rendered = render(pod, outcome, template);
+    auditAnnotations['template-hash'] = rendered.templateHash;
+    response.patch = verifiedPatch(pod.raw, rendered.pod);
+  } else if (outcome.reason !== 'mirror_pod') {
+    // A copy of an injected pod, or one that another webhook changed after the first call, must not keep half an injection.
+    response.patch = verifiedPatch(pod.raw, strip(pod));
+  }
+  if (outcome.reason === 'excepted') auditAnnotations.exception = `${namespace.name}/${outcome.detail ?? ''}`;
+  return { decision, reason, response };
+}
+
+/** See docs/adr/0004-webhook-patch-is-verified.md. */
+function verifiedPatch(before: unknown, after: unknown): Operation[] {
+  const patch = diff(before, after);
+  if (patch.length > 0 && !isDeepStrictEqual(jsonpatch.apply_patch<unknown>(before, patch), after))
+    throw new Error('the patch does not make the rendered pod');
+  return patch;
+}

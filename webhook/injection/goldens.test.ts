@@ -1,0 +1,155 @@
+// The whole response for typical and odd pods, compared with files that a person has read.
+// UPDATE_GOLDENS=1 writes them anew; look at the difference before committing it.
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import jsonpatch from 'jsonpatch';
+import { annotations } from '../../api/names.ts';
+import type { RawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
+import { admitInput, template } from '../testing/fixtures.ts';
+import type { AdmitInput } from './admit.ts';
+import { admit } from './admit.ts';
+
+const key = (name: string) => `aadpodidentity.k8s.io/${name}`;
+const classic = { template: { ...template, mode: 'classic' } } as const;
+const fixed = { limits: { cpu: '1', memory: '1Gi' }, requests: { cpu: '1000m', memory: '1Gi' } };
+const istioProxy = rawContainer('istio-proxy', { restartPolicy: 'Always', securityContext: { runAsUser: 1337 } });
+const istioInit = rawContainer('istio-init', { securityContext: { capabilities: { add: ['NET_ADMIN', 'NET_RAW'], drop: ['ALL'] } } });
+const linkerdInit = rawContainer('linkerd-init', { securityContext: { capabilities: { add: ['NET_ADMIN', 'NET_RAW'] } } });
+const owner = (kind: string, apiVersion = 'apps/v1') => ({
+  generateName: 'app-',
+  ownerReferences: [{ apiVersion, kind, name: 'app', controller: true }],
+});
+
+/** The pod after an admission, for cases that pass a second time. */
+function injected(input: AdmitInput): RawPod {
+  return parseRawPod(jsonpatch.apply_patch<unknown>(input.pod.raw, admit(input).response.patch));
+}
+const bare = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { labels: { aadpodidbinding: 'reader' } },
+  spec: { containers: [{ name: 'app', image: 'app:1' }] },
+};
+const meshAfterUs = injected(admitInput());
+const olderTemplate = injected(
+  admitInput({ template: { ...template, image: 'sidecar:0', init: { ...template.init, memoryLimit: '32Mi' } } }),
+);
+const withLimitRange = injected(admitInput());
+
+const cases: Record<string, AdmitInput> = {
+  'bare-pod': admitInput({ pod: bare }),
+  'deployment-pod': admitInput({ pod: rawPod({ metadata: { name: undefined, ...owner('ReplicaSet') } }) }),
+  'stateful-set-pod': admitInput({ pod: rawPod({ metadata: owner('StatefulSet'), spec: { hostname: 'app-0', subdomain: 'app' } }) }),
+  'daemon-set-pod': admitInput({ pod: rawPod({ metadata: owner('DaemonSet'), spec: { affinity: { nodeAffinity: {} } } }) }),
+  'job-pod': admitInput({ pod: rawPod({ metadata: owner('Job', 'batch/v1'), spec: { restartPolicy: 'Never' } }) }),
+  'three-init-containers': admitInput({
+    pod: rawPod({ spec: { initContainers: [rawContainer('a'), rawContainer('b'), rawContainer('c')] } }),
+  }),
+  'odd-annotation-keys': admitInput({ pod: rawPod({ annotations: { 'a.b/c~d': '1', 'x/y': '2', [key('proxy-log-lvl')]: 'debug' } }) }),
+  'unknown-fields': admitInput({
+    pod: { ...rawPod({ spec: { futureField: { a: [1] }, containers: [rawContainer('app', { futureField: 1 })] } }), futureRoot: 1 },
+  }),
+  'istio-native-before-us': admitInput({ pod: rawPod({ spec: { initContainers: [istioInit, istioProxy, rawContainer('migrate')] } }) }),
+  'istio-classic-before-us': admitInput({
+    pod: rawPod({ spec: { initContainers: [istioInit], containers: [rawContainer('app'), rawContainer('istio-proxy')] } }),
+  }),
+  'linkerd-before-us': admitInput({
+    pod: rawPod({ spec: { initContainers: [linkerdInit, rawContainer('linkerd-proxy', { restartPolicy: 'Always' })] } }),
+  }),
+  'istio-native-after-us': admitInput({
+    pod: {
+      ...meshAfterUs,
+      spec: { ...meshAfterUs.spec, initContainers: [istioInit, istioProxy, ...(meshAfterUs.spec.initContainers ?? [])] },
+    },
+  }),
+  'again-unchanged': admitInput({ pod: injected(admitInput()) }),
+  'again-with-limit-range-defaults': admitInput({
+    pod: {
+      ...withLimitRange,
+      spec: {
+        ...withLimitRange.spec,
+        initContainers: (withLimitRange.spec.initContainers ?? []).map((one) => ({
+          ...one,
+          resources: { limits: { cpu: '500m', memory: '64Mi' }, requests: { cpu: '10m', memory: '16Mi', 'ephemeral-storage': '1Gi' } },
+        })),
+      },
+    },
+  }),
+  'again-older-template': admitInput({ pod: olderTemplate }),
+  'again-but-opted-out': admitInput({
+    pod: {
+      ...meshAfterUs,
+      metadata: { ...meshAfterUs.metadata, annotations: { ...meshAfterUs.metadata.annotations, [annotations.inject]: 'false' } },
+    },
+  }),
+  'broker-without-address': admitInput({ template: { ...template, broker: { ...template.broker, address: undefined } } }),
+  'block-wire-server-and-instance-metadata': admitInput({ template: { ...template, blockWireServer: true, blockInstanceMetadata: true } }),
+  'legacy-iptables': admitInput({ template: { ...template, iptables: 'legacy' } }),
+  'guaranteed-pod': admitInput({
+    pod: rawPod({
+      spec: { containers: [rawContainer('app', { resources: fixed })], initContainers: [rawContainer('i', { resources: fixed })] },
+    }),
+  }),
+  'pod-level-resources': admitInput({ pod: rawPod({ spec: { resources: { limits: { cpu: '2' } } } }) }),
+  'resource-annotations': admitInput({
+    pod: rawPod({
+      annotations: {
+        [key('proxy-cpu-request')]: '50m',
+        [key('proxy-cpu-limit')]: '0.5',
+        [key('proxy-memory-request')]: '96Mi',
+        [key('proxy-log-level')]: 'debug',
+      },
+    }),
+  }),
+  'classic-deployment-pod': admitInput({
+    pod: rawPod({ metadata: owner('ReplicaSet'), spec: { initContainers: [rawContainer('migrate')] } }),
+    ...classic,
+  }),
+  'classic-again': admitInput({ pod: injected(admitInput(classic)), ...classic }),
+  'classic-pod-that-should-complete': admitInput({ pod: rawPod({ spec: { restartPolicy: 'OnFailure' } }), ...classic }),
+  'interception-none': admitInput({
+    pod: rawPod({
+      spec: {
+        initContainers: [rawContainer('migrate')],
+        containers: [rawContainer('app', { env: [{ name: 'A', value: 'b' }] }), rawContainer('side')],
+      },
+    }),
+    namespace: { name: 'team', interception: 'none', podSecurity: 'restricted' },
+  }),
+  'interception-none-again': admitInput({
+    pod: injected(admitInput({ namespace: { name: 'team', interception: 'none' } })),
+    namespace: { name: 'team', interception: 'none' },
+  }),
+  'pod-security-baseline': admitInput({ namespace: { name: 'team', podSecurity: 'baseline' } }),
+  'powerful-container': admitInput({
+    pod: rawPod({ spec: { containers: [rawContainer('app', { securityContext: { privileged: true } })] } }),
+  }),
+  'virtual-node': admitInput({ pod: rawPod({ spec: { tolerations: [{ key: 'virtual-kubelet.io/provider', operator: 'Exists' }] } }) }),
+  excepted: admitInput({ pod: rawPod({ labels: { app: 'mic' } }), exceptions: [{ name: 'mic-exception', podLabels: { app: 'mic' } }] }),
+  'host-network': admitInput({ pod: rawPod({ spec: { hostNetwork: true } }) }),
+  windows: admitInput({ pod: rawPod({ spec: { os: { name: 'windows' } } }) }),
+  'mirror-pod': admitInput({ pod: rawPod({ annotations: { 'kubernetes.io/config.mirror': 'x' } }) }),
+  'reserved-name-under-a-status-that-is-none': admitInput({
+    pod: rawPod({ annotations: { [annotations.status]: 'mine' }, spec: { initContainers: [rawContainer('aad-pod-identity-init')] } }),
+  }),
+  'reserved-name': admitInput({ pod: rawPod({ spec: { containers: [rawContainer('aad-pod-identity-proxy')] } }) }),
+};
+
+for (const [name, input] of Object.entries(cases)) {
+  test(`admits ${name} as its golden file says`, () => {
+    const { decision, reason, response } = admit(input);
+    const file = new URL(`./goldens/${name}.json`, import.meta.url);
+    const found = JSON.parse(JSON.stringify({ decision, reason, ...response }, readable)) as unknown;
+    if (process.env.UPDATE_GOLDENS === '1') writeFileSync(file, `${JSON.stringify(found, undefined, 2)}\n`);
+    assert.deepEqual(found, JSON.parse(readFileSync(file, 'utf8')));
+  });
+}
+
+/** The status annotation as an object, so that a change in it can be read. */
+function readable(_key: string, value: unknown): unknown {
+  if (typeof value !== 'string' || !value.startsWith('{"version"')) return value;
+  return { parsed: JSON.parse(value) as unknown };
+}

@@ -1,0 +1,86 @@
+// The injected pod: our parts at fixed places around the user's, which keep their order and every field. Pure.
+import { createHash } from 'node:crypto';
+import type { InjectionStatus } from '../../api/injection.ts';
+import { annotations, initContainerName, proxyContainerName } from '../../api/names.ts';
+import { version } from '../../api/version.ts';
+import type { ContainerView } from '../../lib/identities/decision/container-view.ts';
+import { injectedVariables } from '../../lib/identities/decision/endpoint-variables.ts';
+import type { Inject } from '../../lib/identities/decision/outcome.ts';
+import type { PodView } from '../../lib/identities/decision/pod-view.ts';
+import type { RawObject, StringMap } from '../../lib/identities/decision/raw-pod.ts';
+import { nameOf } from '../../lib/identities/decision/raw-pod.ts';
+import { compose, rawOf } from './compose.ts';
+import type { Template } from './containers.ts';
+import { initContainer, proxyContainer, volumes } from './containers.ts';
+import { proxyAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
+
+export interface Rendered {
+  pod: RawObject;
+  templateHash: string;
+}
+
+export type RenderInput = Pick<Inject, 'interception' | 'options'>;
+
+interface InjectedParts {
+  init: RawObject[];
+  proxy: RawObject;
+  volumes: RawObject[];
+}
+
+/** Rendering the pod that was rendered before gives the same pod again. */
+export function render(pod: PodView, input: RenderInput, template: Template): Rendered {
+  const parts = partsFor(pod, input, template);
+  const [initContainers, containers] = template.mode === 'native' ? [[...parts.init, parts.proxy], []] : [parts.init, [parts.proxy]];
+  const own = input.interception === 'none' ? withVariables : rawOf;
+
+  const templateHash = hashOf(pod, input, template);
+  const status: InjectionStatus = {
+    version,
+    templateHash,
+    mode: template.mode,
+    interception: input.interception,
+    initContainers: initContainers.map(nameOf),
+    containers: containers.map(nameOf),
+    volumes: parts.volumes.map(nameOf),
+  };
+  const rendered = compose(pod.raw, {
+    annotations: { ...pod.annotations, ...defaultContainer(pod, template), [annotations.status]: JSON.stringify(status) },
+    containers: [...containers, ...pod.containers.map(own)],
+    volumes: [...pod.volumes, ...parts.volumes],
+    initContainers: [...initContainers, ...pod.initContainers.map(own)],
+  });
+  return { pod: rendered, templateHash };
+}
+
+function withVariables({ raw }: ContainerView): RawObject {
+  return { ...raw, env: [...(Array.isArray(raw.env) ? raw.env : []), ...injectedVariables] };
+}
+
+function partsFor(pod: PodView, { interception, options }: RenderInput, template: Template, found = pod.injectedResources): InjectedParts {
+  const style = resourceStyleOf(pod);
+  const initResources = resourcesFor(style, template.init, found.get(initContainerName)) ?? {};
+  const proxyResources = resourcesFor(style, proxyAmounts(template.proxy, options), found.get(proxyContainerName)) ?? {};
+  return {
+    init: interception === 'redirect' ? [initContainer(template, initResources)] : [],
+    proxy: proxyContainer(template, interception, options, proxyResources),
+    volumes: volumes(),
+  };
+}
+
+/**
+ * Of what this version and these settings insert: a difference means that a new pod would get other parts. Left out are the broker's address
+ * and CA, which the sidecar follows by itself, and what other admission plugins added.
+ */
+function hashOf(pod: PodView, input: RenderInput, template: Template): string {
+  const broker = { ...template.broker, address: undefined, ca: '' };
+  const parts = partsFor(pod, input, { ...template, broker }, new Map());
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
+}
+
+/** `kubectl logs` and `kubectl exec` use the first container, which in classic mode is the token proxy. */
+function defaultContainer(pod: PodView, template: Template): StringMap {
+  const [app] = pod.containers;
+  if (template.mode === 'native' || app === undefined) return {};
+  const keys = ['kubectl.kubernetes.io/default-container', 'kubectl.kubernetes.io/default-logs-container'];
+  return Object.fromEntries(keys.filter((key) => pod.annotations[key] === undefined).map((key) => [key, app.name]));
+}

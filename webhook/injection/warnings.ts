@@ -1,0 +1,42 @@
+// Warnings for the user who creates a pod that is let in. Only the direct creator sees them; kubectl prints one line each.
+import { reasonText } from '../../api/decisions.ts';
+import type { Interception, SidecarMode } from '../../api/injection.ts';
+import { annotations, initContainerName } from '../../api/names.ts';
+import { unknownAnnotations } from '../../lib/identities/decision/annotations.ts';
+import type { ContainerView } from '../../lib/identities/decision/container-view.ts';
+import type { NamespaceFacts } from '../../lib/identities/decision/decide.ts';
+import type { Outcome } from '../../lib/identities/decision/outcome.ts';
+import type { PodView } from '../../lib/identities/decision/pod-view.ts';
+
+export function warningsFor(pod: PodView, namespace: NamespaceFacts, outcome: Outcome, mode: SidecarMode): string[] {
+  const unknown = unknownAnnotations(pod.annotations).map((key) => `annotation ${key.slice(0, 100)} is not known and has no effect`);
+  if (outcome.decision === 'inject') return [...unknown, ...injectionWarnings(pod, namespace, outcome.interception, mode)];
+  if (outcome.decision === 'deny' || outcome.reason === 'mirror_pod') return unknown;
+  const detail = outcome.reason === 'excepted' ? `AzurePodIdentityException ${outcome.detail ?? ''}` : outcome.detail;
+  return [...unknown, reasonText(outcome.reason, detail)];
+}
+
+function injectionWarnings(pod: PodView, namespace: NamespaceFacts, interception: Interception, mode: SidecarMode): string[] {
+  const warnings: string[] = [];
+  const level = namespace.podSecurity;
+  if (interception === 'redirect' && (level === 'baseline' || level === 'restricted'))
+    warnings.push(
+      `namespace ${namespace.name} enforces pod security ${level}, which refuses NET_ADMIN of ${initContainerName}: enforce privileged or annotate ${annotations.interception}=none`,
+    );
+  if (interception === 'none') warnings.push('interception=none: requests that the app sends to IMDS itself are not filtered');
+  if (mode === 'classic' && pod.restartPolicy !== 'Always')
+    warnings.push('this cluster has no native sidecars: the pod will not complete while the token proxy runs');
+  const powerful = pod.allContainers.find(canUndoRedirect);
+  if (interception === 'redirect' && powerful !== undefined)
+    warnings.push(
+      `${powerful.place} can undo the redirect of IMDS: drop privileged, NET_ADMIN, SYS_ADMIN and BPF where they are not needed`,
+    );
+  if (pod.virtualNode) warnings.push('virtual nodes do not run init containers with NET_ADMIN: the pod may not start there');
+  return warnings;
+}
+
+const powerfulCapabilities: ReadonlySet<string> = new Set(['NET_ADMIN', 'SYS_ADMIN', 'BPF', 'ALL']);
+
+function canUndoRedirect({ privileged, capabilities }: ContainerView): boolean {
+  return privileged || capabilities.some((name) => powerfulCapabilities.has(name));
+}

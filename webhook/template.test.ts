@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseSettings } from '../lib/settings.ts';
+import { settings } from './settings.ts';
+import { templateOf } from './template.ts';
+
+const values = parseSettings(settings, ['--sidecar-image=sidecar:1', '--namespace=system'], {});
+
+test("writes the broker's URL and ClusterIP with the broker's port", () => {
+  const { broker } = templateOf({ values, mode: 'native', caBundle: 'CA', brokerAddress: '10.0.0.1' });
+  assert.deepEqual(broker, { url: 'https://aad-pod-identity-broker.system.svc:9443', address: '10.0.0.1:9443', ca: 'CA' });
+});
+
+test("puts an IPv6 address of the broker's Service in brackets", () => {
+  assert.equal(templateOf({ values, mode: 'native', caBundle: '', brokerAddress: 'fd00::1' }).broker.address, '[fd00::1]:9443');
+});
+
+test("leaves out the broker's address while its Service has none", () => {
+  assert.equal(templateOf({ values, mode: 'native', caBundle: '', brokerAddress: undefined }).broker.address, undefined);
+});

@@ -1,0 +1,25 @@
+import { parsePod } from '../../lib/identities/decision/pod-view.ts';
+import type { RawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
+import type { AdmitInput } from '../injection/admit.ts';
+import type { Template } from '../injection/containers.ts';
+
+export const template: Template = {
+  mode: 'native',
+  image: 'sidecar:1',
+  imagePullPolicy: 'IfNotPresent',
+  broker: {
+    url: 'https://aad-pod-identity-broker.system.svc:9443',
+    address: '10.96.7.7:9443',
+    ca: '-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n',
+  },
+  proxy: { logLevel: 'info', cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' },
+  init: { cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' },
+  blockWireServer: false,
+  blockInstanceMetadata: false,
+  iptables: 'nft',
+};
+
+export function admitInput({ pod = rawPod(), ...more }: Partial<Omit<AdmitInput, 'pod'>> & { pod?: RawPod } = {}): AdmitInput {
+  return { pod: parsePod(pod), namespace: { name: 'team' }, exceptions: [], settings: { hostNetwork: 'skip' }, template, ...more };
+}
