@@ -25,7 +25,7 @@ describe('selectFiles', () => {
     assert.deepEqual(selectFiles(files, 'unit', ['./webhook/decide.test.ts']), { ...none, unit: ['webhook/decide.test.ts'] });
   });
 
-  it('selects all files below a folder, and not those of a folder whose name begins alike', () => {
+  it('selects all files below a folder, not those of one whose name begins alike', () => {
     assert.deepEqual(selectFiles(files, 'unit', ['webhook/']).unit, ['webhook/decide.test.ts', 'webhook/parts.test.ts']);
   });
 

@@ -1,8 +1,8 @@
 // What the controller's benches share: scale sets with nodes, identities with bindings, and work in great numbers.
 import { setTimeout as delay } from 'node:timers/promises';
-import { group } from '../../integration/azure/support.ts';
-import type { Stage } from '../../integration/controller/stage.ts';
-import { setStage } from '../../integration/controller/stage.ts';
+import { group } from '../../integration/azure/fixtures.ts';
+import type { Harness } from '../../integration/controller/harness/harness.ts';
+import { startHarness } from '../../integration/controller/harness/harness.ts';
 
 export const setId = (index: number) => `${group}/Microsoft.Compute/virtualMachineScaleSets/set-${index}`;
 export const names = (count: number, prefix: string) => Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
@@ -14,20 +14,23 @@ export interface Cluster {
 }
 
 /** Nodes `node-0` ... in turn on the sets; `identity-0` ... each bound to the selector of its own name. */
-export async function setCluster({ nodes, sets, identities }: Cluster, arm: Record<string, unknown>): Promise<Stage> {
-  const stage = await setStage({
-    imds: { vm: 'set-0/0' },
-    scaleSets: names(sets, 'set').map((name) => ({ name, instances: nodes })),
-    virtualMachines: [],
-    identities: names(identities, 'identity').map((name) => ({ name })),
-    settings: { limits: { imds: false, arm: true }, arm },
+export async function setCluster({ nodes, sets, identities }: Cluster, arm: Record<string, unknown>): Promise<Harness> {
+  const harness = await startHarness({
+    azure: {
+      imds: { vm: 'set-0/0' },
+      scaleSets: names(sets, 'set').map((name) => ({ name, instances: nodes })),
+      virtualMachines: [],
+      identities: names(identities, 'identity').map((name) => ({ name })),
+      settings: { limits: { imds: false, arm: true }, arm },
+    },
   });
-  for (let node = 0; node < nodes; node += 1) await stage.makeNode(`node-${node}`, `azure://${setId(node % sets)}/virtualMachines/${node}`);
+  for (let node = 0; node < nodes; node += 1)
+    await harness.createNode(`node-${node}`, `azure://${setId(node % sets)}/virtualMachines/${node}`);
   for (const name of names(identities, 'identity')) {
-    await stage.makeIdentity(name);
-    await stage.makeBinding(name, name, name);
+    await harness.createIdentity(name);
+    await harness.createBinding(name, name, name);
   }
-  return stage;
+  return harness;
 }
 
 /** Runs the work over the items, so many at a time. */

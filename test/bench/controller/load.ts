@@ -1,5 +1,5 @@
 // Many pods at once, from the last one's creation until Azure and all objects agree, and the way back.
-import { statusOf } from '../../integration/controller/stage.ts';
+import { statusOf } from '../../integration/controller/harness/observations.ts';
 import { names, setCluster, setId, spread, until } from './cluster.ts';
 import { row } from './table.ts';
 
@@ -15,34 +15,34 @@ export interface Load {
 }
 
 export async function assignAndRelease(load: Load): Promise<void> {
-  const stage = await setCluster(load, { operationMs, retryAfterSeconds: null });
+  const harness = await setCluster(load, { operationMs, retryAfterSeconds: null });
   try {
     // The product's own settings but for the linger, which is what the second half would otherwise measure.
     const defaults = ['--collect-quiet=300', '--collect-max=1000', '--arm-poll-interval=2000', '--client-qps=250'];
-    await stage.startController([...defaults, '--lease-duration=10', '--lease-renew=7', '--lease-retry=2']);
+    await harness.startController([...defaults, '--lease-duration=10', '--lease-renew=7', '--lease-retry=2']);
     const pods = names(load.pods, 'pod');
     const what = `${load.pods} pods, ${load.nodes} nodes, ${load.sets} set${load.sets > 1 ? 's' : ''}`;
     await spread(pods, 20, (name, index) =>
-      stage.makePod(name, `identity-${index % load.identities}`, { node: `node-${index % load.nodes}` }),
+      harness.createPod(name, `identity-${index % load.identities}`, { node: `node-${index % load.nodes}` }),
     );
     const made = performance.now();
-    await until(() => [...stage.assigned.values()].filter((each) => statusOf(each) === 'Assigned').length === load.pods, 300);
+    await until(() => [...harness.assigned.values()].filter((each) => statusOf(each) === 'Assigned').length === load.pods, 300);
     const seconds = (performance.now() - made) / 1000;
     row(`${what}: all Assigned after the last pod`, seconds, 's', 25);
     row('  beside the operation itself', seconds / (operationMs / 1000), 'x', 1.25);
     row('  beside aad-pod-identity', seconds / load.upstreamSeconds, 'x', 1);
-    const attaching = stage.patches();
+    const attaching = harness.patches();
     row('  PATCHes for each set', attaching / load.sets, '', 2);
 
-    await spread(pods, 20, (name) => stage.removePod(name));
+    await spread(pods, 20, (name) => harness.deletePod(name));
     const removed = performance.now();
     // What Azure shows changes when it takes the write; done is when the operation ends.
-    const idle = () => [...stage.emulator.state().operations.values()].every(({ status }) => status !== 'InProgress');
-    const detached = () => names(load.sets, 'set').every((_, index) => stage.attached(setId(index)).length === 0);
-    await until(() => [...stage.assigned.values()].length === 0 && idle() && detached(), 300);
+    const idle = () => [...harness.emulator.state().operations.values()].every(({ status }) => status !== 'InProgress');
+    const detached = () => names(load.sets, 'set').every((_, index) => harness.attached(setId(index)).length === 0);
+    await until(() => [...harness.assigned.values()].length === 0 && idle() && detached(), 300);
     row(`${what}: all gone and detached after the last pod`, (performance.now() - removed) / 1000, 's', 25);
-    row('  PATCHes for each set', (stage.patches() - attaching) / load.sets, '', 2);
+    row('  PATCHes for each set', (harness.patches() - attaching) / load.sets, '', 2);
   } finally {
-    await stage.stop();
+    await harness.stop();
   }
 }

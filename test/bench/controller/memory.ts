@@ -4,8 +4,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pods as podKind, resourcePath } from '../../../lib/kube/resources.ts';
 import { bundle } from '../../../tools/build.ts';
-import type { ControllerProcess, ControllerProgram } from '../../integration/controller/stage.ts';
-import { statusOf } from '../../integration/controller/stage.ts';
+import type { RunningProgram } from '../../harness/program.ts';
+import type { ControllerProgram } from '../../integration/controller/harness/controller-process.ts';
+import { statusOf } from '../../integration/controller/harness/observations.ts';
 import { names, setCluster, spread, until } from './cluster.ts';
 import { realisticPod } from './pods.ts';
 import { row } from './table.ts';
@@ -18,31 +19,31 @@ const lease = ['--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
 
 export async function memory(count: number): Promise<void> {
   const program = await asInChart();
-  const stage = await setCluster(cluster, { operationMs: 1_000 });
+  const harness = await setCluster(cluster, { operationMs: 1_000 });
   try {
     await spread(names(count, 'pod'), 30, (name, index) => {
       const selector = `identity-${index % cluster.identities}`;
       const body = realisticPod(`${selector}-6d4f9c7b58-${name}`, selector, `node-${index % cluster.nodes}`);
-      return stage.client.call('POST', resourcePath(podKind, { namespace: 'default' }), { body });
+      return harness.client.call('POST', resourcePath(podKind, { namespace: 'default' }), { body });
     });
     // Faster than by default only so that the bench ends sooner.
-    const leader = await stage.startController([...lease, '--instance=leader', '--client-qps=1000'], program);
-    const assigned = () => [...stage.assigned.values()].filter((each) => statusOf(each) === 'Assigned').length;
+    const leader = await harness.startController([...lease, '--instance=leader', '--client-qps=1000'], program);
+    const assigned = () => [...harness.assigned.values()].filter((each) => statusOf(each) === 'Assigned').length;
     await until(() => assigned() === count, 3_600, 1_000);
-    const follower = await stage.startController([...lease, '--instance=follower'], program);
+    const follower = await harness.startController([...lease, '--instance=follower'], program);
     await ready(follower);
     tell(`leader that wrote ${count} assignments`, leader);
     tell(`follower that read ${count} pods and assignments`, follower);
 
-    await leader.end();
-    const next = await stage.startController([...lease, '--instance=next'], program);
+    await leader.stop();
+    const next = await harness.startController([...lease, '--instance=next'], program);
     await ready(next);
     tell('follower that became leader', follower);
     await delay(restMs);
     for (const [what, one] of Object.entries({ leader: follower, follower: next }))
       row(`  ${what}, at rest`, mib(one, 'VmRSS'), 'MiB', target);
   } finally {
-    await stage.stop();
+    await harness.stop();
   }
 }
 
@@ -56,19 +57,19 @@ async function asInChart(): Promise<ControllerProgram> {
   return { nodeFlags: flags.split(', ').filter((flag) => flag !== ''), file: outfile, env: Object.fromEntries(env) };
 }
 
-async function ready(controller: ControllerProcess): Promise<void> {
-  const { probes } = await controller.logs(({ msg }) => msg === 'started');
+async function ready(controller: RunningProgram): Promise<void> {
+  const { probes } = await controller.logged(({ msg }) => msg === 'started');
   for (const deadline = Date.now() + 300_000; Date.now() < deadline; await delay(200))
     if ((await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200) return;
   throw new Error('the controller is not ready after 300 s');
 }
 
-function mib(controller: ControllerProcess, what: 'VmRSS' | 'VmHWM'): number {
+function mib(controller: RunningProgram, what: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${String(controller.process.pid)}/status`, 'utf8');
   return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
 }
 
-function tell(what: string, controller: ControllerProcess): void {
+function tell(what: string, controller: RunningProgram): void {
   row(`${what}: RSS`, mib(controller, 'VmRSS'), 'MiB', target);
   row('  at most so far', mib(controller, 'VmHWM'), 'MiB', target);
 }

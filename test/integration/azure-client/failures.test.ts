@@ -1,8 +1,8 @@
 // What Azure refuses, and what the client makes of it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { pool1 } from '../azure/support.ts';
-import { attach, connected, detach, errorOf, failureOf, identity, quickAzure, requests, scopeOf } from './support.ts';
+import { pool1 } from '../azure/fixtures.ts';
+import { attach, connected, detach, errorOf, failureOf, identity, quickAzure, requests, scopeOf } from './harness.ts';
 
 const pool = scopeOf(pool1);
 

@@ -8,8 +8,8 @@ import { SignJWT } from 'jose';
 import forge from 'node-forge';
 import { version } from '../../../api/version.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
-import { app, clientIds, pool1, tenant } from '../azure/support.ts';
-import { connected, errorOf, quickAzure, requests, scopeOf } from './support.ts';
+import { app, clientIds, pool1, tenant } from '../azure/fixtures.ts';
+import { connected, errorOf, quickAzure, requests, scopeOf } from './harness.ts';
 
 const pool = scopeOf(pool1);
 const application = { tenantId: tenant, clientId: app.clientId };

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { planWrites } from '../../../controller/azure/arm/identity-map.ts';
-import { alone, clientIds, flexVm, pool1 } from '../azure/support.ts';
-import { attach, connected, detach, failureOf, identity, quickAzure, requests, scopeOf } from './support.ts';
+import { alone, clientIds, flexVm, pool1 } from '../azure/fixtures.ts';
+import { attach, connected, detach, failureOf, identity, quickAzure, requests, scopeOf } from './harness.ts';
 
 const pool = scopeOf(pool1.toUpperCase());
 

@@ -2,21 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
-import type { Reply } from './support.ts';
-import {
-  alone,
-  arm,
-  attachedNames,
-  clientIds,
-  emulate,
-  errorOf,
-  group,
-  identityPatch,
-  imds,
-  pool1,
-  smallAzure,
-  subscription,
-} from './support.ts';
+import { alone, clientIds, group, pool1, smallAzure, subscription } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import type { Reply } from './requests.ts';
+import { arm, attachedNames, errorOf, identityPatch, imds } from './requests.ts';
 
 function propertiesOf(reply: Reply): Record<string, unknown> {
   return isRecord(reply.json.properties) ? reply.json.properties : {};

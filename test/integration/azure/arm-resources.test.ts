@@ -2,28 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
-import type { Reply } from './support.ts';
-import {
-  alone,
-  arm,
-  armAudience,
-  attachedNames,
-  call,
-  claimsOf,
-  clientIds,
-  emulate,
-  errorOf,
-  flex1,
-  flexVm,
-  group,
-  identityPatch,
-  idOf,
-  pool1,
-  signIn,
-  smallAzure,
-  subscription,
-  tokenOf,
-} from './support.ts';
+import { alone, armAudience, clientIds, flex1, flexVm, group, idOf, pool1, smallAzure, subscription } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import type { Reply } from './requests.ts';
+import { arm, attachedNames, call, claimsOf, errorOf, identityPatch, signIn, tokenOf } from './requests.ts';
 
 const version = '?api-version=2026-04-01';
 

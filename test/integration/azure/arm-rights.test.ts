@@ -2,27 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord, parseJson } from '../../azure/core/messages.ts';
-import type { Reply } from './support.ts';
-import {
-  alone,
-  app,
-  arm,
-  attachedNames,
-  call,
-  clientIds,
-  emulate,
-  errorOf,
-  flex1,
-  flexVm,
-  group,
-  identityPatch,
-  idOf,
-  imds,
-  pool1,
-  smallAzure,
-  subscription,
-  tokenOf,
-} from './support.ts';
+import { alone, app, clientIds, flex1, flexVm, group, idOf, pool1, smallAzure, subscription } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import type { Reply } from './requests.ts';
+import { arm, attachedNames, call, errorOf, identityPatch, imds, tokenOf } from './requests.ts';
 
 const version = '?api-version=2026-04-01';
 

@@ -8,24 +8,11 @@ import { before, test } from 'node:test';
 import { SignJWT } from 'jose';
 import { createSelfSigned } from '../../azure/core/certificates.ts';
 import type { ClientCase } from './client.ts';
-import { conformanceState } from './conformance-state.ts';
+import { alone, app, armAudience, conformanceState, idOf, pool1, subscription, tenant } from './fixtures.ts';
+import { emulate } from './harness.ts';
 import { managedIdentityCases } from './managed-identity-cases.ts';
+import { arm, attachedNames, claimsOf, signIn, tokenOf } from './requests.ts';
 import { runClient } from './run-client.ts';
-import {
-  alone,
-  app,
-  arm,
-  armAudience,
-  attachedNames,
-  claimsOf,
-  emulate,
-  idOf,
-  pool1,
-  signIn,
-  subscription,
-  tenant,
-  tokenOf,
-} from './support.ts';
 
 for (const { what, one, clientId, error } of managedIdentityCases) {
   test(`lenient paths, endpoint by variable: ${what}`, async (context) => {

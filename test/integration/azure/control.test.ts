@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Emulator } from '../../azure/emulator.ts';
-import { arm, call, clientIds, emulate, identityPatch, idOf, imds, pool1, smallAzure } from './support.ts';
+import { clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { arm, call, identityPatch, imds } from './requests.ts';
 
 const control = (emulator: Emulator, method: string, path: string, body?: unknown) =>
   call(emulator.urls.control, path, {

@@ -6,7 +6,9 @@ import type { JSONWebKeySet, JWTHeaderParameters } from 'jose';
 import { createLocalJWKSet, importPKCS8, jwtVerify, SignJWT } from 'jose';
 import { createSelfSigned } from '../../azure/core/certificates.ts';
 import type { Emulator } from '../../azure/emulator.ts';
-import { app, armAudience, call, claimsOf, emulate, signIn, smallAzure, tenant, tokenOf } from './support.ts';
+import { app, armAudience, smallAzure, tenant } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { call, claimsOf, signIn, tokenOf } from './requests.ts';
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const v1 = `/${tenant}/oauth2/token`;

@@ -2,22 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
-import {
-  alone,
-  arm,
-  attachedNames,
-  call,
-  clientIds,
-  emulate,
-  errorOf,
-  identityPatch,
-  idOf,
-  imds,
-  pool1,
-  signIn,
-  smallAzure,
-  tokenOf,
-} from './support.ts';
+import { alone, clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { arm, attachedNames, call, errorOf, identityPatch, imds, signIn, tokenOf } from './requests.ts';
 
 test('8.4 operation time: drawn from a range by kind, a long tail, or never', async (context) => {
   const emulator = await emulate(context, {

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { menu } from '../../azure/faults/menu.ts';
-import type { Reply } from './support.ts';
-import { alone, arm, clientIds, emulate, identityPatch, idOf, imds, pool1, signIn, smallAzure } from './support.ts';
+import { alone, clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import type { Reply } from './requests.ts';
+import { arm, identityPatch, imds, signIn } from './requests.ts';
 
 const unlimited = smallAzure({ settings: { limits: { imds: false, arm: false } } });
 

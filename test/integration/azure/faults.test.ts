@@ -3,24 +3,10 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import type { Emulator } from '../../azure/emulator.ts';
-import type { Reply } from './support.ts';
-import {
-  app,
-  arm,
-  attachedNames,
-  call,
-  claimsOf,
-  clientIds,
-  emulate,
-  errorOf,
-  identityPatch,
-  idOf,
-  imds,
-  pool1,
-  signIn,
-  smallAzure,
-  tokenOf,
-} from './support.ts';
+import { app, clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import type { Reply } from './requests.ts';
+import { arm, attachedNames, call, claimsOf, errorOf, identityPatch, imds, signIn, tokenOf } from './requests.ts';
 
 const statusOf = async (reply: Promise<Reply>) => (await reply).status;
 

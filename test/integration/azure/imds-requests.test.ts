@@ -1,24 +1,9 @@
 // Rows I1-I8 of spec/azure-protocols.md 8.1: machines, routes, headers, parameters, selectors.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  alone,
-  arm,
-  armAudience,
-  call,
-  claimsOf,
-  clientIds,
-  emulate,
-  errorOf,
-  identityPatch,
-  idOf,
-  imds,
-  pool1,
-  smallAzure,
-  tenant,
-  tokenOf,
-  tokenPath,
-} from './support.ts';
+import { alone, armAudience, clientIds, idOf, pool1, smallAzure, tenant } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { arm, call, claimsOf, errorOf, identityPatch, imds, tokenOf, tokenPath } from './requests.ts';
 
 const metadata = { metadata: 'true' };
 

@@ -6,24 +6,9 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { fingerprint } from '../../azure/core/jwt.ts';
 import { parseJson } from '../../azure/core/messages.ts';
 import { apiVersions } from '../../azure/imds/versions.ts';
-import {
-  arm,
-  armAudience,
-  call,
-  claimsOf,
-  clientIds,
-  emulate,
-  errorOf,
-  flexVm,
-  identityPatch,
-  idOf,
-  imds,
-  pool1,
-  smallAzure,
-  tenant,
-  tokenOf,
-  tokenPath,
-} from './support.ts';
+import { armAudience, clientIds, flexVm, idOf, pool1, smallAzure, tenant } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { arm, call, claimsOf, errorOf, identityPatch, imds, tokenOf, tokenPath } from './requests.ts';
 
 const metadata = { metadata: 'true' };
 

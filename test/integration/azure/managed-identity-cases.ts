@@ -1,7 +1,7 @@
 // What every client that asks IMDS must get, wherever IMDS is: pairs of a case and the identity whose token it ends with (or the error).
 
 import type { ClientCase } from './client.ts';
-import { identityIds } from './conformance-state.ts';
+import { identityIds } from './fixtures.ts';
 
 type Managed = Extract<ClientCase, { selector: unknown }>;
 export type ManagedCase = { readonly what: string; readonly one: Managed; readonly clientId?: string; readonly error?: RegExp };

@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import type { TestContext } from './support.ts';
-import { call, imds, smallAzure, tenant } from './support.ts';
+import { smallAzure, tenant } from './fixtures.ts';
+import type { TestContext } from './harness.ts';
+import { call, imds } from './requests.ts';
 
 const main = path.resolve(import.meta.dirname, '../../azure/main.ts');
 

@@ -1,7 +1,9 @@
 // The requests of spec/azure-protocols.md section 2, as clients that cannot run here put them on the wire, against strict and lenient paths.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { arm, attachedNames, call, claimsOf, clientIds, emulate, identityPatch, idOf, pool1, smallAzure, tokenOf } from './support.ts';
+import { clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { arm, attachedNames, call, claimsOf, identityPatch, tokenOf } from './requests.ts';
 
 const token = '/metadata/identity/oauth2/token';
 const vault = encodeURIComponent('https://vault.azure.net');

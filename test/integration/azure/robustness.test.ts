@@ -10,7 +10,9 @@ import { createRandom } from '../../azure/core/random.ts';
 import { createWorld } from '../../azure/core/world.ts';
 import type { Emulator } from '../../azure/emulator.ts';
 import { readState } from '../../azure/state/document.ts';
-import { arm, call, emulate, errorOf, imds, pool1, signIn, smallAzure, tenant, tokenPath } from './support.ts';
+import { pool1, smallAzure, tenant } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { arm, call, errorOf, imds, signIn, tokenPath } from './requests.ts';
 
 const unlimited = smallAzure({ settings: { limits: { imds: false, arm: false } } });
 

@@ -1,8 +1,10 @@
 // The main job through client libraries nobody here wrote: sign in with MSAL, attach an identity with arm-compute, get its token from IMDS.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { app, armAudience, clientIds, idOf, pool1, smallAzure, subscription, tenant } from './fixtures.ts';
+import { emulate } from './harness.ts';
+import { claimsOf, imds, tokenOf } from './requests.ts';
 import { runClient } from './run-client.ts';
-import { app, armAudience, claimsOf, clientIds, emulate, idOf, imds, pool1, smallAzure, subscription, tenant, tokenOf } from './support.ts';
 
 test('MSAL signs in, arm-compute attaches an identity, and IMDS has its token once it has propagated', async (context) => {
   const state = smallAzure({ settings: { propagationMs: 60_000, arm: { operationMs: 100 } } });

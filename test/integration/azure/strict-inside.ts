@@ -1,10 +1,10 @@
 // Runs inside a network namespace of its own: IMDS on 169.254.169.254 with strict paths, and every client against it without any variable.
 
 import { startEmulator } from '../../azure/emulator.ts';
-import { conformanceState } from './conformance-state.ts';
+import { conformanceState } from './fixtures.ts';
 import { managedIdentityCases } from './managed-identity-cases.ts';
+import { claimsOf } from './requests.ts';
 import { runClient } from './run-client.ts';
-import { claimsOf } from './support.ts';
 
 const emulator = await startEmulator({
   state: conformanceState(),

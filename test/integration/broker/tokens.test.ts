@@ -10,8 +10,9 @@ import { generateKey, issueAuthority } from '../../../controller/certificates/is
 import { msalNetwork } from '../../../lib/azure/auth/msal-network.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { silentLogger } from '../../../lib/log.ts';
-import type { TestContext } from '../azure/support.ts';
-import { app, emulate, smallAzure, tenant } from '../azure/support.ts';
+import { app, smallAzure, tenant } from '../azure/fixtures.ts';
+import type { TestContext } from '../azure/harness.ts';
+import { emulate } from '../azure/harness.ts';
 
 async function minterOf(t: TestContext, spec: AzureIdentitySpec, data: Record<string, Buffer>, azure: Record<string, unknown> = {}) {
   const emulator = await emulate(t, { state: smallAzure(azure), running: true });

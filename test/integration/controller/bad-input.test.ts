@@ -1,67 +1,67 @@
-// What people get wrong (issue 7): each mistake is told where they look, on the object, its binding and its pod and in one line of the log, and
-// disturbs nobody else.
+// Mistakes of users: each one is reported on the object, its binding and its pod and in one record of the log, and does not disturb other pods.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { brokerCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
-import { clientIds, group, idOf, pool1 } from '../azure/support.ts';
-import type { ControllerProcess, Stage } from './stage.ts';
-import { eventually, notesOf, setStage, statusOf, untilEvent } from './stage.ts';
+import type { RunningProgram } from '../../harness/program.ts';
+import { eventually } from '../../harness/wait.ts';
+import { group, idOf, pool1 } from '../azure/fixtures.ts';
+import type { Harness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
+import { annotationOf } from './harness/observations.ts';
 
-let stage: Stage;
-let controller: ControllerProcess;
+let harness: Harness;
+let controller: RunningProgram;
 const sets = ['Pool1', 'unread', 'unwritten', 'denied'];
 const scopeOf = (name: string) => `${group}/Microsoft.Compute/virtualMachineScaleSets/${name}`;
 const otherSubscription = '99999999-0000-4000-8000-000000000009';
 
 before(async () => {
-  stage = await setStage({
-    scaleSets: sets.map((name) => ({
-      name,
-      instances: 1,
-      ...(name === 'Pool1' ? { identity: { type: 'UserAssigned', ids: ['third'] } } : {}),
-    })),
-    virtualMachines: [],
-    identities: Object.entries(clientIds).map(([name, clientId]) => ({ name, clientId })),
+  harness = await startHarness({
+    azure: {
+      scaleSets: sets.map((name) => ({
+        name,
+        instances: 1,
+        ...(name === 'Pool1' ? { identity: { type: 'UserAssigned', ids: ['third'] } } : {}),
+      })),
+      virtualMachines: [],
+    },
   });
-  for (const name of sets) await stage.makeNode(`node-${name.toLowerCase()}`, `azure://${scopeOf(name)}/virtualMachines/0`);
-  await stage.makeIdentity('writer');
-  await stage.makeBinding('writer', 'writer', 'writer');
-  controller = await stage.startController();
+  for (const name of sets) await harness.createNode(`node-${name.toLowerCase()}`, `azure://${scopeOf(name)}/virtualMachines/0`);
+  await harness.createIdentity('writer');
+  await harness.createBinding('writer', 'writer', 'writer');
+  controller = await harness.startController();
 });
-after(() => stage?.stop());
+after(() => harness?.stop());
 
-const assigned = (pod: string, identity: string) => stage.assigned.get(`default/${pod}-default-${identity}`);
-const isAssigned = (pod: string, identity: string) => () => statusOf(assigned(pod, identity)) === 'Assigned';
-const cleared = () => stage.until(() => [...stage.assigned.values()].length === 0 && stage.attached().join() === 'third', 'all gone');
-
-/** The pod has two identities, of which the good one works; `name` is told why the other does not. */
-async function toldBesideAGoodOne(name: string, resourceID: string, reason: string, message: RegExp): Promise<void> {
-  await stage.makeIdentity(name, { resourceID });
-  await stage.makeBinding(name, name, name);
-  await stage.makeBinding(`${name}-good`, 'writer', name);
-  await stage.makePod(name, name, { node: 'node-pool1' });
-  await stage.until(isAssigned(name, 'writer'), 'the good one is Assigned');
-  await told(name, name, reason, message);
-  await controller.logs((record) => record.msg === 'scope not written' && message.test(String(record.error)));
-  await stage.removePod(name);
-  await cleared();
+/** A pod has a good identity and the bad one with this name: the good one is Assigned, the failure of the other is reported. */
+async function failsBesideGoodOne(name: string, resourceID: string, reason: string, message: RegExp): Promise<void> {
+  await harness.createIdentity(name, { resourceID });
+  await harness.createBinding(name, name, name);
+  await harness.createBinding(`${name}-good`, 'writer', name);
+  await harness.createPod(name, name, { node: 'node-pool1' });
+  await harness.untilAssigned(`${name}-default-writer`);
+  await isReported(name, name, reason, message);
+  await controller.logged((record) => record.msg === 'scope not written' && message.test(String(record.error)));
+  await harness.deletePod(name);
+  await harness.untilReleased();
 }
 
-async function told(pod: string, identity: string, reason: string, message: RegExp): Promise<void> {
-  await stage.until(() => notesOf(assigned(pod, identity), 'reason') === reason, `reason ${reason}`);
-  assert.match(notesOf(assigned(pod, identity), 'message') ?? '', message);
-  assert.equal(statusOf(assigned(pod, identity)), 'Created');
-  await untilEvent(stage.client, 'Pod', pod, new RegExp(`^${reason}: .*${message.source}`));
-  await untilEvent(stage.client, 'AzureIdentityBinding', identity, new RegExp(`^binding apply error: .*${message.source}`));
+async function isReported(pod: string, identity: string, reason: string, message: RegExp): Promise<void> {
+  const name = `${pod}-default-${identity}`;
+  await harness.untilReason(name, reason);
+  assert.match(annotationOf(harness.find(name), 'message') ?? '', message);
+  assert.equal(harness.status(name), 'Created');
+  await harness.untilEvent('Pod', pod, new RegExp(`^${reason}: .*${message.source}`));
+  await harness.untilEvent('AzureIdentityBinding', identity, new RegExp(`^binding apply error: .*${message.source}`));
 }
 
-describe('an identity', () => {
-  it('of another tenant, which Azure names by its subscription only', async () => {
+describe('a bad identity', () => {
+  it('reports an identity of another tenant, which Azure names by subscription only', async () => {
     const foreign = idOf('abroad').replace(/\/subscriptions\/[^/]+/, `/subscriptions/${otherSubscription}`);
     const action = 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action';
-    stage.emulator.addFault({
+    harness.emulator.addFault({
       fault: 'answer',
       service: 'arm',
       method: 'PATCH',
@@ -74,12 +74,12 @@ describe('an identity', () => {
         },
       },
     });
-    await toldBesideAGoodOne('abroad', foreign, 'IdentityNotFound', /subscription does not exist or belongs to another tenant/);
+    await failsBesideGoodOne('abroad', foreign, 'IdentityNotFound', /subscription does not exist or belongs to another tenant/);
   });
 
-  it('that the controller may not assign', async () => {
-    stage.emulator.addFault({ fault: 'role-missing', identity: idOf('reader') });
-    await toldBesideAGoodOne(
+  it('reports an identity that the controller has no right to assign', async () => {
+    harness.emulator.addFault({ fault: 'role-missing', identity: idOf('reader') });
+    await failsBesideGoodOne(
       'reader',
       idOf('reader'),
       'MissingRole',
@@ -87,87 +87,84 @@ describe('an identity', () => {
     );
   });
 
-  it('with a garbled id, which never reaches Azure', async () => {
-    await assert.rejects(stage.makeIdentity('refused', { resourceID: 'writer' }), /resourceID is \/subscriptions\/<id>\/resourceGroups/);
+  it('reports a malformed resource id and sends no PATCH for it', async () => {
+    await assert.rejects(
+      harness.createIdentity('refused', { resourceID: 'writer' }),
+      /resourceID is \/subscriptions\/<id>\/resourceGroups/,
+    );
     // The schema lets pass what our own check does not.
-    await stage.makeIdentity('garbled', { resourceID: `${idOf('writer')}%20` });
-    await stage.makeBinding('garbled', 'garbled', 'garbled');
-    const before = stage.patches();
-    await stage.makePod('garbled', 'garbled', { node: 'node-pool1' });
-    await told(
+    await harness.createIdentity('garbled', { resourceID: `${idOf('writer')}%20` });
+    await harness.createBinding('garbled', 'garbled', 'garbled');
+    const before = harness.patches();
+    await harness.createPod('garbled', 'garbled', { node: 'node-pool1' });
+    await isReported(
       'garbled',
       'garbled',
       'InvalidResourceID',
       /AzureIdentity default\/garbled has spec.resourceID '.*%20': accepted is \/subscriptions/,
     );
-    assert.equal(stage.patches(), before);
-    await stage.removePod('garbled');
-    await cleared();
+    assert.equal(harness.patches(), before);
+    await harness.deletePod('garbled');
+    await harness.untilReleased();
   });
 });
 
-describe('the controller’s own rights', () => {
+describe('missing rights of the controller', () => {
   const cases = [
     ['unread', { fault: 'forbidden', method: 'GET' }, 'MissingRole', /grant the controller the role Virtual Machine Contributor/],
     ['unwritten', { fault: 'forbidden', method: 'PATCH' }, 'MissingRole', /grant the controller the role Virtual Machine Contributor/],
     ['denied', { fault: 'deny-assignment', method: 'PATCH' }, 'DenyAssignment', /the node resource group is locked against changes/],
   ] as const;
   for (const [name, fault, reason, message] of cases)
-    it(`do not suffice: ${fault.fault} for ${fault.method}`, async () => {
-      const since = stage.emulator.log.last;
-      const added = stage.emulator.addFault({ ...fault, resource: scopeOf(name) });
-      await stage.makePod(name, 'writer', { node: `node-${name}` });
-      await told(name, 'writer', reason, message);
-      const line = await controller.logs((record) => record.msg === 'scope not written' && message.test(String(record.error)));
+    it(`reports ${reason} and backs off: ${fault.fault} for ${fault.method}`, async () => {
+      const since = harness.emulator.log.last;
+      const added = harness.emulator.addFault({ ...fault, resource: scopeOf(name) });
+      await harness.createPod(name, 'writer', { node: `node-${name}` });
+      await isReported(name, 'writer', reason, message);
+      const line = await controller.logged((record) => record.msg === 'scope not written' && message.test(String(record.error)));
       assert.ok(Number(line.retryMs) >= 60_000, 'it does not try again and again');
-      // Another scale set is not touched by it, and the next pod of this one costs no further call, but is told.
-      await stage.makePod(`${name}-second`, 'writer', { node: `node-${name}` });
-      await stage.until(() => notesOf(assigned(`${name}-second`, 'writer'), 'reason') === reason, 'the second pod is told, too');
-      await stage.makePod(`${name}-elsewhere`, 'writer', { node: 'node-pool1' });
-      await stage.until(isAssigned(`${name}-elsewhere`, 'writer'), 'assigned elsewhere');
-      const calls = stage.emulator.log
-        .list(since)
-        .filter(
-          (entry) => entry.kind === 'request' && entry.method === fault.method && entry.path.toLowerCase() === scopeOf(name).toLowerCase(),
-        );
+      // The next pod of this scale set costs no further call but is told; other scale sets are written.
+      await harness.createPod(`${name}-second`, 'writer', { node: `node-${name}` });
+      await harness.untilReason(`${name}-second-default-writer`, reason);
+      await harness.createPod(`${name}-elsewhere`, 'writer', { node: 'node-pool1' });
+      await harness.untilAssigned(`${name}-elsewhere-default-writer`);
+      const calls = harness
+        .armRequests(since)
+        .filter((entry) => entry.method === fault.method && entry.path.toLowerCase() === scopeOf(name).toLowerCase());
       assert.equal(calls.length, 1);
-      stage.emulator.removeFaults(added);
-      for (const pod of [name, `${name}-second`, `${name}-elsewhere`]) await stage.removePod(pod);
-      await cleared();
+      harness.emulator.removeFaults(added);
+      for (const pod of [name, `${name}-second`, `${name}-elsewhere`]) await harness.deletePod(pod);
+      await harness.untilReleased();
     });
 });
 
 describe('thousands of bindings to nothing', () => {
-  it('cost the pods that work neither their turn nor their Events, whether they select them or nobody', async () => {
-    let lines = 0;
-    // Never fits, so it sees every record.
-    const counting = controller.logs(() => {
-      lines += 1;
-      return false;
-    });
-    counting.catch(() => undefined);
-    const already = lines;
+  it('assigns a good pod beside them, with few Events and few log records', async () => {
+    const before = controller.log.length;
     const count = 2_000;
     for (let start = 0; start < count; start += 50)
       await Promise.all(
         Array.from({ length: 50 }, (_, index) => start + index).map((index) =>
-          stage.makeBinding(`nothing-${index}`, `nobody-${index}`, index % 2 === 0 ? 'writer' : `selector-${index}`),
+          harness.createBinding(`nothing-${index}`, `nobody-${index}`, index % 2 === 0 ? 'writer' : `selector-${index}`),
         ),
       );
-    await stage.makePod('works', 'writer', { node: 'node-pool1' });
-    await stage.until(isAssigned('works', 'writer'), 'Assigned');
-    await stage.removePod('works');
-    await cleared();
-    const items = at(await stage.client.call('GET', '/apis/events.k8s.io/v1/events'), 'items');
-    const told = (Array.isArray(items) ? items : []).filter((item: unknown) => /^nothing-/.test(stringAt(item, 'regarding', 'name') ?? ''));
-    assert.ok(told.length > 0 && told.length <= 10, `${told.length} Events about bindings to nothing`);
-    assert.ok(lines - already < 50, `${lines - already} log records`);
+    await harness.createPod('works', 'writer', { node: 'node-pool1' });
+    await harness.untilAssigned('works-default-writer');
+    await harness.deletePod('works');
+    await harness.untilReleased();
+    const items = at(await harness.client.call('GET', '/apis/events.k8s.io/v1/events'), 'items');
+    const reported = (Array.isArray(items) ? items : []).filter((item: unknown) =>
+      /^nothing-/.test(stringAt(item, 'regarding', 'name') ?? ''),
+    );
+    assert.ok(reported.length > 0 && reported.length <= 10, `${reported.length} Events about bindings to nothing`);
+    const records = controller.log.length - before;
+    assert.ok(records < 50, `${records} log records`);
   });
 });
 
-describe('two controllers by mistake, each for a namespace of its own', () => {
+describe('two releases by mistake, each in its own namespace', () => {
   const path = resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName });
-  const bundle = async () => /"caBundle":"[^"]+"/.exec(JSON.stringify(await stage.client.call('GET', path)))?.[0];
+  const bundle = async () => /"caBundle":"[^"]+"/.exec(JSON.stringify(await harness.client.call('GET', path)))?.[0];
   const webhook = {
     name: 'pods.aadpodidentity.k8s.io',
     admissionReviewVersions: ['v1'],
@@ -176,9 +173,9 @@ describe('two controllers by mistake, each for a namespace of its own', () => {
     clientConfig: { service: { namespace: 'default', name: 'aad-pod-identity-webhook', path: '/mutate' } },
   };
 
-  it('do not fight: the one that the webhook does not belong to says so and leaves objects, Azure and the webhook alone', async () => {
-    await stage.client.call('POST', '/api/v1/namespaces', { body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'second' } } });
-    await stage.client.call('POST', resourcePath(mutatingWebhookConfigurations), {
+  it('writes nothing while another release owns the webhook, and starts after it', async () => {
+    await harness.createNamespace('second');
+    await harness.client.call('POST', resourcePath(mutatingWebhookConfigurations), {
       body: {
         apiVersion: 'admissionregistration.k8s.io/v1',
         kind: 'MutatingWebhookConfiguration',
@@ -186,29 +183,29 @@ describe('two controllers by mistake, each for a namespace of its own', () => {
         webhooks: [webhook],
       },
     });
-    await eventually(async () => (await bundle()) !== undefined, 'the first one puts its CA there');
-    const before = await bundle();
+    await eventually(async () => (await bundle()) !== undefined, 'the first release publishes its CA');
+    const firstBundle = await bundle();
 
-    const second = await stage.startController(['--namespace=second', '--upstream-quiet=2']);
-    await second.logs(
+    const second = await harness.startController(['--namespace=second', '--upstream-quiet=2']);
+    await second.logged(
       (record) => record.reason === 'OtherReleaseRuns' && String(record.msg).includes('belongs to the release in namespace default'),
     );
-    await untilEvent(stage.client, 'Lease', 'aad-pod-identity-controller', /^OtherReleaseRuns: .*Uninstall one of the two$/);
-    // Made in the last step of a pass over the certificates, which by then has passed by the webhook.
-    await second.logs((record) => record.secret === brokerCertificateSecretName && record.msg === 'certificate issued');
-    assert.equal(await bundle(), before);
-    await stage.makePod('once', 'writer', { node: 'node-pool1' });
-    await stage.until(isAssigned('once', 'writer'), 'Assigned by the first');
-    const records = at(await stage.client.call('GET', resourcePath(configMaps, { namespace: 'second' })), 'items');
+    await harness.untilEvent('Lease', 'aad-pod-identity-controller', /^OtherReleaseRuns: .*Uninstall one of the two$/);
+    // The last step of the certificates' reconciler; the step for the webhook configuration is over by then.
+    await second.logged((record) => record.secret === brokerCertificateSecretName && record.msg === 'certificate issued');
+    assert.equal(await bundle(), firstBundle);
+    await harness.createPod('once', 'writer', { node: 'node-pool1' });
+    await harness.untilAssigned('once-default-writer');
+    const records = at(await harness.client.call('GET', resourcePath(configMaps, { namespace: 'second' })), 'items');
     assert.ok(Array.isArray(records) && !JSON.stringify(records).includes('aad-pod-identity-scope-'));
 
-    // Uninstalled: the other goes on by itself.
-    await controller.end();
-    await stage.client.call('DELETE', path);
-    await second.logs((record) => String(record.msg).endsWith('going on'));
-    await stage.makePod('later', 'writer', { node: 'node-unread' });
-    await stage.until(isAssigned('later', 'writer'), 'Assigned by the second');
-    for (const pod of ['once', 'later']) await stage.removePod(pod);
-    await stage.until(() => [...stage.assigned.values()].length === 0, 'no object');
+    // The first release is uninstalled: the second goes on by itself.
+    await controller.stop();
+    await harness.client.call('DELETE', path);
+    await second.logged((record) => String(record.msg).endsWith('going on'));
+    await harness.createPod('later', 'writer', { node: 'node-unread' });
+    await harness.untilAssigned('later-default-writer');
+    for (const pod of ['once', 'later']) await harness.deletePod(pod);
+    await harness.until(() => harness.count() === 0, 'no object');
   });
 });

@@ -6,10 +6,12 @@ import { brokerAudience, caBundleConfigMapName, caBundleKey } from '../../../api
 import { metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { forward, portOf } from '../../cluster/forward.ts';
+import type { RunningProgram } from '../../harness/program.ts';
+import { eventually } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import { startProxy } from '../sidecar/process.ts';
-import type { ControllerProcess, Stage } from './stage.ts';
-import { eventually, isAbsent } from './stage.ts';
+import type { Harness } from './harness/harness.ts';
+import { isAbsent } from './harness/objects.ts';
 
 /** Flag of every controller behind this Service: its name in the certificate is one that leads nowhere but to this machine. */
 export const serviceFlag = '--broker-service=localhost';
@@ -23,7 +25,7 @@ export interface SidecarOptions {
 
 export interface BrokerService {
   /** New connections go to this replica. */
-  leadTo(controller: ControllerProcess): Promise<void>;
+  leadTo(controller: RunningProgram): Promise<void>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
   /** What the sidecar of a pod in `default` would send; tells the status of the answer. */
@@ -31,15 +33,15 @@ export interface BrokerService {
   stop(): void;
 }
 
-export async function serveBroker(stage: Stage): Promise<BrokerService> {
+export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const replica = { host: '127.0.0.1', port: 0 };
   const server = await forward({ host: '127.0.0.1', port: 0 }, replica);
   const port = portOf(server);
 
   const boundToken = async (namespace: string, name: string): Promise<string> => {
-    const { uid } = metadataOf(await stage.client.call('GET', resourcePath(pods, { namespace, name })));
+    const { uid } = metadataOf(await harness.client.call('GET', resourcePath(pods, { namespace, name })));
     const boundObjectRef = { kind: 'Pod', apiVersion: 'v1', name, uid };
-    const answer = await stage.client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/default/token`, {
+    const answer = await harness.client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/default/token`, {
       body: { spec: { audiences: [brokerAudience], expirationSeconds: 3600, boundObjectRef } },
     });
     const token = stringAt(answer, 'status', 'token');
@@ -49,15 +51,15 @@ export async function serveBroker(stage: Stage): Promise<BrokerService> {
 
   async function bundle(): Promise<string> {
     const path = resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName });
-    await eventually(async () => !(await isAbsent(stage.client, path)), 'the CA bundle');
-    return stringAt(await stage.client.call('GET', path), 'data', caBundleKey) ?? '';
+    await eventually(async () => !(await isAbsent(harness.client, path)), 'the CA bundle');
+    return stringAt(await harness.client.call('GET', path), 'data', caBundleKey) ?? '';
   }
 
   return {
     async leadTo(controller) {
-      replica.port = Number((await controller.logs((record) => record.msg === 'started')).broker);
+      replica.port = Number((await controller.logged((record) => record.msg === 'started')).broker);
     },
-    async startSidecar(test, pod, { namespace = 'default', imds = stage.emulator.urls.imds, flags = [] } = {}) {
+    async startSidecar(test, pod, { namespace = 'default', imds = harness.emulator.urls.imds, flags = [] } = {}) {
       const ca = await bundle();
       const token = await boundToken(namespace, pod);
       const broker = { url: `https://localhost:${port}`, address: `127.0.0.1:${port}`, ca, token };

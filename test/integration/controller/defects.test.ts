@@ -1,5 +1,5 @@
-// Defects of aad-pod-identity that are marked [BUG] in spec/aad-pod-identity.md 1 and 2: each is provoked here and must not be ours. Those that the
-// acceptance scenarios provoke anyway are in scenarios.test.ts and endings.test.ts, under titles that name them in the same way.
+// Defects of aad-pod-identity that are not repeated: docs/reference/aad-pod-identity.md#defects-that-are-not-repeated. Others of that table are provoked
+// in scenarios.test.ts.
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -8,11 +8,13 @@ import { after, before, describe, it } from 'node:test';
 import { KubeError } from '../../../lib/kube/errors.ts';
 import { azureAssignedIdentities, nodes, resourcePath } from '../../../lib/kube/resources.ts';
 import { run } from '../../cluster/run.ts';
-import { app, clientIds, idOf, pool1 } from '../azure/support.ts';
-import type { Stage } from './stage.ts';
-import { eventually, setStage, statusOf } from './stage.ts';
+import { eventually } from '../../harness/wait.ts';
+import { app, clientIds, idOf, pool1 } from '../azure/fixtures.ts';
+import type { Harness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
+import { statusOf } from './harness/observations.ts';
 
-let stage: Stage;
+let harness: Harness;
 let started: Record<string, unknown>;
 /** A mounted Secret, as a kubelet makes one. */
 let folder: string;
@@ -22,44 +24,45 @@ const elsewhere = pool1.replace('/Pool1', '/Pool2');
 const listed = 'aaaaaaaa-0000-4000-8000-000000000009';
 
 before(async () => {
-  stage = await setStage({
-    scaleSets: [
-      { name: 'Pool1', instances: 2, identity: { type: 'UserAssigned', ids: ['third'] } },
-      { name: 'Pool1', resourceGroup: 'Other', instances: 1 },
-      { name: 'Pool2', instances: 1 },
-    ],
-    virtualMachines: [],
-    imds: { vm: `${pool1}/virtualMachines/0` },
-    identities: [...Object.entries(clientIds).map(([name, clientId]) => ({ name, clientId })), { name: 'listed', clientId: listed }],
+  harness = await startHarness({
+    azure: {
+      scaleSets: [
+        { name: 'Pool1', instances: 2, identity: { type: 'UserAssigned', ids: ['third'] } },
+        { name: 'Pool1', resourceGroup: 'Other', instances: 1 },
+        { name: 'Pool2', instances: 1 },
+      ],
+      virtualMachines: [],
+      imds: { vm: `${pool1}/virtualMachines/0` },
+      identities: [...Object.entries(clientIds).map(([name, clientId]) => ({ name, clientId })), { name: 'listed', clientId: listed }],
+    },
   });
-  await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
-  await stage.makeNode('node-1', `azure://${pool1}/virtualMachines/1`);
-  await stage.makeNode('node-namesake', `azure://${namesake}/virtualMachines/0`);
-  await stage.makeNode('node-missing', `azure://${missingSet}/virtualMachines/0`);
-  await stage.makeNode('node-elsewhere', `azure://${elsewhere}/virtualMachines/0`);
-  await stage.makeNode('node-garbled', 'azure:///subscriptions/garbled');
+  await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
+  await harness.createNode('node-1', `azure://${pool1}/virtualMachines/1`);
+  await harness.createNode('node-namesake', `azure://${namesake}/virtualMachines/0`);
+  await harness.createNode('node-missing', `azure://${missingSet}/virtualMachines/0`);
+  await harness.createNode('node-elsewhere', `azure://${elsewhere}/virtualMachines/0`);
+  await harness.createNode('node-garbled', 'azure:///subscriptions/garbled');
   for (const name of ['reader', 'writer', 'listed']) {
-    await stage.makeIdentity(name);
-    await stage.makeBinding(name, name, name);
+    await harness.createIdentity(name);
+    await harness.createBinding(name, name, name);
   }
-  for (const name of ['c', 'b-c'])
-    await stage.client.call('POST', '/api/v1/namespaces', { body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name } } });
+  for (const name of ['c', 'b-c']) await harness.createNamespace(name);
   folder = await mkdtemp(path.join(os.tmpdir(), 'defects-'));
   await symlink('..data/secret', path.join(folder, 'secret'));
   await mount('first', app.secret);
-  const controller = await stage.startController([
+  const controller = await harness.startController([
     `--immutable-user-msis=${listed}`,
     '--identity-assignment-reconcile-interval=1',
     `--client-secret-file=${path.join(folder, 'secret')}`,
   ]);
-  started = await controller.logs((record) => record.msg === 'started');
+  started = await controller.logged((record) => record.msg === 'started');
 });
 after(async () => {
-  await stage?.stop();
+  await harness?.stop();
   await rm(folder, { recursive: true });
 });
 
-/** Writes a new folder and swaps the link to it at once, which nobody sees as a write to the file. */
+/** Writes a new folder and swaps the link to it, as a kubelet does: no event reports a write to the file. */
 async function mount(version: string, secret: string): Promise<void> {
   await mkdir(path.join(folder, version));
   await writeFile(path.join(folder, version, 'secret'), secret);
@@ -67,196 +70,184 @@ async function mount(version: string, secret: string): Promise<void> {
   await rename(path.join(folder, '..data_tmp'), path.join(folder, '..data'));
 }
 
-const assigned = (name: string) => stage.assigned.get(`default/${name}`);
-const isAssigned = (name: string) => () => statusOf(assigned(name)) === 'Assigned';
 const objectsOf = (pod: string, namespace: string) =>
-  [...stage.assigned.values()].filter(({ spec }) => spec?.pod === pod && spec.podNamespace === namespace);
-const cleared = () =>
-  stage.until(
-    () => [...stage.assigned.values()].length === 0 && stage.attached().join() === 'third' && stage.attached(namesake).length === 0,
-    'no object, and only the foreign identity',
-  );
+  [...harness.assigned.values()].filter(({ spec }) => spec?.pod === pod && spec.podNamespace === namespace);
+async function untilReleased(): Promise<void> {
+  await harness.untilReleased();
+  await harness.until(() => harness.attached(namesake).length === 0, 'nothing attached to the scale set of the same name');
+}
 /** Bodies of the PATCHes that a scale set got since then. */
 const patchesOf = (scope: string, since: number) =>
-  stage.emulator.log
-    .list(since)
-    .flatMap((entry) =>
-      entry.kind === 'request' && entry.method === 'PATCH' && entry.path.toLowerCase() === scope.toLowerCase()
-        ? [JSON.stringify(entry.body)]
-        : [],
-    );
+  harness
+    .armRequests(since)
+    .filter(({ method, path }) => method === 'PATCH' && path.toLowerCase() === scope.toLowerCase())
+    .map(({ body }) => JSON.stringify(body));
 
-describe('defects of aad-pod-identity', () => {
-  it('pods whose objects would share a name get one each, and each its own end (spec 1.4)', async () => {
+describe('the controller', () => {
+  it('gives pods an object each when their objects would share a name', async () => {
     await Promise.all([
-      stage.makePod('a-b', 'writer', { namespace: 'c' }),
-      stage.makePod('a', 'writer', { namespace: 'b-c', node: 'node-namesake' }),
+      harness.createPod('a-b', 'writer', { namespace: 'c' }),
+      harness.createPod('a', 'writer', { namespace: 'b-c', node: 'node-namesake' }),
     ]);
     const [first, second] = [() => objectsOf('a-b', 'c'), () => objectsOf('a', 'b-c')];
     const both = () => [...first(), ...second()];
-    await stage.until(() => both().length === 2 && both().every((one) => statusOf(one) === 'Assigned'), 'both Assigned');
+    await harness.until(() => both().length === 2 && both().every((one) => statusOf(one) === 'Assigned'), 'both Assigned');
     const plain = 'a-b-c-writer';
     assert.equal(both().filter(({ metadata }) => metadata.name === plain).length, 1, 'one has the name that upstream gives it');
     // The one that has the plain name goes: the other must not be taken for it.
     const [leaving, staying] = first()[0]?.metadata.name === plain ? [first, second] : [second, first];
     const uid = staying()[0]?.metadata.uid;
-    if (leaving === first) await stage.removePod('a-b', 'c');
-    else await stage.removePod('a', 'b-c');
-    await stage.until(() => leaving().length === 0, 'one is gone');
+    if (leaving === first) await harness.deletePod('a-b', 'c');
+    else await harness.deletePod('a', 'b-c');
+    await harness.until(() => leaving().length === 0, 'one is gone');
     const [goneFrom, staysOn] = leaving === first ? [pool1, namesake] : [namesake, pool1];
-    await stage.until(() => !stage.attached(goneFrom).includes('writer'), 'detached where nobody is left');
+    await harness.until(() => !harness.attached(goneFrom).includes('writer'), 'detached where nobody is left');
     assert.deepEqual(
       staying().map((one) => [one.metadata.uid, statusOf(one)]),
       [[uid, 'Assigned']],
     );
-    assert.ok(stage.attached(staysOn).includes('writer'));
-    if (leaving === first) await stage.removePod('a', 'b-c');
-    else await stage.removePod('a-b', 'c');
-    await cleared();
+    assert.ok(harness.attached(staysOn).includes('writer'));
+    if (leaving === first) await harness.deletePod('a', 'b-c');
+    else await harness.deletePod('a-b', 'c');
+    await untilReleased();
   });
 
-  it('a node object that goes before its scale set leaves no identity behind that nobody else uses (P41; spec 1.9, defect 3)', async () => {
-    for (const pod of ['lost', 'stays']) await stage.makePod(pod, 'writer', { node: pod === 'lost' ? 'node-1' : 'node-0' });
-    await stage.makePod('lost-too', 'reader', { node: 'node-1' });
-    await stage.until(
-      () => ['lost-default-writer', 'stays-default-writer', 'lost-too-default-reader'].every((name) => isAssigned(name)()),
-      'Assigned',
-    );
-    await stage.client.call('DELETE', resourcePath(nodes, { name: 'node-1' }));
-    for (const pod of ['lost', 'lost-too']) await stage.removePod(pod);
-    await stage.until(() => [...stage.assigned.values()].length === 1, 'only the pod of the other node has an object');
-    await stage.until(() => stage.attached().join() === 'third,writer', 'what only the lost pod used is detached');
-    assert.ok(isAssigned('stays-default-writer')());
-    await stage.removePod('stays');
-    await cleared();
+  it('detaches for pods of a Node that is deleted before its scale set', async () => {
+    for (const pod of ['lost', 'stays']) await harness.createPod(pod, 'writer', { node: pod === 'lost' ? 'node-1' : 'node-0' });
+    await harness.createPod('lost-too', 'reader', { node: 'node-1' });
+    await harness.untilAssigned('lost-default-writer', 'stays-default-writer', 'lost-too-default-reader');
+    await harness.client.call('DELETE', resourcePath(nodes, { name: 'node-1' }));
+    for (const pod of ['lost', 'lost-too']) await harness.deletePod(pod);
+    await harness.until(() => harness.count() === 1, 'only the pod of the other node has an object');
+    await harness.until(() => harness.attached().join() === 'third,writer', 'what only the lost pod used is detached');
+    assert.equal(harness.status('stays-default-writer'), 'Assigned');
+    await harness.deletePod('stays');
+    await untilReleased();
   });
 
-  it('a node that cannot be understood keeps nothing from being detached (spec 1.9, defect 5)', async () => {
-    await stage.makePod('good', 'writer');
-    await stage.makePod('garbled', 'writer', { node: 'node-garbled' });
-    await stage.until(isAssigned('good-default-writer'), 'Assigned');
-    await stage.until(() => assigned('garbled-default-writer') !== undefined, 'the other has an object');
-    await stage.removePod('good');
-    await stage.until(() => stage.attached().join() === 'third', 'detached while the other pod is still there');
-    assert.equal(statusOf(assigned('garbled-default-writer')), 'Created');
-    await stage.removePod('garbled');
-    await cleared();
+  it('detaches beside a Node whose provider id is malformed', async () => {
+    await harness.createPod('good', 'writer');
+    await harness.createPod('garbled', 'writer', { node: 'node-garbled' });
+    await harness.untilAssigned('good-default-writer');
+    await harness.until(() => harness.find('garbled-default-writer') !== undefined, 'the other has an object');
+    await harness.deletePod('good');
+    await harness.until(() => harness.attached().join() === 'third', 'detached while the other pod is still there');
+    assert.equal(harness.status('garbled-default-writer'), 'Created');
+    await harness.deletePod('garbled');
+    await untilReleased();
   });
 
-  it('a listed identity that is still attached keeps no object while Azure fails (spec 1.9, defect 6)', async () => {
-    await stage.makePod('kept', 'listed', { node: 'node-elsewhere' });
-    await stage.until(isAssigned('kept-default-listed'), 'Assigned');
-    const fault = stage.emulator.addFault({ fault: 'answer', service: 'arm', status: 500, body: 'down' });
-    await stage.removePod('kept');
-    await stage.until(() => assigned('kept-default-listed') === undefined, 'gone although Azure fails');
-    stage.emulator.removeFaults(fault);
-    await stage.makePod('next', 'writer', { node: 'node-elsewhere' });
-    await stage.until(isAssigned('next-default-writer'), 'a later write is done');
-    await stage.removePod('next');
-    await stage.until(() => stage.attached(elsewhere).join() === 'listed', 'the listed one stays');
-    await cleared();
+  it('deletes the object of an immutable identity while Azure fails', async () => {
+    await harness.createPod('kept', 'listed', { node: 'node-elsewhere' });
+    await harness.untilAssigned('kept-default-listed');
+    const fault = harness.emulator.addFault({ fault: 'answer', service: 'arm', status: 500, body: 'down' });
+    await harness.deletePod('kept');
+    await harness.until(() => harness.find('kept-default-listed') === undefined, 'gone although Azure fails');
+    harness.emulator.removeFaults(fault);
+    await harness.createPod('next', 'writer', { node: 'node-elsewhere' });
+    await harness.untilAssigned('next-default-writer');
+    await harness.deletePod('next');
+    await harness.until(() => harness.attached(elsewhere).join() === 'listed', 'the listed one stays');
+    await untilReleased();
   });
 
-  it('equal resource ids protect each other however their client ids are spelled (spec 2.6)', async () => {
-    await stage.makeIdentity('upper', { resourceID: idOf('writer'), clientID: clientIds.writer.toUpperCase() });
-    await stage.makeIdentity('lower', { resourceID: idOf('writer'), clientID: clientIds.writer });
+  it('keeps an identity that is named twice, with client ids in different case', async () => {
+    await harness.createIdentity('upper', { resourceID: idOf('writer'), clientID: clientIds.writer.toUpperCase() });
+    await harness.createIdentity('lower', { resourceID: idOf('writer'), clientID: clientIds.writer });
     for (const name of ['upper', 'lower']) {
-      await stage.makeBinding(name, name, name);
-      await stage.makePod(name, name);
+      await harness.createBinding(name, name, name);
+      await harness.createPod(name, name);
     }
-    await stage.until(() => isAssigned('upper-default-upper')() && isAssigned('lower-default-lower')(), 'both Assigned');
-    const since = stage.emulator.log.last;
-    await stage.removePod('upper');
-    await stage.until(() => assigned('upper-default-upper') === undefined, 'one is gone');
-    await stage.makePod('later', 'reader');
-    await stage.until(isAssigned('later-default-reader'), 'a later write is done');
+    await harness.untilAssigned('upper-default-upper', 'lower-default-lower');
+    const since = harness.emulator.log.last;
+    await harness.deletePod('upper');
+    await harness.until(() => harness.find('upper-default-upper') === undefined, 'one is gone');
+    await harness.createPod('later', 'reader');
+    await harness.untilAssigned('later-default-reader');
     assert.deepEqual(
       patchesOf(pool1, since).filter((body) => body.includes('null')),
       [],
     );
-    for (const pod of ['lower', 'later']) await stage.removePod(pod);
-    await cleared();
+    for (const pod of ['lower', 'later']) await harness.deletePod(pod);
+    await untilReleased();
   });
 
-  it('scale sets of one name in two resource groups are two (spec 2.8)', async () => {
-    const since = stage.emulator.log.last;
-    await stage.makePod('here', 'reader');
-    await stage.makePod('there', 'writer', { node: 'node-namesake' });
-    await stage.until(() => isAssigned('here-default-reader')() && isAssigned('there-default-writer')(), 'both Assigned');
-    assert.deepEqual([stage.attached(), stage.attached(namesake)], [['reader', 'third'], ['writer']]);
+  it('tells scale sets of one name in two resource groups apart', async () => {
+    const since = harness.emulator.log.last;
+    await harness.createPod('here', 'reader');
+    await harness.createPod('there', 'writer', { node: 'node-namesake' });
+    await harness.untilAssigned('here-default-reader', 'there-default-writer');
+    assert.deepEqual([harness.attached(), harness.attached(namesake)], [['reader', 'third'], ['writer']]);
     assert.deepEqual([patchesOf(pool1, since).length, patchesOf(namesake, since).length], [1, 1]);
-    await stage.removePod('there');
-    await stage.until(() => stage.attached(namesake).length === 0, 'detached there');
-    assert.deepEqual(stage.attached(), ['reader', 'third']);
-    await stage.removePod('here');
-    await cleared();
+    await harness.deletePod('there');
+    await harness.until(() => harness.attached(namesake).length === 0, 'detached there');
+    assert.deepEqual(harness.attached(), ['reader', 'third']);
+    await harness.deletePod('here');
+    await untilReleased();
   });
 
-  it('sets that are missing, throttled or forbidden keep no other one from being repaired (spec 2.9)', async () => {
-    await stage.makePod('repaired', 'writer');
-    await stage.makePod('throttled', 'writer', { node: 'node-namesake' });
-    await stage.makePod('forbidden', 'writer', { node: 'node-elsewhere' });
-    await stage.until(() => ['repaired', 'throttled', 'forbidden'].every((pod) => isAssigned(`${pod}-default-writer`)()), 'Assigned');
-    await stage.makePod('missing', 'writer', { node: 'node-missing' });
+  it('repairs a scale set beside missing, throttled and forbidden ones', async () => {
+    await harness.createPod('repaired', 'writer');
+    await harness.createPod('throttled', 'writer', { node: 'node-namesake' });
+    await harness.createPod('forbidden', 'writer', { node: 'node-elsewhere' });
+    await harness.untilAssigned('repaired-default-writer', 'throttled-default-writer', 'forbidden-default-writer');
+    await harness.createPod('missing', 'writer', { node: 'node-missing' });
     const faults = [
-      stage.emulator.addFault({ fault: 'throttled', retryAfter: 1, resource: namesake, count: null }),
-      stage.emulator.addFault({ fault: 'forbidden', resource: elsewhere }),
+      harness.emulator.addFault({ fault: 'throttled', retryAfter: 1, resource: namesake, count: null }),
+      harness.emulator.addFault({ fault: 'forbidden', resource: elsewhere }),
     ];
-    const since = stage.emulator.log.last;
+    const since = harness.emulator.log.last;
     const refused = (scope: string, status: number) =>
-      stage.emulator.log.waitFor(
-        (entry) =>
-          entry.seq > since && entry.kind === 'request' && entry.path.toLowerCase() === scope.toLowerCase() && entry.status === status,
-      );
+      harness.untilArmRequest((entry) => entry.path.toLowerCase() === scope.toLowerCase() && entry.status === status, since);
     await Promise.all([refused(namesake, 429), refused(elsewhere, 403), refused(missingSet, 404)]);
-    await stage.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('writer')] });
-    await stage.until(() => stage.attached().includes('writer'), 'attached again');
-    for (const fault of faults) stage.emulator.removeFaults(fault);
-    await stage.emulator.act({ do: 'wipe', resource: namesake, identities: [idOf('writer')] });
-    await stage.until(() => stage.attached(namesake).includes('writer'), 'the throttled one too, when its time has come');
-    for (const pod of ['repaired', 'throttled', 'forbidden', 'missing']) await stage.removePod(pod);
-    await cleared();
+    await harness.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('writer')] });
+    await harness.until(() => harness.attached().includes('writer'), 'attached again');
+    for (const fault of faults) harness.emulator.removeFaults(fault);
+    await harness.emulator.act({ do: 'wipe', resource: namesake, identities: [idOf('writer')] });
+    await harness.until(() => harness.attached(namesake).includes('writer'), 'the throttled one too, when its time has come');
+    for (const pod of ['repaired', 'throttled', 'forbidden', 'missing']) await harness.deletePod(pod);
+    await untilReleased();
   });
 
-  it('what another writer attaches just before our last removal survives it (spec 2.10)', async () => {
-    await stage.makePod('last', 'writer', { node: 'node-namesake' });
-    await stage.until(isAssigned('last-default-writer'), 'Assigned');
-    const since = stage.emulator.log.last;
+  it('keeps what another writer attaches just before the last removal', async () => {
+    await harness.createPod('last', 'writer', { node: 'node-namesake' });
+    await harness.untilAssigned('last-default-writer');
+    const since = harness.emulator.log.last;
     // Carried out when the PATCH arrives, after the GET that it was made from.
     const action = { do: 'attach', resource: namesake, identities: [idOf('reader')] };
-    stage.emulator.addFault({ fault: 'write', method: 'PATCH', resource: namesake, action });
-    await stage.removePod('last');
-    await stage.until(() => stage.attached(namesake).join() === 'reader', 'only theirs is left');
+    harness.emulator.addFault({ fault: 'write', method: 'PATCH', resource: namesake, action });
+    await harness.deletePod('last');
+    await harness.until(() => harness.attached(namesake).join() === 'reader', 'only theirs is left');
     const [raced, then] = patchesOf(namesake, since);
     assert.match(raced ?? '', /"None"/, 'the first would have removed all');
     assert.match(then ?? '', /"UserAssigned".*null/, 'the second removes ours alone');
-    await stage.emulator.act({ do: 'wipe', resource: namesake, identities: null });
-    await cleared();
+    await harness.emulator.act({ do: 'wipe', resource: namesake, identities: null });
+    await untilReleased();
   });
 
-  it('a credential that is swapped by a symbolic link is taken up without a restart (spec 2.1)', async () => {
-    await stage.makePod('before', 'writer');
-    await stage.until(isAssigned('before-default-writer'), 'Assigned');
+  it('uses a credential that a symbolic link swaps, without a restart', async () => {
+    await harness.createPod('before', 'writer');
+    await harness.untilAssigned('before-default-writer');
     await mount('second', 'rotated');
-    stage.emulator.patchState({ apps: [{ clientId: app.clientId, secrets: ['rotated'] }] });
-    stage.emulator.addFault({ fault: 'unauthorized' });
-    await stage.makePod('rotated', 'reader');
-    await stage.until(isAssigned('rotated-default-reader'), 'Assigned with the new secret');
-    for (const pod of ['before', 'rotated']) await stage.removePod(pod);
-    await cleared();
+    harness.emulator.patchState({ apps: [{ clientId: app.clientId, secrets: ['rotated'] }] });
+    harness.emulator.addFault({ fault: 'unauthorized' });
+    await harness.createPod('rotated', 'reader');
+    await harness.untilAssigned('rotated-default-reader');
+    for (const pod of ['before', 'rotated']) await harness.deletePod(pod);
+    await untilReleased();
   });
 
-  it('kubectl describe shows the Events of a binding and of an object that was only just made (spec 2.13)', async () => {
+  it('writes Events that kubectl describe shows for a binding and a new object', async () => {
     const describe = async (kind: string, name: string) => {
-      const { kubectl, kubeconfig } = stage.plane;
+      const { kubectl, kubeconfig } = harness.plane;
       const args = ['describe', kind, name, '--namespace=default'];
       return (await run(kubectl, args, { env: { KUBECONFIG: kubeconfig }, timeoutSeconds: 60 })).stdout;
     };
     await refuseAssigned('refused');
-    await stage.makeIdentity('told', { resourceID: idOf('writer') });
-    await stage.makeBinding('told', 'told', 'told');
-    await stage.makePod('refused', 'told');
-    await stage.makePod('shown', 'told');
+    await harness.createIdentity('told', { resourceID: idOf('writer') });
+    await harness.createBinding('told', 'told', 'told');
+    await harness.createPod('refused', 'told');
+    await harness.createPod('shown', 'told');
     const object = 'refused-default-told';
     await eventually(
       async () =>
@@ -270,14 +261,14 @@ describe('defects of aad-pod-identity', () => {
         /Normal +binding applied .*Binding told applied on node node-0 for pod shown/.test(await describe('azureidentitybinding', 'told')),
       'the Event of the binding',
     );
-    // An object that cannot be written keeps no other pod waiting.
-    await stage.makePod('beside', 'reader');
-    await stage.until(isAssigned('beside-default-reader'), 'another identity is Assigned');
-    for (const pod of ['refused', 'shown', 'beside']) await stage.removePod(pod);
-    await cleared();
+    // Another pod does not wait for the object that cannot be written.
+    await harness.createPod('beside', 'reader');
+    await harness.untilAssigned('beside-default-reader');
+    for (const pod of ['refused', 'shown', 'beside']) await harness.deletePod(pod);
+    await untilReleased();
   });
 
-  it('the ports for probes and metrics answer nothing else, such as profiles (spec 2.14)', async () => {
+  it('serves nothing but probes and metrics on their ports, such as profiles', async () => {
     const ask = async (port: unknown, route: string) => (await fetch(`http://127.0.0.1:${String(port)}${route}`)).status;
     assert.deepEqual([await ask(started.probes, '/healthz'), await ask(started.metrics, '/metrics')], [200, 200]);
     for (const port of [started.probes, started.metrics])
@@ -286,7 +277,7 @@ describe('defects of aad-pod-identity', () => {
   });
 });
 
-/** No object of this pod may become Assigned; resolves once the API server holds to it. */
+/** The API server refuses objects of this pod that are Assigned; resolves once the policy is in force. */
 async function refuseAssigned(pod: string): Promise<void> {
   const group = '/apis/admissionregistration.k8s.io/v1';
   const metadata = { name: 'refuse-assigned' };
@@ -296,7 +287,7 @@ async function refuseAssigned(pod: string): Promise<void> {
     operations: ['CREATE', 'UPDATE'],
     resources: ['azureassignedidentities'],
   };
-  await stage.client.call('POST', `${group}/validatingadmissionpolicies`, {
+  await harness.client.call('POST', `${group}/validatingadmissionpolicies`, {
     body: {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'ValidatingAdmissionPolicy',
@@ -307,7 +298,7 @@ async function refuseAssigned(pod: string): Promise<void> {
       },
     },
   });
-  await stage.client.call('POST', `${group}/validatingadmissionpolicybindings`, {
+  await harness.client.call('POST', `${group}/validatingadmissionpolicybindings`, {
     body: {
       apiVersion: 'admissionregistration.k8s.io/v1',
       kind: 'ValidatingAdmissionPolicyBinding',
@@ -324,7 +315,10 @@ async function refuseAssigned(pod: string): Promise<void> {
   };
   await eventually(async () => {
     try {
-      await stage.client.call('POST', resourcePath(azureAssignedIdentities, { namespace: 'default' }), { body, query: { dryRun: 'All' } });
+      await harness.client.call('POST', resourcePath(azureAssignedIdentities, { namespace: 'default' }), {
+        body,
+        query: { dryRun: 'All' },
+      });
       return false;
     } catch (error) {
       return error instanceof KubeError && error.status === 422;

@@ -1,116 +1,119 @@
-// How assignments end: with the pod's work, with its node, with the object itself, and never stuck.
+// How an assignment ends: with its pod, with its node, with its object.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureAssignedIdentities, azureIdentities, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
-import { pool1 } from '../azure/support.ts';
-import type { ControllerProcess, Stage } from './stage.ts';
-import { notesOf, setStage, statusOf } from './stage.ts';
+import type { RunningProgram } from '../../harness/program.ts';
+import { pool1 } from '../azure/fixtures.ts';
+import type { Harness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
+import { annotationOf, statusOf } from './harness/observations.ts';
 
-let stage: Stage;
-let controller: ControllerProcess;
+let harness: Harness;
+let controller: RunningProgram;
 
 before(async () => {
-  stage = await setStage();
-  for (const index of [0, 1]) await stage.makeNode(`node-${index}`, `azure://${pool1}/virtualMachines/${index}`);
-  await stage.makeIdentity('writer');
-  await stage.makeBinding('writer', 'writer', 'write');
-  controller = await stage.startController();
+  harness = await startHarness();
+  for (const index of [0, 1]) await harness.createNode(`node-${index}`, `azure://${pool1}/virtualMachines/${index}`);
+  await harness.createIdentity('writer');
+  await harness.createBinding('writer', 'writer', 'write');
+  controller = await harness.startController();
 });
 
-after(() => stage?.stop());
+after(() => harness?.stop());
 
-const assigned = (pod: string) => stage.assigned.get(`default/${pod}-default-writer`);
-const objectPath = (pod: string) => resourcePath(azureAssignedIdentities, { namespace: 'default', name: `${pod}-default-writer` });
-const isAssigned = (pod: string) => () => statusOf(assigned(pod)) === 'Assigned';
-const patch = (path: string, body: unknown) => stage.client.call('PATCH', path, { contentType: mergePatch, body });
-const allGone = () => stage.until(() => [...stage.assigned.values()].length === 0 && stage.attached().join() === 'third', 'all gone');
+const nameOf = (pod: string) => `${pod}-default-writer`;
 
 describe('an assignment', () => {
   for (const phase of ['Succeeded', 'Failed'])
-    it(`ends when its pod has ${phase.toLowerCase()}, though the pod is still there`, async () => {
+    it(`ends when its pod has ${phase.toLowerCase()}, before the pod is deleted`, async () => {
       const pod = `job-${phase.toLowerCase()}`;
-      await stage.makePod(pod, 'write');
-      await stage.until(isAssigned(pod), 'Assigned');
-      await patch(`${resourcePath(pods, { namespace: 'default', name: pod })}/status`, { status: { phase } });
-      await allGone();
-      await stage.removePod(pod);
+      await harness.createPod(pod, 'write');
+      await harness.untilAssigned(nameOf(pod));
+      const path = `${resourcePath(pods, { namespace: 'default', name: pod })}/status`;
+      await harness.client.call('PATCH', path, { contentType: mergePatch, body: { status: { phase } } });
+      await harness.untilReleased();
+      await harness.deletePod(pod);
     });
 
-  it('keeps its identity while its pod only terminates', async () => {
-    await stage.makePod('terminating', 'write');
-    await stage.until(isAssigned('terminating'), 'Assigned');
+  it('stays Assigned while its pod terminates', async () => {
+    await harness.createPod('terminating', 'write');
+    await harness.untilAssigned('terminating-default-writer');
     const path = resourcePath(pods, { namespace: 'default', name: 'terminating' });
-    await stage.client.call('DELETE', path, { body: { gracePeriodSeconds: 300 } });
+    await harness.client.call('DELETE', path, { body: { gracePeriodSeconds: 300 } });
     // Another pod's way to Assigned shows that the controller has seen the deletion.
-    await stage.makePod('witness', 'write');
-    await stage.until(isAssigned('witness'), 'the witness is Assigned');
-    assert.ok(isAssigned('terminating')());
-    for (const pod of ['terminating', 'witness']) await stage.removePod(pod);
-    await allGone();
+    await harness.createPod('witness', 'write');
+    await harness.untilAssigned('witness-default-writer');
+    assert.equal(harness.status('terminating-default-writer'), 'Assigned');
+    for (const pod of ['terminating', 'witness']) await harness.deletePod(pod);
+    await harness.untilReleased();
   });
 
-  it('ends with node and pod that went while no controller ran', async () => {
-    await stage.makeNode('node-2', `azure://${pool1}/virtualMachines/2`);
-    await stage.makePod('unseen', 'write', { node: 'node-2' });
-    await stage.until(isAssigned('unseen'), 'Assigned');
-    await controller.end('SIGKILL');
-    await stage.client.call('DELETE', resourcePath(nodes, { name: 'node-2' }));
-    await stage.removePod('unseen');
-    controller = await stage.startController();
-    await allGone();
+  it('ends after its node and its pod are deleted while no controller runs', async () => {
+    await harness.createNode('node-2', `azure://${pool1}/virtualMachines/2`);
+    await harness.createPod('unseen', 'write', { node: 'node-2' });
+    await harness.untilAssigned('unseen-default-writer');
+    await controller.stop('SIGKILL');
+    await harness.client.call('DELETE', resourcePath(nodes, { name: 'node-2' }));
+    await harness.deletePod('unseen');
+    controller = await harness.startController();
+    await harness.untilReleased();
   });
 
-  it('comes back when somebody deletes the object of a pod that needs it, and Azure does not notice', async () => {
-    await stage.makePod('deleted', 'write');
-    await stage.until(isAssigned('deleted'), 'Assigned');
-    const before = stage.patches();
-    const uid = assigned('deleted')?.metadata.uid;
-    await stage.client.call('DELETE', objectPath('deleted'));
-    await stage.until(() => isAssigned('deleted')() && assigned('deleted')?.metadata.uid !== uid, 'a new object is Assigned');
-    assert.equal(stage.patches(), before);
-    await stage.removePod('deleted');
-    await allGone();
+  it('comes back without a PATCH when its object is deleted but its pod lives', async () => {
+    await harness.createPod('deleted', 'write');
+    await harness.untilAssigned('deleted-default-writer');
+    const before = harness.patches();
+    const name = nameOf('deleted');
+    const uid = harness.find(name)?.metadata.uid;
+    await harness.delete(azureAssignedIdentities, name);
+    await harness.until(() => harness.status(name) === 'Assigned' && harness.find(name)?.metadata.uid !== uid, 'a new object is Assigned');
+    assert.equal(harness.patches(), before);
+    await harness.deletePod('deleted');
+    await harness.untilReleased();
   });
 
-  it('leaves a finalizer of somebody else, and is gone with it', async () => {
-    await stage.makePod('theirs', 'write');
-    await stage.until(isAssigned('theirs'), 'Assigned');
-    const { finalizers = [] } = assigned('theirs')?.metadata ?? {};
-    await patch(objectPath('theirs'), { metadata: { finalizers: [...finalizers, 'example.com/theirs'] } });
-    await stage.removePod('theirs');
-    await stage.until(() => assigned('theirs')?.metadata.finalizers?.join() === 'example.com/theirs', 'only theirs is left');
-    await stage.until(() => stage.attached().join() === 'third', 'detached meanwhile');
-    await patch(objectPath('theirs'), { metadata: { finalizers: null } });
-    await allGone();
+  it('keeps a finalizer of somebody else and is detached meanwhile', async () => {
+    await harness.createPod('theirs', 'write');
+    await harness.untilAssigned('theirs-default-writer');
+    const name = nameOf('theirs');
+    const { finalizers = [] } = harness.find(name)?.metadata ?? {};
+    await harness.patch(azureAssignedIdentities, name, { metadata: { finalizers: [...finalizers, 'example.com/theirs'] } });
+    await harness.deletePod('theirs');
+    await harness.until(() => harness.find(name)?.metadata.finalizers?.join() === 'example.com/theirs', 'only theirs is left');
+    await harness.until(() => harness.attached().join() === 'third', 'detached meanwhile');
+    await harness.patch(azureAssignedIdentities, name, { metadata: { finalizers: null } });
+    await harness.untilReleased();
   });
 
-  it('goes to the new pod of the same name, under another uid', async () => {
-    await stage.makePod('again', 'write');
-    await stage.until(isAssigned('again'), 'Assigned');
-    const before = notesOf(assigned('again'), 'podUid');
-    await stage.removePod('again');
-    await stage.makePod('again', 'write');
-    await stage.until(() => isAssigned('again')() && notesOf(assigned('again'), 'podUid') !== before, 'Assigned to the new pod');
-    await stage.removePod('again');
-    await allGone();
+  it('moves to a new pod of the same name, with its uid', async () => {
+    await harness.createPod('again', 'write');
+    await harness.untilAssigned('again-default-writer');
+    const uid = () => annotationOf(harness.find(nameOf('again')), 'podUid');
+    const before = uid();
+    await harness.deletePod('again');
+    await harness.createPod('again', 'write');
+    await harness.until(() => harness.status(nameOf('again')) === 'Assigned' && uid() !== before, 'Assigned to the new pod');
+    await harness.deletePod('again');
+    await harness.untilReleased();
   });
 
-  it('stays Assigned, without a write to Azure, when only metadata of its identity changes', async () => {
-    await stage.makePod('steady', 'write');
-    await stage.until(isAssigned('steady'), 'Assigned');
-    const before = stage.patches();
+  it('stays Assigned without a PATCH when only metadata of its identity changes', async () => {
+    await harness.createPod('steady', 'write');
+    await harness.untilAssigned('steady-default-writer');
+    const before = harness.patches();
     const seen = new Set<string>();
-    const off = stage.assigned.onChange(({ after: now }) => {
+    const off = harness.assigned.onChange(({ after: now }) => {
       if (now?.metadata.name === 'steady-default-writer') seen.add(statusOf(now));
     });
-    await patch(resourcePath(azureIdentities, { namespace: 'default', name: 'writer' }), { metadata: { labels: { team: 'a' } } });
-    await stage.makePod('witness', 'write');
-    await stage.until(isAssigned('witness'), 'the witness is Assigned');
+    await harness.patch(azureIdentities, 'writer', { metadata: { labels: { team: 'a' } } });
+    await harness.createPod('witness', 'write');
+    await harness.untilAssigned('witness-default-writer');
     off();
-    assert.ok(!seen.has('Created') && isAssigned('steady')());
-    assert.equal(stage.patches(), before);
-    for (const pod of ['steady', 'witness']) await stage.removePod(pod);
-    await allGone();
+    assert.ok(!seen.has('Created'));
+    assert.equal(harness.status(nameOf('steady')), 'Assigned');
+    assert.equal(harness.patches(), before);
+    for (const pod of ['steady', 'witness']) await harness.deletePod(pod);
+    await harness.untilReleased();
   });
 });

@@ -6,33 +6,39 @@ import forge from 'node-forge';
 import { generateKey, issueAuthority } from '../../../controller/certificates/issue.ts';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureIdentities, resourcePath, secrets } from '../../../lib/kube/resources.ts';
-import { app, call, claimsOf, pool1, tenant, tokenPath } from '../azure/support.ts';
+import type { RunningProgram } from '../../harness/program.ts';
+import { eventually } from '../../harness/wait.ts';
+import { app, pool1, tenant } from '../azure/fixtures.ts';
+import { call, claimsOf, tokenPath } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService } from './broker-service.ts';
 import { serveBroker, serviceFlag } from './broker-service.ts';
-import type { ControllerProcess, Stage } from './stage.ts';
-import { eventually, setStage, statusOf, untilEvent } from './stage.ts';
+import type { Harness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
+import { statusOf } from './harness/observations.ts';
 
 const resource = 'https://vault.azure.net';
 const team = { clientId: 'cccccccc-0000-4000-8000-000000000002', secret: 'team-secret' };
 const certified = 'cccccccc-0000-4000-8000-000000000003';
 
-let stage: Stage;
+let harness: Harness;
 let broker: BrokerService;
-let controller: ControllerProcess;
+let controller: RunningProgram;
 
 before(async () => {
   const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
   const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], 'pass');
-  stage = await setStage({
-    apps: [
-      { clientId: app.clientId, secrets: [app.secret] },
-      { clientId: team.clientId, secrets: [team.secret] },
-      { clientId: certified, certificates: [certificate] },
-    ],
-    roles: [{ principal: app.clientId, role: 'Owner' }],
+  harness = await startHarness({
+    azure: {
+      apps: [
+        { clientId: app.clientId, secrets: [app.secret] },
+        { clientId: team.clientId, secrets: [team.secret] },
+        { clientId: certified, certificates: [certificate] },
+      ],
+      roles: [{ principal: app.clientId, role: 'Owner' }],
+    },
   });
-  await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
+  await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
   await makeSecret('password', { clientSecret: Buffer.from(team.secret) });
   await makeSecret('certificate', {
     certificate: Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1'),
@@ -40,28 +46,28 @@ before(async () => {
   });
   await makePrincipal('password', { type: 1, clientID: team.clientId, clientPassword: { name: 'password', namespace: 'default' } });
   await makePrincipal('certificate', { type: 2, clientID: certified, clientPassword: { name: 'certificate', namespace: 'default' } });
-  broker = await serveBroker(stage);
-  controller = await stage.startController([serviceFlag]);
+  broker = await serveBroker(harness);
+  controller = await harness.startController([serviceFlag]);
   await broker.leadTo(controller);
 });
 after(async () => {
   broker?.stop();
-  await stage?.stop();
+  await harness?.stop();
 });
 
 async function makeSecret(name: string, data: Record<string, Buffer>): Promise<void> {
   const encoded = Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString('base64')]));
   const body = { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: encoded };
-  await stage.client.call('POST', resourcePath(secrets, { namespace: 'default' }), { body });
+  await harness.client.call('POST', resourcePath(secrets, { namespace: 'default' }), { body });
 }
 
 async function makePrincipal(name: string, spec: Record<string, unknown>): Promise<void> {
-  await stage.makeIdentity(name, { resourceID: '', tenantID: tenant, ...spec });
-  await stage.makeBinding(name, name, name);
+  await harness.createIdentity(name, { resourceID: '', tenantID: tenant, ...spec });
+  await harness.createBinding(name, name, name);
 }
 
 const change = (resource: typeof secrets, name: string, body: Record<string, unknown>) =>
-  stage.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
+  harness.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
 const ask = (sidecar: RunningProxy, wanted = resource) =>
   call(sidecar.url, `${tokenPath}?resource=${encodeURIComponent(wanted)}`, { headers: { metadata: 'true' } });
 const tokensIn = (text: string): unknown[] => {
@@ -76,22 +82,22 @@ describe('service principals', () => {
       ['password', team.clientId],
       ['certificate', certified],
     ] as const) {
-      await stage.makePod(name, name);
-      await stage.until(() => statusOf(stage.assigned.get(`default/${name}-default-${name}`)) === 'Assigned', `${name} is Assigned`);
+      await harness.createPod(name, name);
+      await harness.until(() => statusOf(harness.assigned.get(`default/${name}-default-${name}`)) === 'Assigned', `${name} is Assigned`);
       const sidecar = await broker.startSidecar(t, name);
       const reply = await ask(sidecar);
       assert.equal(reply.status, 200, reply.text);
       assert.deepEqual(tokensIn(reply.text), [clientId]);
       assert.equal(reply.json.client_id, clientId);
-      await stage.removePod(name);
+      await harness.deletePod(name);
     }
-    await stage.until(() => [...stage.assigned.values()].length === 0, 'released');
-    const toArm = stage.emulator.log.list().filter((entry) => entry.kind === 'request' && entry.service === 'arm');
+    await harness.until(() => [...harness.assigned.values()].length === 0, 'released');
+    const toArm = harness.emulator.log.list().filter((entry) => entry.kind === 'request' && entry.service === 'arm');
     assert.deepEqual(toArm, []);
   });
 
   it('with auxiliary tenants answer with a list, from the moment that they have some', async (t) => {
-    await stage.makePod('several', 'password');
+    await harness.createPod('several', 'password');
     const sidecar = await broker.startSidecar(t, 'several');
     assert.equal((await ask(sidecar)).text.startsWith('{'), true);
     await change(azureIdentities, 'password', { spec: { auxiliaryTenantIDs: [tenant] } });
@@ -99,13 +105,13 @@ describe('service principals', () => {
     assert.deepEqual(tokensIn((await ask(sidecar)).text), [team.clientId, team.clientId]);
     await change(azureIdentities, 'password', { spec: { auxiliaryTenantIDs: null } });
     await eventually(async () => (await ask(sidecar)).text.startsWith('{'), 'one token again');
-    await stage.removePod('several');
+    await harness.deletePod('several');
   });
 
   it('whose secret is wrong are refused with the code of Entra, until it is mended', async (t) => {
     await makeSecret('mended', { anything: Buffer.from('wrong') });
     await makePrincipal('mended', { type: 1, clientID: team.clientId, clientPassword: { name: 'mended' } });
-    await stage.makePod('mended', 'mended');
+    await harness.createPod('mended', 'mended');
     const sidecar = await broker.startSidecar(t, 'mended');
     const refused = await ask(sidecar);
     assert.equal(refused.status, 400);
@@ -114,22 +120,22 @@ describe('service principals', () => {
     await change(secrets, 'mended', { data: { anything: Buffer.from(team.secret).toString('base64') } });
     const mended = await ask(sidecar);
     assert.equal(mended.status, 200, mended.text);
-    await stage.removePod('mended');
+    await harness.deletePod('mended');
   });
 
   it('may name the Entra of a cloud and nothing else, which an Event on the identity says', async (t) => {
     const ofCloud = { type: 1, clientID: team.clientId, clientPassword: { name: 'password' } };
-    await makePrincipal('own-cloud', { ...ofCloud, adEndpoint: `${stage.emulator.urls.entra}/` });
+    await makePrincipal('own-cloud', { ...ofCloud, adEndpoint: `${harness.emulator.urls.entra}/` });
     await makePrincipal('elsewhere', { ...ofCloud, adEndpoint: 'https://login.microsoftonline.com.evil.example/' });
     for (const [name, status] of [
       ['own-cloud', 200],
       ['elsewhere', 400],
     ] as const) {
-      await stage.makePod(name, name);
+      await harness.createPod(name, name);
       const reply = await ask(await broker.startSidecar(t, name));
       assert.equal(reply.status, status, reply.text);
-      await stage.removePod(name);
+      await harness.deletePod(name);
     }
-    await untilEvent(stage.client, 'AzureIdentity', 'elsewhere', /^InvalidServicePrincipal: .*adEndpoint must be/);
+    await harness.untilEvent('AzureIdentity', 'elsewhere', /^InvalidServicePrincipal: .*adEndpoint must be/);
   });
 });

@@ -5,17 +5,20 @@ import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureIdentities, azureIdentityBindings, namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
-import { alone, app, clientIds, errorOf, idOf, pool1 } from '../azure/support.ts';
+import type { RunningProgram } from '../../harness/program.ts';
+import { alone, app, clientIds, idOf, pool1 } from '../azure/fixtures.ts';
+import { errorOf } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService, SidecarOptions } from './broker-service.ts';
 import { serveBroker, serviceFlag } from './broker-service.ts';
-import type { ControllerProcess, Stage } from './stage.ts';
-import { notesOf, setStage, statusOf } from './stage.ts';
+import type { Harness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
+import { annotationOf, statusOf } from './harness/observations.ts';
 import type { Validator } from './validator.ts';
 import { audiences, createValidator, refused } from './validator.ts';
 
-let stage: Stage;
-let first: ControllerProcess;
+let harness: Harness;
+let first: RunningProgram;
 let broker: BrokerService;
 let validator: Validator;
 let imdsOfAlone: string;
@@ -31,33 +34,34 @@ before(async () => {
     { name: 'powerless' },
   ];
   const readers = identities.filter(({ name }) => name !== 'powerless').map(({ name }) => ({ principal: idOf(name), role: 'Reader' }));
-  stage = await setStage({ identities, roles: [{ principal: app.clientId, role: 'Owner' }, ...readers] });
-  await stage.makeNode('node-0', `azure://${pool1}/virtualMachines/0`);
-  await stage.makeNode('node-alone', `azure://${alone}`);
+  harness = await startHarness({ azure: { identities, roles: [{ principal: app.clientId, role: 'Owner' }, ...readers] } });
+  await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
+  await harness.createNode('node-alone', `azure://${alone}`);
   for (const name of [...colours, 'third', 'listed', 'powerless']) {
-    await stage.makeIdentity(name, name === 'listed' ? { clientID: upperCaseListed } : {});
-    await stage.makeBinding(name, name, name);
+    await harness.createIdentity(name, name === 'listed' ? { clientID: upperCaseListed } : {});
+    await harness.createBinding(name, name, name);
   }
-  imdsOfAlone = await stage.emulator.addImds('alone');
-  broker = await serveBroker(stage);
-  validator = createValidator(stage.emulator);
-  first = await stage.startController(flags);
+  imdsOfAlone = await harness.emulator.addImds('alone');
+  broker = await serveBroker(harness);
+  validator = createValidator(harness.emulator);
+  first = await harness.startController(flags);
   await broker.leadTo(first);
 });
 after(async () => {
   broker?.stop();
-  await stage?.stop();
+  await harness?.stop();
 });
 
 const validate: Validator['validate'] = (...args) => validator.validate(...args);
-const assigned = (name: string) => stage.assigned.get(`default/${name}`);
-const count = () => [...stage.assigned.values()].length;
-const untilAssigned = (name: string) => stage.until(() => statusOf(assigned(name)) === 'Assigned', `${name} is Assigned`);
-const cleared = () => stage.until(() => count() === 0 && stage.attached().join() === 'third', 'no object, and only the foreign identity');
+const assigned = (name: string) => harness.assigned.get(`default/${name}`);
+const count = () => [...harness.assigned.values()].length;
+const untilAssigned = (name: string) => harness.until(() => statusOf(assigned(name)) === 'Assigned', `${name} is Assigned`);
+const cleared = () =>
+  harness.until(() => count() === 0 && harness.attached().join() === 'third', 'no object, and only the foreign identity');
 const remove = (resource: typeof pods, name: string, namespace = 'default') =>
-  stage.client.call('DELETE', resourcePath(resource, { namespace, name }));
+  harness.client.call('DELETE', resourcePath(resource, { namespace, name }));
 const change = (resource: typeof pods, name: string, body: Record<string, unknown>) =>
-  stage.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
+  harness.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
 
 async function startPod(
   test: TestContext,
@@ -65,7 +69,7 @@ async function startPod(
   selector: string,
   { node = 'node-0', ...options }: SidecarOptions & { node?: string } = {},
 ): Promise<RunningProxy> {
-  await stage.makePod(name, selector, { node, namespace: options.namespace ?? 'default' });
+  await harness.createPod(name, selector, { node, namespace: options.namespace ?? 'default' });
   return broker.startSidecar(test, name, options);
 }
 
@@ -74,7 +78,7 @@ describe('acceptance scenarios with tokens', () => {
     const sidecar = await startPod(t, 'e03', 'red');
     await validate(sidecar, 'red');
     assert.equal(statusOf(assigned('e03-default-red')), 'Assigned');
-    await stage.removePod('e03');
+    await harness.deletePod('e03');
     await cleared();
   });
 
@@ -86,8 +90,8 @@ describe('acceptance scenarios with tokens', () => {
       timeout: 60_000,
     }, async (t) => {
       const name = id.toLowerCase();
-      await stage.makeIdentity(name, { resourceID: idOf('red') });
-      await stage.makeBinding(name, name, name);
+      await harness.createIdentity(name, { resourceID: idOf('red') });
+      await harness.createBinding(name, name, name);
       // A pod that has nothing is held up to here.
       const sidecar = await startPod(t, name, name, { flags: ['--request-deadline=2'] });
       await untilAssigned(`${name}-default-${name}`);
@@ -97,13 +101,13 @@ describe('acceptance scenarios with tokens', () => {
       await cleared();
       await sidecar.logged((line) => line.identities === 'none' && sidecar.log.indexOf(line) >= told);
       await refused(sidecar, validator.selectors('red'), 503, /^Identity not found: .* Bound to it: nothing/);
-      await stage.removePod(name);
+      await harness.deletePod(name);
     });
   }
 
   it('E07: an identity that is changed in place serves the new one to the same pod, and the old one no more', async (t) => {
-    await stage.makeIdentity('changing', { resourceID: idOf('reader'), clientID: clientIds.reader });
-    await stage.makeBinding('changing', 'changing', 'changing');
+    await harness.createIdentity('changing', { resourceID: idOf('reader'), clientID: clientIds.reader });
+    await harness.createBinding('changing', 'changing', 'changing');
     const sidecar = await startPod(t, 'e07', 'changing');
     await validate(sidecar, 'reader');
     // The last one leaves it to Azure to tell the client id.
@@ -112,7 +116,7 @@ describe('acceptance scenarios with tokens', () => {
       ['third', ''],
     ] as const) {
       await change(azureIdentities, 'changing', { spec: { resourceID: idOf(name), clientID } });
-      await stage.until(() => notesOf(assigned('e07-default-changing'), 'clientId') === clientIds[name], 'the new client id');
+      await harness.until(() => annotationOf(assigned('e07-default-changing'), 'clientId') === clientIds[name], 'the new client id');
       await validate(sidecar, name);
       assert.equal(statusOf(assigned('e07-default-changing')), 'Assigned');
     }
@@ -122,13 +126,13 @@ describe('acceptance scenarios with tokens', () => {
       400,
       /^Identity not found: /,
     );
-    await stage.removePod('e07');
+    await harness.deletePod('e07');
     await cleared();
   });
 
   it('E08: of two identities the one that is named answers, also the one that may do nothing; unnamed, always the first binding’s', async (t) => {
-    await stage.makeBinding('e08-b', 'powerless', 'e08');
-    await stage.makeBinding('e08-a', 'red', 'e08');
+    await harness.createBinding('e08-b', 'powerless', 'e08');
+    await harness.createBinding('e08-a', 'red', 'e08');
     const sidecar = await startPod(t, 'e08', 'e08');
     await validate(sidecar, 'red');
     const [byClientId = {}, byResourceId = {}] = validator.selectors('powerless');
@@ -137,7 +141,7 @@ describe('acceptance scenarios with tokens', () => {
       assert.equal(errorOf(reply).code, 'AuthorizationFailed', reply.text);
     }
     for (const resource of audiences) await validator.tokenFrom(sidecar, {}, 'red', resource);
-    await stage.removePod('e08');
+    await harness.deletePod('e08');
     await cleared();
   });
 
@@ -149,27 +153,27 @@ describe('acceptance scenarios with tokens', () => {
     for (const [round, colour] of ['blue', 'red', 'gold', 'green', 'cyan'].entries()) {
       await remove(azureIdentities, colour);
       sidecars.delete(colour);
-      await stage.until(() => count() === sidecars.size && !stage.attached().includes(colour), `${colour} is gone`);
+      await harness.until(() => count() === sidecars.size && !harness.attached().includes(colour), `${colour} is gone`);
       for (const other of sidecars.keys()) assert.equal(statusOf(assigned(`e09-${other}-default-${other}`)), 'Assigned');
-      assert.deepEqual(stage.attached(), [...sidecars.keys(), 'third'].sort());
+      assert.deepEqual(harness.attached(), [...sidecars.keys(), 'third'].sort());
       await allValidate(audiences[round + 1]);
     }
     for (const colour of colours) {
-      await stage.removePod(`e09-${colour}`);
-      await stage.makeIdentity(colour);
+      await harness.deletePod(`e09-${colour}`);
+      await harness.createIdentity(colour);
     }
   });
 
   it('E10: 40 pods over 5 bindings are all Assigned, with one write or two, and validate', async (t) => {
-    const before = stage.patches();
+    const before = harness.patches();
     const all = Array.from({ length: 40 }, (_, index) => ({ name: `e10-${index}`, colour: colours[index % 5] ?? 'red' }));
-    await Promise.all(all.map(({ name, colour }) => stage.makePod(name, colour)));
+    await Promise.all(all.map(({ name, colour }) => harness.createPod(name, colour)));
     const isAssigned = ({ name, colour }: { name: string; colour: string }) =>
       statusOf(assigned(`${name}-default-${colour}`)) === 'Assigned';
-    await stage.until(() => all.every(isAssigned), 'all Assigned');
-    assert.ok(stage.patches() - before <= 2, `${stage.patches() - before} PATCHes`);
+    await harness.until(() => all.every(isAssigned), 'all Assigned');
+    assert.ok(harness.patches() - before <= 2, `${harness.patches() - before} PATCHes`);
     for (const { name, colour } of all) await validate(await broker.startSidecar(t, name), colour);
-    await Promise.all(all.map(({ name }) => stage.removePod(name)));
+    await Promise.all(all.map(({ name }) => harness.deletePod(name)));
     await cleared();
   });
 
@@ -180,52 +184,52 @@ describe('acceptance scenarios with tokens', () => {
     await untilAssigned('e11-default-green');
     await validate(sidecar, 'green');
     await refused(sidecar, validator.selectors('red').slice(0, 2), 400, /^Identity not found: .* Bound to it: default\/green /);
-    await stage.until(() => count() === 1, 'the old object is gone');
-    await stage.removePod('e11');
+    await harness.until(() => count() === 1, 'the old object is gone');
+    await harness.deletePod('e11');
     await cleared();
   });
 
   it('E14: the system-assigned identity of a machine stays as it is, and never answers for a pod', async (t) => {
-    const system = () => stage.emulator.state().resources.get(alone.toLowerCase())?.identity.system;
+    const system = () => harness.emulator.state().resources.get(alone.toLowerCase())?.identity.system;
     const before = system();
     assert.ok(before);
     await validate(await startPod(t, 'e14', 'red', { node: 'node-alone', imds: imdsOfAlone }), 'red');
     assert.deepEqual(system(), before);
-    await stage.removePod('e14');
-    await stage.until(() => stage.attached(alone).length === 0, 'detached');
+    await harness.deletePod('e14');
+    await harness.until(() => harness.attached(alone).length === 0, 'detached');
     assert.deepEqual(system(), before);
   });
 
   it('E15, E18: a foreign identity that a pod uses, such as the cluster’s own, stays attached (spec 2.6)', async (t) => {
-    const before = stage.patches();
+    const before = harness.patches();
     const sidecar = await startPod(t, 'e15', 'third');
     await validate(sidecar, 'third');
-    assert.equal(notesOf(assigned('e15-default-third'), 'clientId'), clientIds.third);
-    await stage.removePod('e15');
+    assert.equal(annotationOf(assigned('e15-default-third'), 'clientId'), clientIds.third);
+    await harness.deletePod('e15');
     await cleared();
-    assert.equal(stage.patches(), before, 'nothing had to be written');
+    assert.equal(harness.patches(), before, 'nothing had to be written');
   });
 
   it('E16: an identity of the immutable list stays, whatever the case of its client id, and its object goes (spec 2.6)', async (t) => {
     await validate(await startPod(t, 'e16', 'listed', { node: 'node-alone', imds: imdsOfAlone }), 'listed');
-    await stage.removePod('e16');
-    await stage.until(() => count() === 0, 'no object');
+    await harness.deletePod('e16');
+    await harness.until(() => count() === 0, 'no object');
     // A later write must leave it there as well.
-    await stage.makePod('e16-later', 'red', { node: 'node-alone' });
+    await harness.createPod('e16-later', 'red', { node: 'node-alone' });
     await untilAssigned('e16-later-default-red');
-    await stage.removePod('e16-later');
-    await stage.until(() => count() === 0 && stage.attached(alone).join() === 'listed', 'only the listed one is left');
+    await harness.deletePod('e16-later');
+    await harness.until(() => count() === 0 && harness.attached(alone).join() === 'listed', 'only the listed one is left');
   });
 
   it('E17: what somebody detached comes back, and a request in between waits for it', async (t) => {
     const sidecar = await startPod(t, 'e17', 'red');
     await validate(sidecar, 'red');
-    await stage.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('red')] });
-    assert.ok(!stage.attached().includes('red'));
+    await harness.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('red')] });
+    assert.ok(!harness.attached().includes('red'));
     await validate(sidecar, 'red', audiences[1]);
-    assert.ok(stage.attached().includes('red'));
+    assert.ok(harness.attached().includes('red'));
     assert.equal(statusOf(assigned('e17-default-red')), 'Assigned');
-    await stage.removePod('e17');
+    await harness.deletePod('e17');
     await cleared();
   });
 
@@ -233,8 +237,8 @@ describe('acceptance scenarios with tokens', () => {
     const bad = ['bad-1', 'bad-2'];
     before(async () => {
       for (const name of bad) {
-        await stage.makeIdentity(name);
-        await stage.makeBinding(name, name, name);
+        await harness.createIdentity(name);
+        await harness.createBinding(name, name, name);
       }
     });
     const saysWhy = async (sidecar: RunningProxy, name: string) => {
@@ -249,7 +253,7 @@ describe('acceptance scenarios with tokens', () => {
       await validate(good, 'red');
       await Promise.all(others.map((sidecar, index) => saysWhy(sidecar, bad[index] ?? '')));
       assert.equal(count(), 3);
-      for (const pod of ['e19', ...bad]) await stage.removePod(pod);
+      for (const pod of ['e19', ...bad]) await harness.deletePod(pod);
       await cleared();
     });
 
@@ -259,34 +263,34 @@ describe('acceptance scenarios with tokens', () => {
       for (const name of bad) await saysWhy(await startPod(t, name, name), name);
       await validate(good, 'red', audiences[1]);
       assert.equal(statusOf(assigned('e20-default-red')), 'Assigned');
-      for (const pod of ['e20', ...bad]) await stage.removePod(pod);
+      for (const pod of ['e20', ...bad]) await harness.deletePod(pod);
       await cleared();
     });
   });
 
   it('E26: the same names in two namespaces: the pod’s own win, in both references and in the token', async (t) => {
-    await stage.client.call('POST', resourcePath(namespaces), {
+    await harness.client.call('POST', resourcePath(namespaces), {
       body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'conflict' } },
     });
-    await stage.makeIdentity('red', { resourceID: idOf('green') }, { namespace: 'conflict' });
-    await stage.makeBinding('red', 'red', 'red', 'conflict');
+    await harness.createIdentity('red', { resourceID: idOf('green') }, { namespace: 'conflict' });
+    await harness.createBinding('red', 'red', 'red', 'conflict');
     await validate(await startPod(t, 'e26', 'red', { namespace: 'conflict' }), 'green');
     const { azureIdentityRef, azureBindingRef } = assigned('e26-conflict-red')?.spec ?? {};
     assert.deepEqual([azureIdentityRef?.metadata.namespace, azureBindingRef?.metadata.namespace], ['conflict', 'conflict']);
-    await stage.removePod('e26', 'conflict');
+    await harness.deletePod('e26', 'conflict');
     await remove(azureIdentityBindings, 'red', 'conflict');
     await cleared();
   });
 
   it('E25: what is made while the leader dies is Assigned by the next one and validates; sidecars move over', async (t) => {
-    const second = await stage.startController(flags);
+    const second = await harness.startController(flags);
     const before = await startPod(t, 'e25-before', 'red');
     await validate(before, 'red');
     await Promise.all([
-      first.end('SIGKILL'),
-      stage.makeIdentity('e25', { resourceID: idOf('writer') }),
-      stage.makeBinding('e25', 'e25', 'e25'),
-      stage.makePod('e25', 'e25'),
+      first.stop('SIGKILL'),
+      harness.createIdentity('e25', { resourceID: idOf('writer') }),
+      harness.createBinding('e25', 'e25', 'e25'),
+      harness.createPod('e25', 'e25'),
     ]);
     await validate(before, 'red');
     await broker.leadTo(second);
@@ -296,7 +300,7 @@ describe('acceptance scenarios with tokens', () => {
     await change(pods, 'e25-before', { metadata: { labels: { aadpodidbinding: 'green' } } });
     await untilAssigned('e25-before-default-green');
     await validate(before, 'green');
-    for (const pod of ['e25', 'e25-before']) await stage.removePod(pod);
+    for (const pod of ['e25', 'e25-before']) await harness.deletePod(pod);
     await cleared();
   });
 });

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import type { Emulator } from '../../azure/emulator.ts';
 import { keyOf } from '../../azure/state/names.ts';
-import type { Reply } from '../azure/support.ts';
-import { armAudience, call, claimsOf, errorOf, idOf, imds, pool1, tokenOf } from '../azure/support.ts';
+import { armAudience, idOf, pool1 } from '../azure/fixtures.ts';
+import type { Reply } from '../azure/requests.ts';
+import { call, claimsOf, errorOf, imds, tokenOf } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 
 /** ARM takes tokens for each of these; a sidecar that holds one for the first still has to ask IMDS for the second. */

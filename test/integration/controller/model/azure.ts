@@ -1,5 +1,5 @@
 // The Azure that histories are played on.
-import { group, smallAzure } from '../../azure/support.ts';
+import { group, smallAzure } from '../../azure/fixtures.ts';
 import { scopeOfNode } from './expected.ts';
 import type { ScopeName } from './history.ts';
 import { azureNames } from './history.ts';

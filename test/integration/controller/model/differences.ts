@@ -2,8 +2,8 @@
 import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
 import type { OwnershipRecord } from '../../../../controller/scopes/ownership.ts';
 import type { State } from '../../../azure/state/model.ts';
-import { idOf } from '../../azure/support.ts';
-import { statusOf } from '../stage.ts';
+import { idOf } from '../../azure/fixtures.ts';
+import { statusOf } from '../harness/observations.ts';
 import { scopeIds } from './azure.ts';
 import type { Model } from './expected.ts';
 import { attachmentOf, expectedAssignments } from './expected.ts';

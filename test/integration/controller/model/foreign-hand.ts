@@ -1,7 +1,8 @@
 // Somebody else who attaches and detaches identities on the same scopes, and what is known of whose each attachment is.
 import type { OwnershipEntry } from '../../../../controller/scopes/ownership.ts';
 import type { Emulator } from '../../../azure/emulator.ts';
-import { arm, idOf } from '../../azure/support.ts';
+import { idOf } from '../../azure/fixtures.ts';
+import { arm } from '../../azure/requests.ts';
 import { scopeIds, typeOf } from './azure.ts';
 import type { AzureName, ScopeName } from './history.ts';
 import { azureNames, scopeNames } from './history.ts';

@@ -15,7 +15,7 @@ import {
   pods,
   resourcePath,
 } from '../../../../lib/kube/resources.ts';
-import { idOf, tenant } from '../../azure/support.ts';
+import { idOf, tenant } from '../../azure/fixtures.ts';
 import { providerIdOf, scopeIds } from './azure.ts';
 import type { ModelPod } from './expected.ts';
 import { nameOf, namespaceOf } from './expected.ts';

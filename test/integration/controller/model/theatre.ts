@@ -19,9 +19,9 @@ import {
   resourcePath,
 } from '../../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../../lib/log.ts';
-import { idOf } from '../../azure/support.ts';
-import type { ControllerProcess } from '../stage.ts';
-import { setStage } from '../stage.ts';
+import type { RunningProgram } from '../../../harness/program.ts';
+import { idOf } from '../../azure/fixtures.ts';
+import { startHarness } from '../harness/harness.ts';
 import { modelAzure, scopeIds } from './azure.ts';
 import { differences } from './differences.ts';
 import { applyTo, emptyModel, namespaceOf } from './expected.ts';
@@ -56,12 +56,12 @@ export interface Theatre {
 }
 
 export async function openTheatre(): Promise<Theatre> {
-  const stage = await setStage(modelAzure);
-  const { client, emulator } = stage;
-  const running = new Set<ControllerProcess>();
+  const harness = await startHarness(modelAzure);
+  const { client, emulator } = harness;
+  const running = new Set<RunningProgram>();
   let said: string[] = [];
   async function start(): Promise<void> {
-    const one = await stage.startController(flags);
+    const one = await harness.startController(flags);
     running.add(one);
     const listen = (line: string) => {
       if (!line.includes('Azure answered')) said = [...said.slice(-60), line.slice(0, 600)];
@@ -86,7 +86,7 @@ export async function openTheatre(): Promise<Theatre> {
   let model = emptyModel();
   const hand = await openForeignHand({
     emulator,
-    attached: (scope) => stage.attached(scopeIds[scope]),
+    attached: (scope) => harness.attached(scopeIds[scope]),
     async claimOf(scope, name) {
       try {
         const path = resourcePath(configMaps, { namespace: 'default', name: recordName(scopeIds[scope]) });
@@ -97,9 +97,9 @@ export async function openTheatre(): Promise<Theatre> {
       }
     },
   });
-  const removals = watchRemovals({ emulator, assigned: () => stage.assigned.values(), model: () => model, hand });
+  const removals = watchRemovals({ emulator, assigned: () => harness.assigned.values(), model: () => model, hand });
 
-  async function leader(): Promise<ControllerProcess | undefined> {
+  async function leader(): Promise<RunningProgram | undefined> {
     const lease = await client.call('GET', resourcePath(leases, { namespace: 'default', name: leaderLeaseName }));
     const holder = String(at(lease, 'spec', 'holderIdentity') ?? '');
     return [...running].find((one) => holder.endsWith(`_${one.process.pid}`));
@@ -116,7 +116,7 @@ export async function openTheatre(): Promise<Theatre> {
       return;
     }
     running.delete(current);
-    await current.end(what === 'kill leader' ? 'SIGKILL' : 'SIGTERM');
+    await current.stop(what === 'kill leader' ? 'SIGKILL' : 'SIGTERM');
     await start();
   }
 
@@ -141,7 +141,7 @@ export async function openTheatre(): Promise<Theatre> {
         await strike(command.do);
         break;
       case 'restart API server':
-        await stage.plane.restartApiServer();
+        await harness.plane.restartApiServer();
         break;
       case 'wait':
         await delay(command.ms);
@@ -163,7 +163,7 @@ export async function openTheatre(): Promise<Theatre> {
       let found: string[] = [];
       for (const deadline = Date.now() + ms; Date.now() < deadline; await delay(15)) {
         const reality = {
-          objects: [...stage.assigned.values()],
+          objects: [...harness.assigned.values()],
           azure: emulator.state(),
           recordOf: (scope: ScopeName) => records.get(recordKey(scope)),
         };
@@ -201,7 +201,7 @@ export async function openTheatre(): Promise<Theatre> {
     async stop() {
       removals.stop();
       await records.stop();
-      await stage.stop();
+      await harness.stop();
     },
   };
 }

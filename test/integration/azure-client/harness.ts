@@ -12,8 +12,9 @@ import { connectAzure } from '../../../controller/azure/connect.ts';
 import type { Scope } from '../../../lib/azure/resource-ids.ts';
 import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
 import type { Emulator } from '../../azure/emulator.ts';
-import type { TestContext } from '../azure/support.ts';
-import { app, emulate, idOf, smallAzure, tenant } from '../azure/support.ts';
+import { app, idOf, smallAzure, tenant } from '../azure/fixtures.ts';
+import type { TestContext } from '../azure/harness.ts';
+import { emulate } from '../azure/harness.ts';
 
 /** Quick operations, and none of the request limits that a quick test would run into. */
 export function quickAzure(arm: Record<string, unknown> = {}, changes: Record<string, unknown> = {}): Record<string, unknown> {

@@ -1,58 +1,11 @@
-// What the emulator's tests share: a small Azure, an emulator over it, and plain calls to its services.
+// Plain requests to the emulated services, and what their answers say.
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { readJwt } from '../../azure/core/jwt.ts';
 import { isRecord, parseJson } from '../../azure/core/messages.ts';
-import type { Emulator, EmulatorOptions } from '../../azure/emulator.ts';
-import { startEmulator } from '../../azure/emulator.ts';
-
-export const tenant = '11111111-1111-4111-8111-111111111111';
-export const subscription = '00000000-0000-4000-8000-000000000001';
-export const group = '/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/Nodes/providers';
-export const pool1 = `${group}/Microsoft.Compute/virtualMachineScaleSets/Pool1`;
-export const flex1 = `${group}/Microsoft.Compute/virtualMachineScaleSets/flex1`;
-export const flexVm = `${group}/Microsoft.Compute/virtualMachines/flex1-a`;
-export const alone = `${group}/Microsoft.Compute/virtualMachines/alone`;
-export const idOf = (name: string): string => `${group}/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
-export const clientIds = {
-  reader: 'aaaaaaaa-0000-4000-8000-000000000001',
-  writer: 'aaaaaaaa-0000-4000-8000-000000000002',
-  third: 'aaaaaaaa-0000-4000-8000-000000000003',
-};
-export const app = { clientId: 'cccccccc-0000-4000-8000-000000000001', secret: 'emulator-secret' };
-export const armAudience = 'https://management.azure.com';
-
-/** Uniform Pool1 (two instances, reader attached), Flexible flex1 with flex1-a, the VM alone (system-assigned), operations of 3 s. */
-export function smallAzure(changes: Record<string, unknown> = {}): Record<string, unknown> {
-  return {
-    tenant,
-    tenants: [{ id: tenant, domains: ['contoso.example'] }],
-    subscription,
-    resourceGroup: 'Nodes',
-    imds: { vm: 'Pool1/0' },
-    scaleSets: [
-      { name: 'Pool1', instances: 2, identity: { type: 'UserAssigned', ids: ['reader'] } },
-      { name: 'flex1', orchestration: 'Flexible' },
-    ],
-    virtualMachines: [
-      { name: 'flex1-a', scaleSet: 'flex1' },
-      { name: 'alone', identity: { type: 'SystemAssigned' } },
-    ],
-    identities: Object.entries(clientIds).map(([name, clientId]) => ({ name, clientId })),
-    apps: [{ clientId: app.clientId, secrets: [app.secret] }],
-    ...changes,
-  };
-}
-
-export type TestContext = { after(done: () => unknown): void };
-
-/** Starts an emulator that ends with the test. Its clock stands still unless `running`, so that nothing happens by itself. */
-export async function emulate(context: TestContext, options: Partial<EmulatorOptions> & { running?: boolean } = {}): Promise<Emulator> {
-  const emulator = await startEmulator({ state: smallAzure(), ...options });
-  context.after(() => emulator.stop());
-  if (options.running !== true) emulator.clock.freeze();
-  return emulator;
-}
+import type { Emulator } from '../../azure/emulator.ts';
+import { app, armAudience, idOf, tenant } from './fixtures.ts';
 
 export type Reply = {
   readonly status: number;
@@ -170,7 +123,4 @@ export function errorOf(reply: Reply): { status: number; code: string; message: 
   return { status: reply.status, code: String(error), message: String(description ?? '') };
 }
 
-export function claimsOf(token: string): Record<string, unknown> {
-  const claims = parseJson(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'));
-  return isRecord(claims) ? claims : {};
-}
+export const claimsOf = (token: string): Readonly<Record<string, unknown>> => readJwt(token)?.claims ?? {};

@@ -1,0 +1,75 @@
+// The controller as a process, with settings that make it quick and lead it to the control plane and the emulator of a test.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { Emulator } from '../../../azure/emulator.ts';
+import type { ControlPlane } from '../../../cluster/control-plane.ts';
+import type { RunningProgram } from '../../../harness/program.ts';
+import { startProgram } from '../../../harness/program.ts';
+import { app, tenant } from '../../azure/fixtures.ts';
+
+/** What is started where it is not the source. */
+export interface ControllerProgram {
+  nodeFlags: string[];
+  file: string;
+  env: Record<string, string>;
+}
+
+export interface Controllers {
+  /** Resolves when it serves its probes. Flags win over the settings of the harness. */
+  startController(flags?: string[], program?: ControllerProgram): Promise<RunningProgram>;
+  /** Ends all that still run. */
+  stop(): Promise<void>;
+}
+
+const fromSource: ControllerProgram = {
+  nodeFlags: [],
+  file: path.resolve(import.meta.dirname, '../../../../controller/main.ts'),
+  env: {},
+};
+
+export async function prepareControllers(plane: ControlPlane, emulator: Emulator): Promise<Controllers> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'controller-'));
+  await writeFile(path.join(folder, 'ca.pem'), emulator.ca);
+  await writeFile(path.join(folder, 'secret'), app.secret);
+  const settings = {
+    kubeconfig: plane.kubeconfig,
+    namespace: 'default',
+    'broker-listen': '127.0.0.1:0',
+    'probes-listen': '127.0.0.1:0',
+    'metrics-listen': '127.0.0.1:0',
+    'arm-endpoint': emulator.urls.arm,
+    'entra-endpoint': emulator.urls.entra,
+    'imds-endpoint': emulator.urls.imds,
+    'azure-ca-file': path.join(folder, 'ca.pem'),
+    'tenant-id': tenant,
+    'client-id': app.clientId,
+    'client-secret-file': path.join(folder, 'secret'),
+    'arm-poll-interval': '50',
+    'identity-linger': '0',
+    'collect-quiet': '50',
+    'collect-max': '200',
+    'lease-duration': '3',
+    'lease-renew': '2',
+    'lease-retry': '1',
+    'client-qps': '1000',
+  };
+  const started = new Set<RunningProgram>();
+  return {
+    async startController(flags = [], { nodeFlags, file, env } = fromSource) {
+      const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
+      const controller = startProgram({
+        name: 'controller',
+        command: [process.execPath, ...nodeFlags, file, ...args, ...flags],
+        env: { ...process.env, ...env },
+      });
+      started.add(controller);
+      await controller.logged((record) => record.msg === 'started');
+      return controller;
+    },
+    async stop() {
+      await Promise.all([...started].map((controller) => controller.stop('SIGKILL')));
+      await rm(folder, { recursive: true });
+    },
+  };
+}
