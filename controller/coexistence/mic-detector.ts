@@ -13,7 +13,7 @@ const warnMs = 10 * 60_000;
 /** Detects a controller (MIC) of aad-pod-identity by the lock that it renews. It counts as gone `quietMs` after the last renewal. */
 export function createMicDetector(options: { client: KubeClient; log: Logger; clock: Clock; quietMs: number }): ConflictDetector {
   const { client, log, clock, quietMs } = options;
-  const isDue = onceIn(warnMs, clock.now);
+  const isDue = onceIn(warnMs, clock);
   let observed: ObservedLock | undefined;
   /** Before the first answer a MIC may run that nobody knows of. */
   let isAnswered = false;
