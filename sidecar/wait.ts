@@ -1,27 +1,29 @@
-// `wait`: the start gate of the pod. Ends as soon as the proxy listens, whatever the broker does (design 4).
-
+// `wait`: the start gate of a pod. It ends as soon as the proxy listens, whether or not the broker can be reached
+// (docs/adr/0003-native-sidecar-and-start-gate.md).
 import type { Clock } from '../common/clock.ts';
-import { noncePath } from './init/selftest.ts';
-import { pause } from './time.ts';
+import { noncePath } from './nonce.ts';
+import { sleep } from './sleep.ts';
 
-/** False when the proxy did not answer in time. */
-export async function waitForProxy(options: {
-  listen: string;
+export interface WaitOptions {
+  /** `host:port` of the proxy. */
+  address: string;
   timeoutMs: number;
   fetch: (url: string, options: { signal: AbortSignal }) => Promise<Response>;
   clock: Clock;
-}): Promise<boolean> {
-  const { clock } = options;
-  const end = clock.now() + options.timeoutMs;
+}
+
+/** False when the proxy does not listen in time. */
+export async function waitForProxy({ address, timeoutMs, fetch, clock }: WaitOptions): Promise<boolean> {
+  const deadline = clock.now() + timeoutMs;
   for (let delay = 5; ; delay = Math.min(200, delay * 2)) {
-    const left = end - clock.now();
+    const left = deadline - clock.now();
     if (left <= 0) return false;
     try {
-      const answer = await options.fetch(`http://${options.listen}${noncePath}`, { signal: AbortSignal.timeout(Math.min(left, 1000)) });
-      if (answer.ok) return true;
+      const response = await fetch(`http://${address}${noncePath}`, { signal: AbortSignal.timeout(Math.min(left, 1000)) });
+      if (response.ok) return true;
     } catch {
-      // Not there yet.
+      // Nothing listens yet.
     }
-    await pause(clock, Math.min(delay, left));
+    await sleep(clock, Math.min(delay, left));
   }
 }

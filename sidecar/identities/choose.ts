@@ -1,55 +1,55 @@
-// Which identity answers a request, or why none does yet or ever (design 5, identity choice and waiting). Pure.
+// Which identity serves a request, or why none does now or ever. Pure.
 import type { IdentityRow } from '../../api/broker.ts';
+import { failedMessage, notFoundMessage, pendingMessage, revokedMessage, unknownIdsMessage, unreachedBrokerMessage } from './messages.ts';
+import { rowKey } from './row.ts';
+import type { Selector, SelectorName } from './selector.ts';
 import type { IdentityStore, View } from './store.ts';
-import { rowKey } from './store.ts';
-import { failedText, notFoundText, pendingText, revokedText, silentBrokerText } from './texts.ts';
-
-export type SelectorName = 'client_id' | 'object_id' | 'msi_res_id';
-export interface Selector {
-  name: SelectorName;
-  value: string;
-}
 
 export type Choice =
   | { kind: 'row'; row: IdentityRow }
-  /** Not decidable yet: wait for a change, at the deadline 503. */
-  | { kind: 'pending'; text: string }
-  /** Not bound, and time may still change that: refuse at `until` (Clock.now()). */
-  | { kind: 'unbound'; until: number; text: string }
-  | { kind: 'refused'; text: string }
+  /** Not decidable yet: the request waits for a change until its deadline. */
+  | { kind: 'pending'; message: string }
+  /** Not bound, but a binding may be on its way until `until` (Clock.now()). */
+  | { kind: 'unbound'; until: number; message: string }
+  | { kind: 'refused'; message: string }
+  /** The pod matches an AzurePodIdentityException: IMDS serves the request. */
   | { kind: 'excepted' };
 
-const youngMs = 120_000;
+/** While the sidecar is younger than this, objects that were made together with the pod may not have arrived yet. */
+const startupMs = 120_000;
+/** For this long after a change of the rows, the next change may follow. */
 const settlingMs = 10_000;
 
 export interface ChoiceInput {
-  store: Pick<IdentityStore, 'view' | 'trouble' | 'startedAt'>;
+  store: Pick<IdentityStore, 'view' | 'contactError' | 'startedAt'>;
   selector: Selector | undefined;
-  /** Clock.now() of this decision, and of the request's arrival. */
+  /** Clock.now() of this decision. */
   now: number;
+  /** Clock.now() at which the request came. */
   arrival: number;
+  /** How long a request waits for an identity that is not bound. */
   unknownIdentityMs: number;
 }
 
+/** Never substitutes another identity for one that is not ready. */
 export function choose({ store, selector, now, arrival, unknownIdentityMs }: ChoiceInput): Choice {
   const { view } = store;
-  if (view === undefined) return { kind: 'pending', text: silentBrokerText(now - store.startedAt, store.trouble) };
-  if (view.revoked !== undefined) return { kind: 'refused', text: revokedText(view.revoked) };
+  if (view === undefined) return { kind: 'pending', message: unreachedBrokerMessage(now - store.startedAt, store.contactError) };
+  if (view.revoked !== undefined) return { kind: 'refused', message: revokedMessage(view.revoked) };
   if (view.excepted) return { kind: 'excepted' };
 
   const row = selector === undefined ? view.identities.find((candidate) => rowKey(candidate) === view.defaultKey) : findRow(view, selector);
-  if (row !== undefined) {
-    return row.state === 'Failed' ? { kind: 'refused', text: failedText(row) } : { kind: 'row', row };
+  if (row !== undefined) return row.state === 'Failed' ? { kind: 'refused', message: failedMessage(row) } : { kind: 'row', row };
+  if (selector !== undefined) {
+    const incomplete = view.identities.find((candidate) => mayStillMatch(candidate, selector.name));
+    if (incomplete !== undefined)
+      return { kind: 'pending', message: unknownIdsMessage(selector, pendingMessage(incomplete, view, store.contactError)) };
   }
-  const incomplete = selector === undefined ? undefined : view.identities.find((candidate) => mayStillMatch(candidate, selector));
-  if (incomplete !== undefined) {
-    return { kind: 'pending', text: `${selector?.name} is known once the identity is assigned, and ${pendingText(incomplete, store)}` };
-  }
-  const text = notFoundText(view, selector);
-  const young = now - store.startedAt < youngMs;
-  if (view.identities.length === 0) return young ? { kind: 'pending', text } : { kind: 'refused', text };
-  const settling = arrival - store.startedAt < youngMs || arrival - view.changedAt < settlingMs;
-  return settling ? { kind: 'unbound', until: arrival + unknownIdentityMs, text } : { kind: 'refused', text };
+
+  const message = notFoundMessage(view, selector);
+  if (view.identities.length === 0) return { kind: now - store.startedAt < startupMs ? 'pending' : 'refused', message };
+  const changing = arrival - store.startedAt < startupMs || arrival - view.changedAt < settlingMs;
+  return changing ? { kind: 'unbound', until: arrival + unknownIdentityMs, message } : { kind: 'refused', message };
 }
 
 function findRow(view: View, selector: Selector): IdentityRow | undefined {
@@ -61,7 +61,7 @@ function idOf(row: IdentityRow, name: SelectorName): string {
   return name === 'client_id' ? row.clientID : name === 'object_id' ? (row.objectID ?? '') : row.resourceID;
 }
 
-/** Azure tells the ids of an identity when it is attached; until then this row may be the one that is asked for. */
-function mayStillMatch(row: IdentityRow, selector: Selector): boolean {
-  return row.state === 'Created' && row.type === 0 && selector.name !== 'msi_res_id' && idOf(row, selector.name) === '';
+/** The ids of a managed identity are known once it is attached; until then the row may be the one that is asked for. */
+function mayStillMatch(row: IdentityRow, name: SelectorName): boolean {
+  return row.state === 'Created' && row.type === 0 && name !== 'msi_res_id' && idOf(row, name) === '';
 }

@@ -1,48 +1,50 @@
-// What this pod may be, as last heard from the broker, and the event that wakes requests when it changes.
+// The identities of this pod as the broker last reported them.
 import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
-import type { Event } from '../time.ts';
-import { createEvent } from '../time.ts';
+import type { Notifier } from '../notifier.ts';
+import { createNotifier } from '../notifier.ts';
+import { rowKey } from './row.ts';
 
 export interface View {
   pod: IdentitiesAnswer['pod'];
   excepted: boolean;
   identities: readonly IdentityRow[];
-  /** {@link rowKey} of the identity that answers requests which name none; kept while it is bound. */
+  /** Key of the identity that serves requests which name none. It stays the same while that identity is bound. */
   defaultKey: string | undefined;
-  /** Clock.now() of the last change of rows, and of the last word of the broker that confirmed them. */
+  /** Clock.now() of the last change of the rows. */
   changedAt: number;
+  /** Clock.now() of the last response of the broker, whether or not it changed anything. */
   confirmedAt: number;
-  /** Clock.wall() at which this sidecar first saw an identity pending, by {@link rowKey}: the broker does not tell since when. */
+  /** Clock.wall() at which this sidecar first saw an identity pending, by its key: the broker does not report since when. */
   pendingSince: ReadonlyMap<string, number>;
-  /** The broker's words, when it says that this pod takes part no longer. */
+  /** Set when the broker says that this pod takes part no longer. */
   revoked?: { code: string; message: string };
 }
 
 export interface IdentityStore {
-  /** Undefined until the broker has spoken once. */
+  /** Undefined until the broker has responded once. */
   readonly view: View | undefined;
-  /** Why there is no newer word from the broker; undefined while contact is good. */
-  readonly trouble: string | undefined;
+  /** Why the last request to the broker failed; undefined when it succeeded. */
+  readonly contactError: string | undefined;
+  /** Clock.now() at which the sidecar started. */
   readonly startedAt: number;
-  /** Fires on every change of the view. */
-  readonly changed: Event;
+  /** Notifies of every change of the view. */
+  readonly changed: Notifier;
   accept(answer: IdentitiesAnswer): void;
+  /** The broker says that nothing has changed. */
   confirm(): void;
   revoke(code: string, message: string): void;
-  fail(trouble: string): void;
+  contactFailed(error: string): void;
 }
-
-export const rowKey = (row: Pick<IdentityRow, 'namespace' | 'name'>) => `${row.namespace}/${row.name}`;
 
 export function createIdentityStore(clock: Clock): IdentityStore {
   const startedAt = clock.now();
-  const changed = createEvent();
+  const changed = createNotifier();
   let view: View | undefined;
-  let trouble: string | undefined;
+  let contactError: string | undefined;
   const replace = (next: View) => {
     view = next;
-    changed.fire();
+    changed.notify();
   };
   return {
     startedAt,
@@ -50,53 +52,61 @@ export function createIdentityStore(clock: Clock): IdentityStore {
     get view() {
       return view;
     },
-    get trouble() {
-      return trouble;
+    get contactError() {
+      return contactError;
     },
     accept(answer) {
-      const now = clock.now();
-      trouble = undefined;
-      const same =
-        view !== undefined && view.revoked === undefined && JSON.stringify(view.identities) === JSON.stringify(answer.identities);
-      replace({
-        pod: answer.pod,
-        excepted: answer.excepted,
-        identities: answer.identities,
-        defaultKey: defaultKeyOf(answer, view?.defaultKey),
-        pendingSince: pendingSince(answer.identities, view?.pendingSince, clock.wall()),
-        changedAt: same && view !== undefined ? view.changedAt : now,
-        confirmedAt: now,
-      });
+      contactError = undefined;
+      replace(viewOf(answer, view, clock));
     },
     confirm() {
-      trouble = undefined;
+      contactError = undefined;
       if (view !== undefined) view = { ...view, confirmedAt: clock.now() };
     },
     revoke(code, message) {
-      const now = clock.now();
-      trouble = undefined;
-      if (view?.revoked?.code === code) view = { ...view, confirmedAt: now };
-      else {
-        const pod = view?.pod ?? { name: '', namespace: '', uid: '' };
-        replace({
-          pod,
-          excepted: false,
-          identities: [],
-          defaultKey: undefined,
-          changedAt: now,
-          confirmedAt: now,
-          pendingSince: new Map(),
-          revoked: { code, message },
-        });
-      }
+      contactError = undefined;
+      if (view?.revoked?.code === code) view = { ...view, confirmedAt: clock.now() };
+      else replace(revokedView({ code, message }, view, clock));
     },
-    fail(reason) {
-      trouble = reason;
+    contactFailed(error) {
+      contactError = error;
     },
   };
 }
 
-/** The pod's annotation decides (a bare name means the pod's namespace, else the first of that name); without one, the first stays the default. */
+function viewOf(answer: IdentitiesAnswer, previous: View | undefined, clock: Clock): View {
+  const now = clock.now();
+  const unchanged =
+    previous !== undefined && previous.revoked === undefined && JSON.stringify(previous.identities) === JSON.stringify(answer.identities);
+  return {
+    pod: answer.pod,
+    excepted: answer.excepted,
+    identities: answer.identities,
+    defaultKey: defaultKeyOf(answer, previous?.defaultKey),
+    pendingSince: pendingSince(answer.identities, previous?.pendingSince, clock.wall()),
+    changedAt: unchanged ? previous.changedAt : now,
+    confirmedAt: now,
+  };
+}
+
+function revokedView(revoked: NonNullable<View['revoked']>, previous: View | undefined, clock: Clock): View {
+  const now = clock.now();
+  return {
+    pod: previous?.pod ?? { name: '', namespace: '', uid: '' },
+    excepted: false,
+    identities: [],
+    defaultKey: undefined,
+    changedAt: now,
+    confirmedAt: now,
+    pendingSince: new Map(),
+    revoked,
+  };
+}
+
+/**
+ * The pod's annotation decides: `namespace/name`, or a bare name, which means the pod's namespace and else the first identity of that name.
+ * Without an annotation the previous default stays while it is bound; else the first identity becomes the default.
+ */
 function defaultKeyOf(answer: IdentitiesAnswer, previous: string | undefined): string | undefined {
   const keys = answer.identities.map(rowKey);
   const wanted = answer.pod.defaultIdentity;

@@ -1,41 +1,23 @@
-// `init` with a pretended iptables: order of steps, one clear line for each way it can fail. The rules themselves meet a kernel in test/netns.
+// `init` with a fake iptables: the order of its steps and each way in which it fails. test/netns loads the rules into a real kernel.
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import { Failure } from '../failure.ts';
+import { test } from 'node:test';
+import type { CommandErrorCode } from '../errors.ts';
 import type { InitSettings } from '../settings.ts';
-import { createTestLog } from '../testing.ts';
-import type { InitWorld } from './init.ts';
+import { createTestLog } from '../testing/fixtures.ts';
+import { emptyTables, savedTables } from '../testing/iptables.ts';
+import type { InitDependencies } from './init.ts';
 import { init } from './init.ts';
-import { differences, restoreInput, undoInput, wantedTables } from './rules.ts';
+import { desiredTables } from './rules.ts';
 
 const settings: InitSettings = { podIp: '10.1.0.7', hostIp: '10.0.0.4', blockWireServer: false, iptables: 'nft' };
-const empty = '*nat\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n*filter\n:OUTPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n';
+const loadedTables = savedTables(desiredTables(settings));
 
-/** What `iptables-save` would print after our own input alone. */
-function loaded(tables = wantedTables({ blockWireServer: false }), foreign = ''): string {
-  return tables
-    .map((table) => {
-      const jumps = table.jumps.map((jump) => `-A ${jump.from} ${jump.match} -j ${table.chain}`);
-      const rules = table.rules.map((rule) => `-A ${table.chain} ${rule}`);
-      return [
-        `*${table.name}`,
-        ':OUTPUT ACCEPT [0:0]',
-        `:${table.chain} - [0:0]`,
-        ...jumps,
-        table.name === 'nat' ? foreign : '',
-        ...rules,
-        'COMMIT',
-        '',
-      ].join('\n');
-    })
-    .join('');
-}
-
-function setup(changes: Partial<InitWorld> = {}, saves: string[] = [empty, loaded()]) {
+/** `saves` are the outputs of iptables-save, one for each call. */
+function createHarness(changes: Partial<InitDependencies> = {}, saves: string[] = [emptyTables, loadedTables]) {
   const commands: string[] = [];
   const { log, lines } = createTestLog();
   let nonce = '';
-  const world: InitWorld = {
+  const dependencies: InitDependencies = {
     log,
     run(command, input) {
       commands.push([command.join(' '), input ?? ''].join('\n'));
@@ -51,139 +33,102 @@ function setup(changes: Partial<InitWorld> = {}, saves: string[] = [empty, loade
     get: () => Promise.resolve(nonce),
     ...changes,
   };
-  return { world, commands, lines };
+  return { dependencies, commands, lines };
 }
-const fails = (world: InitWorld, expected: RegExp, changes: Partial<InitSettings> = {}) =>
-  assert.rejects(
-    init({ ...settings, ...changes }, world),
-    (error) => error instanceof Failure && expected.test(error.message) && !error.message.includes('\n'),
+
+const fails = (
+  dependencies: InitDependencies,
+  code: CommandErrorCode,
+  message: RegExp,
+  changes: Partial<InitSettings> = {},
+): Promise<void> => assert.rejects(init({ ...settings, ...changes }, dependencies), { name: 'CommandError', code, message });
+
+test('saves the rules, loads its own, reads them back and verifies the redirect', async () => {
+  const { dependencies, commands, lines } = createHarness();
+  await init(settings, dependencies);
+  assert.deepEqual(
+    commands.map((command) => command.split('\n')[0]),
+    ['iptables-nft-save', 'iptables-nft-restore --noflush', 'iptables-nft-save'],
   );
-
-describe('init', () => {
-  it('saves, loads in one restore, reads back and proves', async () => {
-    const { world, commands, lines } = setup();
-    await init(settings, world);
-    assert.deepEqual(
-      commands.map((command) => command.split('\n')[0]),
-      ['iptables-nft-save', 'iptables-nft-restore --noflush', 'iptables-nft-save'],
-    );
-    assert.match(lines.join(), /redirect proven.*own listener/);
-  });
-
-  it("refuses the host's network namespace before anything else, however the address is spelled", async () => {
-    const { world, commands } = setup();
-    await fails(world, /host's network namespace/, { hostIp: settings.podIp });
-    await fails(world, /host's network namespace/, { podIp: 'fd00::1', hostIp: 'FD00:0::1' });
-    assert.deepEqual(commands, []);
-  });
-
-  it('has nothing to do without an IPv4 route, and says so', async () => {
-    const { world, commands, lines } = setup({ hasRoute: () => Promise.resolve(false) });
-    await init(settings, world);
-    assert.deepEqual(commands, []);
-    assert.match(lines.join(), /no IPv4 route/);
-  });
-
-  it('names the chart value when legacy tables are in use, and works with it', async () => {
-    const legacyTables = () => Promise.resolve('mangle\nnat\n');
-    await fails(setup({ legacyTables }).world, /iptables=legacy/);
-    const { world, commands } = setup({ legacyTables });
-    await init({ ...settings, iptables: 'legacy' }, world);
-    assert.match(commands[1] ?? '', /^iptables-legacy-restore --noflush --wait 10/);
-  });
-
-  it('tells what the tool said, and what usually helps', async () => {
-    const run = () =>
-      Promise.resolve({
-        code: 4,
-        stdout: '',
-        stderr: 'iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n\n',
-      });
-    await fails(setup({ run }).world, /Permission denied.*NET_ADMIN/);
-  });
-
-  it('notices rules that did not arrive', async () => {
-    await fails(setup({}, [empty, empty]).world, /difference: .*aad-metadata/);
-  });
-
-  it('notices a redirect that does not work, and who answers instead', async () => {
-    await fails(setup({ get: () => Promise.resolve(undefined) }).world, /did not reach port 2579 \(nothing answered/);
-    await fails(setup({ get: () => Promise.resolve('f'.repeat(32)) }).world, /somebody else answered/);
-  });
-
-  it('proves a re-run through the running proxy, and only through a proxy', async () => {
-    const word = '0123456789abcdef0123456789abcdef';
-    const { world, lines } = setup({ listen: () => undefined, get: () => Promise.resolve(word) });
-    await init(settings, world);
-    assert.match(lines.join(), /running proxy/);
-    await fails(setup({ listen: () => undefined, get: () => Promise.resolve('hello') }).world, /not the identity proxy/);
-    let first = true;
-    const get = () => {
-      const answer = first ? word : 'f'.repeat(32);
-      first = false;
-      return Promise.resolve(answer);
-    };
-    await fails(setup({ listen: () => undefined, get }).world, /somebody else answered/);
-  });
-
-  it('stops its listener whatever happens', async () => {
-    let stopped = 0;
-    const listen = () => ({
-      stop: () => {
-        stopped += 1;
-        return Promise.resolve();
-      },
-    });
-    await fails(setup({ listen, get: () => Promise.resolve(undefined) }).world, /did not reach/);
-    assert.equal(stopped, 1);
-  });
-
-  it('undoes what a failed load left behind', async () => {
-    const half = loaded().replace(/\*nat[\s\S]*/, '');
-    const { world, commands } = setup({}, [empty, half]);
-    const { run } = world;
-    world.run = async (command, input) => ({
-      ...(await run(command, input)),
-      code: command[0]?.endsWith('-restore') === true && commands.length < 3 ? 1 : 0,
-    });
-    await fails(world, /iptables-nft-restore failed/);
-    assert.match(commands.at(-1) ?? '', /\*filter\n-D FORWARD .*\n-F aad-metadata-guard\n-X aad-metadata-guard\nCOMMIT/);
-  });
+  assert.match(lines.join(), /redirect verified.*own listener/);
 });
 
-describe('rules', () => {
-  const tables = wantedTables({ blockWireServer: true });
+test("refuses the host's network namespace before it runs anything, in any spelling of the address", async () => {
+  const { dependencies, commands } = createHarness();
+  await fails(dependencies, 'host_network', /host's network namespace/, { hostIp: settings.podIp });
+  await fails(dependencies, 'host_network', /host's network namespace/, { podIp: 'fd00::1', hostIp: 'FD00:0::1' });
+  assert.deepEqual(commands, []);
+});
 
-  it('are all inserted into an empty namespace', () => {
-    assert.equal(differences(tables, loaded(tables)).length, 0);
-    assert.ok(differences(tables, empty).length > 0);
-    assert.equal(restoreInput(tables, empty).match(/^-I /gm)?.length, 4);
-  });
+test('loads nothing in a pod without an IPv4 route, and says so', async () => {
+  const { dependencies, commands, lines } = createHarness({ hasRoute: () => Promise.resolve(false) });
+  await init(settings, dependencies);
+  assert.deepEqual(commands, []);
+  assert.match(lines.join(), /no IPv4 route/);
+});
 
-  it('touch no jump that is in place', () => {
-    assert.doesNotMatch(restoreInput(tables, loaded(tables)), /^-[ID] /m);
-  });
+test('names the chart value when legacy tables are in use, and works with that value', async () => {
+  const legacyTables = () => Promise.resolve('mangle\nnat\n');
+  await fails(createHarness({ legacyTables }).dependencies, 'legacy_tables_in_use', /iptables=legacy/);
+  const { dependencies, commands } = createHarness({ legacyTables });
+  await init({ ...settings, iptables: 'legacy' }, dependencies);
+  assert.match(commands[1] ?? '', /^iptables-legacy-restore --noflush --wait 10/);
+});
 
-  it('move our jump back to the top when somebody inserted before it', () => {
-    const saved = loaded(tables).replace('-A OUTPUT -d 169', '-A OUTPUT -p tcp -j MESH\n-A OUTPUT -d 169');
-    assert.ok(differences(tables, saved).some((difference) => difference.includes('nat OUTPUT')));
-    assert.deepEqual(
-      restoreInput(tables, saved)
-        .match(/^-[ID] .*/gm)
-        ?.map((line) => line.slice(0, 12)),
-      ['-D OUTPUT -d', '-I OUTPUT 1 '],
-    );
-  });
+test('reports the output of iptables in one line, with what usually helps', async () => {
+  const stderr = 'iptables v1.8.9 (nf_tables): Could not fetch rule set generation id:\nPermission denied (you must be root)\n\n';
+  const run = () => Promise.resolve({ code: 4, stdout: '', stderr });
+  await fails(createHarness({ run }).dependencies, 'iptables_failed', /^iptables-nft-save failed: .*id:; Permission denied.*NET_ADMIN.*$/);
+});
 
-  it('take back WireServer rules of an earlier run that wanted them', () => {
-    const wanted = wantedTables({ blockWireServer: false });
-    const input = restoreInput(wanted, loaded(tables));
-    assert.equal(input.match(/^-D .*168\.63\.129\.16.*/gm)?.length, 2);
-  });
+test('fails when the rules are not in place after the load', async () => {
+  const { dependencies } = createHarness({}, [emptyTables, emptyTables]);
+  await fails(dependencies, 'rules_not_in_place', /difference: .*aad-metadata/);
+});
 
-  it('leave everything of others alone', () => {
-    const saved = loaded(tables, '-A OUTPUT -p tcp -j MESH');
-    for (const input of [restoreInput(tables, saved), undoInput(tables, empty, saved)]) assert.doesNotMatch(input, /MESH/);
-    assert.equal(undoInput(tables, saved, saved), '', 'nothing that was there before is undone');
+test('fails when the redirect has no effect, and says whether anything else answered', async () => {
+  const silent = createHarness({ get: () => Promise.resolve(undefined) });
+  await fails(silent.dependencies, 'redirect_not_effective', /did not reach port 2579 \(nothing answered/);
+  const other = createHarness({ get: () => Promise.resolve('f'.repeat(32)) });
+  await fails(other.dependencies, 'redirect_not_effective', /somebody else answered/);
+});
+
+test('verifies the redirect through the running proxy when the port is in use', async () => {
+  const nonce = '0123456789abcdef0123456789abcdef';
+  const { dependencies, lines } = createHarness({ listen: () => undefined, get: () => Promise.resolve(nonce) });
+  await init(settings, dependencies);
+  assert.match(lines.join(), /running proxy/);
+});
+
+test('fails when the port is in use by anything but the proxy', async () => {
+  const stranger = createHarness({ listen: () => undefined, get: () => Promise.resolve('hello') });
+  await fails(stranger.dependencies, 'port_in_use', /not the identity proxy/);
+  const nonces = ['0'.repeat(32), 'f'.repeat(32)];
+  const other = createHarness({ listen: () => undefined, get: () => Promise.resolve(nonces.shift()) });
+  await fails(other.dependencies, 'redirect_not_effective', /somebody else answered/);
+});
+
+test('stops its listener when the verification fails', async () => {
+  let stopped = 0;
+  const listen = () => ({
+    stop: () => {
+      stopped += 1;
+      return Promise.resolve();
+    },
   });
+  const { dependencies } = createHarness({ listen, get: () => Promise.resolve(undefined) });
+  await fails(dependencies, 'redirect_not_effective', /did not reach/);
+  assert.equal(stopped, 1);
+});
+
+test('undoes what a failed load left behind', async () => {
+  const half = loadedTables.replace(/\*nat[\s\S]*/, '');
+  const { dependencies, commands } = createHarness({}, [emptyTables, half]);
+  const { run } = dependencies;
+  dependencies.run = async (command, input) => ({
+    ...(await run(command, input)),
+    code: command[0]?.endsWith('-restore') === true && commands.length < 3 ? 1 : 0,
+  });
+  await fails(dependencies, 'iptables_failed', /iptables-nft-restore failed/);
+  assert.match(commands.at(-1) ?? '', /\*filter\n-D FORWARD .*\n-F aad-metadata-guard\n-X aad-metadata-guard\nCOMMIT/);
 });

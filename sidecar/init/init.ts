@@ -1,50 +1,44 @@
-// `init`: redirects this pod's own IMDS traffic to the proxy and proves it, or ends with one line that says why not (design 5).
+// `init`: redirects the IMDS traffic of this pod to the proxy and verifies that it arrives there, or ends with one line that says why not
+// (docs/adr/0001-per-pod-interception.md).
 import { imdsAddress, proxyPort } from '../../api/names.ts';
-import { Failure } from '../failure.ts';
+import { CommandError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { InitSettings } from '../settings.ts';
 import type { Run } from './apply.ts';
 import { applyRules } from './apply.ts';
-import type { SelfTest } from './selftest.ts';
-import { proveRedirect } from './selftest.ts';
+import type { Probe } from './verify-redirect.ts';
+import { verifyRedirect } from './verify-redirect.ts';
 
-export interface InitWorld extends SelfTest {
+export interface InitDependencies extends Probe {
   run: Run;
-  /** Whether the kernel knows a way to this IPv4 address. Sends nothing. */
+  /** Whether the kernel has a route to this IPv4 address. Sends nothing. */
   hasRoute(address: string): Promise<boolean>;
-  /** Legacy tables that are registered in this network namespace, one a line. */
+  /** Legacy iptables tables of this network namespace, one a line. */
   legacyTables(): Promise<string>;
   log: Log;
 }
 
-export async function init(settings: InitSettings, world: InitWorld): Promise<void> {
+/** Throws {@link CommandError}. */
+export async function init(settings: InitSettings, dependencies: InitDependencies): Promise<void> {
+  const { log, run } = dependencies;
   if (canonical(settings.podIp) === canonical(settings.hostIp)) {
-    throw new Failure(
+    throw new CommandError(
+      'host_network',
       `--pod-ip and --host-ip are both ${settings.podIp}: this is the host's network namespace, whose traffic is not ours to redirect`,
     );
   }
-  if (!(await world.hasRoute(imdsAddress))) {
-    world.log.info('this pod has no IPv4 route to the instance metadata service, so there is nothing to redirect', {
-      address: imdsAddress,
-    });
+  if (!(await dependencies.hasRoute(imdsAddress))) {
+    log.info('this pod has no IPv4 route to the instance metadata service, so there is nothing to redirect', { address: imdsAddress });
     return;
   }
-  await applyRules({
-    run: world.run,
-    backend: settings.iptables,
-    blockWireServer: settings.blockWireServer,
-    legacyTables: await world.legacyTables(),
-  });
-  const proof = await proveRedirect(world);
-  world.log.info('redirect proven', {
-    from: `${imdsAddress}:80`,
-    to: `127.0.0.1:${proxyPort}`,
-    proof,
-    blockWireServer: settings.blockWireServer,
-  });
+  const { blockWireServer } = settings;
+  const legacyTables = await dependencies.legacyTables();
+  await applyRules({ run, backend: settings.iptables, blockWireServer, legacyTables });
+  const listener = await verifyRedirect(dependencies);
+  log.info('redirect verified', { from: `${imdsAddress}:80`, to: `127.0.0.1:${proxyPort}`, listener, blockWireServer });
 }
 
-/** One spelling for each address, so that different spellings of one IPv6 address are equal. */
+/** One spelling for each address: an IPv6 address has many. */
 function canonical(ip: string): string {
   return new URL(`http://${ip.includes(':') ? `[${ip}]` : ip}`).hostname;
 }

@@ -1,5 +1,5 @@
-// The pod's packet rules as data, the text that loads them, and what must be read back afterwards (spec/injection.md 2.12, 2.13).
-// Every rule is spelled as `iptables-save` prints it, so that what is there can be compared with what is wanted as text.
+// The packet rules of a pod as data, the text that loads them, and the comparison with the rules that are in place. Every rule is spelled as
+// `iptables-save` prints it, so that desired and observed rules are compared as text (docs/reference/iptables.md).
 import { guardChain, imdsAddress, natChain, proxyId, proxyPort, wireServerAddress } from '../../api/names.ts';
 
 export interface Table {
@@ -7,26 +7,28 @@ export interface Table {
   chain: string;
   /** Rules of our own chain, in order. */
   rules: string[];
-  /** Jumps into it, each to stand at the top of its built-in chain. */
+  /** Jumps into our chain. They are the first rules of their built-in chains. */
   jumps: { from: 'OUTPUT' | 'FORWARD'; match: string }[];
 }
 
 const toImds = `-d ${imdsAddress}/32 -p tcp -m tcp --dport 80`;
 const toWireServer = `-d ${wireServerAddress}/32 -p tcp -m multiport --dports 80,32526`;
 
-/** nat last: once it is committed the redirect is on, and everything before it has succeeded. */
-export function wantedTables(options: { blockWireServer: boolean }): Table[] {
-  const wireServer = options.blockWireServer;
+/** nat is last: its commit switches the redirect on, after everything else has succeeded. */
+export function desiredTables({ blockWireServer }: { blockWireServer: boolean }): Table[] {
   return [
     {
       name: 'filter',
       chain: guardChain,
-      // Traffic that this pod forwards for nested containers does not pass OUTPUT, and a REDIRECT in PREROUTING would go to an interface
-      // address where nobody listens: it is refused.
-      rules: [`${toImds} -j REJECT --reject-with tcp-reset`, ...(wireServer ? [`${toWireServer} -j REJECT --reject-with tcp-reset`] : [])],
+      // Traffic that this pod forwards for nested containers does not pass OUTPUT. A REDIRECT in PREROUTING would send it to the address of
+      // an interface, where the proxy does not listen. So it is rejected.
+      rules: [
+        `${toImds} -j REJECT --reject-with tcp-reset`,
+        ...(blockWireServer ? [`${toWireServer} -j REJECT --reject-with tcp-reset`] : []),
+      ],
       jumps: [
         { from: 'FORWARD', match: toImds },
-        ...(wireServer
+        ...(blockWireServer
           ? ([
               { from: 'FORWARD', match: toWireServer },
               { from: 'OUTPUT', match: toWireServer },
@@ -38,7 +40,7 @@ export function wantedTables(options: { blockWireServer: boolean }): Table[] {
       name: 'nat',
       chain: natChain,
       rules: [
-        // ACCEPT, not RETURN: a mesh's catch-all redirect after ours would take the proxy's own requests.
+        // ACCEPT and not RETURN, after which the catch-all redirect of a service mesh would take the requests of the proxy.
         `-m owner --uid-owner ${proxyId} --gid-owner ${proxyId} -j ACCEPT`,
         `-p tcp -j REDIRECT --to-ports ${proxyPort}`,
       ],
@@ -60,17 +62,17 @@ function rulesOf(saved: string, table: string): string[] {
   return rules;
 }
 
-/** Our jumps of one built-in chain stand at its top and nowhere else. */
+/** Whether our jumps of one built-in chain are its first rules, and there are no others. */
 function jumpsInPlace(table: Table, present: readonly string[], from: string): boolean {
-  const wanted = table.jumps.filter((jump) => jump.from === from).map((jump) => jumpLine(table, jump));
+  const desired = table.jumps.filter((jump) => jump.from === from).map((jump) => jumpLine(table, jump));
   const chain = present.filter((rule) => rule.startsWith(`${from} `));
   const ours = chain.filter((rule) => rule.endsWith(` -j ${table.chain}`));
-  return ours.length === wanted.length && wanted.every((rule, index) => chain[index] === rule);
+  return ours.length === desired.length && desired.every((rule, index) => chain[index] === rule);
 }
 
 /**
- * Input for `iptables-restore --noflush`. Declaring a chain empties that chain alone; a jump is inserted only where it is not in place
- * already, so any number of runs gives the same rules.
+ * Input for `iptables-restore --noflush`. Declaring a chain empties that chain alone. A jump is inserted only if it is not in place, so any
+ * number of runs gives the same rules.
  */
 export function restoreInput(tables: readonly Table[], saved: string): string {
   return tables
@@ -81,15 +83,15 @@ export function restoreInput(tables: readonly Table[], saved: string): string {
         if (jumpsInPlace(table, present, from)) continue;
         const ours = present.filter((rule) => rule.startsWith(`${from} `) && rule.endsWith(` -j ${table.chain}`));
         lines.push(...ours.map((rule) => `-D ${rule}`));
-        const wanted = table.jumps.filter((jump) => jump.from === from);
-        lines.push(...wanted.map((jump, index) => `-I ${from} ${index + 1} ${jump.match} -j ${table.chain}`));
+        const desired = table.jumps.filter((jump) => jump.from === from);
+        lines.push(...desired.map((jump, index) => `-I ${from} ${index + 1} ${jump.match} -j ${table.chain}`));
       }
       return `${[...lines, 'COMMIT'].join('\n')}\n`;
     })
     .join('');
 }
 
-/** Undoes a load that failed between two tables: only tables in which our chain was not there before. */
+/** Input that undoes a load which failed between two tables. A table that had our chain before is left as it is. */
 export function undoInput(tables: readonly Table[], before: string, after: string): string {
   return tables
     .filter((table) => !hasChain(before, table) && hasChain(after, table))
@@ -106,7 +108,7 @@ function sectionOf(saved: string, name: string): string {
   return saved.split(/^(?=\*)/m).find((section) => section.startsWith(`*${name}\n`)) ?? '';
 }
 
-/** What of the wanted is not as it should be; empty when all of it is in place. */
+/** Which of the desired rules are not in place. */
 export function differences(tables: readonly Table[], saved: string): string[] {
   return tables.flatMap((table) => {
     const present = rulesOf(saved, table.name);

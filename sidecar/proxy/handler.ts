@@ -1,92 +1,90 @@
-// One request in, one answer out: the proxy as a plain function over web-standard objects.
-import type { Imds } from '../tokens/imds.ts';
-import { errorAnswer } from './answers.ts';
+// One request in, one response out: the proxy as a function over web-standard objects.
+import type { ImdsClient } from '../tokens/imds-client.ts';
 import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';
-import type { Plan, Route, RouteSettings, TokenRoute } from './routes.ts';
-import { admit, plan } from './routes.ts';
-import type { Hold, TokenRequestOptions } from './token-request.ts';
-import { answerOrHold, waitForAnswer } from './token-request.ts';
+import { errorResponse } from './responses.ts';
+import type { Route, RouteSettings, Target, TokenRoute } from './routes.ts';
+import { checkRequest, parseTarget } from './routes.ts';
+import type { Excepted, TokenRequestOptions, Wait } from './token-request.ts';
+import { respondOrWait, waitForResponse } from './token-request.ts';
 
 export interface HandlerOptions extends RouteSettings, TokenRequestOptions {
-  imds: Imds;
-  metrics: Pick<Metrics, 'answered'>;
+  imds: ImdsClient;
+  metrics: Pick<Metrics, 'countResponse'>;
   nonce: string;
 }
 
-export type Asking = Pick<Request, 'method' | 'url' | 'headers' | 'signal'>;
+export type IncomingRequest = Pick<Request, 'method' | 'url' | 'headers' | 'signal'>;
 
 /**
- * Never fails for anything a request can hold. A cached answer comes without a promise; `hold` is called before an answer is held back, so
- * that the server does not take the connection for idle.
+ * Never fails, whatever a request holds. A cached token comes without a promise. `keepOpen` is called before a response that takes longer,
+ * so that the server does not close the connection as idle.
  */
-export type Handler = (request: Asking, hold: () => void) => Response | Promise<Response>;
+export type Handler = (request: IncomingRequest, keepOpen: () => void) => Response | Promise<Response>;
 
 /** Applications repeat few URLs. */
-const rememberedPlans = 32;
-const rememberedLength = 1024;
+const maxTargets = 32;
+const maxTargetLength = 1024;
 
 export function createHandler(options: HandlerOptions): Handler {
-  const plans = new Map<string, Plan>();
-
-  const planOf = (href: string): Plan | undefined => {
-    const known = plans.get(href);
-    if (known !== undefined) return known;
-    const url = URL.parse(href);
-    if (url === null) return undefined;
-    const made = plan(url, options);
-    if (href.length <= rememberedLength) {
-      if (plans.size >= rememberedPlans) for (const oldest of plans.keys()) if (plans.delete(oldest)) break;
-      plans.set(href, made);
-    }
-    return made;
-  };
-
-  const counted = (route: Route, response: Response) => {
-    options.metrics.answered(route.kind, response.status);
+  const targetOf = createTargetCache(options);
+  const count = (route: Route, response: Response) => {
+    options.metrics.countResponse(route.kind, response.status);
     return response;
   };
-
-  return (request, hold) => {
-    const planned = planOf(request.url);
-    // The target of a CONNECT is no URL.
-    if (planned === undefined) return errorAnswer({ status: 400, text: 'the request target is not a path' }, 'imds');
-    const route = admit(planned, request, options);
-    const answered = answer(route, request, hold, options);
-    if (!(answered instanceof Response)) return answered.then((late) => counted(route, late));
-    return counted(route, answered);
+  return (request, keepOpen) => {
+    const target = targetOf(request.url);
+    // The target of a CONNECT is not a URL.
+    if (target === undefined) return errorResponse({ status: 400, message: 'the request target is not a path' }, 'imds');
+    const route = checkRequest(target, request, options);
+    const response = respond(route, request, keepOpen, options);
+    return response instanceof Response ? count(route, response) : response.then((late) => count(route, late));
   };
 }
 
-function answer(route: Route, request: Asking, hold: () => void, options: HandlerOptions): Response | Promise<Response> {
+function createTargetCache(settings: RouteSettings): (href: string) => Target | undefined {
+  const targets = new Map<string, Target>();
+  return (href) => {
+    const known = targets.get(href);
+    if (known !== undefined) return known;
+    const url = URL.parse(href);
+    if (url === null) return undefined;
+    const target = parseTarget(url, settings);
+    if (href.length <= maxTargetLength) {
+      if (targets.size >= maxTargets) for (const oldest of targets.keys()) if (targets.delete(oldest)) break;
+      targets.set(href, target);
+    }
+    return target;
+  };
+}
+
+function respond(route: Route, request: IncomingRequest, keepOpen: () => void, options: HandlerOptions): Response | Promise<Response> {
   switch (route.kind) {
     case 'nonce':
       return new Response(options.nonce);
-    case 'refusal':
-      return errorAnswer(route, route.dialect);
+    case 'error':
+      return errorResponse(route, route.protocol);
     case 'pass':
-      hold();
+      keepOpen();
       return passDocument(options.imds, route, { timeoutMs: options.requestDeadlineMs, signal: request.signal });
     case 'token': {
       const arrival = options.clock.now();
-      const first = answerOrHold(route, arrival, options);
+      const first = respondOrWait(route, arrival, options);
       if (first instanceof Response) return first;
-      hold();
-      return answerLater(first, route, arrival, request, options);
+      keepOpen();
+      return respondLater(first, { route, arrival, request }, options);
     }
   }
 }
 
-async function answerLater(
-  first: Hold | 'excepted',
-  wanted: TokenRoute,
-  arrival: number,
-  request: Asking,
+async function respondLater(
+  first: Wait | Excepted,
+  { route, arrival, request }: { route: TokenRoute; arrival: number; request: IncomingRequest },
   options: HandlerOptions,
 ): Promise<Response> {
-  // Read only here: making the signal costs more than a cached answer.
+  // Read only here: the server makes the signal on first use, which costs more than a cached token.
   const { signal } = request;
-  const last = first === 'excepted' ? first : await waitForAnswer(first, wanted, arrival, signal, options);
+  const last = first === 'excepted' ? first : await waitForResponse(first, { route, arrival, signal }, options);
   if (last !== 'excepted') return last;
-  return passTokenRequest(options.imds, wanted, { timeoutMs: arrival + options.requestDeadlineMs - options.clock.now(), signal });
+  return passTokenRequest(options.imds, route, { timeoutMs: arrival + options.requestDeadlineMs - options.clock.now(), signal });
 }

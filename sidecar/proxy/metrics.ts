@@ -1,34 +1,37 @@
-// The optional listener for monitoring: counters in Prometheus text, and whether the process answers. It knows no token and no identity.
+// The optional listener for monitoring: counters in Prometheus' text format, and whether the process responds. It serves no token and no identity.
 import { metricPrefix } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
-import type { Outcome } from '../tokens/source.ts';
+import type { TokenResult } from '../tokens/source.ts';
 import type { Route } from './routes.ts';
 
 export interface Metrics {
-  /** An answer to an application. */
-  answered(route: Route['kind'], status: number): void;
-  /** How a fetch of a token ended. */
-  fetched(outcome: Outcome): void;
+  /** Counts a response to an application. */
+  countResponse(route: Route['kind'], status: number): void;
+  /** Counts the result of a token's fetch. */
+  countFetch(result: TokenResult): void;
   /** Text exposition format 0.0.4. */
   text(): string;
 }
 
 export interface MetricsSources {
   cachedTokens: () => number;
-  /** Undefined until the broker has spoken once. */
+  /** Undefined until the broker has responded once. */
   brokerContactAgeMs: () => number | undefined;
 }
+
+/** Values of the label `route`. */
+const routeLabels: Record<Route['kind'], string> = { token: 'token', pass: 'pass', nonce: 'nonce', error: 'refusal' };
 
 export function createMetrics({ cachedTokens, brokerContactAgeMs }: MetricsSources): Metrics {
   const requests = new Map<string, number>();
   const fetches = new Map<string, number>();
   const count = (counts: Map<string, number>, labels: string) => counts.set(labels, (counts.get(labels) ?? 0) + 1);
   return {
-    answered(route, status) {
-      count(requests, `{route="${route}",status="${status}"}`);
+    countResponse(route, status) {
+      count(requests, `{route="${routeLabels[route]}",status="${status}"}`);
     },
-    fetched(outcome) {
-      count(fetches, `{result="${'token' in outcome ? 'token' : outcome.trouble.kind}"}`);
+    countFetch(result) {
+      count(fetches, `{result="${'token' in result ? 'token' : result.error.code}"}`);
     },
     text() {
       const age = brokerContactAgeMs();
@@ -59,8 +62,8 @@ function family(
   return `# HELP ${full} ${help}\n# TYPE ${full} ${type}\n${lines.join('')}`;
 }
 
-/** Everything that this listener serves. `/healthz` says that the process answers: what the broker does is no reason to restart it. */
-export function answerMonitoring({ method, url }: Pick<Request, 'method' | 'url'>, metrics: Metrics): Response {
+/** Every route of this listener. `/healthz` says that the process responds: an outage of the broker is no reason to restart it. */
+export function respondToMonitoring({ method, url }: Pick<Request, 'method' | 'url'>, metrics: Metrics): Response {
   if (method !== 'GET' && method !== 'HEAD')
     return new Response('only GET is served here\n', { status: 405, headers: { allow: 'GET, HEAD' } });
   switch (URL.parse(url)?.pathname) {

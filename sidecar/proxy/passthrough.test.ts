@@ -1,41 +1,52 @@
-// Requests that IMDS itself answers.
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
-import { row } from '../testing.ts';
-import { bodyOf, json, startWorld } from './world.testing.ts';
+import { test } from 'node:test';
+import { json, row } from '../testing/fixtures.ts';
+import { bodyOf, startProxyHarness } from '../testing/proxy-harness.ts';
 
-describe('passing to IMDS', () => {
-  it('rebuilds the token request of an excepted pod and keeps nothing', async () => {
-    const world = await startWorld();
-    await world.bind([row('a')], { excepted: true });
-    world.answers.imds = () => json({ access_token: 'of-the-node' });
-    for (let i = 0; i < 2; i += 1) {
-      assert.equal((await bodyOf(await world.token('resource=r&mi_res_id=%2Fx&bypass_cache=true&evil=1'))).access_token, 'of-the-node');
-    }
-    assert.equal(world.asked.imds.length, 2);
-    assert.equal(world.asked.imds[0]?.url.search, '?api-version=2018-02-01&resource=r&msi_res_id=%2Fx&bypass_cache=true');
-    assert.equal((await world.token('resource=')).status, 400, 'the same validation');
-    world.answers.imds = () => json({ error: 'invalid_request', error_description: 'Identity not found' }, 400);
-    assert.equal((await world.token()).status, 400);
-    assert.equal(world.asked.imds.length, 3);
-    await world.proxy.close();
-  });
+test('rebuilds the token request of an excepted pod for IMDS and caches nothing', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')], { excepted: true });
+  harness.respond.imds = () => json({ access_token: 'of-the-node' });
+  for (let i = 0; i < 2; i += 1) {
+    const response = await harness.requestToken('resource=r&mi_res_id=%2Fx&bypass_cache=true&evil=1');
+    assert.equal((await bodyOf(response)).access_token, 'of-the-node');
+  }
+  assert.equal(harness.sent.imds.length, 2);
+  assert.equal(harness.sent.imds[0]?.url.search, '?api-version=2018-02-01&resource=r&msi_res_id=%2Fx&bypass_cache=true');
+  await harness.proxy.close();
+});
 
-  it('passes documents with their status and body, errors always as JSON', async () => {
-    const world = await startWorld();
-    world.answers.imds = () =>
-      new Response('Standard_D2', { headers: { 'content-type': 'text/plain', 'x-evil': '1', connection: 'close' } });
-    const leaf = await world.ask('/metadata/instance/compute/vmSize?api-version=2021-02-01&format=text');
-    assert.equal(await leaf.text(), 'Standard_D2');
-    assert.equal(leaf.headers.get('x-evil'), null);
-    assert.equal(leaf.headers.get('content-type'), 'text/plain');
-    world.answers.imds = () => json({ error: 'Bad request', 'newest-versions': ['1'] }, 400);
-    assert.deepEqual(await bodyOf(await world.ask('/metadata/instance')), { error: 'Bad request', 'newest-versions': ['1'] });
-    world.answers.imds = () => new Response('<html>', { status: 502, headers: { 'content-type': 'text/html' } });
-    assert.equal((await world.ask('/metadata/versions')).status, 503);
-    world.answers.imds = () => new Response(null, { status: 301, headers: { location: 'http://evil.example' } });
-    const moved = await world.ask('/metadata/versions');
-    assert.deepEqual([moved.status, moved.headers.get('location')], [503, null]);
-    await world.proxy.close();
-  });
+test('validates the token request of an excepted pod and passes errors of IMDS on', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')], { excepted: true });
+  assert.equal((await harness.requestToken('resource=')).status, 400);
+  assert.equal(harness.sent.imds.length, 0);
+  harness.respond.imds = () => json({ error: 'invalid_request', error_description: 'Identity not found' }, 400);
+  assert.equal((await harness.requestToken()).status, 400);
+  assert.equal(harness.sent.imds.length, 1);
+  await harness.proxy.close();
+});
+
+test('passes a document of IMDS on with status, content type and body only', async () => {
+  const harness = await startProxyHarness();
+  harness.respond.imds = () =>
+    new Response('Standard_D2', { headers: { 'content-type': 'text/plain', 'x-evil': '1', connection: 'close' } });
+  const leaf = await harness.request('/metadata/instance/compute/vmSize?api-version=2021-02-01&format=text');
+  assert.equal(await leaf.text(), 'Standard_D2');
+  assert.equal(leaf.headers.get('x-evil'), null);
+  assert.equal(leaf.headers.get('content-type'), 'text/plain');
+  harness.respond.imds = () => json({ error: 'Bad request', 'newest-versions': ['1'] }, 400);
+  assert.deepEqual(await bodyOf(await harness.request('/metadata/instance')), { error: 'Bad request', 'newest-versions': ['1'] });
+  await harness.proxy.close();
+});
+
+test('answers 503 as JSON when IMDS redirects or fails with a page', async () => {
+  const harness = await startProxyHarness();
+  harness.respond.imds = () => new Response('<html>', { status: 502, headers: { 'content-type': 'text/html' } });
+  assert.equal((await harness.request('/metadata/versions')).status, 503);
+  harness.respond.imds = () => new Response(null, { status: 301, headers: { location: 'http://evil.example' } });
+  const redirected = await harness.request('/metadata/versions');
+  assert.deepEqual([redirected.status, redirected.headers.get('location')], [503, null]);
+  assert.match((await bodyOf(redirected)).error_description ?? '', /^IMDS answered HTTP 301$/);
+  await harness.proxy.close();
 });

@@ -1,26 +1,18 @@
-// Requests that IMDS itself answers: documents of the table, and tokens of a pod that is excepted at this moment.
-import { reasonOf } from '../identities/broker.ts';
-import type { Imds, ImdsAnswer } from '../tokens/imds.ts';
-import { imdsApiVersion, imdsTokenPath } from '../tokens/imds.ts';
-import type { Dialect } from './answers.ts';
-import { errorAnswer, passedAnswer } from './answers.ts';
-import type { PassRoute, TokenRoute } from './routes.ts';
+// Requests that IMDS itself answers: metadata documents, and tokens of a pod that is excepted at this moment.
+import type { Limits } from '../http.ts';
+import { describeFetchError } from '../http.ts';
+import type { ImdsClient, ImdsResponse } from '../tokens/imds-client.ts';
+import { imdsApiVersion, imdsTokenPath } from '../tokens/imds-client.ts';
+import { errorResponse, passedResponse } from './responses.ts';
+import type { PassRoute, Protocol, TokenRoute } from './routes.ts';
 
-interface Limits {
-  timeoutMs: number;
-  signal: AbortSignal;
+export function passDocument(imds: ImdsClient, { path, query }: PassRoute, limits: Limits): Promise<Response> {
+  return pass(imds, { path, query }, 'imds', limits);
 }
 
-export function passDocument(imds: Imds, { path, query }: PassRoute, limits: Limits): Promise<Response> {
-  return pass(imds, path, query, limits, 'imds');
-}
-
-/** No cache and no choice of identity: IMDS answers as if this system were not there. */
-export function passTokenRequest(
-  imds: Imds,
-  { resource, selector, xmsCc, bypass, dialect }: TokenRoute,
-  limits: Limits,
-): Promise<Response> {
+/** Neither the cache nor the choice of an identity takes part: IMDS responds as to a pod without this proxy. */
+export function passTokenRequest(imds: ImdsClient, route: TokenRoute, limits: Limits): Promise<Response> {
+  const { resource, selector, xmsCc, bypass, protocol } = route;
   const query = {
     'api-version': imdsApiVersion,
     resource,
@@ -28,25 +20,32 @@ export function passTokenRequest(
     ...(xmsCc === undefined ? {} : { xms_cc: xmsCc }),
     ...(bypass ? { bypass_cache: 'true' } : {}),
   };
-  return pass(imds, imdsTokenPath, query, limits, dialect);
+  return pass(imds, { path: imdsTokenPath, query }, protocol, limits);
 }
 
-async function pass(imds: Imds, path: string, query: Record<string, string>, limits: Limits, dialect: Dialect): Promise<Response> {
-  let answer: ImdsAnswer;
+async function pass(
+  imds: ImdsClient,
+  { path, query }: Pick<PassRoute, 'path' | 'query'>,
+  protocol: Protocol,
+  limits: Limits,
+): Promise<Response> {
+  let response: ImdsResponse;
   try {
-    answer = await imds.get(path, query, limits);
+    response = await imds.get(path, query, limits);
   } catch (error) {
-    return errorAnswer({ status: 503, text: `IMDS did not answer: ${reasonOf(error)}`, retryAfter: 5 }, dialect);
+    return errorResponse({ status: 503, message: `IMDS did not answer: ${describeFetchError(error)}`, retryAfter: 5 }, protocol);
   }
-  const contentType = answer.headers.get('content-type');
-  const json = /\bjson\b/i.test(contentType ?? '');
-  // A redirect is never IMDS, and SDKs cannot read an error that is not JSON.
-  if ((answer.status >= 300 && answer.status < 400) || (answer.status >= 400 && !json)) {
-    const status = answer.status === 404 || answer.status === 410 || answer.status === 429 ? answer.status : 503;
-    return errorAnswer(
-      { status, text: `IMDS answered HTTP ${answer.status}`, ...(status === 429 || status === 503 ? { retryAfter: 5 } : {}) },
-      dialect,
-    );
-  }
-  return passedAnswer(answer.status, contentType, answer.text);
+  const { status, headers, text } = response;
+  const contentType = headers.get('content-type');
+  const redirected = status >= 300 && status < 400;
+  const isJson = /\bjson\b/i.test(contentType ?? '');
+  // IMDS never redirects, and SDKs cannot read an error that is not JSON.
+  if (redirected || (status >= 400 && !isJson)) return unreadableResponse(status, protocol);
+  return passedResponse(status, contentType, text);
+}
+
+function unreadableResponse(imdsStatus: number, protocol: Protocol): Response {
+  const status = imdsStatus === 404 || imdsStatus === 410 || imdsStatus === 429 ? imdsStatus : 503;
+  const message = `IMDS answered HTTP ${imdsStatus}`;
+  return errorResponse({ status, message, ...(status === 429 || status === 503 ? { retryAfter: 5 } : {}) }, protocol);
 }

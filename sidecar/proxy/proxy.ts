@@ -1,33 +1,41 @@
-// Puts the parts of the proxy together: broker, identities, tokens, handler. Everything of the outside world comes in as a parameter.
+// The proxy, put together from its parts. What differs between a process and a test comes in as dependencies.
 import { version } from '../../api/version.ts';
 import type { Clock } from '../../common/clock.ts';
-import type { Fetch } from '../identities/broker.ts';
-import { createBroker } from '../identities/broker.ts';
-import { pollIdentities } from '../identities/poll.ts';
-import { createIdentityStore, rowKey } from '../identities/store.ts';
-import { newNonce } from '../init/selftest.ts';
+import type { BrokerClient } from '../broker/client.ts';
+import { createBrokerClient } from '../broker/client.ts';
+import { pollIdentities } from '../broker/poll.ts';
+import { createReporter } from '../broker/report.ts';
+import type { Fetch } from '../http.ts';
+import { rowKey } from '../identities/row.ts';
+import type { IdentityStore } from '../identities/store.ts';
+import { createIdentityStore } from '../identities/store.ts';
 import type { Log } from '../log.ts';
-import { once } from '../log.ts';
-import { createReport } from '../reports.ts';
+import { createNonce } from '../nonce.ts';
+import { createNotifier } from '../notifier.ts';
 import type { ProxySettings } from '../settings.ts';
 import { isPem } from '../settings.ts';
-import { createEvent } from '../time.ts';
-import { createBrokerSource } from '../tokens/broker.ts';
-import { createTokenCache } from '../tokens/cache.ts';
-import { createGate } from '../tokens/gate.ts';
-import { createImds, createImdsSource } from '../tokens/imds.ts';
+import { createBrokerSource } from '../tokens/broker-source.ts';
+import { TokenCache } from '../tokens/cache.ts';
+import { createConcurrencyLimiter } from '../tokens/concurrency-limiter.ts';
+import type { ImdsClient } from '../tokens/imds-client.ts';
+import { createImdsClient } from '../tokens/imds-client.ts';
+import { createImdsSource } from '../tokens/imds-source.ts';
+import type { TokenQuery, TokenResult } from '../tokens/source.ts';
 import { secondsLeft } from '../tokens/token.ts';
 import type { Handler } from './handler.ts';
 import { createHandler } from './handler.ts';
+import type { TimingSafeEqual } from './identity-header.ts';
+import { createHeaderCheck } from './identity-header.ts';
 import type { Metrics } from './metrics.ts';
 import { createMetrics } from './metrics.ts';
 
-export interface ProxyWorld {
+export interface ProxyDependencies {
   fetch: Fetch;
   clock: Clock;
   random: () => number;
+  timingSafeEqual: TimingSafeEqual;
   log: Log;
-  /** Of `--broker-ca` or the file. */
+  /** The certificates of `--broker-ca` or of its file. */
   ca: string;
   readToken: () => Promise<string>;
 }
@@ -35,70 +43,36 @@ export interface ProxyWorld {
 export interface StartedProxy {
   handle: Handler;
   metrics: Metrics;
-  /** Ends the poll and answers what is held. */
+  /** Ends the poll and responds to the requests that wait. */
   close(): Promise<void>;
 }
 
-export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedProxy {
-  const { clock, random, log, fetch } = world;
+export function startProxy(settings: ProxySettings, dependencies: ProxyDependencies): StartedProxy {
+  const { fetch, clock, random, log, timingSafeEqual } = dependencies;
+  const { identityHeader, broker: brokerSettings } = settings;
   const userAgent = `aad-pod-identity-sidecar/${version}`;
-  const ending = new AbortController();
-  const closing = createEvent();
-  const broker = createBroker({
-    fetch,
-    url: settings.broker.url,
-    address: settings.broker.address,
-    ca: world.ca,
-    readToken: world.readToken,
-    userAgent,
-    clock,
-  });
-  const imds = createImds({ fetch, url: settings.imdsUrl, userAgent, clock });
+  const broker = createBrokerClient({ ...dependencies, url: brokerSettings.url, address: brokerSettings.address, userAgent });
+  const imds = createImdsClient({ fetch, clock, url: settings.imdsUrl, userAgent });
   const store = createIdentityStore(clock);
-  const report = createReport({ broker, clock, log });
-  const sources = { imds: createImdsSource({ imds, gate: createGate(), clock }), broker: createBrokerSource({ broker, clock }) };
-  const tellOnce = once();
-
-  const tokens = createTokenCache({
-    sourceOf: (row) => (row.type === 0 ? sources.imds : sources.broker),
-    clock,
-    random,
-    onResult({ row, resource }, outcome) {
-      metrics.fetched(outcome);
-      const about = { identity: rowKey(row), resource };
-      if ('token' in outcome) return log.info('token fetched', { ...about, secondsLeft: secondsLeft(outcome.token, clock.wall()) });
-      const { trouble } = outcome;
-      log.warn('no token', { ...about, kind: trouble.kind, reason: trouble.text });
-      if (trouble.kind === 'identity_not_found' || trouble.kind === 'wrong_client_id') void report(row, trouble.kind, trouble.requestId);
-      if (trouble.kind === 'not_imds') {
-        tellOnce('not_imds', () =>
-          log.error(
-            'answers to this proxy do not come from IMDS: an NMI of aad-pod-identity on this node takes its requests; remove it from the node',
-          ),
-        );
-      }
-    },
-  });
-  const metrics = createMetrics({
+  const metrics: Metrics = createMetrics({
     cachedTokens: () => tokens.size,
     brokerContactAgeMs: () => (store.view === undefined ? undefined : clock.now() - store.view.confirmedAt),
   });
-  const dropGone = () => {
-    tokens.retain(store.view?.identities ?? []);
-    store.changed.subscribe(dropGone);
-  };
-  store.changed.subscribe(dropGone);
+  const tokens = createTokens({ broker, imds, metrics, clock, random, log });
+  dropTokensOfRemovedIdentities(store, tokens);
 
-  const polling = pollIdentities({ broker, store, clock, random, log, validCa: isPem, signal: ending.signal });
+  const aborting = new AbortController();
+  const stopping = createNotifier();
+  const polling = pollIdentities({ broker, store, clock, random, log, isValidCa: isPem, signal: aborting.signal });
   const handle = createHandler({
     store,
     tokens,
     imds,
     metrics,
     clock,
-    closing,
-    nonce: newNonce(),
-    identityHeader: settings.identityHeader,
+    stopping,
+    nonce: createNonce(),
+    isIdentityHeader: identityHeader === undefined ? undefined : createHeaderCheck(identityHeader, timingSafeEqual),
     blockInstanceMetadata: settings.blockInstanceMetadata,
     requestDeadlineMs: settings.requestDeadlineMs,
     unknownIdentityMs: settings.unknownIdentityMs,
@@ -108,9 +82,46 @@ export function startProxy(settings: ProxySettings, world: ProxyWorld): StartedP
     handle,
     metrics,
     async close() {
-      ending.abort();
-      closing.fire();
+      aborting.abort();
+      stopping.notify();
       await polling;
     },
   };
+}
+
+interface TokenDependencies extends Pick<ProxyDependencies, 'clock' | 'random' | 'log'> {
+  broker: BrokerClient;
+  imds: ImdsClient;
+  metrics: Metrics;
+}
+
+function createTokens({ broker, imds, metrics, clock, random, log }: TokenDependencies): TokenCache {
+  const imdsSource = createImdsSource({ imds, limiter: createConcurrencyLimiter(), clock });
+  const brokerSource = createBrokerSource({ broker, clock });
+  const report = createReporter({ broker, clock, log });
+  let loggedNotImds = false;
+
+  const onResult = ({ row, resource }: TokenQuery, result: TokenResult) => {
+    metrics.countFetch(result);
+    const about = { identity: rowKey(row), resource };
+    if ('token' in result) return log.info('token fetched', { ...about, secondsLeft: secondsLeft(result.token, clock.wall()) });
+    const { error } = result;
+    log.warn('token not fetched', { ...about, code: error.code, reason: error.message });
+    if (error.code === 'identity_not_found' || error.code === 'wrong_client_id') void report(row, error.code, error.requestId);
+    if (error.code === 'not_imds' && !loggedNotImds) {
+      loggedNotImds = true;
+      log.error(
+        'responses to this proxy do not come from IMDS: an NMI of aad-pod-identity on this node takes its requests; remove it from the node',
+      );
+    }
+  };
+  return new TokenCache({ sourceOf: (row) => (row.type === 0 ? imdsSource : brokerSource), clock, random, onResult });
+}
+
+function dropTokensOfRemovedIdentities(store: IdentityStore, tokens: TokenCache): void {
+  const onChange = () => {
+    tokens.retain(store.view?.identities ?? []);
+    store.changed.subscribe(onChange);
+  };
+  store.changed.subscribe(onChange);
 }

@@ -1,210 +1,204 @@
-// The route table of design 5: what is served, what is refused and how, and that no input makes up a request to IMDS.
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import type { RouteSettings } from './routes.ts';
-import { admit, plan } from './routes.ts';
+import { checkRequest, parseTarget } from './routes.ts';
 
-const plain: RouteSettings = { identityHeader: undefined, blockInstanceMetadata: false };
+const plain: RouteSettings = { isIdentityHeader: undefined, blockInstanceMetadata: false };
 const metadata = { metadata: 'true' };
 
-function at(target: string, headers: Record<string, string> = metadata, settings = plain, method = 'GET') {
+function routeOf(target: string, headers: Record<string, string> = metadata, settings = plain, method = 'GET') {
   const url = new URL(target.startsWith('/') ? `http://169.254.169.254${target}` : target);
-  return admit(plan(url, settings), { method, headers: new Headers(headers) }, settings);
+  return checkRequest(parseTarget(url, settings), { method, headers: new Headers(headers) }, settings);
 }
-const statusOf = (...request: Parameters<typeof at>) => {
-  const result = at(...request);
-  return result.kind === 'refusal' ? result.status : result.kind;
+const statusOf = (...request: Parameters<typeof routeOf>) => {
+  const route = routeOf(...request);
+  return route.kind === 'error' ? route.status : route.kind;
 };
 const token = '/metadata/identity/oauth2/token';
 
-describe('routes', () => {
-  it('serves the token endpoint as real clients spell it', () => {
-    for (const path of [token, `${token}/`, `/${token}/`, '/METADATA/Identity/OAuth2/Token', '/metadata//identity/./oauth2/x/../token//']) {
-      assert.equal(statusOf(`${path}?api-version=2018-02-01&resource=r`), 'token', path);
-      assert.equal(statusOf(`${path}?resource=r`), 'token', `${path} without api-version`);
-    }
-  });
+test('serves the token endpoint as real clients spell it', () => {
+  for (const path of [token, `${token}/`, `/${token}/`, '/METADATA/Identity/OAuth2/Token', '/metadata//identity/./oauth2/x/../token//']) {
+    assert.equal(statusOf(`${path}?api-version=2018-02-01&resource=r`), 'token', path);
+    assert.equal(statusOf(`${path}?resource=r`), 'token', `${path} without api-version`);
+  }
+});
 
-  it('reads the parameters whatever their order and case, and takes an empty selector for none', () => {
-    assert.deepEqual(at(`${token}?resource=https%3A%2F%2Fa%2Fb%3Fx%3D1%26client_id%3Devil&xms_cc=cp1&bypass_cache=True&client_id=`), {
-      kind: 'token',
-      dialect: 'imds',
-      resource: 'https://a/b?x=1&client_id=evil',
-      selector: undefined,
-      xmsCc: 'cp1',
-      bypass: true,
-    });
-    for (const [name, selector] of Object.entries({
-      client_id: 'client_id',
-      object_id: 'object_id',
-      msi_res_id: 'msi_res_id',
-      mi_res_id: 'msi_res_id',
-      Client_ID: 'client_id',
-    })) {
-      const result = at(`${token}?${name}=x&resource=r`);
-      assert.deepEqual(result.kind === 'token' ? result.selector : result, { name: selector, value: 'x' });
-    }
+test('reads parameters in any order and case, and takes an empty selector for none', () => {
+  assert.deepEqual(routeOf(`${token}?resource=https%3A%2F%2Fa%2Fb%3Fx%3D1%26client_id%3Devil&xms_cc=cp1&bypass_cache=True&client_id=`), {
+    kind: 'token',
+    protocol: 'imds',
+    resource: 'https://a/b?x=1&client_id=evil',
+    selector: undefined,
+    xmsCc: 'cp1',
+    bypass: true,
   });
+  for (const [name, selector] of Object.entries({
+    client_id: 'client_id',
+    object_id: 'object_id',
+    msi_res_id: 'msi_res_id',
+    mi_res_id: 'msi_res_id',
+    Client_ID: 'client_id',
+  })) {
+    const route = routeOf(`${token}?${name}=x&resource=r`);
+    assert.deepEqual(route.kind === 'token' ? route.selector : route, { name: selector, value: 'x' });
+  }
+});
 
-  it('refuses duplicates, two selectors, a missing, empty or monstrous resource', () => {
-    for (const query of [
-      'resource=a&resource=a',
-      'resource=a&Resource=b',
-      'resource=a&client_id=x&object_id=y',
-      'resource=a&msi_res_id=x&mi_res_id=x',
-      'resource=a&client_id=x&client_id=x',
-      '',
-      'resource=',
-      'resource=%20',
-      `resource=${'a'.repeat(5000)}`,
-    ]) {
-      assert.equal(statusOf(`${token}?${query}`), 400, query);
-    }
-  });
+test('refuses duplicate parameters, two selectors, and a missing, empty or huge resource', () => {
+  for (const query of [
+    'resource=a&resource=a',
+    'resource=a&Resource=b',
+    'resource=a&client_id=x&object_id=y',
+    'resource=a&msi_res_id=x&mi_res_id=x',
+    'resource=a&client_id=x&client_id=x',
+    '',
+    'resource=',
+    'resource=%20',
+    `resource=${'a'.repeat(5000)}`,
+  ]) {
+    assert.equal(statusOf(`${token}?${query}`), 400, query);
+  }
+});
 
-  it('looks at the route before the method and at the method before the headers', () => {
-    assert.equal(
-      statusOf('/metadata/identity/getplatformmetadata?cred-api-version=2.0', {}),
-      404,
-      'a 400 here would mean that IMDSv2 is there',
-    );
-    assert.equal(statusOf('/metadata/identity/issuecredential', {}, plain, 'POST'), 404);
-    assert.equal(statusOf('/metadata/identity', {}), 404);
-    assert.equal(statusOf(token, {}), 400, 'exactly 400 means that IMDSv1 is there');
-    for (const method of ['POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE'])
-      assert.equal(statusOf(token, {}, plain, method), 405, method);
-  });
+test('checks the path before the method and the method before the headers', () => {
+  assert.equal(
+    statusOf('/metadata/identity/getplatformmetadata?cred-api-version=2.0', {}),
+    404,
+    'a 400 here would mean that IMDSv2 is there',
+  );
+  assert.equal(statusOf('/metadata/identity/issuecredential', {}, plain, 'POST'), 404);
+  assert.equal(statusOf('/metadata/identity', {}), 404);
+  assert.equal(statusOf(token, {}), 400, 'exactly 400 means that IMDSv1 is there');
+  for (const method of ['POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE']) assert.equal(statusOf(token, {}, plain, method), 405, method);
+});
 
-  it('wants Metadata: true, no X-Forwarded-For, and an address as Host', () => {
-    const target = `${token}?resource=r`;
-    assert.equal(statusOf(target, { metadata: 'True' }), 'token', "Microsoft's own samples spell it so");
-    for (const value of ['', 'false', 'true, false', 'true, true', 'yes']) assert.equal(statusOf(target, { metadata: value }), 400, value);
-    assert.equal(statusOf(target, { ...metadata, 'x-forwarded-for': '' }), 400);
-    for (const host of ['127.0.0.1:2579', '169.254.169.254', '[::1]', 'localhost:2579'])
-      assert.equal(statusOf(`http://${host}${target}`), 'token', host);
-    for (const host of ['evil.example', 'metadata.internal', '169.254.169.254.nip.io'])
-      assert.equal(statusOf(`http://${host}${target}`), 400, host);
-  });
+test('requires Metadata: true, no X-Forwarded-For, and an address as Host', () => {
+  const target = `${token}?resource=r`;
+  assert.equal(statusOf(target, { metadata: 'True' }), 'token', "Microsoft's own samples spell it so");
+  for (const value of ['', 'false', 'true, false', 'true, true', 'yes']) assert.equal(statusOf(target, { metadata: value }), 400, value);
+  assert.equal(statusOf(target, { ...metadata, 'x-forwarded-for': '' }), 400);
+  for (const host of ['127.0.0.1:2579', '169.254.169.254', '[::1]', 'localhost:2579'])
+    assert.equal(statusOf(`http://${host}${target}`), 'token', host);
+  for (const host of ['evil.example', 'metadata.internal', '169.254.169.254.nip.io'])
+    assert.equal(statusOf(`http://${host}${target}`), 400, host);
+});
 
-  it('passes the documents of the table with their own parameters only', () => {
-    assert.deepEqual(at('/metadata/instance/compute/vmSize?api-version=2021-02-01&format=text&client_id=x'), {
-      kind: 'pass',
-      path: '/metadata/instance/compute/vmSize',
-      query: { 'api-version': '2021-02-01', format: 'text' },
-    });
-    assert.deepEqual(at('/metadata/attested/document/?nonce=1&api-version=v'), {
-      kind: 'pass',
-      path: '/metadata/attested/document',
-      query: { 'api-version': 'v', nonce: '1' },
-    });
-    for (const path of ['identity/info', 'versions', 'loadbalancer', 'scheduledevents', 'instance'])
-      assert.equal(statusOf(`/metadata/${path}`), 'pass', path);
-    assert.equal(statusOf('/metadata/scheduledevents', metadata, plain, 'POST'), 405);
-    assert.equal(statusOf('/metadata/instance?format=a&format=b'), 400);
+test('passes documents of IMDS with their own parameters only', () => {
+  assert.deepEqual(routeOf('/metadata/instance/compute/vmSize?api-version=2021-02-01&format=text&client_id=x'), {
+    kind: 'pass',
+    path: '/metadata/instance/compute/vmSize',
+    query: { 'api-version': '2021-02-01', format: 'text' },
   });
+  assert.deepEqual(routeOf('/metadata/attested/document/?nonce=1&api-version=v'), {
+    kind: 'pass',
+    path: '/metadata/attested/document',
+    query: { 'api-version': 'v', nonce: '1' },
+  });
+  for (const path of ['identity/info', 'versions', 'loadbalancer', 'scheduledevents', 'instance'])
+    assert.equal(statusOf(`/metadata/${path}`), 'pass', path);
+  assert.equal(statusOf('/metadata/scheduledevents', metadata, plain, 'POST'), 405);
+  assert.equal(statusOf('/metadata/instance?format=a&format=b'), 400);
+});
 
-  it('blocks instance metadata where that is wanted, and nothing else', () => {
-    const blocked = { ...plain, blockInstanceMetadata: true };
-    for (const path of ['/metadata/instance', '/Metadata/INSTANCE/compute', '/metadata//instance/'])
-      assert.equal(statusOf(path, metadata, blocked), 403, path);
-    assert.equal(statusOf('/metadata/versions', metadata, blocked), 'pass');
-  });
+test('blocks instance metadata on request, and nothing else', () => {
+  const blocked = { ...plain, blockInstanceMetadata: true };
+  for (const path of ['/metadata/instance', '/Metadata/INSTANCE/compute', '/metadata//instance/'])
+    assert.equal(statusOf(path, metadata, blocked), 403, path);
+  assert.equal(statusOf('/metadata/versions', metadata, blocked), 'pass');
+});
 
-  it('knows nothing else', () => {
-    for (const path of [
-      '/',
-      '/metadata',
-      '/metadata/identity/oauth2',
-      `${token}/x`,
-      '/metadata/identity/oauth2/token;x',
-      '/metadata/instance/a b',
-      '/metadata/instance/%2561',
-      '/machine',
-      '/msi/token',
-      '/favicon.ico',
-    ]) {
-      assert.equal(statusOf(path), 404, path);
-    }
-    for (const path of ['/metadata%2fidentity', `/metadata/instance/%5c..`, '/metadata/instance/..%2Fidentity'])
-      assert.equal(statusOf(path), 400, path);
-  });
+test('answers 404 for other paths and 400 for encoded slashes', () => {
+  for (const path of [
+    '/',
+    '/metadata',
+    '/metadata/identity/oauth2',
+    `${token}/x`,
+    '/metadata/identity/oauth2/token;x',
+    '/metadata/instance/a b',
+    '/metadata/instance/%2561',
+    '/machine',
+    '/msi/token',
+    '/favicon.ico',
+  ]) {
+    assert.equal(statusOf(path), 404, path);
+  }
+  for (const path of ['/metadata%2fidentity', `/metadata/instance/%5c..`, '/metadata/instance/..%2Fidentity'])
+    assert.equal(statusOf(path), 400, path);
+});
 
-  describe('App Service protocol', () => {
-    const on = { ...plain, identityHeader: 'the-pod-uid' };
-    it('needs the header and not Metadata', () => {
-      const result = at('/msi/token?api-version=2019-08-01&resource=r&mi_res_id=x', { 'x-identity-header': 'the-pod-uid' }, on);
-      assert.ok(result.kind === 'token' && result.dialect === 'appservice' && result.selector?.name === 'msi_res_id');
-      for (const value of ['', 'the-pod-ui', 'the-pod-uid2', 'the-pod-uie'])
-        assert.equal(statusOf('/msi/token?resource=r', { 'x-identity-header': value }, on), 401, value);
-      assert.equal(statusOf('/msi/token?resource=r', metadata, on), 401);
-      assert.equal(statusOf('/msi/token?resource=r', { 'x-identity-header': 'the-pod-uid' }, on, 'POST'), 405);
-      assert.equal(statusOf('/msi/token?resource=r', { 'x-identity-header': '' }, plain), 404, 'off by default');
-    });
-  });
+test('serves the App Service protocol to callers with the identity header, without Metadata', () => {
+  const enabled: RouteSettings = { ...plain, isIdentityHeader: (sent) => sent === 'the-pod-uid' };
+  const headers = { 'x-identity-header': 'the-pod-uid' };
+  const route = routeOf('/msi/token?api-version=2019-08-01&resource=r&mi_res_id=x', headers, enabled);
+  assert.ok(route.kind === 'token' && route.protocol === 'appservice' && route.selector?.name === 'msi_res_id');
+  assert.equal(statusOf('/msi/token?resource=r', { 'x-identity-header': 'other' }, enabled), 401);
+  assert.equal(statusOf('/msi/token?resource=r', metadata, enabled), 401);
+  assert.equal(statusOf('/msi/token?resource=r', headers, enabled, 'POST'), 405);
+  assert.equal(statusOf('/msi/token?resource=r', headers, plain), 404, 'off by default');
+});
 
-  it('is total, and what it passes names a path and parameters of the table (any input)', () => {
-    const word = fc.constantFrom(
-      'metadata',
-      'identity',
-      'instance',
-      'oauth2',
-      'token',
-      'info',
-      'attested',
-      'document',
-      'versions',
-      '..',
-      '.',
-      '%2e%2e',
-      '%2E.',
-      '%2f',
-      '%5c',
-      '\\',
-      '',
-      ';',
-      '%00',
-      '%25',
-      '@',
-      'http:',
-      ':80',
-      'é',
-    );
-    const cased = fc.tuple(word, fc.boolean()).map(([text, upper]) => (upper ? text.toUpperCase() : text));
-    const segment = fc.oneof({ weight: 8, arbitrary: cased }, { weight: 1, arbitrary: fc.string({ maxLength: 6 }) });
-    const path = fc.array(segment, { maxLength: 8 }).map((parts) => `/${parts.join('/')}`);
-    const name = fc.constantFrom('api-version', 'resource', 'client_id', 'Client_id', 'format', 'nonce', 'msi_res_id', 'bypass_cache', 'x');
-    const value = fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom('a&client_id=b', '#', '%26', '../..', 'r?x=y'));
-    const query = fc.array(
-      fc.tuple(name, value, fc.boolean()).map(([key, text, raw]) => `${key}=${raw ? text : encodeURIComponent(text.toWellFormed())}`),
-      { maxLength: 4 },
-    );
-    const known = new Set(['api-version', 'format', 'nonce', 'extended']);
-    fc.assert(
-      fc.property(
-        path,
-        query,
-        fc.constantFrom('GET', 'POST', 'get'),
-        fc.option(fc.constantFrom('true', 'TRUE', 'no')),
-        (target, pairs, method, header) => {
-          const href = `http://169.254.169.254${target}?${pairs.join('&')}`;
-          if (!URL.canParse(href)) return;
-          const headers = new Headers(header === null ? {} : { metadata: header });
-          const result = admit(plan(new URL(href), plain), { method, headers }, plain);
-          if (result.kind === 'refusal' || result.kind === 'nonce') return;
-          assert.equal(method, 'GET');
-          assert.equal(header?.toLowerCase(), 'true');
-          if (result.kind === 'token') return;
-          assert.match(
-            result.path,
-            /^\/metadata\/(instance(\/[A-Za-z0-9_.-]+)*|identity\/info|versions|attested\/document|loadbalancer|scheduledevents)$/,
-          );
-          const upstream = new URL(result.path, 'http://imds');
-          assert.equal(upstream.pathname, result.path, 'the URL standard changes nothing of it');
-          assert.ok(Object.keys(result.query).every((key) => known.has(key)));
-        },
-      ),
-      { numRuns: 3000 },
-    );
-  });
+test('passes only known paths and parameters to IMDS, whatever the request', () => {
+  const word = fc.constantFrom(
+    'metadata',
+    'identity',
+    'instance',
+    'oauth2',
+    'token',
+    'info',
+    'attested',
+    'document',
+    'versions',
+    '..',
+    '.',
+    '%2e%2e',
+    '%2E.',
+    '%2f',
+    '%5c',
+    '\\',
+    '',
+    ';',
+    '%00',
+    '%25',
+    '@',
+    'http:',
+    ':80',
+    'é',
+  );
+  const cased = fc.tuple(word, fc.boolean()).map(([text, upper]) => (upper ? text.toUpperCase() : text));
+  const segment = fc.oneof({ weight: 8, arbitrary: cased }, { weight: 1, arbitrary: fc.string({ maxLength: 6 }) });
+  const path = fc.array(segment, { maxLength: 8 }).map((parts) => `/${parts.join('/')}`);
+  const name = fc.constantFrom('api-version', 'resource', 'client_id', 'Client_id', 'format', 'nonce', 'msi_res_id', 'bypass_cache', 'x');
+  const value = fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom('a&client_id=b', '#', '%26', '../..', 'r?x=y'));
+  const query = fc.array(
+    fc.tuple(name, value, fc.boolean()).map(([key, text, raw]) => `${key}=${raw ? text : encodeURIComponent(text.toWellFormed())}`),
+    { maxLength: 4 },
+  );
+  const known = new Set(['api-version', 'format', 'nonce', 'extended']);
+  fc.assert(
+    fc.property(
+      path,
+      query,
+      fc.constantFrom('GET', 'POST', 'get'),
+      fc.option(fc.constantFrom('true', 'TRUE', 'no')),
+      (target, pairs, method, header) => {
+        const href = `http://169.254.169.254${target}?${pairs.join('&')}`;
+        if (!URL.canParse(href)) return;
+        const headers = new Headers(header === null ? {} : { metadata: header });
+        const route = checkRequest(parseTarget(new URL(href), plain), { method, headers }, plain);
+        if (route.kind === 'error' || route.kind === 'nonce') return;
+        assert.equal(method, 'GET');
+        assert.equal(header?.toLowerCase(), 'true');
+        if (route.kind === 'token') return;
+        assert.match(
+          route.path,
+          /^\/metadata\/(instance(\/[A-Za-z0-9_.-]+)*|identity\/info|versions|attested\/document|loadbalancer|scheduledevents)$/,
+        );
+        const upstream = new URL(route.path, 'http://imds');
+        assert.equal(upstream.pathname, route.path, 'the URL standard changes nothing of it');
+        assert.ok(Object.keys(route.query).every((key) => known.has(key)));
+      },
+    ),
+    { numRuns: 3000 },
+  );
 });

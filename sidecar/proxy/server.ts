@@ -1,32 +1,33 @@
-// The part of `proxy` that calls Bun: listener, files, signals.
-
+// The part of `proxy` that calls Bun: listeners, files, signals.
+import { parseAddress } from '../../common/address.ts';
 import { systemClock } from '../../common/clock.ts';
-import { Failure } from '../failure.ts';
+import { CommandError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createLog } from '../log.ts';
 import type { ProxySettings } from '../settings.ts';
-import { isPem, parseAddress } from '../settings.ts';
-import { errorAnswer } from './answers.ts';
+import { isPem } from '../settings.ts';
 import type { Handler } from './handler.ts';
-import { answerMonitoring } from './metrics.ts';
+import { respondToMonitoring } from './metrics.ts';
 import { startProxy } from './proxy.ts';
+import { errorResponse } from './responses.ts';
 
 const drainMs = 1800;
-/** Closes idle and half-sent connections; held ones get {@link holdSeconds}. */
+/** Closes idle and half-sent connections. A request that waits gets {@link waitingSeconds}. */
 const idleSeconds = 60;
-const holdSeconds = 255;
+const waitingSeconds = 255;
 
-/** Serves until a signal ends it. */
+/** Serves until a signal stops it. */
 export async function serveProxy(settings: ProxySettings): Promise<void> {
-  // First of all: a signal during the start must find its handler.
-  const end = endSignal(settings.mode);
-  dropProxyVariables();
+  // Before all else: a signal during the start must find its handler.
+  const stopSignal = waitForSignal(settings.mode);
+  removeProxyVariables();
   const log = createLog({ level: settings.logLevel, now: Date.now, write: (line) => console.log(line) });
   const ca = 'pem' in settings.broker.ca ? settings.broker.ca.pem : await readCa(settings.broker.ca.file);
   const proxy = startProxy(settings, {
     fetch: (url, options) => fetch(url, options),
     clock: systemClock,
     random: Math.random,
+    timingSafeEqual: (a, b) => crypto.timingSafeEqual(a, b),
     log,
     ca,
     readToken: () => Bun.file(settings.broker.tokenFile).text(),
@@ -34,7 +35,7 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
   const monitoring =
     settings.metricsListen === undefined
       ? undefined
-      : listen(settings.metricsListen, log, (request) => answerMonitoring(request, proxy.metrics));
+      : listen(settings.metricsListen, log, (request) => respondToMonitoring(request, proxy.metrics));
   const server = listen(settings.listen, log, proxy.handle);
   log.info('serving', {
     address: `${server.hostname}:${server.port}`,
@@ -44,33 +45,36 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
     mode: settings.mode,
   });
 
-  const signal = await end;
-  log.info('ending', { signal });
+  log.info('stopping', { signal: await stopSignal });
   await Promise.all([proxy.close(), monitoring?.stop(true)]);
   await Promise.race([server.stop(), Bun.sleep(drainMs)]);
 }
 
 function listen(address: string, log: Log, handle: Handler) {
-  const { hostname = '', port = 0 } = parseAddress(address) ?? {};
   try {
+    const parsed = parseAddress(address);
+    if (parsed === undefined) throw new Error('it is not host:port');
     return Bun.serve({
-      hostname,
-      port,
+      hostname: parsed.host,
+      port: parsed.port,
       idleTimeout: idleSeconds,
       maxRequestBodySize: 4096,
-      fetch: (request, server) => handle(request, () => server.timeout(request, holdSeconds)),
+      fetch: (request, server) => handle(request, () => server.timeout(request, waitingSeconds)),
       error(error) {
         log.error('request failed', { error: error.message });
-        return errorAnswer({ status: 500, text: 'the identity proxy failed to answer' }, 'imds');
+        return errorResponse({ status: 500, message: 'the identity proxy failed to answer' }, 'imds');
       },
     });
   } catch (error) {
-    throw new Failure(`cannot listen on ${address}: ${error instanceof Error ? error.message : 'unknown error'}`);
+    throw new CommandError('listen_failed', `cannot listen on ${address}: ${error instanceof Error ? error.message : 'unknown error'}`);
   }
 }
 
-/** A native sidecar gets SIGTERM when the application is gone; a classic one at the same time as the application, which may still want tokens. */
-function endSignal(mode: ProxySettings['mode']): Promise<string> {
+/**
+ * A native sidecar gets SIGTERM after the application has stopped. A classic one gets it together with the application, which may still need
+ * tokens, and so ignores it: the pod ends it by SIGKILL.
+ */
+function waitForSignal(mode: ProxySettings['mode']): Promise<string> {
   return new Promise((resolve) => {
     process.on('SIGINT', resolve);
     process.on('SIGTERM', (signal) => {
@@ -79,8 +83,8 @@ function endSignal(mode: ProxySettings['mode']): Promise<string> {
   });
 }
 
-/** Clusters inject these into pods, and Bun obeys them: IMDS and the broker are always reached directly. */
-function dropProxyVariables(): void {
+/** Bun sends its requests through these proxies, which clusters put into pods; IMDS and the broker are always reached directly. */
+function removeProxyVariables(): void {
   for (const name of Object.keys(process.env)) {
     if (/^(https?|all|no)_proxy$/i.test(name)) delete process.env[name];
   }
@@ -90,6 +94,7 @@ async function readCa(file: string): Promise<string> {
   const pem = await Bun.file(file)
     .text()
     .catch(() => undefined);
-  if (pem === undefined || !isPem(pem)) throw new Failure(`--broker-ca-file ${file} cannot be read as PEM certificates`);
+  if (pem === undefined || !isPem(pem))
+    throw new CommandError('ca_unreadable', `--broker-ca-file ${file} cannot be read as PEM certificates`);
   return pem;
 }

@@ -1,16 +1,18 @@
-// A request for a token: answered at once from the cache, or held until its identity is assigned and its token is there (design 5, waiting).
+// A request for a token. It is answered at once from the cache, or waits until its identity is assigned and its token is fetched.
 import type { IdentityRow } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import { choose } from '../identities/choose.ts';
+import { outdatedMessage, pendingMessage } from '../identities/messages.ts';
+import { describeRow } from '../identities/row.ts';
 import type { IdentityStore } from '../identities/store.ts';
-import { describeRow, outdatedText, pendingText } from '../identities/texts.ts';
-import type { Event } from '../time.ts';
-import { pause } from '../time.ts';
-import type { Flight, TokenCache } from '../tokens/cache.ts';
-import type { TokenQuestion } from '../tokens/source.ts';
-import { errorAnswer, tokenAnswer } from './answers.ts';
+import type { Notifier } from '../notifier.ts';
+import { sleep } from '../sleep.ts';
+import type { TokenCache, TokenFetch } from '../tokens/cache.ts';
+import type { TokenQuery } from '../tokens/source.ts';
+import type { Token } from '../tokens/token.ts';
+import { errorResponse, tokenResponse } from './responses.ts';
 import type { TokenRoute } from './routes.ts';
-import { troubleAnswer } from './troubles.ts';
+import { tokenErrorResponse } from './token-error-response.ts';
 
 export interface TokenRequestOptions {
   store: IdentityStore;
@@ -19,118 +21,128 @@ export interface TokenRequestOptions {
   requestDeadlineMs: number;
   unknownIdentityMs: number;
   identityTtlMs: number;
-  /** Fires when the proxy ends: held requests are answered at once. */
-  closing: Event;
+  /** Notifies when the proxy stops: waiting requests are answered at once. */
+  stopping: Notifier;
 }
 
-/** Not answerable yet. */
-export interface Hold {
-  /** What may change that. */
-  events: readonly Event[];
-  /** Clock.now() at which `giveUp` is the answer. */
+/** There is no response yet. */
+export interface Wait {
+  /** What may lead to one. */
+  notifiers: readonly Notifier[];
+  /** Clock.now() at which the wait is over. */
   until: number;
-  giveUp: () => Response;
+  /** The response when the wait is over without another one. */
+  timeoutResponse: () => Response;
   /** The fetch that is waited for. */
-  flight?: { of: Flight; row: IdentityRow };
+  pending?: { fetch: TokenFetch; row: IdentityRow };
 }
 
-/** `excepted` hands the request over to IMDS. */
-export function answerOrHold(wanted: TokenRoute, arrival: number, options: TokenRequestOptions): Response | Hold | 'excepted' {
+/** The pod matches an AzurePodIdentityException: IMDS serves the request. */
+export type Excepted = 'excepted';
+
+/** `arrival` is Clock.now() at which the request came. */
+export function respondOrWait(route: TokenRoute, arrival: number, options: TokenRequestOptions): Response | Wait | Excepted {
   const { store, clock } = options;
   const deadline = arrival + options.requestDeadlineMs;
-  const decide = () =>
-    choose({ store, selector: wanted.selector, now: clock.now(), arrival, unknownIdentityMs: options.unknownIdentityMs });
-  const choice = decide();
+  const chooseNow = () =>
+    choose({ store, selector: route.selector, now: clock.now(), arrival, unknownIdentityMs: options.unknownIdentityMs });
+  const choice = chooseNow();
   switch (choice.kind) {
     case 'row':
-      return answerFor(choice.row, wanted, deadline, options);
+      return respondForRow(choice.row, route, deadline, options);
     case 'excepted':
       return 'excepted';
     case 'refused':
-      return refused(choice.text, wanted);
-    case 'unbound':
-      if (clock.now() >= choice.until) return refused(choice.text, wanted);
-      return { events: [store.changed], until: Math.min(deadline, choice.until), giveUp: () => refused(choice.text, wanted) };
+      return notFound(choice.message, route);
+    case 'unbound': {
+      const timeoutResponse = () => notFound(choice.message, route);
+      if (clock.now() >= choice.until) return timeoutResponse();
+      return { notifiers: [store.changed], until: Math.min(deadline, choice.until), timeoutResponse };
+    }
     case 'pending': {
-      // What is known when the caller is told, not when it came.
-      const giveUp = () => {
-        const last = decide();
-        return unavailable('text' in last ? last.text : choice.text, wanted);
+      // The message says what is known at the end of the wait, not at its start.
+      const timeoutResponse = () => {
+        const last = chooseNow();
+        return unavailable('message' in last ? last.message : choice.message, route);
       };
-      return { events: [store.changed], until: deadline, giveUp };
+      return { notifiers: [store.changed], until: deadline, timeoutResponse };
     }
   }
 }
 
-/** Ends with the answer at the latest when the client leaves, the proxy ends or the deadline comes. */
-export async function waitForAnswer(
-  first: Hold,
-  wanted: TokenRoute,
-  arrival: number,
-  signal: AbortSignal,
+/** Responds at the latest when the caller leaves, the proxy stops or the deadline comes. */
+export async function waitForResponse(
+  first: Wait,
+  { route, arrival, signal }: { route: TokenRoute; arrival: number; signal: AbortSignal },
   options: TokenRequestOptions,
-): Promise<Response | 'excepted'> {
-  const { clock, closing } = options;
-  let closed = false;
-  const leave = closing.subscribe(() => {
-    closed = true;
+): Promise<Response | Excepted> {
+  const { clock, stopping } = options;
+  let stopped = false;
+  const unsubscribe = stopping.subscribe(() => {
+    stopped = true;
   });
   try {
-    for (let hold = first; ; ) {
-      await pause(clock, hold.until - clock.now(), { events: [...hold.events, closing], signal });
-      const settled = hold.flight === undefined ? undefined : settledAnswer(hold.flight.of, hold.flight.row, wanted, options);
-      if (settled !== undefined) return settled;
-      if (closed || signal.aborted || clock.now() >= hold.until) return hold.giveUp();
-      const next = answerOrHold(wanted, arrival, options);
+    for (let wait = first; ; ) {
+      await sleep(clock, wait.until - clock.now(), { notifiers: [...wait.notifiers, stopping], signal });
+      const response = wait.pending === undefined ? undefined : fetchedResponse(wait.pending.fetch, wait.pending.row, route, options);
+      if (response !== undefined) return response;
+      if (stopped || signal.aborted || clock.now() >= wait.until) return wait.timeoutResponse();
+      const next = respondOrWait(route, arrival, options);
       if (next === 'excepted' || next instanceof Response) return next;
-      hold = next;
+      wait = next;
     }
   } finally {
-    leave();
+    unsubscribe();
   }
 }
 
-function answerFor(
-  row: IdentityRow,
-  wanted: TokenRoute,
-  deadline: number,
-  { store, tokens, clock, identityTtlMs }: TokenRequestOptions,
-): Response | Hold {
+function respondForRow(row: IdentityRow, route: TokenRoute, deadline: number, options: TokenRequestOptions): Response | Wait {
+  const { store, tokens, clock, identityTtlMs } = options;
   const unconfirmedMs = () => clock.now() - (store.view?.confirmedAt ?? 0);
   const outdated = unconfirmedMs() > identityTtlMs;
-  const question = questionOf(row, wanted);
-  const look = tokens.look(question, { deadline, mayFetch: row.state === 'Assigned' && !outdated });
-  if (look === 'full')
-    return errorAnswer(
-      { status: 429, text: 'too many different tokens are being fetched for this pod at once', retryAfter: 5 },
-      wanted.dialect,
-    );
-  if (look === 'not cached') {
-    const why = () => (outdated ? outdatedText(unconfirmedMs(), store.trouble) : pendingText(row, store));
-    return { events: [store.changed], until: deadline, giveUp: () => unavailable(why(), wanted) };
+  const found = tokens.lookup(queryOf(row, route), { deadline, mayFetch: row.state === 'Assigned' && !outdated });
+  if (found === 'full') return tooManyTokens(route);
+  if (found === 'not cached') {
+    const message = () =>
+      outdated ? outdatedMessage(unconfirmedMs(), store.contactError) : pendingMessage(row, store.view, store.contactError);
+    return { notifiers: [store.changed], until: deadline, timeoutResponse: () => unavailable(message(), route) };
   }
-  if ('token' in look) return tokenAnswer(look.token, wanted, row.clientID, clock.wall());
-  const { flight } = look;
-  const giveUp = () => {
-    const old = tokens.fallback(question);
-    if (old !== undefined) return tokenAnswer(old, wanted, row.clientID, clock.wall());
-    if (flight.trouble !== undefined) return troubleAnswer(flight.trouble, row, wanted.dialect, clock.wall());
-    return unavailable(`no token for ${describeRow(row)} came in time`, wanted);
+  if ('token' in found) return granted(found.token, row, route, options);
+  const { fetch } = found;
+  return {
+    notifiers: [store.changed, fetch.settled],
+    until: deadline,
+    timeoutResponse: () => unfetchedResponse(fetch, row, route, options),
+    pending: { fetch, row },
   };
-  return { events: [store.changed, flight.settled], until: deadline, giveUp, flight: { of: flight, row } };
 }
 
-/** Undefined while the fetch runs, and when it was dropped: then the choice is made anew. */
-function settledAnswer(flight: Flight, row: IdentityRow, wanted: TokenRoute, { tokens, clock }: TokenRequestOptions): Response | undefined {
-  if (flight.result === undefined || flight.result === 'dropped') return undefined;
-  const token = 'token' in flight.result ? flight.result.token : tokens.fallback(questionOf(row, wanted));
-  if (token !== undefined) return tokenAnswer(token, wanted, row.clientID, clock.wall());
-  return 'trouble' in flight.result ? troubleAnswer(flight.result.trouble, row, wanted.dialect, clock.wall()) : undefined;
+/** Undefined while the fetch runs, and after it was dropped: then the identity is chosen again. */
+function fetchedResponse(fetch: TokenFetch, row: IdentityRow, route: TokenRoute, options: TokenRequestOptions): Response | undefined {
+  const { result } = fetch;
+  if (result === undefined || result === 'dropped') return undefined;
+  if ('token' in result) return granted(result.token, row, route, options);
+  const old = options.tokens.fallback(queryOf(row, route));
+  return old === undefined
+    ? tokenErrorResponse(result.error, row, route.protocol, options.clock.wall())
+    : granted(old, row, route, options);
 }
 
-function questionOf(row: IdentityRow, wanted: TokenRoute): TokenQuestion {
-  return { row, resource: wanted.resource, xmsCc: wanted.xmsCc, bypass: wanted.bypass };
+/** The response at the deadline of a fetch that still runs. */
+function unfetchedResponse(fetch: TokenFetch, row: IdentityRow, route: TokenRoute, options: TokenRequestOptions): Response {
+  const old = options.tokens.fallback(queryOf(row, route));
+  if (old !== undefined) return granted(old, row, route, options);
+  if (fetch.lastError !== undefined) return tokenErrorResponse(fetch.lastError, row, route.protocol, options.clock.wall());
+  return unavailable(`no token for ${describeRow(row)} came in time`, route);
 }
 
-const refused = (text: string, wanted: TokenRoute) => errorAnswer({ status: 400, text }, wanted.dialect);
-const unavailable = (text: string, wanted: TokenRoute) => errorAnswer({ status: 503, text, retryAfter: 10 }, wanted.dialect);
+function queryOf(row: IdentityRow, { resource, xmsCc, bypass }: TokenRoute): TokenQuery {
+  return { row, resource, xmsCc, bypass };
+}
+
+const granted = (token: Token, row: IdentityRow, route: TokenRoute, { clock }: TokenRequestOptions) =>
+  tokenResponse(token, route, row.clientID, clock.wall());
+const notFound = (message: string, { protocol }: TokenRoute) => errorResponse({ status: 400, message }, protocol);
+const unavailable = (message: string, { protocol }: TokenRoute) => errorResponse({ status: 503, message, retryAfter: 10 }, protocol);
+const tooManyTokens = ({ protocol }: TokenRoute) =>
+  errorResponse({ status: 429, message: 'too many different tokens are being fetched for this pod at once', retryAfter: 5 }, protocol);

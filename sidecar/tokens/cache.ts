@@ -1,229 +1,180 @@
-// Tokens in memory, one fetch at a time for each of them (design 5, tokens). A fetch belongs to its entry and outlives its callers.
+// Tokens in memory, with one fetch at a time for each of them. A fetch belongs to its entry and outlives its callers.
 import type { IdentityRow } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
-import { rowKey } from '../identities/store.ts';
-import type { Event } from '../time.ts';
-import { createEvent, pause } from '../time.ts';
-import type { Outcome, TokenQuestion, TokenSource, Trouble } from './source.ts';
-import { retryDelay } from './source.ts';
+import type { Notifier } from '../notifier.ts';
+import { createNotifier } from '../notifier.ts';
+import { sleep } from '../sleep.ts';
+import type { Entry } from './entry.ts';
+import { createEntry, isSameIdentity, keyOf, mayBypass, postponeRefresh, storeToken, usableToken } from './entry.ts';
+import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
+import { retryDelayMs } from './source.ts';
 import type { Token } from './token.ts';
-import { endOf, secondsLeft } from './token.ts';
 
 const capacity = 256;
-/** MSALs treat a token with less than this left as expired and ask again at once. */
-const leastSeconds = 300;
-const bypassEveryMs = 30_000;
-const refreshMs = 45_000;
+const refreshTimeoutMs = 45_000;
 
-export interface Flight {
-  /** Fires once `result` is there. */
-  readonly settled: Event;
-  /** Undefined while it runs; `dropped` when the identity changed or went, so that nobody may use what it brings. */
-  readonly result: Outcome | 'dropped' | undefined;
-  /** Of the last try, while it runs. */
-  readonly trouble: Trouble | undefined;
+/** A fetch that is under way, with its retries. */
+export interface TokenFetch {
+  /** Notifies when `result` is set. */
+  readonly settled: Notifier;
+  /** Undefined while it runs; `dropped` when the identity changed or went, so that its token must not be used. */
+  readonly result: TokenResult | 'dropped' | undefined;
+  /** Error of the last attempt, while it runs. */
+  readonly lastError: TokenError | undefined;
 }
 
-export type Look = { token: Token } | { flight: Flight } | 'not cached' | 'full';
+export type Lookup = { token: Token } | { fetch: TokenFetch } | 'not cached' | 'full';
 
-export interface TokenCache {
-  /**
-   * The cached token, or the fetch that will bring one. `deadline` (Clock.now()) is how long this caller can use it; `mayFetch: false`
-   * asks for what is there only.
-   */
-  look(question: TokenQuestion, options: { deadline: number; mayFetch: boolean }): Look;
-  /** A token that may be served although a fetch failed. */
-  fallback(question: TokenQuestion): Token | undefined;
-  /** Drops everything that belongs to none of these identities as they are now. */
-  retain(rows: readonly IdentityRow[]): void;
-  readonly size: number;
-}
-
-interface Entry {
-  key: string;
-  row: IdentityRow;
-  token: Token | undefined;
-  /** The source itself gave it with less than {@link leastSeconds}: it is served as long as it is valid. */
-  short: boolean;
-  /** Clock.wall() from which a use of the token starts a refresh. */
-  refreshAt: number;
-  flight: RunningFlight | undefined;
-  bypassedAt: number;
-}
-
-interface RunningFlight extends Flight {
-  result: Flight['result'];
-  trouble: Trouble | undefined;
-  bypass: boolean;
-  /** Clock.now() up to which some caller waits for it. */
-  until: number;
-  controller: AbortController;
-}
-
-export interface CacheOptions {
+export interface TokenCacheOptions {
   sourceOf: (row: IdentityRow) => TokenSource;
   clock: Clock;
   random: () => number;
-  /** How each fetch ended, dropped ones excepted. */
-  onResult: (question: TokenQuestion, outcome: Outcome) => void;
+  /** Called with the result of each fetch, except for dropped ones. */
+  onResult: (query: TokenQuery, result: TokenResult) => void;
 }
 
-export function createTokenCache(options: CacheOptions): TokenCache {
-  const { clock, random } = options;
-  const entries = new Map<string, Entry>();
+interface CacheEntry extends Entry {
+  inFlight: InFlight | undefined;
+}
 
-  const usable = (entry: Entry) => {
-    if (entry.token === undefined) return undefined;
-    return secondsLeft(entry.token, clock.wall()) >= (entry.short ? 1 : leastSeconds) ? entry.token : undefined;
-  };
+interface InFlight extends TokenFetch {
+  result: TokenFetch['result'];
+  lastError: TokenError | undefined;
+  /** Clock.now() up to which a caller waits for it. */
+  until: number;
+  readonly controller: AbortController;
+}
 
-  const drop = (entry: Entry) => {
-    entries.delete(entry.key);
-    if (entry.flight === undefined) return;
-    entry.flight.result = 'dropped';
-    entry.flight.controller.abort();
-    entry.flight.settled.fire();
-  };
+export class TokenCache {
+  readonly #options: TokenCacheOptions;
+  /** In order of last use. */
+  readonly #entries = new Map<string, CacheEntry>();
 
-  const store = (entry: Entry, token: Token) => {
-    const now = clock.wall();
-    const life = Math.max(0, endOf(token) * 1000 - now);
-    const same = entry.token !== undefined && endOf(entry.token) === endOf(token);
-    entry.refreshAt = now + (same ? Math.max(300_000, life * 0.1) : life * 0.5 * (0.9 + 0.2 * random()));
-    entry.short = life < leastSeconds * 1000;
-    entry.token = token;
-  };
+  constructor(options: TokenCacheOptions) {
+    this.#options = options;
+  }
 
-  const fly = async (entry: Entry, flight: RunningFlight, question: TokenQuestion) => {
-    const source = options.sourceOf(question.row);
-    for (let tries = 1; ; tries += 1) {
-      const outcome = await source.fetch(question, flight.controller.signal);
-      if (flight.result === 'dropped') return;
-      if ('token' in outcome) {
-        store(entry, outcome.token);
-        flight.result = outcome;
-        break;
-      }
-      flight.trouble = outcome.trouble;
-      const delay = retryDelay(outcome.trouble, tries, random());
-      if (delay === undefined || clock.now() + delay >= flight.until) {
-        flight.result = outcome;
-        // The next use of a token that is still good tries again, but not at once.
-        entry.refreshAt = Math.max(entry.refreshAt, clock.wall() + 30_000 * (1 + random()));
-        break;
-      }
-      await pause(clock, delay, { signal: flight.controller.signal });
-      if (flight.controller.signal.aborted) return;
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /**
+   * The cached token, or the fetch that will bring one. `deadline` (Clock.now()) is the time until which this caller waits.
+   * `mayFetch: false` asks for what is cached only.
+   */
+  lookup(query: TokenQuery, { deadline, mayFetch }: { deadline: number; mayFetch: boolean }): Lookup {
+    const { clock } = this.#options;
+    const found = this.#find(query);
+    const token = found === undefined ? undefined : usableToken(found, clock.wall());
+    if (!mayFetch) return token === undefined ? 'not cached' : { token };
+    const entry = found ?? this.#create(query);
+    if (entry === undefined) return 'full';
+    this.#touch(entry);
+
+    const now = clock.now();
+    const bypass = query.bypass && mayBypass(entry, now);
+    if (token !== undefined && !bypass) {
+      if (entry.inFlight === undefined && clock.wall() >= entry.refreshAt)
+        this.#start(entry, { ...query, bypass: false }, now + refreshTimeoutMs);
+      return { token };
     }
-    entry.flight = undefined;
-    if (entry.token === undefined) entries.delete(entry.key);
-    flight.settled.fire();
-    options.onResult(question, flight.result);
-  };
+    if (entry.inFlight !== undefined) {
+      entry.inFlight.until = Math.max(entry.inFlight.until, deadline);
+      return { fetch: entry.inFlight };
+    }
+    if (bypass) entry.bypassedAt = now;
+    return { fetch: this.#start(entry, { ...query, bypass }, deadline) };
+  }
 
-  const launch = (entry: Entry, question: TokenQuestion, until: number): RunningFlight => {
-    const flight: RunningFlight = {
-      settled: createEvent(),
+  /** A token that may be served although a fetch failed. */
+  fallback(query: TokenQuery): Token | undefined {
+    const entry = this.#find(query);
+    return entry === undefined ? undefined : usableToken(entry, this.#options.clock.wall());
+  }
+
+  /** Drops every token that belongs to none of these identities as they are now. */
+  retain(rows: readonly IdentityRow[]): void {
+    for (const entry of [...this.#entries.values()]) {
+      if (!rows.some((row) => isSameIdentity(row, entry.row))) this.#drop(entry);
+    }
+  }
+
+  #find(query: TokenQuery): CacheEntry | undefined {
+    const entry = this.#entries.get(keyOf(query));
+    if (entry === undefined || entry.row === query.row) return entry;
+    if (isSameIdentity(entry.row, query.row)) {
+      entry.row = query.row;
+      return entry;
+    }
+    this.#drop(entry);
+    return undefined;
+  }
+
+  /** Undefined when the cache is full of tokens that are being fetched. */
+  #create(query: TokenQuery): CacheEntry | undefined {
+    if (this.#entries.size >= capacity) {
+      const oldest = [...this.#entries.values()].find((entry) => entry.inFlight === undefined);
+      if (oldest === undefined) return undefined;
+      this.#drop(oldest);
+    }
+    const entry: CacheEntry = { ...createEntry(query), inFlight: undefined };
+    this.#entries.set(entry.key, entry);
+    return entry;
+  }
+
+  #touch(entry: CacheEntry): void {
+    this.#entries.delete(entry.key);
+    this.#entries.set(entry.key, entry);
+  }
+
+  #drop(entry: CacheEntry): void {
+    this.#entries.delete(entry.key);
+    if (entry.inFlight === undefined) return;
+    entry.inFlight.result = 'dropped';
+    entry.inFlight.controller.abort();
+    entry.inFlight.settled.notify();
+  }
+
+  #start(entry: CacheEntry, query: TokenQuery, until: number): InFlight {
+    const inFlight: InFlight = {
+      settled: createNotifier(),
       result: undefined,
-      trouble: undefined,
-      bypass: question.bypass,
+      lastError: undefined,
       until,
       controller: new AbortController(),
     };
-    entry.flight = flight;
-    void fly(entry, flight, question);
-    return flight;
-  };
+    entry.inFlight = inFlight;
+    void this.#run(entry, inFlight, query);
+    return inFlight;
+  }
 
-  const find = (question: TokenQuestion): Entry | undefined => {
-    const entry = entries.get(keyOf(question));
-    if (entry === undefined || entry.row === question.row) return entry;
-    if (sameIdentity(entry.row, question.row)) {
-      entry.row = question.row;
-      return entry;
+  async #run(entry: CacheEntry, inFlight: InFlight, query: TokenQuery): Promise<void> {
+    const { clock, random, onResult } = this.#options;
+    const result = await this.#fetchWithRetries(inFlight, query);
+    // Dropped meanwhile: nobody may use the token.
+    if (inFlight.controller.signal.aborted) return;
+    if ('token' in result) storeToken(entry, result.token, clock.wall(), random());
+    else postponeRefresh(entry, clock.wall(), random());
+    inFlight.result = result;
+    entry.inFlight = undefined;
+    if (entry.token === undefined) this.#entries.delete(entry.key);
+    inFlight.settled.notify();
+    onResult(query, result);
+  }
+
+  /** Tries again while a caller waits for it. Ends early when the fetch is dropped. */
+  async #fetchWithRetries(inFlight: InFlight, query: TokenQuery): Promise<TokenResult> {
+    const { clock, random, sourceOf } = this.#options;
+    const source = sourceOf(query.row);
+    const { signal } = inFlight.controller;
+    for (let attempt = 1; ; attempt += 1) {
+      const result = await source.fetch(query, signal);
+      if (signal.aborted || 'token' in result) return result;
+      inFlight.lastError = result.error;
+      const delay = retryDelayMs(result.error, attempt, random());
+      if (delay === undefined || clock.now() + delay >= inFlight.until) return result;
+      await sleep(clock, delay, { signal });
+      if (signal.aborted) return result;
     }
-    drop(entry);
-    return undefined;
-  };
-
-  const create = (question: TokenQuestion): Entry | undefined => {
-    if (entries.size >= capacity) {
-      const oldest = [...entries.values()].find((entry) => entry.flight === undefined);
-      if (oldest === undefined) return undefined;
-      drop(oldest);
-    }
-    const key = keyOf(question);
-    const entry: Entry = {
-      key,
-      row: question.row,
-      token: undefined,
-      short: false,
-      refreshAt: 0,
-      flight: undefined,
-      bypassedAt: Number.NEGATIVE_INFINITY,
-    };
-    entries.set(key, entry);
-    return entry;
-  };
-
-  return {
-    get size() {
-      return entries.size;
-    },
-    look(question, { deadline, mayFetch }) {
-      const found = find(question);
-      const token = found === undefined ? undefined : usable(found);
-      if (!mayFetch) return token === undefined ? 'not cached' : { token };
-      const entry = found ?? create(question);
-      if (entry === undefined) return 'full';
-      // The map's order is the order of last use.
-      entries.delete(entry.key);
-      entries.set(entry.key, entry);
-
-      const now = clock.now();
-      const bypass = question.bypass && now - entry.bypassedAt >= bypassEveryMs;
-      if (token !== undefined && !bypass) {
-        if (entry.flight === undefined && clock.wall() >= entry.refreshAt) launch(entry, { ...question, bypass: false }, now + refreshMs);
-        return { token };
-      }
-      if (entry.flight !== undefined) {
-        entry.flight.until = Math.max(entry.flight.until, deadline);
-        return { flight: entry.flight };
-      }
-      if (bypass) entry.bypassedAt = now;
-      return { flight: launch(entry, { ...question, bypass }, deadline) };
-    },
-    fallback(question) {
-      const entry = find(question);
-      return entry === undefined ? undefined : usable(entry);
-    },
-    retain(rows) {
-      for (const entry of [...entries.values()]) {
-        if (!rows.some((row) => sameIdentity(row, entry.row))) drop(entry);
-      }
-    },
-  };
-}
-
-/**
- * Free text last and the other free text with its length: no two questions share a key. By row too: two objects may name one Azure identity, and
- * where they shared an entry each request for the one would drop what the other is fetching.
- */
-function keyOf({ row, resource, xmsCc = '' }: TokenQuestion): string {
-  const id = row.type === 0 ? row.resourceID.toLowerCase() : `${row.clientID.toLowerCase()} ${row.tenantID ?? ''}`;
-  return `${rowKey(row)} ${row.type} ${id} ${xmsCc.length} ${xmsCc} ${resource}`;
-}
-
-/** The same Azure identity for the same object; state and reason may differ. An object id that becomes known is no change. */
-function sameIdentity(a: IdentityRow, b: IdentityRow): boolean {
-  const equal = (x = '', y = '') => x === y || x.toLowerCase() === y.toLowerCase();
-  return (
-    a.type === b.type &&
-    rowKey(a) === rowKey(b) &&
-    equal(a.resourceID, b.resourceID) &&
-    equal(a.clientID, b.clientID) &&
-    equal(a.tenantID, b.tenantID) &&
-    equal(a.auxiliaryTenantIDs?.join(), b.auxiliaryTenantIDs?.join()) &&
-    (a.objectID === undefined || b.objectID === undefined || equal(a.objectID, b.objectID))
-  );
+  }
 }

@@ -1,48 +1,52 @@
-// Where tokens come from: one try at a source and what its outcome means. Retrying is the cache's part.
+// Where tokens come from. A source makes one attempt; the cache decides whether another one follows.
 import type { IdentityRow } from '../../api/broker.ts';
 import type { Token } from './token.ts';
 
-export interface TokenQuestion {
+export interface TokenQuery {
   row: IdentityRow;
   /** As the application wrote it. */
   resource: string;
-  /** Client capabilities, passed on to IMDS. */
+  /** Client capabilities, for IMDS. */
   xmsCc: string | undefined;
+  /** Asks IMDS for a token that is not from its cache. */
   bypass: boolean;
 }
 
-/** Why a try brought no token. All but `final` and `wrong_client_id` are worth another try. */
-export type Trouble =
-  | { kind: 'updating' | 'restarting' | 'throttled' | 'server' | 'network' | 'not_imds'; text: string }
+/** Why an attempt brought no token. */
+export type TokenError =
+  | { code: 'updating' | 'restarting' | 'throttled' | 'server' | 'network' | 'not_imds'; message: string }
   /** IMDS does not know an identity that Azure reports as assigned. */
-  | { kind: 'identity_not_found'; text: string; requestId: string }
-  | { kind: 'wrong_client_id'; text: string; requestId: string }
-  /** The answer goes to the application as it is. */
-  | { kind: 'final'; status: number; error: string; text: string };
+  | { code: 'identity_not_found'; message: string; requestId: string }
+  /** IMDS has another client id for the identity than Azure reports. */
+  | { code: 'wrong_client_id'; message: string; requestId: string }
+  /** The application gets status, error and message as they are. */
+  | { code: 'final'; status: number; error: string; message: string };
 
-export type Outcome = { token: Token } | { trouble: Trouble };
+export type TokenResult = { token: Token } | { error: TokenError };
 
 export interface TokenSource {
-  /** Never rejects; an aborted try is a network trouble. */
-  fetch(question: TokenQuestion, signal: AbortSignal): Promise<Outcome>;
+  /** Never rejects; an attempt that is aborted ends with a `network` error. */
+  fetch(query: TokenQuery, signal: AbortSignal): Promise<TokenResult>;
 }
 
 /**
- * Milliseconds before try number `tries + 1`, or undefined when another try is useless. Full jitter, because up to 110 sidecars of a node
- * share 20 requests/s of one VM; 410 means an update that takes up to 70 s (spec/azure-protocols.md 1.5, 1.6).
+ * Milliseconds from failed attempt number `attempt` to the next one, or undefined when another attempt is useless. `random` in [0, 1) is
+ * full jitter, because up to 110 sidecars of a node share the 20 requests a second of one VM. `restarting` means an update of IMDS, which
+ * takes up to 70 s (docs/reference/imds.md).
  */
-export function retryDelay(trouble: Trouble, tries: number, random: number): number | undefined {
-  switch (trouble.kind) {
+export function retryDelayMs(error: TokenError, attempt: number, random: number): number | undefined {
+  const backOff = Math.min(15_000, 1000 * 2 ** (attempt - 1));
+  switch (error.code) {
     case 'final':
     case 'wrong_client_id':
       return undefined;
     case 'identity_not_found':
-      return tries <= 4 ? 1000 * 2 ** (tries - 1) : undefined;
+      return attempt <= 4 ? backOff : undefined;
     case 'restarting':
       return 8000 + 4000 * random;
     case 'server':
-      return 1000 + random * Math.min(15_000, 1000 * 2 ** (tries - 1));
+      return 1000 + random * backOff;
     default:
-      return 200 + random * Math.min(15_000, 1000 * 2 ** (tries - 1));
+      return 200 + random * backOff;
   }
 }

@@ -1,21 +1,22 @@
-// A token as it is kept, read from an IMDS-shaped answer and written into one (spec/azure-protocols.md 1.3).
-import { isRecord } from '../identities/answer.ts';
+// A token as the cache holds it, parsed from a response in the shape of IMDS (docs/reference/imds.md).
+import { isRecord } from '../../common/records.ts';
 
 export interface Token {
   accessToken: string;
   /** Unix seconds. */
   expiresOn: number;
+  /** Unix seconds. */
   notBefore: number;
   tokenType: string;
-  /** What the source calls the identity; absent when it does not say. */
+  /** The client id that the source reports; absent when it reports none. */
   clientId?: string;
-  /** Of the auxiliary tenants of a service principal, in their order. */
+  /** Tokens of the auxiliary tenants of a service principal, in the order of the tenants. */
   auxiliary?: readonly Token[];
 }
 
 /**
- * A token, or a list of them of which the first is the one and the others are auxiliary. Undefined when the answer lacks what every client
- * needs. `wallMs` serves sources that send only `expires_in`.
+ * Parses one token, or a list whose first item is the token of the own tenant and whose others are auxiliary. Undefined when a field is
+ * missing that every client needs. `wallMs` is for sources that send only `expires_in`.
  */
 export function parseTokens(value: unknown, wallMs: number): Token | undefined {
   if (!Array.isArray(value)) return parseToken(value, wallMs);
@@ -23,7 +24,7 @@ export function parseTokens(value: unknown, wallMs: number): Token | undefined {
   return own === undefined || !auxiliary.every((each) => each !== undefined) ? undefined : { ...own, auxiliary };
 }
 
-/** As {@link parseTokens} does for one token. */
+/** Parses one token as {@link parseTokens} does. */
 export function parseToken(value: unknown, wallMs: number): Token | undefined {
   if (!isRecord(value)) return undefined;
   const accessToken = value.access_token;
@@ -42,18 +43,15 @@ export function parseToken(value: unknown, wallMs: number): Token | undefined {
 }
 
 function wholeNumber(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value)
-    ? value
-    : typeof value === 'string' && /^\d{1,12}$/.test(value)
-      ? Number(value)
-      : undefined;
+  if (typeof value === 'string') return /^\d{1,12}$/.test(value) ? Number(value) : undefined;
+  return typeof value === 'number' && Number.isSafeInteger(value) ? value : undefined;
 }
 
-/** Unix seconds at which the first of its tokens ends: they are served and renewed together. */
-export function endOf({ expiresOn, auxiliary = [] }: Token): number {
+/** Unix seconds at which the first of its tokens expires: they are served and refreshed together. */
+export function expiryOf({ expiresOn, auxiliary = [] }: Token): number {
   return Math.min(expiresOn, ...auxiliary.map((each) => each.expiresOn));
 }
 
 export function secondsLeft(token: Token, wallMs: number): number {
-  return endOf(token) - Math.floor(wallMs / 1000);
+  return expiryOf(token) - Math.floor(wallMs / 1000);
 }

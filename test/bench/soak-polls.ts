@@ -12,6 +12,7 @@ startProxy(settings, {
   fetch: (target, options) => fetch(target, options),
   clock: { ...systemClock, after: (ms, call) => systemClock.after(betweenPolls.has(ms) ? 0 : ms, call) },
   random: Math.random,
+  timingSafeEqual: (a, b) => crypto.timingSafeEqual(a, b),
   log: { debug: silent, info: silent, warn: silent, error: (message) => console.error(message) },
   ca,
   readToken: () => Promise.resolve('bound-token'),

@@ -1,6 +1,6 @@
-// What the unit tests share: rows of the broker and a log that is kept.
-import type { IdentitiesAnswer, IdentityRow } from '../api/broker.ts';
-import type { Log } from './log.ts';
+// Rows and responses of the broker, and a log that is kept, for unit tests.
+import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import type { Log } from '../log.ts';
 
 export function row(name: string, changes: Partial<IdentityRow> = {}): IdentityRow {
   return {
@@ -26,6 +26,19 @@ export function identities(rows: IdentityRow[], changes: Partial<IdentitiesAnswe
     identities: rows,
     ...changes,
   };
+}
+
+export function json(body: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', server: 'IMDS/150', ...headers } });
+}
+
+/** Never resolves; rejects when its request is aborted, as a fetch without a response does. */
+export function hang({ signal }: { signal: AbortSignal }): Promise<Response> {
+  return new Promise((_resolve, reject) => {
+    const abort = () => reject(signal.reason ?? new Error('aborted'));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
 }
 
 export function createTestLog(): { log: Log; lines: string[] } {

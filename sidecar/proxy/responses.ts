@@ -1,12 +1,10 @@
-// Bodies and headers as IMDS (or App Service) gives them: always JSON, all values strings (spec/azure-protocols.md 1.3, 1.5).
+// Responses as IMDS or App Service gives them: always JSON, and every value of a token a string (docs/reference/imds.md).
 import { version } from '../../api/version.ts';
 import type { Token } from '../tokens/token.ts';
 import { secondsLeft } from '../tokens/token.ts';
-import type { TokenRoute } from './routes.ts';
+import type { Protocol, TokenRoute } from './routes.ts';
 
-export type Dialect = TokenRoute['dialect'];
-
-/** Some SDKs look for IMDS in the name; the rest tells a person who it was. */
+/** Some SDKs look for `IMDS` in this header; the rest tells a person which program responded. */
 const serverName = `IMDS/aad-pod-identity/${version}`;
 const jsonHeaders = { 'content-type': 'application/json; charset=utf-8', server: serverName };
 
@@ -22,32 +20,33 @@ const errorCodes: Record<number, string> = {
   503: 'service_unavailable',
 };
 
-export interface ErrorAnswer {
+export interface ErrorOptions {
   status: number;
-  text: string;
+  message: string;
+  /** The field `error` of IMDS. */
   error?: string;
   /** Seconds, at most 20: azidentity for Go gives up on more than 25. */
   retryAfter?: number;
 }
 
-export function errorAnswer(
-  { status, text, error = errorCodes[status] ?? 'server_error', retryAfter }: ErrorAnswer,
-  dialect: Dialect,
+export function errorResponse(
+  { status, message, error = errorCodes[status] ?? 'server_error', retryAfter }: ErrorOptions,
+  protocol: Protocol,
 ): Response {
-  // Credential chains take this word for "there is no IMDS here" and move on.
-  const description = text.replaceAll(/unreachable/gi, 'not reachable');
+  // Credential chains take the word "unreachable" for "there is no IMDS here" and try their next source.
+  const description = message.replaceAll(/unreachable/gi, 'not reachable');
   const headers: Record<string, string> = { ...jsonHeaders };
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter);
   if (status === 405) headers.allow = 'GET';
-  const body = dialect === 'imds' ? { error, error_description: description } : { statusCode: status, message: description };
+  const body = protocol === 'imds' ? { error, error_description: description } : { statusCode: status, message: description };
   return new Response(JSON.stringify(body), { status, headers });
 }
 
-/** `expires_in` is told anew with every answer; `resource` and the selector come back as they were sent. */
-export function tokenAnswer(token: Token, route: TokenRoute, clientId: string, wallMs: number): Response {
+/** `expires_in` is computed for each response; `resource` and the selector come back as they were sent. */
+export function tokenResponse(token: Token, route: TokenRoute, clientId: string, wallMs: number): Response {
   const bodyOf = (each: Token) => tokenBody(each, route, clientId, wallMs);
   const { auxiliary, ...own } = token;
-  // A list only where the identity has auxiliary tenants, as NMI gave it: ordinary SDKs do not read one (spec/aad-pod-identity.md 3.3).
+  // A list only for an identity with auxiliary tenants, as NMI does it: ordinary SDKs cannot read a list (docs/reference/aad-pod-identity.md).
   const body = auxiliary === undefined ? bodyOf(token) : [own, ...auxiliary].map(bodyOf);
   return new Response(JSON.stringify(body), { headers: jsonHeaders });
 }
@@ -69,7 +68,7 @@ function tokenBody(token: Token, route: TokenRoute, clientId: string, wallMs: nu
   return body;
 }
 
-/** An answer of IMDS without its connection's headers. */
-export function passedAnswer(status: number, contentType: string | null, body: string): Response {
-  return new Response(body, { status, headers: { 'content-type': contentType ?? 'application/json; charset=utf-8', server: serverName } });
+/** A response of IMDS without the headers of its connection. */
+export function passedResponse(status: number, contentType: string | null, body: string): Response {
+  return new Response(body, { status, headers: { 'content-type': contentType ?? jsonHeaders['content-type'], server: serverName } });
 }

@@ -1,0 +1,130 @@
+// Keeps the identity store equal to what the broker says, by one long poll after the other.
+import type { IdentitiesAnswer } from '../../api/broker.ts';
+import { identitiesPath } from '../../api/broker.ts';
+import type { Clock } from '../../common/clock.ts';
+import { describeFetchError } from '../http.ts';
+import { rowKey } from '../identities/row.ts';
+import type { IdentityStore } from '../identities/store.ts';
+import type { Log } from '../log.ts';
+import { sleep } from '../sleep.ts';
+import type { BrokerClient, BrokerResponse } from './client.ts';
+import { isRevocation, parseError, parseIdentities } from './responses.ts';
+
+const pollSeconds = 110;
+/** The broker may need this much longer than a poll asks for. */
+const pollGraceMs = 10_000;
+/** A poll that ends sooner was not held. The next one waits, so that a broker which holds no poll is not flooded. */
+const heldMs = 5_000;
+const afterChangeMs = 100;
+const firstContactMs = 3_000;
+const minRetryMs = 250;
+const maxRetryMs = 30_000;
+/** While the broker was never reached, requests of the application wait for it. */
+const maxRetryWithoutViewMs = 5_000;
+
+export interface PollOptions {
+  broker: BrokerClient;
+  store: IdentityStore;
+  clock: Clock;
+  random: () => number;
+  log: Log;
+  isValidCa: (pem: string) => boolean;
+  signal: AbortSignal;
+}
+
+/** What one poll leaves to the next. */
+interface Session {
+  etag: string | undefined;
+  /** `asOf` of the last response: no replica of the broker answers from an older cache. */
+  cursor: string | undefined;
+  /** The last request succeeded, so the next may be held. */
+  connected: boolean;
+  consecutiveFailures: number;
+}
+
+/** Runs until the signal aborts; never rejects. */
+export async function pollIdentities(options: PollOptions): Promise<void> {
+  const { clock, signal } = options;
+  const session: Session = { etag: undefined, cursor: undefined, connected: false, consecutiveFailures: 0 };
+  while (!signal.aborted) {
+    let delayMs: number;
+    try {
+      delayMs = await poll(options, session);
+      contactSucceeded(options, session);
+    } catch (error) {
+      if (signal.aborted) return;
+      delayMs = contactFailed(options, session, error);
+    }
+    if (delayMs > 0) await sleep(clock, delayMs, { signal });
+  }
+}
+
+/** Sends one request. Resolves with the delay before the next; rejects when the response says nothing about the identities. */
+async function poll({ broker, store, clock, random, log, isValidCa, signal }: PollOptions, session: Session): Promise<number> {
+  const wait = session.connected ? Math.round(pollSeconds * (0.9 + 0.2 * random())) : 0;
+  const began = clock.now();
+  const response = await broker.call({
+    path: identitiesPath,
+    query: { wait: String(wait), ...(session.cursor === undefined ? {} : { asOf: session.cursor }) },
+    headers: session.etag === undefined ? {} : { 'if-none-match': session.etag },
+    timeoutMs: session.connected ? wait * 1000 + pollGraceMs : firstContactMs,
+    signal,
+  });
+  const held = wait === 0 || clock.now() - began >= heldMs;
+  if (response.status === 304 && session.etag !== undefined) {
+    store.confirm();
+    return held ? 0 : heldMs;
+  }
+  if (response.status === 200) {
+    const answer = parseIdentities(response.body);
+    const etag = response.headers.get('etag') ?? undefined;
+    const changed = etag === undefined || etag !== session.etag;
+    session.cursor = answer.asOf;
+    session.etag = etag;
+    if (isValidCa(answer.caBundle)) broker.trust(answer.caBundle);
+    accept(store, answer, log);
+    if (held) return 0;
+    return changed ? afterChangeMs : heldMs;
+  }
+  revoke(store, response, log);
+  session.etag = undefined;
+  // The broker does not push the end of a revocation to a pod that takes no part.
+  return maxRetryMs * (0.5 + 0.5 * random());
+}
+
+function accept(store: IdentityStore, answer: IdentitiesAnswer, log: Log): void {
+  store.accept(answer);
+  const states = answer.identities.map((row) => `${rowKey(row)} ${row.state}`).join(', ');
+  log.info('identities of this pod', { identities: states || 'none', excepted: answer.excepted });
+}
+
+/** Throws for every error that is not a revocation. */
+function revoke(store: IdentityStore, { status, body }: BrokerResponse, log: Log): void {
+  const { code, message } = parseError(body);
+  if (!isRevocation(status, code)) throw new Error(`HTTP ${status}${code === '' ? '' : ` ${code}: ${message}`}`);
+  if (store.view?.revoked?.code !== code) log.warn('the broker revoked the identities of this pod', { code, reason: message });
+  store.revoke(code, message);
+}
+
+function contactSucceeded({ broker, log }: PollOptions, session: Session): void {
+  if (!session.connected) log.info('broker reached', { address: broker.address });
+  session.connected = true;
+  session.consecutiveFailures = 0;
+}
+
+/** Returns the delay before the next request. */
+function contactFailed({ broker, store, random, log }: PollOptions, session: Session, error: unknown): number {
+  const reason = `${broker.address}: ${describeFetchError(error)}`;
+  store.contactFailed(reason);
+  // One warning for each outage.
+  const level = session.connected || session.consecutiveFailures === 0 ? 'warn' : 'debug';
+  log[level]('broker not reached', { reason, failures: session.consecutiveFailures });
+  session.connected = false;
+  session.consecutiveFailures += 1;
+  broker.switchAddress();
+  // The other address is tried at once. Then full jitter spreads the sidecars of a cluster.
+  if (session.consecutiveFailures % broker.addressCount !== 0) return 0;
+  const round = Math.min(20, session.consecutiveFailures / broker.addressCount);
+  const max = store.view === undefined ? maxRetryWithoutViewMs : maxRetryMs;
+  return Math.max(minRetryMs, random() * Math.min(max, minRetryMs * 2 ** round));
+}

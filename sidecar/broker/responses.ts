@@ -1,0 +1,71 @@
+// Bodies of the broker's responses, parsed once from unknown JSON into the types of api/broker.ts.
+import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import { revokingCodes } from '../../api/broker.ts';
+import { isRecord, stringAt, stringsAt } from '../../common/records.ts';
+
+/** The broker responded with something that this sidecar does not understand. */
+export class InvalidResponseError extends Error {
+  override readonly name = 'InvalidResponseError';
+  readonly code = 'invalid_response';
+}
+
+/** Throws {@link InvalidResponseError}. */
+export function parseIdentities(body: unknown): IdentitiesAnswer {
+  if (!isRecord(body) || !isRecord(body.pod) || !Array.isArray(body.identities)) throw new InvalidResponseError('not an identities answer');
+  const { pod } = body;
+  const defaultIdentity = optionalText(pod, 'defaultIdentity');
+  return {
+    pod: {
+      name: text(pod, 'name'),
+      namespace: text(pod, 'namespace'),
+      uid: text(pod, 'uid'),
+      ...(defaultIdentity === undefined ? {} : { defaultIdentity }),
+    },
+    excepted: body.excepted === true,
+    asOf: text(body, 'asOf'),
+    caBundle: text(body, 'caBundle'),
+    identities: body.identities.map(parseRow),
+  };
+}
+
+function parseRow(value: unknown): IdentityRow {
+  if (!isRecord(value)) throw new InvalidResponseError('an identity is not an object');
+  const { type, state } = value;
+  if (type !== 0 && type !== 1 && type !== 2) throw new InvalidResponseError('an identity has an unknown type');
+  if (state !== 'Created' && state !== 'Assigned' && state !== 'Failed') throw new InvalidResponseError('an identity has an unknown state');
+  const row: IdentityRow = {
+    name: text(value, 'name'),
+    namespace: text(value, 'namespace'),
+    binding: text(value, 'binding'),
+    type,
+    clientID: text(value, 'clientID'),
+    resourceID: text(value, 'resourceID'),
+    state,
+  };
+  for (const key of ['objectID', 'tenantID', 'reason', 'assignedAt'] as const) {
+    const given = optionalText(value, key);
+    if (given !== undefined) row[key] = given;
+  }
+  if (Array.isArray(value.auxiliaryTenantIDs)) row.auxiliaryTenantIDs = stringsAt(value, 'auxiliaryTenantIDs');
+  return row;
+}
+
+function text(record: Record<string, unknown>, key: string): string {
+  const value = record[key];
+  if (typeof value !== 'string') throw new InvalidResponseError(`${key} is not a string`);
+  return value;
+}
+
+function optionalText(record: Record<string, unknown>, key: string): string | undefined {
+  return record[key] === undefined || record[key] === null || record[key] === '' ? undefined : text(record, key);
+}
+
+/** Code and message of `{"error":{"code","message"}}`; both are empty when the body is something else. */
+export function parseError(body: unknown): { code: string; message: string } {
+  return { code: stringAt(body, 'error', 'code') ?? '', message: stringAt(body, 'error', 'message') ?? '' };
+}
+
+/** Whether the broker says that this pod may have no identity. Every other error is an outage, which revokes nothing. */
+export function isRevocation(status: number, code: string): boolean {
+  return (status === 403 || status === 404) && revokingCodes.some((revoking) => revoking === code);
+}

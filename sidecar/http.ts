@@ -1,0 +1,62 @@
+// Outgoing HTTP requests: one response as text within a time limit.
+import type { Clock } from '../common/clock.ts';
+
+/** `tls` is an extension of Bun: it verifies a server that is reached by address under another name. */
+export interface FetchOptions {
+  method?: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal: AbortSignal;
+  redirect: 'manual';
+  tls?: { ca: string; serverName: string };
+}
+export type Fetch = (url: string, options: FetchOptions) => Promise<Response>;
+
+export interface TextResponse {
+  status: number;
+  headers: Headers;
+  text: string;
+}
+
+export interface Limits {
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Rejects when no whole response came: connection refused, wrong certificate, time over, aborted. A redirect is returned, not followed. */
+export async function fetchText(
+  { fetch, clock }: { fetch: Fetch; clock: Clock },
+  url: URL,
+  request: Omit<FetchOptions, 'signal' | 'redirect'>,
+  { timeoutMs, signal }: Limits,
+): Promise<TextResponse> {
+  // Not AbortSignal.timeout and AbortSignal.any: both stay in memory until the time is over, also after a response.
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  const cancel = clock.after(timeoutMs, () => controller.abort(new Error('no answer in time')));
+  if (signal?.aborted === true) abort();
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    const response = await fetch(url.href, { ...request, signal: controller.signal, redirect: 'manual' });
+    return { status: response.status, headers: response.headers, text: await response.text() };
+  } finally {
+    cancel();
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+/** Undefined for text that is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why a request failed, short enough for logs and error responses. Never holds the request. */
+export function describeFetchError(error: unknown): string {
+  if (!(error instanceof Error)) return 'unknown error';
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  return code !== '' && !error.message.includes(code) ? `${code}: ${error.message}` : error.message;
+}

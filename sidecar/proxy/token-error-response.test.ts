@@ -1,0 +1,214 @@
+// What an application gets when IMDS or the broker gives no token, on a fake clock.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hang, json, row } from '../testing/fixtures.ts';
+import { bodyOf, messageOf, startProxyHarness } from '../testing/proxy-harness.ts';
+
+const minute = 60_000;
+const imdsNotFound = { error: 'invalid_request', error_description: 'Identity not found' };
+const isReport = ({ url }: { url: URL }) => url.pathname === '/v1/report';
+
+test('answers 503 and reports when IMDS does not know a fresh assignment after 1, 2, 4 and 8 s', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a', { assignedAt: new Date(harness.clock.wall() - minute).toISOString() })]);
+  harness.respond.imds = () => json(imdsNotFound, 400, { 'x-ms-request-id': 'req-1' });
+  const response = await harness.responseAfter(16_000, harness.requestToken());
+  assert.equal(response?.status, 503);
+  assert.equal(response?.headers.get('retry-after'), '10');
+  assert.equal(harness.sent.imds.length, 5);
+  const report = harness.sent.broker.find(isReport);
+  assert.deepEqual(JSON.parse(report?.options.body ?? ''), { identity: 'team/a', reason: 'identity_not_found', requestId: 'req-1' });
+  await harness.responseAfter(20_000, harness.requestToken());
+  assert.equal(harness.sent.broker.filter(isReport).length, 1, 'at most one report in 5 min');
+  await harness.proxy.close();
+});
+
+test('answers 400 when IMDS does not know an assignment of ten minutes ago', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a', { assignedAt: new Date(harness.clock.wall() - 11 * minute).toISOString() })]);
+  harness.respond.imds = () => json(imdsNotFound, 400);
+  const response = await harness.responseAfter(16_000, harness.requestToken());
+  assert.equal(response?.status, 400);
+  assert.match(await messageOf(response), /^Identity not found: IMDS does not know/);
+  await harness.proxy.close();
+});
+
+for (const [name, respond, status, retryAfter] of [
+  ['404', () => json({ error: 'not_found' }, 404), 503, '5'],
+  ['410', () => json({}, 410), 410, null],
+  ['429', () => json({ error: 'invalid_request', error_description: 'Temporarily throttled, too many requests' }, 429), 429, '5'],
+  ['500', () => json({ error: 'server_error' }, 500), 503, '5'],
+  ['500 as text', () => new Response('oops', { status: 500, headers: { 'content-type': 'text/plain' } }), 503, '5'],
+  ['a redirect', () => new Response(null, { status: 302, headers: { location: 'http://evil.example/', server: 'IMDS/1' } }), 503, '5'],
+  ['200 without a token', () => json({ hello: 1 }), 503, '5'],
+  ['with a refused connection', () => Promise.reject(new Error('ECONNREFUSED')), 503, '5'],
+] as const) {
+  test(`answers ${status} when IMDS answers ${name} until the deadline`, async () => {
+    const harness = await startProxyHarness();
+    await harness.bind([row('a')]);
+    harness.respond.imds = respond;
+    const response = await harness.responseAfter(46_000, harness.requestToken());
+    assert.equal(response?.status, status);
+    assert.equal(response?.headers.get('retry-after'), retryAfter);
+    assert.match(response?.headers.get('content-type') ?? '', /json/);
+    assert.equal(typeof (await bodyOf(response)).error_description, 'string');
+    assert.ok(harness.sent.imds.length > 3);
+    await harness.proxy.close();
+  });
+
+  test(`answers 200 when IMDS answers ${name} and then a token`, async () => {
+    const harness = await startProxyHarness();
+    await harness.bind([row('a')]);
+    harness.respond.imds = (url) => (harness.sent.imds.length < 3 ? respond() : harness.tokenResponse(url));
+    assert.equal((await harness.responseAfter(25_000, harness.requestToken()))?.status, 200);
+    await harness.proxy.close();
+  });
+}
+
+test('answers 503 at the deadline when every attempt at IMDS hangs', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = (_url, options) => hang(options);
+  const response = await harness.responseAfter(45_100, harness.requestToken());
+  assert.equal(response?.status, 503);
+  assert.ok(harness.sent.imds.length >= 3);
+  await harness.proxy.close();
+});
+
+test('answers with the valid token at the deadline when IMDS hangs during a bypass', async () => {
+  const harness = await startProxyHarness({ flags: ['--request-deadline=5'] });
+  await harness.bind([row('a')]);
+  const first = await bodyOf(await harness.requestToken());
+  harness.respond.imds = (_url, options) => hang(options);
+  const response = await harness.responseAfter(5100, harness.requestToken('resource=r&bypass_cache=true'));
+  assert.equal((await bodyOf(response)).access_token, first.access_token);
+  await harness.proxy.close();
+});
+
+test('answers with the valid token while IMDS throttles the refresh', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  const first = await bodyOf(await harness.requestToken());
+  harness.respond.imds = () => json({ error: 'invalid_request', error_description: 'Temporarily throttled' }, 429);
+  await harness.clock.advance(14 * 60 * minute);
+  for (const query of ['resource=r', 'resource=r&bypass_cache=true']) {
+    const response = await harness.responseAfter(46_000, harness.requestToken(query));
+    assert.equal(response?.status, 200, query);
+    assert.equal((await bodyOf(response)).access_token, first.access_token);
+  }
+  assert.ok(harness.sent.imds.length > 3);
+  await harness.proxy.close();
+});
+
+for (const [status, error, text] of [
+  [400, 'invalid_resource', 'AADSTS500011: no such resource'],
+  [401, 'unauthorized_client', 'no'],
+  [403, 'access_denied', 'network unreachable'],
+] as const) {
+  test(`passes error ${status} of IMDS on without a retry, and without the word "unreachable"`, async () => {
+    const harness = await startProxyHarness();
+    await harness.bind([row('a')]);
+    harness.respond.imds = () => json({ error, error_description: text }, status);
+    const response = await harness.requestToken();
+    assert.equal(response.status, status);
+    assert.deepEqual(await bodyOf(response), { error, error_description: text.replace('unreachable', 'not reachable') });
+    assert.equal(harness.sent.imds.length, 1);
+    await harness.proxy.close();
+  });
+}
+
+test('answers 503, logs and reports when IMDS gives a token of another client id', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = (url) => harness.tokenResponse(url, { client_id: 'another-client', access_token: 'SECRET' });
+  const response = await harness.requestToken();
+  assert.equal(response.status, 503);
+  assert.doesNotMatch(await response.text(), /SECRET/);
+  await harness.clock.advance(0);
+  assert.match(harness.sent.broker.find(isReport)?.options.body ?? '', /wrong_client_id/);
+  assert.ok(harness.lines.some((line) => line.includes('another-client')));
+  await harness.proxy.close();
+});
+
+test('answers 400 for an identity without a resource id, and never asks IMDS without a selector', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a', { resourceID: '' })]);
+  const response = await harness.responseAfter(0, harness.requestToken());
+  assert.equal(response?.status, 400);
+  assert.match(await messageOf(response), /^Identity not found: AzureIdentity team\/a has no resourceID$/);
+  assert.equal(harness.sent.imds.length, 0);
+  await harness.proxy.close();
+});
+
+test('logs once that an NMI of the node answers in place of IMDS', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = () =>
+    new Response('no AzureAssignedIdentity found for pod', { status: 404, headers: { 'content-type': 'text/plain' } });
+  for (const resource of ['r1', 'r2'])
+    assert.equal((await harness.responseAfter(46_000, harness.requestToken(`resource=${resource}`)))?.status, 503);
+  assert.equal(harness.lines.filter((line) => line.startsWith('error') && line.includes('NMI')).length, 1);
+  await harness.proxy.close();
+});
+
+const principal = row('app', { type: 1, clientID: 'app-client', resourceID: '', tenantID: 'tenant' });
+const isTokenRequest = ({ url }: { url: URL }) => url.pathname === '/v1/token';
+
+test('fetches the token of a service principal from the broker', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([principal]);
+  harness.respond.token = (url) =>
+    harness.tokenResponse(url, { access_token: 'minted', client_id: undefined, expires_on: undefined, expires_in: 3599 });
+  const body = await bodyOf(await harness.requestToken('resource=https%3A%2F%2Fx&client_id=APP-client'));
+  assert.deepEqual([body.access_token, body.expires_in, body.client_id], ['minted', '3599', 'APP-client']);
+  const request = harness.sent.broker.find(isTokenRequest);
+  assert.deepEqual(JSON.parse(request?.options.body ?? ''), { identity: 'team/app', resource: 'https://x' });
+  assert.equal(harness.sent.imds.length, 0);
+  await harness.proxy.close();
+});
+
+test('answers with a list of tokens for a service principal with auxiliary tenants', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([{ ...principal, auxiliaryTenantIDs: ['other'] }]);
+  const minted = (access_token: string, expires_in: string) => ({
+    access_token,
+    expires_in,
+    client_id: 'app-client',
+    token_type: 'Bearer',
+  });
+  harness.respond.token = () => json([minted('own', '3600'), minted('other', '7200')]);
+  const list = async () => {
+    const body: unknown = JSON.parse(await (await harness.requestToken()).text());
+    assert.ok(Array.isArray(body));
+    return body.map(({ access_token, expires_in, resource }) => [access_token, expires_in, resource]);
+  };
+  assert.deepEqual(await list(), [
+    ['own', '3600', 'r'],
+    ['other', '7200', 'r'],
+  ]);
+  await harness.clock.advance(600_000);
+  assert.deepEqual(await list(), [
+    ['own', '3000', 'r'],
+    ['other', '6600', 'r'],
+  ]);
+  assert.equal(harness.sent.broker.filter(isTokenRequest).length, 1);
+  harness.respond.token = () => json([minted('own', '3600'), {}]);
+  const half = await harness.responseAfter(46_000, harness.requestToken('resource=half'));
+  assert.equal(half?.status, 503, 'a list with an invalid token');
+  await harness.proxy.close();
+});
+
+test('passes a refusal of Entra on as 400 and answers 503 for every other error of the broker', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([principal]);
+  harness.respond.token = () => json({ error: { code: 'token_failed', message: 'AADSTS7000215: Invalid client secret' } }, 400);
+  const refused = await harness.requestToken();
+  assert.equal(refused.status, 400);
+  assert.match(await messageOf(refused), /^AADSTS7000215/);
+  for (const status of [429, 500, 503, 403, 404]) {
+    harness.respond.token = () => json({ error: { code: 'throttled', message: 'later' } }, status);
+    const response = await harness.responseAfter(46_000, harness.requestToken(`resource=r${status}`));
+    assert.equal(response?.status, 503, String(status));
+  }
+  await harness.proxy.close();
+});

@@ -1,0 +1,89 @@
+// Tokens of user-assigned managed identities, from IMDS.
+import type { Clock } from '../../common/clock.ts';
+import { isRecord, stringAt } from '../../common/records.ts';
+import { describeFetchError, parseJson } from '../http.ts';
+import { rowKey } from '../identities/row.ts';
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
+import type { ImdsClient, ImdsResponse } from './imds-client.ts';
+import { imdsApiVersion, imdsTokenPath } from './imds-client.ts';
+import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
+import { parseToken } from './token.ts';
+
+/** Leaves time for further attempts within the 45 s of a request. */
+const timeoutMs = 10_000;
+
+export function createImdsSource(options: { imds: ImdsClient; limiter: ConcurrencyLimiter; clock: Clock }): TokenSource {
+  const { imds, limiter, clock } = options;
+  return {
+    async fetch(query, signal) {
+      // IMDS takes an empty selector for none and would give the token of any identity of the node.
+      if (query.row.resourceID === '') return { error: missingResourceId(query) };
+      const release = await limiter.acquire(signal);
+      if (release === undefined) return { error: { code: 'network', message: 'given up while waiting for earlier requests' } };
+      let result: TokenResult;
+      try {
+        result = parseResponse(await imds.get(imdsTokenPath, parametersOf(query), { timeoutMs, signal }), query, clock.wall());
+      } catch (error) {
+        result = { error: { code: 'network', message: describeFetchError(error) } };
+      }
+      release('token' in result);
+      return result;
+    },
+  };
+}
+
+/** The resource id is always the only selector, so that no default of IMDS decides which token this pod gets. */
+function parametersOf({ row, resource, xmsCc, bypass }: TokenQuery): Record<string, string> {
+  return {
+    'api-version': imdsApiVersion,
+    resource,
+    msi_res_id: row.resourceID,
+    ...(xmsCc === undefined ? {} : { xms_cc: xmsCc }),
+    ...(bypass ? { bypass_cache: 'true' } : {}),
+  };
+}
+
+function missingResourceId({ row }: TokenQuery): TokenError {
+  const message = `Identity not found: AzureIdentity ${rowKey(row)} has no resourceID`;
+  return { code: 'final', status: 400, error: 'invalid_request', message };
+}
+
+function parseResponse(response: ImdsResponse, { row }: TokenQuery, wallMs: number): TokenResult {
+  const requestId = response.headers.get('x-ms-request-id') ?? crypto.randomUUID();
+  if (response.status !== 200) return { error: errorOf(response, requestId) };
+  const token = parseToken(parseJson(response.text), wallMs);
+  if (token === undefined) return { error: { code: 'server', message: 'IMDS answered 200 without a token' } };
+  const expected = row.clientID.toLowerCase();
+  if (token.clientId !== undefined && expected !== '' && token.clientId.toLowerCase() !== expected) {
+    const message = `IMDS answered for client id ${token.clientId} where ${row.resourceID} has ${row.clientID}`;
+    return { error: { code: 'wrong_client_id', message, requestId } };
+  }
+  return { token };
+}
+
+/** What the statuses of IMDS mean: docs/reference/imds.md. The application reads the message, which is IMDS's own. */
+function errorOf(response: ImdsResponse, requestId: string): TokenError {
+  const body = parseJson(response.text);
+  const { status } = response;
+  if (!response.genuine && !isRecord(body))
+    return { code: 'not_imds', message: `HTTP ${status} from something on this node that is not IMDS (an NMI of aad-pod-identity?)` };
+  const error = stringAt(body, 'error') ?? '';
+  const message = stringAt(body, 'error_description') || error || `IMDS answered HTTP ${status}`;
+  switch (status) {
+    case 404:
+      return { code: 'updating', message };
+    case 410:
+      return { code: 'restarting', message };
+    case 429:
+      return { code: 'throttled', message };
+    case 400:
+      return /identity not found/i.test(message)
+        ? { code: 'identity_not_found', message, requestId }
+        : { code: 'final', status, error: error || 'invalid_request', message };
+    case 401:
+    case 403:
+      return { code: 'final', status, error: error || 'unauthorized_client', message };
+    default:
+      return { code: 'server', message };
+  }
+}
