@@ -1,11 +1,12 @@
-// What a sidecar and the broker say to each other (design 6). JSON over TLS, authenticated by the pod's bound token.
+// The protocol between sidecars and the broker: JSON over TLS, authenticated by the pod's bound token
+// (docs/adr/0012-bound-tokens-for-sidecars.md).
 import type { IdentityType } from './kinds.ts';
 
 export const identitiesPath = '/v1/identities';
 export const tokenPath = '/v1/token';
 export const reportPath = '/v1/report';
 
-/** `Created` is pending, `Failed` pending with a terminal reason. */
+/** `Created` is pending. `Failed` stays so until somebody changes the identity or its binding. */
 export type IdentityState = 'Created' | 'Assigned' | 'Failed';
 
 export interface IdentityRow {
@@ -20,25 +21,25 @@ export interface IdentityRow {
   resourceID: string;
   objectID?: string;
   tenantID?: string;
-  /** More tenants whose tokens come along, type 1 only. */
+  /** Tenants whose tokens are returned along with the token of the own tenant, type 1 only. */
   auxiliaryTenantIDs?: string[];
   state: IdentityState;
-  /** Why it is `Failed`, or what `Created` waits for. */
+  /** Why it is `Failed`, or what a `Created` one waits for. */
   reason?: string;
-  /** RFC 3339, once Assigned. */
+  /** RFC 3339, once `Assigned`. */
   assignedAt?: string;
 }
 
-/** 200 of `GET /v1/identities?wait=<seconds>&asOf=<cursor>`; the ETag is a hash of everything but `asOf`. */
+/** 200 of `GET /v1/identities?wait=<seconds>&asOf=<cursor>`. The ETag is a hash of everything but `asOf`. */
 export interface IdentitiesAnswer {
   pod: { name: string; namespace: string; uid: string; defaultIdentity?: string };
   /** The pod matches an AzurePodIdentityException at this moment. */
   excepted: boolean;
-  /** Opaque: what the answering replica's caches had seen. Sent back so that no other replica answers from an older view. */
+  /** Opaque cursor: how recent the caches of the replica are. The sidecar sends it back, and a replica with older caches waits. */
   asOf: string;
-  /** PEM, every CA that may sign the broker's certificate now or next. */
+  /** PEM of every CA that may sign the broker's certificate now or next. */
   caBundle: string;
-  /** In order of preference: the first is the default. */
+  /** In order of preference. The first is the default. */
   identities: IdentityRow[];
 }
 
@@ -50,8 +51,8 @@ export interface TokenRequest {
 }
 
 /**
- * 200 of `POST /v1/token`: a token in the shape of IMDS, where every value is a text. With auxiliary tenants an array of them, the own tenant's first
- * (spec/aad-pod-identity.md 3.3).
+ * 200 of `POST /v1/token`: a token in the shape of IMDS, where every value is a string. With auxiliary tenants it is a list of tokens, the own
+ * tenant's first (docs/reference/aad-pod-identity.md).
  */
 export interface TokenAnswer {
   access_token: string;
@@ -65,7 +66,7 @@ export interface TokenAnswer {
   token_type: 'Bearer';
 }
 
-/** Body of `POST /v1/report`: IMDS disagrees with a row. */
+/** Body of `POST /v1/report`: IMDS contradicts a row. */
 export interface ReportRequest {
   /** `namespace/name` of the AzureIdentity. */
   identity: string;
@@ -73,8 +74,9 @@ export interface ReportRequest {
   requestId: string;
 }
 
-/** Stable codes of broker refusals, in `{"error":{"code","message"}}`. The first three revoke; everything else is an outage to the sidecar. */
+/** Codes that revoke the identities of a pod. The sidecar takes every other error for an outage. */
 export const revokingCodes = ['pod_gone', 'pod_mismatch', 'not_participating'] as const;
+
 export type BrokerErrorCode =
   | (typeof revokingCodes)[number]
   | 'unauthenticated'
@@ -85,6 +87,7 @@ export type BrokerErrorCode =
   | 'token_failed'
   | 'internal';
 
+/** Body of every error. The code is stable. */
 export interface BrokerError {
   error: { code: BrokerErrorCode; message: string };
 }

@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { createConnection, createServer as createTcpServer } from 'node:net';
 import { ManagedIdentityCredential } from '@azure/identity';
 import { rowOf, startAzure } from '../integration/sidecar/azure.ts';
-import type { FakeBroker } from '../integration/sidecar/broker.ts';
-import { startBroker } from '../integration/sidecar/broker.ts';
+import type { FakeBroker } from '../integration/sidecar/fake-broker.ts';
+import { startFakeBroker } from '../integration/sidecar/fake-broker.ts';
 import type { RunningProxy } from '../integration/sidecar/process.ts';
 import { bun, memoryOf, runSidecar, startProxy } from '../integration/sidecar/process.ts';
 import { ask, load, median, startStub } from './sidecar-load.ts';
@@ -179,7 +179,7 @@ async function startPods(proxies: readonly RunningProxy[]): Promise<{ url: strin
 async function benchSidecar(): Promise<void> {
   console.error('sidecar (about three minutes)');
   const stub = await startStub();
-  const broker = await startBroker();
+  const broker = await startFakeBroker();
   broker.set([rowOf('reader')]);
   const proxy = await startProxy({ imds: stub.url, broker });
   await memory(proxy);

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { build } from 'esbuild';
 import { createServingCertificate } from '../azure/core/certificates.ts';
 import { rowOf } from '../integration/sidecar/azure.ts';
-import { startBroker } from '../integration/sidecar/broker.ts';
+import { startFakeBroker } from '../integration/sidecar/fake-broker.ts';
 import { memoryOf, onBun, startProxy } from '../integration/sidecar/process.ts';
 import { load, startStub } from './sidecar-load.ts';
 
@@ -24,7 +24,7 @@ async function report(what: string, done: number, pid: number): Promise<void> {
 
 async function soakRequests(): Promise<void> {
   const imds = await startStub();
-  const broker = await startBroker();
+  const broker = await startFakeBroker();
   broker.set([rowOf('reader')]);
   const proxy = await startProxy({ imds: imds.url, broker });
   await load(proxy.url, 4, 1000);

@@ -1,4 +1,4 @@
-// `init` against a real kernel: a pod's network namespace, the node's with IMDS and WireServer in it, and one nested behind the pod.
+// `init` and a real kernel, in the network namespaces of a pod, of its node with IMDS and WireServer, and of a container nested in the pod.
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -81,9 +81,9 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
   const rules = async (tool = 'iptables-nft-save') => (await pod.must(tool)).replaceAll(/^#.*\n/gm, '');
   const iptables = (rule: string, tool = 'iptables-nft') => pod.must(`${tool} ${rule}`);
 
-  it('redirects every user but the proxy, which needs the uid and the gid', async () => {
-    assert.equal(await ask(), 'imds', 'the world as it is without rules');
-    assert.match(await succeeds(), /redirect proven.*own listener/);
+  it('redirects every user except for the uid and gid of the proxy', async () => {
+    assert.equal(await ask(), 'imds', 'before init');
+    assert.match(await succeeds(), /redirect verified.*own listener/);
     await serve(pod, 'proxy', '127.0.0.1:2579');
     assert.equal(await ask(imds, [25790, 25790]), 'imds');
     for (const user of [
@@ -97,15 +97,15 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
       assert.equal(await ask(imds, user), 'proxy', user.join(':'));
     }
     assert.equal(await ask('[::ffff:169.254.169.254]:80'), 'proxy', 'an IPv6 socket with a mapped address');
-    assert.equal(await ask(`${wireServer}:80`), 'wireserver', 'not asked to reject it');
+    assert.equal(await ask(`${wireServer}:80`), 'wireserver', 'not blocked by default');
   });
 
-  it('ends in a closed door when the proxy is not there', async () => {
+  it('refuses connections to IMDS while the proxy does not run', async () => {
     await succeeds();
     assert.equal(await ask(), 'ECONNREFUSED');
   });
 
-  it('gives the same rules however often it runs', async () => {
+  it('gives the same rules after any number of runs', async () => {
     await succeeds(['--block-wireserver']);
     const first = await rules();
     await succeeds(['--block-wireserver']);
@@ -113,13 +113,13 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     assert.equal(await rules(), first);
   });
 
-  it('runs again beside a live proxy and proves the redirect through it', async () => {
+  it('verifies the redirect through the proxy when that runs already', async () => {
     await succeeds();
     const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
     const tokenFile = path.join(directory, 'token');
     await writeFile(tokenFile, 'x');
     const ca = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
-    // The broker of this proxy does not exist: the start of a pod does not depend on it.
+    // There is no broker: the start of a pod does not need one.
     const flags = ['--broker-url=https://127.0.0.1:1', `--broker-ca=${ca}`, `--broker-token-file=${tokenFile}`];
     const script = '"$@" & pid=$!; cat > /dev/null; kill $pid; wait $pid';
     const proxy = await pod.start(['sh', '-c', script, 'sh', ...proxyUser, bun, '--smol', '--no-env-file', bundle, 'proxy', ...flags]);
@@ -130,17 +130,17 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
       },
     });
     assert.equal((await pod.run([...proxyUser, bun, bundle, 'wait', '--timeout=10'])).code, 0);
-    assert.match(await succeeds(), /redirect proven.*running proxy/);
+    assert.match(await succeeds(), /redirect verified.*running proxy/);
     await iptables('-A OUTPUT -d 127.0.0.1 -p tcp --dport 2579 ! -s 127.0.0.1 -j REJECT');
     await refuses(/did not reach port 2579/);
   });
 
-  it('refuses a port that somebody else has', async () => {
+  it('fails when another program has the port of the proxy', async () => {
     await serve(pod, 'hello', '127.0.0.1:2579');
     await refuses(/port 2579 is taken/);
   });
 
-  it('wins over a catch-all of a mesh before it, and loses nothing to one after it', async () => {
+  it('takes precedence over the catch-all redirect of a service mesh in either order', async () => {
     await iptables('-t nat -N MESH');
     await iptables('-t nat -A MESH -p tcp -j REDIRECT --to-ports 15001');
     await iptables('-t nat -A OUTPUT -p tcp -j MESH');
@@ -149,8 +149,8 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await serve(pod, 'proxy', '127.0.0.1:2579');
     const check = async () => {
       assert.equal(await ask(), 'proxy');
-      assert.equal(await ask('10.1.0.1:9'), 'mesh', 'the rest of the traffic is still the mesh’s');
-      assert.equal(await ask(imds, [25790, 25790]), 'imds', 'ACCEPT ends it: RETURN would go on into the mesh');
+      assert.equal(await ask('10.1.0.1:9'), 'mesh', 'other traffic goes to the mesh');
+      assert.equal(await ask(imds, [25790, 25790]), 'imds', 'a RETURN would lead into the mesh');
     };
     await check();
     await iptables('-t nat -D OUTPUT -p tcp -j MESH');
@@ -158,7 +158,7 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await check();
   });
 
-  it('goes back to the top when a mesh was inserted above it', async () => {
+  it('moves its jump back to the top when a mesh was inserted above it', async () => {
     await succeeds();
     await iptables('-t nat -I OUTPUT 1 -p tcp -j REDIRECT --to-ports 15001');
     assert.equal(await ask(), 'ECONNREFUSED');
@@ -167,12 +167,12 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     assert.equal(await ask(), 'proxy');
   });
 
-  it('notices that its redirect does not work', async () => {
+  it('fails when the redirect has no effect', async () => {
     await iptables('-A OUTPUT -p tcp --dport 2579 -j REJECT');
     await refuses(/did not reach port 2579/);
   });
 
-  it('rejects what a nested container sends through the pod', async () => {
+  it('rejects requests that a nested container sends through the pod', async () => {
     const nested = await createNamespace();
     open.push({ stop: () => nested.close() });
     await nested.must(`ip link add eth0 type veth peer name inner netns ${pod.pid}`);
@@ -183,14 +183,14 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await pod.must('ip link set inner up');
     await pod.must('sysctl -qw net.ipv4.ip_forward=1');
     await node.must('ip route add 10.2.0.0/24 via 10.1.0.2');
-    assert.equal(await ask(imds, [0, 0], nested), 'imds', 'the way is open without rules');
+    assert.equal(await ask(imds, [0, 0], nested), 'imds', 'before init');
     await succeeds(['--block-wireserver']);
     await serve(pod, 'proxy', '127.0.0.1:2579');
     for (const at of [imds, `${wireServer}:80`]) assert.equal(await ask(at, [25790, 25790], nested), 'ECONNREFUSED', at);
     assert.equal(await ask(`${wireServer}:53`, [0, 0], nested), 'wireserver');
   });
 
-  it('rejects WireServer on request, not its port 53, and takes that back without the request', async () => {
+  it('rejects WireServer except for port 53 on request, and allows it again without', async () => {
     await succeeds(['--block-wireserver']);
     for (const port of [80, 32526]) assert.equal(await ask(`${wireServer}:${port}`), 'ECONNREFUSED', String(port));
     assert.equal(await ask(`${wireServer}:53`), 'wireserver');
@@ -198,30 +198,30 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     assert.equal(await ask(`${wireServer}:80`), 'wireserver');
   });
 
-  it('needs NET_ADMIN and says so', async () => {
+  it('names NET_ADMIN when the capability is missing', async () => {
     await refuses(/NET_ADMIN/, [], { as: ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-all'] });
   });
 
-  it('works on a read-only root', async () => {
+  it('runs with a read-only root', async () => {
     const readOnly = ['unshare', '--mount', 'sh', '-c', 'mount -o bind,remount,ro / && ! touch /run/x 2>/dev/null && exec "$@"', 'sh'];
     await succeeds([], { as: [...readOnly, ...asInit] });
   });
 
-  it('has nothing to do where there is no IPv4 route', async () => {
+  it('loads nothing in a pod without an IPv4 route', async () => {
     await pod.must('ip route del default');
     assert.match(await succeeds(), /no IPv4 route/);
     assert.doesNotMatch(await rules(), /aad-metadata/);
   });
 
-  it("refuses the host's namespace and touches nothing", async () => {
+  it("loads nothing in the host's network namespace", async () => {
     await refuses(/host's network namespace/, [], { args: ['--pod-ip=10.0.0.4', '--host-ip=10.0.0.4'] });
     assert.doesNotMatch(await rules(), /aad-metadata/);
   });
 
-  it('leaves nothing half-applied when a rule fails', async () => {
-    // A restore whose kernel lacks what our last nat rule needs: the filter table is committed by then.
+  it('undoes a load that fails after its first table', async () => {
+    // The last nat rule is spoiled, after the filter table is committed.
     const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
-    // All nft tools are names of one binary, so the wrapper stands for all of them.
+    // All nft tools are one binary, so the wrapper replaces all of them.
     const real = (await pod.must(['sh', '-c', 'readlink -f "$(command -v iptables-nft-restore)"'])).trim();
     await copyFile(real, path.join(directory, 'real'));
     const spoil = "sed 's/-j REDIRECT --to-ports 2579/-m owner --uid-owner nobody-of-that-name -j REDIRECT --to-ports 2579/'";
@@ -236,24 +236,22 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await rm(directory, { recursive: true });
   });
 
-  describe('with iptables-legacy tables in the namespace', () => {
-    it('names the chart value, and works with it when it has NET_RAW and a lock file', async () => {
-      await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
-      await refuses(/iptables=legacy/);
-      await refuses(/NET_RAW/, ['--iptables=legacy']);
-      const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
-      const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
-      const env = { XTABLES_LOCKFILE: path.join(directory, 'lock') };
-      await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
-      const first = await rules('iptables-legacy-save');
-      await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
-      const counters = (text: string) => text.replaceAll(/\[\d+:\d+\]/g, '');
-      assert.equal(counters(await rules('iptables-legacy-save')), counters(first));
-      await serve(pod, 'proxy', '127.0.0.1:2579');
-      assert.equal(await ask(), 'proxy');
-      assert.equal(await ask(imds, [25790, 25790]), 'imds');
-      await rm(directory, { recursive: true });
-    });
+  it('names the chart value beside legacy tables, and works with it, NET_RAW and a lock file', async () => {
+    await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
+    await refuses(/iptables=legacy/);
+    await refuses(/NET_RAW/, ['--iptables=legacy']);
+    const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
+    const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
+    const env = { XTABLES_LOCKFILE: path.join(directory, 'lock') };
+    await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
+    const first = await rules('iptables-legacy-save');
+    await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
+    const counters = (text: string) => text.replaceAll(/\[\d+:\d+\]/g, '');
+    assert.equal(counters(await rules('iptables-legacy-save')), counters(first));
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    assert.equal(await ask(), 'proxy');
+    assert.equal(await ask(imds, [25790, 25790]), 'imds');
+    await rm(directory, { recursive: true });
   });
 
   after(() => assert.equal(open.length, 0));

@@ -1,4 +1,4 @@
-// The netns tier needs the iptables tools; on Debian and Ubuntu it installs them, after saying so.
+// The iptables tools that test/netns needs. On Debian and Ubuntu they are installed, with a message.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 

@@ -1,4 +1,4 @@
-// Network namespaces that live as long as a process of ours holds them: nothing has to be cleaned up after a kill.
+// Network namespaces that a child process holds: they are gone with this process, however it ends.
 import type { ChildProcessByStdio } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,9 +15,9 @@ export interface Namespace {
   readonly pid: number;
   /** Runs a program in it to its end. */
   run(command: readonly string[], options?: RunOptions): Promise<Output>;
-  /** As {@link run}, but a failure of the program is an error; gives its output. */
+  /** Runs a program as {@link run} does and returns its output. Rejects when it fails. */
   must(command: string | readonly string[]): Promise<string>;
-  /** Starts a program that says a line when it is ready and ends when its input does. */
+  /** Starts a program that prints a line when it is ready and ends when its input ends. */
   start(command: readonly string[]): Promise<{ stop(): Promise<void> }>;
   close(): Promise<void>;
 }
@@ -27,7 +27,7 @@ export interface RunOptions {
 }
 
 export async function createNamespace(): Promise<Namespace> {
-  // `cat` ends when this process does, whatever ends it, because its input ends with it.
+  // `cat` ends with this process, because its input does.
   const holder = spawn('unshare', ['--net', 'cat'], { stdio: ['pipe', 'ignore', 'inherit'] });
   const own = await readlink('/proc/self/ns/net');
   const pid = holder.pid;

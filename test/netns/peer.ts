@@ -1,5 +1,5 @@
-// Small programs that the tests run inside a namespace: `serve WORD ADDR:PORT...` answers WORD on each connection; `ask [ADDR]:PORT [UID GID]`
-// connects and prints what it was told, or the error's code. The user is changed after start, so that it needs no access to this repository.
+// Programs that the tests run in a namespace. `serve WORD ADDR:PORT...` sends WORD to each connection. `ask [ADDR]:PORT [UID GID]` connects and
+// prints what it receives, or the code of the error. It changes its user after the start, because that user may not read this repository.
 import { createConnection, createServer } from 'node:net';
 
 function split(text: string): { host: string; port: number } {
@@ -27,15 +27,15 @@ if (command === 'serve') {
 } else {
   become(rest[0], rest[1]);
   const socket = createConnection(split(first));
-  let said = '';
+  let received = '';
   const end = (text: string) => {
     console.log(text);
     process.exit(0);
   };
   socket.setTimeout(3000, () => end('ETIMEDOUT'));
   socket.on('data', (chunk) => {
-    said += String(chunk);
+    received += String(chunk);
   });
-  socket.on('end', () => end(said));
+  socket.on('end', () => end(received));
   socket.on('error', (error) => end('code' in error ? String(error.code) : error.message));
 }

@@ -1,4 +1,4 @@
-// One machine with the emulator's IMDS on it, and the rows a broker would give for its identities.
+// One VM with the emulator's IMDS, and the rows that a broker would return for its identities.
 import type { IdentityRow } from '../../../api/broker.ts';
 import type { Emulator } from '../../azure/emulator.ts';
 import { startEmulator } from '../../azure/emulator.ts';

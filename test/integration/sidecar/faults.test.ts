@@ -1,9 +1,9 @@
-// Each fault of the emulator's menu that meets a sidecar, at the real process: the application gets its token all the same.
+// Each fault of IMDS that the emulator knows, at the real process.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { attach, clientIds, rowOf, startAzure } from './azure.ts';
-import type { FakeBroker } from './broker.ts';
-import { startBroker } from './broker.ts';
+import type { FakeBroker } from './fake-broker.ts';
+import { startFakeBroker } from './fake-broker.ts';
 import { startProxy } from './process.ts';
 
 const faults: Record<string, unknown>[] = [
@@ -19,17 +19,17 @@ const faults: Record<string, unknown>[] = [
   { fault: 'identity-not-found', count: 3 },
 ];
 
-// Real time passes here; each case has an Azure and a sidecar of its own, so all of them pass at once.
+// These tests take real time, so they run at once, each with its own emulator and sidecar.
 describe('faults of IMDS', { concurrency: true }, () => {
   let broker: FakeBroker;
   before(async () => {
-    broker = await startBroker();
+    broker = await startFakeBroker();
     broker.set([rowOf('reader')]);
   });
   after(() => broker.stop());
 
   for (const fault of faults) {
-    it(`${String(fault.fault)}`, async () => {
+    it(`answers with a token in spite of ${String(fault.fault)} of IMDS`, async () => {
       const emulator = await startAzure(['reader']);
       const proxy = await startProxy({ imds: emulator.urls.imds, broker });
       try {
@@ -40,7 +40,7 @@ describe('faults of IMDS', { concurrency: true }, () => {
         assert.equal(body.client_id, clientIds.reader);
         assert.ok(
           emulator.log.list().some((entry) => entry.kind === 'request' && entry.faults.length > 0),
-          'the fault was met',
+          'the fault happened',
         );
       } finally {
         await proxy.stop();
@@ -49,9 +49,9 @@ describe('faults of IMDS', { concurrency: true }, () => {
     });
   }
 
-  it('IMDS that does not know a fresh assignment yet', async () => {
+  it('answers with a token once IMDS knows a fresh assignment', async () => {
     const emulator = await startAzure([]);
-    const fresh = await startBroker();
+    const fresh = await startFakeBroker();
     fresh.set([rowOf('reader', { assignedAt: new Date().toISOString() })]);
     const proxy = await startProxy({ imds: emulator.urls.imds, broker: fresh });
     try {

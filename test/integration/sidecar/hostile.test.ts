@@ -1,4 +1,4 @@
-// What a client can do to the proxy on the wire. IMDS is a server that records every request target: none may come from the client's text.
+// Hostile requests on the wire. IMDS is a fake that records every request target: none may contain text of the client.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
@@ -7,8 +7,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { rowOf } from './azure.ts';
-import type { FakeBroker } from './broker.ts';
-import { startBroker } from './broker.ts';
+import type { FakeBroker } from './fake-broker.ts';
+import { startFakeBroker } from './fake-broker.ts';
 import type { RunningProxy } from './process.ts';
 import { memoryOf, startProxy } from './process.ts';
 
@@ -41,7 +41,7 @@ describe('hostile clients', () => {
     });
     imds.listen(0, '127.0.0.1');
     await once(imds, 'listening');
-    broker = await startBroker();
+    broker = await startFakeBroker();
     broker.set([rowOf('reader')]);
     const imdsPort = (imds.address() as AddressInfo).port;
     proxy = await startProxy({
@@ -64,14 +64,14 @@ describe('hostile clients', () => {
     await once(socket, 'connect');
     return socket;
   };
-  /** Everything the proxy says to these bytes, until it closes or this many answers are there. */
-  const say = async (bytes: string, answers = 1): Promise<string> => {
+  /** The output of the proxy for these bytes, until it closes the connection or has sent this many responses. */
+  const exchange = async (bytes: string, answers = 1): Promise<string> => {
     const socket = await open();
-    let heard = '';
+    let received = '';
     const done = new Promise<void>((resolve) => {
       socket.on('data', (chunk) => {
-        heard += String(chunk);
-        if ((heard.match(/HTTP\/1\.[01] \d{3}/g)?.length ?? 0) >= answers) resolve();
+        received += String(chunk);
+        if ((received.match(/HTTP\/1\.[01] \d{3}/g)?.length ?? 0) >= answers) resolve();
       });
       socket.on('close', () => resolve());
       socket.on('error', () => resolve());
@@ -79,16 +79,16 @@ describe('hostile clients', () => {
     socket.write(bytes);
     await done;
     socket.destroy();
-    return heard;
+    return received;
   };
-  const statusOf = async (bytes: string) => Number(/^HTTP\/1\.[01] (\d{3})/.exec(await say(bytes))?.[1] ?? 0);
+  const statusOf = async (bytes: string) => Number(/^HTTP\/1\.[01] (\d{3})/.exec(await exchange(bytes))?.[1] ?? 0);
   const served = async () => {
     const answer = await fetch(`${proxy.url}${tokenPath}?resource=r`, { headers: { Metadata: 'true' } });
     assert.equal(answer.status, 200);
     await answer.text();
   };
 
-  it('is reached directly although the pod has proxy variables', served);
+  it('reaches IMDS and the broker directly in a pod with proxy variables', served);
 
   it('answers no request target with anything but the table', async () => {
     const raw = (target: string, method = 'GET', host = '169.254.169.254') =>
@@ -133,11 +133,11 @@ describe('hostile clients', () => {
   });
 
   it('answers pipelined requests in order', async () => {
-    const heard = await say(`${good}\r\n${good.replace('Metadata: true', 'X: y')}\r\n${good}\r\n`, 3);
-    assert.deepEqual(heard.match(/HTTP\/1\.1 \d{3}/g), ['HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200']);
+    const received = await exchange(`${good}\r\n${good.replace('Metadata: true', 'X: y')}\r\n${good}\r\n`, 3);
+    assert.deepEqual(received.match(/HTTP\/1\.1 \d{3}/g), ['HTTP/1.1 200', 'HTTP/1.1 400', 'HTTP/1.1 200']);
   });
 
-  it('serves others, in bounded memory, beside a thousand half-sent requests and clients that never read', async () => {
+  it('serves others in bounded memory beside a thousand half-sent and unread requests', async () => {
     const before = (await memoryOf(proxy.pid)).privateKiB;
     const sockets: Socket[] = [];
     for (let i = 0; i < 1000; i += 1) {
@@ -158,7 +158,7 @@ describe('hostile clients', () => {
     await served();
   });
 
-  it('holds a thousand waiting requests and serves others meanwhile', async () => {
+  it('serves others in bounded memory beside a thousand waiting requests', async () => {
     broker.set([rowOf('reader'), rowOf('writer', { state: 'Created' })]);
     await proxy.logged((line) => String(line.identities).includes('writer Created'));
     const sockets: Socket[] = [];

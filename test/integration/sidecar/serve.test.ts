@@ -1,105 +1,103 @@
-// The proxy as a process against the Azure emulator and a scripted broker: what an application sees.
+// The proxy as a process, with the Azure emulator and the fake broker: what an application gets.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, test } from 'node:test';
 import type { Emulator } from '../../azure/emulator.ts';
 import { attach, clientIds, rowOf, startAzure } from './azure.ts';
-import type { FakeBroker } from './broker.ts';
-import { startBroker } from './broker.ts';
+import type { FakeBroker } from './fake-broker.ts';
+import { startFakeBroker } from './fake-broker.ts';
 import type { RunningProxy } from './process.ts';
 import { memoryOf, startProxy } from './process.ts';
 
 const resource = 'https://vault.azure.net';
 
-describe('sidecar proxy', () => {
-  let emulator: Emulator;
-  let broker: FakeBroker;
-  let proxy: RunningProxy;
-  const ask = async (query: string, headers: Record<string, string> = { Metadata: 'true' }, path = '/metadata/identity/oauth2/token') => {
-    const answer = await fetch(`${proxy.url}${path}?${query}`, { headers });
-    const body: Record<string, string> = JSON.parse(await answer.text());
-    return { status: answer.status, headers: answer.headers, body };
-  };
+let emulator: Emulator;
+let broker: FakeBroker;
+let proxy: RunningProxy;
+const ask = async (query: string, headers: Record<string, string> = { Metadata: 'true' }, path = '/metadata/identity/oauth2/token') => {
+  const answer = await fetch(`${proxy.url}${path}?${query}`, { headers });
+  const body: Record<string, string> = JSON.parse(await answer.text());
+  return { status: answer.status, headers: answer.headers, body };
+};
 
-  before(async () => {
-    emulator = await startAzure(['reader', 'writer']);
-    broker = await startBroker();
-    broker.set([rowOf('reader'), rowOf('writer')]);
-    proxy = await startProxy({ imds: emulator.urls.imds, broker, flags: ['--unknown-identity-timeout=0'] });
-    await proxy.logged((line) => line.msg === 'identities of this pod');
-  });
-  after(async () => {
-    assert.equal(await proxy.stop(), 0, 'SIGTERM in native mode ends with 0');
-    await broker.stop();
-    await emulator.stop();
-  });
+before(async () => {
+  emulator = await startAzure(['reader', 'writer']);
+  broker = await startFakeBroker();
+  broker.set([rowOf('reader'), rowOf('writer')]);
+  proxy = await startProxy({ imds: emulator.urls.imds, broker, flags: ['--unknown-identity-timeout=0'] });
+  await proxy.logged((line) => line.msg === 'identities of this pod');
+});
+after(async () => {
+  assert.equal(await proxy.stop(), 0, 'SIGTERM in native mode ends with 0');
+  await broker.stop();
+  await emulator.stop();
+});
 
-  it('answers for the default identity, asking IMDS by resource id', async () => {
-    const { status, body } = await ask(`api-version=2018-02-01&resource=${encodeURIComponent(resource)}`);
-    assert.equal(status, 200);
-    assert.equal(body.client_id, clientIds.reader);
-    assert.equal(body.resource, resource);
-    assert.ok(Object.values(body).every((value) => typeof value === 'string'));
-    const claims = JSON.parse(Buffer.from(String(body.access_token).split('.')[1] ?? '', 'base64url').toString());
-    assert.equal(claims.appid, clientIds.reader);
-    const asked = emulator.log.list().filter((entry) => entry.kind === 'request' && entry.service === 'imds');
-    assert.equal(asked.length, 1);
-    assert.match(JSON.stringify(asked[0]), /msi_res_id/);
-  });
+test('answers with a token of the default identity, which IMDS gets by its resource id', async () => {
+  const { status, body } = await ask(`api-version=2018-02-01&resource=${encodeURIComponent(resource)}`);
+  assert.equal(status, 200);
+  assert.equal(body.client_id, clientIds.reader);
+  assert.equal(body.resource, resource);
+  assert.ok(Object.values(body).every((value) => typeof value === 'string'));
+  const claims = JSON.parse(Buffer.from(String(body.access_token).split('.')[1] ?? '', 'base64url').toString());
+  assert.equal(claims.appid, clientIds.reader);
+  const asked = emulator.log.list().filter((entry) => entry.kind === 'request' && entry.service === 'imds');
+  assert.equal(asked.length, 1);
+  assert.match(JSON.stringify(asked[0]), /msi_res_id/);
+});
 
-  it('answers for a named identity and from its cache afterwards', async () => {
-    const first = await ask(`resource=${resource}&client_id=${clientIds.writer.toUpperCase()}`);
-    const count = emulator.log.list().length;
-    const second = await ask(`resource=${resource}&client_id=${clientIds.writer}`);
-    assert.equal(first.status, 200);
-    assert.equal(second.body.access_token, first.body.access_token);
-    assert.equal(emulator.log.list().length, count);
-  });
+test('answers with a token of a named identity, the second time from the cache', async () => {
+  const first = await ask(`resource=${resource}&client_id=${clientIds.writer.toUpperCase()}`);
+  const count = emulator.log.list().length;
+  const second = await ask(`resource=${resource}&client_id=${clientIds.writer}`);
+  assert.equal(first.status, 200);
+  assert.equal(second.body.access_token, first.body.access_token);
+  assert.equal(emulator.log.list().length, count);
+});
 
-  it('refuses what is not bound without asking IMDS, and without the header at once', async () => {
-    const bare = await ask(`resource=${resource}`, {});
-    assert.equal(bare.status, 400);
-    assert.doesNotMatch(bare.body.error_description ?? '', /Identity not found/);
-  });
+test('answers 400 to a request without the Metadata header', async () => {
+  const bare = await ask(`resource=${resource}`, {});
+  assert.equal(bare.status, 400);
+  assert.doesNotMatch(bare.body.error_description ?? '', /Identity not found/);
+});
 
-  it('says which identities are bound when another one is asked for', async () => {
-    const { status, body } = await ask(`resource=${resource}&object_id=11111111-2222-4333-8444-555555555555`);
-    assert.equal(status, 400);
-    assert.match(body.error_description ?? '', /^Identity not found: .*team\/reader/);
-  });
+test('lists the bound identities in the error for another identity', async () => {
+  const { status, body } = await ask(`resource=${resource}&object_id=11111111-2222-4333-8444-555555555555`);
+  assert.equal(status, 400);
+  assert.match(body.error_description ?? '', /^Identity not found: .*team\/reader/);
+});
 
-  it('waits for an assignment and answers as soon as it is done', async () => {
-    broker.set([rowOf('reader'), rowOf('third', { state: 'Created' })]);
-    await proxy.logged((line) => String(line.identities).includes('third Created'));
-    const asked = ask(`resource=${resource}&client_id=${clientIds.third}`);
-    attach(emulator, ['reader', 'writer', 'third']);
-    broker.set([rowOf('reader'), rowOf('third')]);
-    assert.equal((await asked).body.client_id, clientIds.third);
-  });
+test('answers as soon as the identity is assigned', async () => {
+  broker.set([rowOf('reader'), rowOf('third', { state: 'Created' })]);
+  await proxy.logged((line) => String(line.identities).includes('third Created'));
+  const asked = ask(`resource=${resource}&client_id=${clientIds.third}`);
+  attach(emulator, ['reader', 'writer', 'third']);
+  broker.set([rowOf('reader'), rowOf('third')]);
+  assert.equal((await asked).body.client_id, clientIds.third);
+});
 
-  it('answers with a list of tokens for a service principal with auxiliary tenants', async () => {
-    const clientID = 'cccccccc-0000-4000-8000-000000000001';
-    const principal = { name: 'principal', type: 1, clientID, resourceID: '', tenantID: 'a.example' } as const;
-    broker.set([{ ...rowOf('reader'), ...principal, auxiliaryTenantIDs: ['b.example'] }]);
-    broker.mint = () => ({
-      status: 200,
-      body: ['a', 'b'].map((access_token) => ({ access_token, client_id: clientID, expires_in: '3600', token_type: 'Bearer' })),
-    });
-    await proxy.logged((line) => String(line.identities).includes('principal Assigned'));
-    const answer = await fetch(`${proxy.url}/metadata/identity/oauth2/token?resource=x`, { headers: { Metadata: 'true' } });
-    const body: unknown = await answer.json();
-    assert.ok(Array.isArray(body), JSON.stringify(body));
-    assert.deepEqual(
-      body.map((each) => each.access_token),
-      ['a', 'b'],
-    );
-    assert.ok(body.every((each) => Object.values(each).every((value) => typeof value === 'string')));
-    broker.set([rowOf('reader')]);
+test('answers with a list of tokens for a principal with auxiliary tenants', async () => {
+  const clientID = 'cccccccc-0000-4000-8000-000000000001';
+  const principal = { name: 'principal', type: 1, clientID, resourceID: '', tenantID: 'a.example' } as const;
+  broker.set([{ ...rowOf('reader'), ...principal, auxiliaryTenantIDs: ['b.example'] }]);
+  broker.mint = () => ({
+    status: 200,
+    body: ['a', 'b'].map((access_token) => ({ access_token, client_id: clientID, expires_in: '3600', token_type: 'Bearer' })),
   });
+  await proxy.logged((line) => String(line.identities).includes('principal Assigned'));
+  const answer = await fetch(`${proxy.url}/metadata/identity/oauth2/token?resource=x`, { headers: { Metadata: 'true' } });
+  const body: unknown = await answer.json();
+  assert.ok(Array.isArray(body), JSON.stringify(body));
+  assert.deepEqual(
+    body.map((each) => each.access_token),
+    ['a', 'b'],
+  );
+  assert.ok(body.every((each) => Object.values(each).every((value) => typeof value === 'string')));
+  broker.set([rowOf('reader')]);
+});
 
-  it('keeps its private memory small', async () => {
-    for (let i = 0; i < 100; i += 1) await ask(`resource=${resource}`);
-    const memory = await memoryOf(proxy.pid);
-    console.log(`private ${memory.privateKiB} KiB, PSS ${memory.pssKiB} KiB, RSS ${memory.rssKiB} KiB`);
-    assert.ok(memory.privateKiB < 7 * 1024);
-  });
+test('uses less than 7 MiB of private memory', async () => {
+  for (let i = 0; i < 100; i += 1) await ask(`resource=${resource}`);
+  const memory = await memoryOf(proxy.pid);
+  console.log(`private ${memory.privateKiB} KiB, PSS ${memory.pssKiB} KiB, RSS ${memory.rssKiB} KiB`);
+  assert.ok(memory.privateKiB < 7 * 1024);
 });

@@ -1,4 +1,4 @@
-// A broker small enough to script: one pod's rows, a long poll, tokens, reports, and refusals on demand. The real one is controller/broker.
+// A fake of broker/: the identities of one pod, a long poll, tokens, reports, and errors on demand.
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
@@ -9,26 +9,26 @@ import { createServingCertificate } from '../../azure/core/certificates.ts';
 
 export const brokerName = 'broker.identity.svc';
 
-export interface Refusal {
+export interface BrokerFailure {
   status: number;
   code: string;
 }
 
 export interface FakeBroker {
-  /** URL by name, with this listener's port; only `address` leads to it. */
+  /** URL by a name that does not resolve, with the port of this listener. Only `address` leads to it. */
   readonly url: string;
   readonly address: string;
   readonly ca: string;
   readonly requests: { method: string; path: string; query: URLSearchParams; token: string; body: unknown }[];
   set(rows: IdentityRow[], more?: Partial<IdentitiesAnswer>): void;
-  /** Every poll is answered so until {@link set}. */
-  refuse(refusal: Refusal): void;
-  /** Answers of `POST /v1/token`. */
+  /** Answers every poll with this error until {@link set}. */
+  fail(failure: BrokerFailure): void;
+  /** Responses of `POST /v1/token`. */
   mint: (body: unknown) => { status: number; body: unknown };
   stop(): Promise<void>;
 }
 
-export async function startBroker(): Promise<FakeBroker> {
+export async function startFakeBroker(): Promise<FakeBroker> {
   const certificate = await createServingCertificate([brokerName]);
   let answer: IdentitiesAnswer = {
     pod: { name: 'app', namespace: 'team', uid: 'uid-1' },
@@ -38,7 +38,7 @@ export async function startBroker(): Promise<FakeBroker> {
     identities: [],
   };
   let version = 0;
-  let refusal: Refusal | undefined;
+  let failure: BrokerFailure | undefined;
   const waiting = new Set<() => void>();
   const requests: FakeBroker['requests'] = [];
   const changed = () => {
@@ -48,7 +48,7 @@ export async function startBroker(): Promise<FakeBroker> {
 
   const poll = async (query: URLSearchParams, etag: string | undefined, request: IncomingMessage) => {
     const seconds = Number(query.get('wait'));
-    if (refusal === undefined && etag === `"${version}"` && seconds > 0) {
+    if (failure === undefined && etag === `"${version}"` && seconds > 0) {
       await new Promise<void>((resolve) => {
         const wake = () => {
           clearTimeout(timer);
@@ -60,7 +60,7 @@ export async function startBroker(): Promise<FakeBroker> {
         request.socket.once('close', wake);
       });
     }
-    if (refusal !== undefined) return { status: refusal.status, body: { error: { code: refusal.code, message: 'as the test wants' } } };
+    if (failure !== undefined) return { status: failure.status, body: { error: { code: failure.code, message: 'as the test wants' } } };
     if (etag === `"${version}"`) return { status: 304 };
     return { status: 200, headers: { etag: `"${version}"` }, body: { ...answer, asOf: String(version) } };
   };
@@ -97,12 +97,12 @@ export async function startBroker(): Promise<FakeBroker> {
     requests,
     mint: () => ({ status: 503, body: { error: { code: 'token_failed', message: 'no minter in this test' } } }),
     set(identities, more = {}) {
-      refusal = undefined;
+      failure = undefined;
       answer = { ...answer, identities, ...more };
       changed();
     },
-    refuse(next) {
-      refusal = next;
+    fail(next) {
+      failure = next;
       changed();
     },
     async stop() {
