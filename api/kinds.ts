@@ -1,4 +1,4 @@
-// The four kinds of aadpodidentity.k8s.io/v1 as the API server sends them: plain JSON, upstream's field names (spec/aad-pod-identity.md 1.2-1.5).
+// The four kinds of aadpodidentity.k8s.io/v1 as the API server sends them: plain JSON, upstream's field names (docs/reference/aad-pod-identity.md).
 // No field is required by the schema, so every one is optional here and the reader decides what a missing one means.
 
 export interface ObjectMeta {

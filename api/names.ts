@@ -1,4 +1,4 @@
-// Names that more than one program, the chart or a user's manifest depends on (design 3). A change here is a change of contract.
+// Names that more than one program, the chart or a user's manifest depends on. A change here changes a contract.
 
 export const apiGroup = 'aadpodidentity.k8s.io';
 export const apiVersion = 'v1';
@@ -10,7 +10,7 @@ export const annotationPrefix = 'aadpodidentity.k8s.io/';
 export const annotations = {
   /** On a pod: `true` or `false`. */
   inject: `${annotationPrefix}inject`,
-  /** Written by the webhook on every injected pod: JSON, see webhook/render.ts. */
+  /** Written by the webhook on every injected pod: JSON, `InjectionStatus` of api/injection.ts. */
   status: `${annotationPrefix}status`,
   /** On a pod: name of the identity that answers requests which name none. */
   defaultIdentity: `${annotationPrefix}default-identity`,
@@ -64,7 +64,7 @@ export const leaderLeaseName = 'aad-pod-identity-controller';
 export const eventSource = apiGroup;
 export const metricPrefix = 'aadpodidentity_';
 
-// Made and kept by the controller in the release namespace (design 7, certificates).
+// The controller creates and renews these in the release namespace: docs/adr/0016-certificates-in-two-generations.md.
 export const caSecretName = 'aad-pod-identity-ca';
 export const webhookCertificateSecretName = 'aad-pod-identity-webhook-tls';
 export const brokerCertificateSecretName = 'aad-pod-identity-broker-tls';

@@ -1,6 +1,6 @@
 // Serving certificate and CA bundle, as they lie in their objects, checked before use.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { stringAt } from '../lib/kube/objects.ts';
+import { stringAt } from '../common/records.ts';
 
 export interface ServingCertificate {
   /** PEM, leaf first. */

@@ -2,6 +2,7 @@
 
 import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
+import { at, stringAt } from '../common/records.ts';
 import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
 import type { PodException } from '../lib/identities/exceptions.ts';
 import { indexBy } from '../lib/identities/index-by.ts';
@@ -9,7 +10,6 @@ import { exceptionOf } from '../lib/identities/objects.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { startInformer } from '../lib/kube/informer.ts';
-import { at, stringAt } from '../lib/kube/objects.ts';
 import type { Resource } from '../lib/kube/resources.ts';
 import {
   azurePodIdentityExceptions,

@@ -1,9 +1,9 @@
 // What the webhook needs to know of a pod's namespace.
 import { annotations } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
+import { stringAt } from '../common/records.ts';
 import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
 import type { Informer } from '../lib/kube/informer.ts';
-import { stringAt } from '../lib/kube/objects.ts';
 
 export function namespaceFactsOf(raw: unknown): NamespaceFacts {
   return {

@@ -1,8 +1,9 @@
 // AdmissionReview v1 on the wire: parsed once into exact types, answered in the form of the API server.
+
+import { isRecord, stringAt } from '../common/records.ts';
 import type { PodView } from '../lib/identities/decision/pod-view.ts';
 import { parsePod } from '../lib/identities/decision/pod-view.ts';
 import { PodShapeError } from '../lib/identities/decision/raw-pod.ts';
-import { isRecord, stringAt } from '../lib/kube/objects.ts';
 import type { AdmissionResponse } from './injection/admit.ts';
 
 export interface Review {

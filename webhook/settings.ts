@@ -1,6 +1,6 @@
 import { brokerServiceName, ports, webhookConfigurationName } from '../api/names.ts';
+import { logLevels } from '../common/log-levels.ts';
 import { parseQuantity } from '../lib/kube/quantity.ts';
-import { logLevels } from '../lib/log.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
 

@@ -1,8 +1,8 @@
 // Whether the proxy is injected as a native sidecar or as a classic container: by setting, or by the version of the API server.
 import type { SidecarMode } from '../api/injection.ts';
 import type { Clock } from '../common/clock.ts';
+import { stringAt } from '../common/records.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
-import { stringAt } from '../lib/kube/objects.ts';
 import type { Logger } from '../lib/log.ts';
 
 export type NativeSidecarSetting = 'auto' | 'always' | 'never';

@@ -6,7 +6,7 @@ import type { Pod } from '../../lib/identities/objects.ts';
 /** Why a pod has no sidecar: the webhook's reasons for leaving it out, or ours for a pod that it should have injected. */
 export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_injected';
 
-/** The namespaces that the webhook is never called for (design 4). */
+/** The namespaces that the webhook is never called for (`namespaceSelector` of its configuration). */
 const excludedNamespaces = new Set(['kube-system']);
 
 /** Undefined for a pod that is injected or finished. */

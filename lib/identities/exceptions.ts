@@ -9,7 +9,7 @@ export interface PodException {
 
 export const podLabelsOf = (raw: unknown): Record<string, string> => stringMapAt(specOf(raw), 'podLabels');
 
-/** The exception that applies: any one label is enough, its key exact, its value in any case (spec/aad-pod-identity.md 1.5). */
+/** The exception that applies: any one label is enough, its key exact, its value in any case (docs/reference/aad-pod-identity.md). */
 export function matchingException(labels: Readonly<Record<string, string>>, exceptions: Iterable<PodException>): PodException | undefined {
   for (const exception of exceptions) {
     for (const [key, value] of Object.entries(exception.podLabels)) {

@@ -14,9 +14,9 @@ import {
   tokenFile,
   tokenVolumeName,
 } from '../../api/names.ts';
+import type { LogLevel } from '../../common/log-levels.ts';
 import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
-import type { LogLevel } from '../../lib/log.ts';
 import type { Amounts } from './resources.ts';
 
 /** Everything that the injected parts depend on besides the pod. */

@@ -1,6 +1,6 @@
 // RFC 6902 patches from the difference of two JSON documents: small where items were only put in front or behind, whole lists otherwise.
 import { isDeepStrictEqual } from 'node:util';
-import { isRecord } from '../../lib/kube/objects.ts';
+import { isRecord } from '../../common/records.ts';
 
 export type Operation = { op: 'add' | 'replace'; path: string; value: unknown } | { op: 'remove'; path: string };
 

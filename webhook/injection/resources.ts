@@ -1,8 +1,9 @@
 // Requests and limits of the injected containers.
+
+import { isRecord } from '../../common/records.ts';
 import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
-import { isRecord } from '../../lib/kube/objects.ts';
 import { parseQuantity } from '../../lib/kube/quantity.ts';
 
 export interface Amounts {

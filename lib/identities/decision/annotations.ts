@@ -1,8 +1,8 @@
 // The annotations that users may put on a pod, and the values that each accepts. docs/annotations.md shows this table; a test compares them.
 import type { Interception } from '../../../api/injection.ts';
 import { annotationPrefix, annotations } from '../../../api/names.ts';
+import { logLevels } from '../../../common/log-levels.ts';
 import { parseQuantity } from '../../kube/quantity.ts';
-import { logLevels } from '../../log.ts';
 import type { StringMap } from './raw-pod.ts';
 
 interface AnnotationRule<T> {

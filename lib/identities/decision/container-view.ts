@@ -1,5 +1,5 @@
 // One container of a pod, read once.
-import { at, isRecord, stringAt } from '../../kube/objects.ts';
+import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { parseQuantity } from '../../kube/quantity.ts';
 import type { RawObject } from './raw-pod.ts';
 import { nameOf } from './raw-pod.ts';

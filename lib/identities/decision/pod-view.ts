@@ -1,7 +1,7 @@
 // A pod read once from its JSON, for everything that decides about it or changes it.
 import { injectedContainerNames, injectedVolumeNames } from '../../../api/injection.ts';
 import { annotations, bindingLabel } from '../../../api/names.ts';
-import { at, isRecord, stringAt } from '../../kube/objects.ts';
+import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { isWindows } from '../windows.ts';
 import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
 import { declaredIds, isGuaranteed, listOf, viewContainer } from './container-view.ts';

@@ -1,6 +1,6 @@
 // A pod as JSON. Only the shape that the decision and the injection walk through is checked; everything else passes through untouched, so
 // that fields of newer Kubernetes versions survive.
-import { isRecord } from '../../kube/objects.ts';
+import { isRecord } from '../../../common/records.ts';
 
 export type RawObject = Readonly<Record<string, unknown>>;
 export type StringMap = Readonly<Record<string, string>>;
