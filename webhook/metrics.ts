@@ -5,11 +5,11 @@ import { metricPrefix } from '../api/names.ts';
 
 export interface Metrics {
   admitted(decision: Decision, reason: ReasonCode, seconds: number): void;
-  /** A request that was not answered with a decision. */
+  /** A request that got an error instead of a decision. */
   failed(kind: 'bad_request' | 'not_ready' | 'internal'): void;
 }
 
-/** The functions are asked when the metrics are read. No label names a pod or a namespace: there may be thousands. */
+/** `sources` are called at each scrape. No label names a pod or a namespace: there may be thousands. */
 export function createMetrics(registry: Registry, sources: { notAfter(): Date | undefined; ready(): boolean }): Metrics {
   const registers = [registry];
   const name = (rest: string) => `${metricPrefix}webhook_${rest}`;

@@ -13,27 +13,30 @@ const quantity = (description: string, fallback: string): Setting<string> => ({
 
 export const settings = {
   kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
-  namespace: text({ description: 'release namespace: home of the certificates and of the broker', default: 'default' }),
+  namespace: text({ description: 'release namespace, which holds the certificates and the broker', default: 'default' }),
   logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
   clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1 }),
 
   admissionListen: text({ description: 'admission endpoint (TLS)', form: 'address:port', default: `:${ports.webhook.admission}` }),
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.webhook.probes}` }),
   metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.webhook.metrics}` }),
-  brokerService: text({ description: 'Service of the broker, where sidecars ask', default: brokerServiceName }),
+  brokerService: text({ description: 'Service of the broker that sidecars call', default: brokerServiceName }),
   webhookConfiguration: text({ description: 'MutatingWebhookConfiguration of this webhook', default: webhookConfigurationName }),
   drainDelay: number({ description: 'time between SIGTERM and the end of new connections', unit: 'seconds', default: 10, max: 300 }),
 
   sidecarImage: text({ description: 'image of the injected containers (required)', form: 'an image reference', default: '' }),
   sidecarImagePullPolicy: choice(['IfNotPresent', 'Always', 'Never'], {
-    description: 'when kubelet pulls that image',
+    description: 'when kubelet pulls the sidecar image',
     default: 'IfNotPresent',
   }),
   nativeSidecar: choice(['auto', 'always', 'never'], {
     description: 'inject the proxy as a native sidecar; auto does so from Kubernetes 1.32 on',
     default: 'auto',
   }),
-  hostNetworkPods: choice(['skip', 'deny'], { description: 'what becomes of labelled pods with hostNetwork', default: 'skip' }),
+  hostNetworkPods: choice(['skip', 'deny'], {
+    description: 'whether labelled pods with hostNetwork are admitted unchanged or denied',
+    default: 'skip',
+  }),
   blockWireServer: boolean({ description: 'reject the traffic of injected pods to 168.63.129.16 tcp 80 and 32526', default: false }),
   blockInstanceMetadata: boolean({ description: 'answer /metadata/instance in injected pods with 403', default: false }),
   iptables: choice(['nft', 'legacy'], { description: 'backend of the redirect; legacy also needs NET_RAW', default: 'nft' }),

@@ -6,8 +6,9 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { bundle } from '../../tools/build.ts';
-import type { Stage, WebhookProcess } from '../integration/webhook/support.ts';
-import { setStage, until } from '../integration/webhook/support.ts';
+import type { Harness } from '../integration/webhook/harness.ts';
+import { startHarness } from '../integration/webhook/harness.ts';
+import type { WebhookProcess } from '../integration/webhook/webhook-process.ts';
 
 const rate = 200;
 const seconds = 15;
@@ -24,7 +25,7 @@ const quantile = (values: readonly number[], share: number) =>
 const residentMiB = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 /** Creates pods at the rate, whatever the answers take; returns how long each took, in milliseconds. */
-async function createAtRate(stage: Stage, prefix: string, labels: Record<string, string>): Promise<number[]> {
+async function createAtRate(harness: Harness, prefix: string, labels: Record<string, string>): Promise<number[]> {
   const times: number[] = [];
   const pending: Promise<void>[] = [];
   const began = performance.now();
@@ -39,7 +40,7 @@ async function createAtRate(stage: Stage, prefix: string, labels: Record<string,
       spec: { containers: [{ name: 'app', image: 'app:1' }] },
     };
     pending.push(
-      stage.client.call('POST', '/api/v1/namespaces/bench/pods', { body }).then(() => void times.push(performance.now() - sent)),
+      harness.client.call('POST', '/api/v1/namespaces/bench/pods', { body }).then(() => void times.push(performance.now() - sent)),
     );
   }
   await Promise.all(pending);
@@ -52,11 +53,11 @@ async function loadReviews(port: number): Promise<{ perSecond: number; p99: numb
   return JSON.parse(stdout) as { perSecond: number; p99: number };
 }
 
-async function underApiServer(stage: Stage, webhook: WebhookProcess): Promise<void> {
-  await createAtRate(stage, 'warm', { aadpodidbinding: 'reader' });
-  const plain = await createAtRate(stage, 'plain', { app: 'x' });
+async function underApiServer(harness: Harness, webhook: WebhookProcess): Promise<void> {
+  await createAtRate(harness, 'warm', { aadpodidbinding: 'reader' });
+  const plain = await createAtRate(harness, 'plain', { app: 'x' });
   const before = webhook.log.length;
-  const labelled = await createAtRate(stage, 'labelled', { aadpodidbinding: 'reader' });
+  const labelled = await createAtRate(harness, 'labelled', { aadpodidbinding: 'reader' });
   const own = webhook.log
     .slice(before)
     .flatMap((record) => (record.msg === 'admission' && typeof record.ms === 'number' ? [record.ms] : []));
@@ -73,21 +74,19 @@ async function underApiServer(stage: Stage, webhook: WebhookProcess): Promise<vo
 }
 
 const { outfile } = await bundle('webhook', { write: true });
-const stage = await setStage();
+const harness = await startHarness();
 try {
-  const webhook = await stage.startWebhook([], outfile);
-  await stage.register(webhook.port);
-  await until(async () => (await webhook.readyz()).status === 200, 'readiness');
-  await stage.makeNamespace('bench');
-  row('RSS when ready', residentMiB(webhook.pid), 'MiB');
-  await underApiServer(stage, webhook);
+  const webhook = await harness.startRegistered([], outfile);
+  await harness.createNamespace('bench');
+  row('RSS when ready', residentMiB(webhook.process.pid ?? 0), 'MiB');
+  await underApiServer(harness, webhook);
   await loadReviews(webhook.port);
   const { perSecond, p99 } = await loadReviews(webhook.port);
   row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', [5_000, 'higher']);
   row('the same, p99', p99, 'ms');
-  row('RSS after it', residentMiB(webhook.pid), 'MiB', [160, 'lower']);
+  row('RSS after it', residentMiB(webhook.process.pid ?? 0), 'MiB', [160, 'lower']);
 } finally {
-  await stage.stop();
+  await harness.stop();
 }
 const width = [0, 1, 2].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
 for (const cells of [['', 'measured', 'target', 'ratio (1 or less is good)'], ...rows])

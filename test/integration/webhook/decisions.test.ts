@@ -1,9 +1,11 @@
-// The real API server calls the real webhook: every branch of decide, every kind of workload, and what users see.
+// The real API server calls the webhook: every decision, every kind of workload, and what kubectl shows.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { isRecord, stringAt } from '../../../lib/kube/objects.ts';
-import type { Stage, WebhookProcess } from './support.ts';
-import { setStage, until } from './support.ts';
+import { isRecord, stringAt } from '../../../common/records.ts';
+import { eventually } from '../../harness/wait.ts';
+import type { Harness } from './harness.ts';
+import { startHarness } from './harness.ts';
+import type { WebhookProcess } from './webhook-process.ts';
 
 const image = 'app:1';
 const ours = ['aad-pod-identity-init', 'aad-pod-identity-proxy'];
@@ -23,18 +25,16 @@ const pod = (name: string, { labels, annotations, spec }: PodParts = {}) => ({
 const oneContainer = (more: object) => ({ spec: { containers: [{ name: 'app', image, ...more }] } });
 
 describe('the webhook behind a real API server', () => {
-  let stage: Stage;
+  let harness: Harness;
   let webhook: WebhookProcess;
 
   before(async () => {
-    stage = await setStage();
-    webhook = await stage.startWebhook();
-    await stage.register(webhook.port);
-    await until(async () => (await webhook.readyz()).status === 200, 'readiness');
-    await stage.makeNamespace('team');
+    harness = await startHarness();
+    webhook = await harness.startRegistered();
+    await harness.createNamespace('team');
   });
   after(async () => {
-    await stage?.stop();
+    await harness?.stop();
   });
 
   const namesOf = (found: unknown, field: string): string[] => {
@@ -42,10 +42,10 @@ describe('the webhook behind a real API server', () => {
     const list = spec[field];
     return Array.isArray(list) ? list.map((item: unknown) => stringAt(item, 'name') ?? '') : [];
   };
-  const get = (name: string, namespace = 'team') => stage.client.call('GET', `/api/v1/namespaces/${namespace}/pods/${name}`);
-  const create = async (manifest: object, ...args: string[]) => stage.kubectl(['create', ...args], manifest);
+  const get = (name: string, namespace = 'team') => harness.client.call('GET', `/api/v1/namespaces/${namespace}/pods/${name}`);
+  const create = async (manifest: object, ...args: string[]) => harness.kubectl(['create', ...args], manifest);
 
-  it("injects a bare pod: init first, proxy second, then the pod's own", async () => {
+  it("puts init container and proxy in front of the pod's own init containers", async () => {
     const { code, stderr } = await create(
       pod('bare', { spec: { initContainers: [{ name: 'migrate', image }], containers: [{ name: 'app', image }] } }),
     );
@@ -63,7 +63,7 @@ describe('the webhook behind a real API server', () => {
     assert.deepEqual(mounts(proxy), ['/var/run/secrets/aad-pod-identity', '/var/run/secrets/kubernetes.io/serviceaccount']);
     assert.equal(proxy?.restartPolicy, 'Always');
     const args = Array.isArray(proxy?.args) ? proxy.args.join(' ') : '';
-    const service = await stage.client.call('GET', '/api/v1/namespaces/identity-system/services/aad-pod-identity-broker');
+    const service = await harness.client.call('GET', '/api/v1/namespaces/identity-system/services/aad-pod-identity-broker');
     assert.match(args, new RegExp(`--broker-address=${stringAt(service, 'spec', 'clusterIP')}:9443`));
     assert.match(args, /--broker-url=https:\/\/aad-pod-identity-broker\.identity-system\.svc:9443/);
   });
@@ -126,7 +126,7 @@ describe('the webhook behind a real API server', () => {
     },
   ];
   for (const { reason, name, parts, says, denied } of branches) {
-    it(`${reason}: ${denied === true ? 'denied' : 'let in as it is'}, and the user is told`, async () => {
+    it(`${denied === true ? 'denies' : 'admits unchanged'} a pod with the reason ${reason} and says why`, async () => {
       if (reason === 'excepted') {
         const exception = {
           apiVersion: 'aadpodidentity.k8s.io/v1',
@@ -134,11 +134,12 @@ describe('the webhook behind a real API server', () => {
           metadata: { name: 'legacy', namespace: 'team' },
           spec: { podLabels: { app: 'legacy', other: 'x' } },
         };
-        assert.equal((await stage.kubectl(['apply'], exception)).code, 0);
+        assert.equal((await harness.kubectl(['apply'], exception)).code, 0);
       }
-      // The exception travels to the webhook by a watch; nothing tells the test when it is there.
-      await until(
+      // No event says when the webhook's watch has brought the exception.
+      await eventually(
         async () => reason !== 'excepted' || (await create(pod('probe', parts), '--dry-run=server')).stderr.includes('Exception'),
+        'the exception applies',
       );
       const { code, stderr } = await create(pod(name, parts));
       assert.match(stderr, says);
@@ -149,7 +150,7 @@ describe('the webhook behind a real API server', () => {
     });
   }
 
-  it('mirror pods never reach the webhook', async () => {
+  it('is not called for mirror pods', async () => {
     const { code, stderr } = await create(
       pod('mirror', { annotations: { 'kubernetes.io/config.mirror': 'x' }, spec: { nodeName: 'n', containers: [{ name: 'app', image }] } }),
     );
@@ -173,17 +174,17 @@ describe('the webhook behind a real API server', () => {
       const name = kind.toLowerCase();
       const { code, stderr } = await create({ apiVersion, kind, metadata: { name, namespace: 'team' }, spec });
       assert.equal(code, 0, stderr);
-      await until(async () => {
-        const list = await stage.client.call('GET', '/api/v1/namespaces/team/pods');
+      await eventually(async () => {
+        const list = await harness.client.call('GET', '/api/v1/namespaces/team/pods');
         const items = isRecord(list) && Array.isArray(list.items) ? list.items : [];
         const own = items.find((item: unknown) => stringAt(item, 'metadata', 'name')?.startsWith(`${name}-`));
         return own !== undefined && namesOf(own, 'initContainers').slice(0, 2).join() === ours.join();
-      }, `an injected pod of the ${kind}`);
+      }, `${kind} has an injected pod`);
     });
   }
 
   it('injects the pods of a DaemonSet', async () => {
-    await stage.client.call('POST', '/api/v1/nodes', { body: { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } } });
+    await harness.client.call('POST', '/api/v1/nodes', { body: { apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } } });
     const { code, stderr } = await create({
       apiVersion: 'apps/v1',
       kind: 'DaemonSet',
@@ -194,19 +195,19 @@ describe('the webhook behind a real API server', () => {
     await webhook.logged((record) => record.msg === 'admission' && record.name === 'daemon-*' && record.decision === 'inject');
   });
 
-  it('answers a dry run and a server-side apply', async () => {
+  it('injects on dry run and on server-side apply', async () => {
     const dry = await create(pod('dry'), '--dry-run=server', '-o', 'json');
     assert.equal(dry.code, 0, dry.stderr);
     assert.deepEqual(namesOf(JSON.parse(dry.stdout), 'initContainers'), ours);
     assert.equal((await webhook.logged((record) => record.name === 'dry')).dryRun, true);
     for (const time of ['first', 'second']) {
-      const applied = await stage.kubectl(['apply', '--server-side'], pod('applied'));
+      const applied = await harness.kubectl(['apply', '--server-side'], pod('applied'));
       assert.equal(applied.code, 0, `${time}: ${applied.stderr}`);
     }
     assert.deepEqual(namesOf(await get('applied'), 'initContainers'), ours);
   });
 
-  it('injects a copy of a live pod anew, and takes the injection off a copy that opts out', async () => {
+  it('injects a copy of a live pod again and strips a copy that opts out', async () => {
     const live = (await get('applied')) as { metadata: Record<string, unknown>; spec: Record<string, unknown> };
     const copy = (name: string, annotations: object) => ({
       apiVersion: 'v1',
@@ -227,7 +228,7 @@ describe('the webhook behind a real API server', () => {
     assert.equal(stringAt(without, 'metadata', 'annotations', key('status')), undefined);
   });
 
-  it('a namespace that is made together with its pod already counts', async () => {
+  it('reads the annotation of a namespace created just before its pod', async () => {
     const namespace = {
       apiVersion: 'v1',
       kind: 'Namespace',
@@ -237,7 +238,7 @@ describe('the webhook behind a real API server', () => {
         labels: { 'pod-security.kubernetes.io/enforce': 'restricted' },
       },
     };
-    await stage.client.call('POST', '/api/v1/namespaces', { body: namespace });
+    await harness.client.call('POST', '/api/v1/namespaces', { body: namespace });
     const strict = {
       allowPrivilegeEscalation: false,
       capabilities: { drop: ['ALL'] },
@@ -246,15 +247,17 @@ describe('the webhook behind a real API server', () => {
     };
     const manifest = pod('strict', oneContainer({ securityContext: strict }));
     const body = { ...manifest, metadata: { ...manifest.metadata, namespace: 'fresh' } };
-    await until(() =>
-      stage.client.call('POST', '/api/v1/namespaces/fresh/pods', { body }).then(
-        () => true,
-        (error: unknown) => {
-          // The service account controller is not that fast; everything else is a failure.
-          if (String(error).includes('serviceaccount')) return false;
-          throw error;
-        },
-      ),
+    await eventually(
+      () =>
+        harness.client.call('POST', '/api/v1/namespaces/fresh/pods', { body }).then(
+          () => true,
+          (error: unknown) => {
+            // The service account may come later than the namespace; every other error is a failure.
+            if (String(error).includes('serviceaccount')) return false;
+            throw error;
+          },
+        ),
+      'the pod is created',
     );
     const found = await get('strict', 'fresh');
     assert.deepEqual(namesOf(found, 'initContainers'), ['aad-pod-identity-proxy']);
@@ -265,8 +268,8 @@ describe('the webhook behind a real API server', () => {
     );
   });
 
-  it('warns before Pod Security refuses the init container', async () => {
-    await stage.makeNamespace('baseline', { labels: { 'pod-security.kubernetes.io/enforce': 'baseline' } });
+  it('warns about a namespace whose Pod Security refuses the init container', async () => {
+    await harness.createNamespace('baseline', { labels: { 'pod-security.kubernetes.io/enforce': 'baseline' } });
     const manifest = pod('refused');
     const { code, stderr } = await create({ ...manifest, metadata: { ...manifest.metadata, namespace: 'baseline' } });
     assert.equal(code, 1);

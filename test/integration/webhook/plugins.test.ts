@@ -1,13 +1,16 @@
-// Together with what else changes pods on their way in: another webhook, LimitRange defaults, quota, the audit log.
+// The webhook together with other admission: another webhook, LimitRange, ResourceQuota; and what the audit log gets.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { isRecord } from '../../../lib/kube/objects.ts';
-import { startMeddler } from './meddler.ts';
-import type { Stage, WebhookProcess } from './support.ts';
-import { issueFor, setStage, until } from './support.ts';
+import { isRecord } from '../../../common/records.ts';
+import { eventually } from '../../harness/wait.ts';
+import type { Harness } from './harness.ts';
+import { issueFor, startHarness } from './harness.ts';
+import type { ChangeName } from './other-webhook.ts';
+import { startOtherWebhook } from './other-webhook.ts';
+import type { WebhookProcess } from './webhook-process.ts';
 
 const ours = ['aad-pod-identity-init', 'aad-pod-identity-proxy'];
 interface Container {
@@ -21,7 +24,7 @@ interface FoundPod {
 }
 
 describe('the webhook among other admission', () => {
-  let stage: Stage;
+  let harness: Harness;
   let webhook: WebhookProcess;
   let auditFolder: string;
   const auditLog = () => path.join(auditFolder, 'audit.log');
@@ -34,16 +37,14 @@ describe('the webhook among other admission', () => {
       rules: [{ level: 'Metadata', verbs: ['create'], resources: [{ group: '', resources: ['pods'] }] }],
     };
     writeFileSync(path.join(auditFolder, 'policy.json'), JSON.stringify(policy));
-    stage = await setStage({
+    harness = await startHarness({
       apiServerFlags: { 'audit-policy-file': path.join(auditFolder, 'policy.json'), 'audit-log-path': auditLog() },
     });
-    webhook = await stage.startWebhook();
-    await stage.register(webhook.port);
-    await until(async () => (await webhook.readyz()).status === 200, 'readiness');
-    await stage.makeNamespace('team');
+    webhook = await harness.startRegistered();
+    await harness.createNamespace('team');
   });
   after(async () => {
-    await stage?.stop();
+    await harness?.stop();
     rmSync(auditFolder, { recursive: true, force: true });
   });
 
@@ -54,44 +55,47 @@ describe('the webhook among other admission', () => {
       metadata: { name, labels: { aadpodidbinding: 'reader' } },
       spec: { containers: [{ name: 'app', image: 'app:1' }], ...spec },
     };
-    return (await stage.client.call('POST', `/api/v1/namespaces/${namespace}/pods`, { body })) as FoundPod;
+    return (await harness.client.call('POST', `/api/v1/namespaces/${namespace}/pods`, { body })) as FoundPod;
   };
   const admissionsOf = (name: string) => webhook.log.filter((record) => record.msg === 'admission' && record.name === name);
 
-  /** Runs `work` while another webhook of that name is called as well. */
-  const beside = async (name: string, what: Parameters<typeof startMeddler>[2], work: () => Promise<void>) => {
-    const meddler = await startMeddler(stage.client, name, what, await issueFor(['localhost'], stage.ca));
+  /** Calls `work` while another webhook of that name runs as well. */
+  const withOtherWebhook = async (name: string, change: ChangeName, work: () => Promise<void>) => {
+    const other = await startOtherWebhook({ client: harness.client, name, change, ...(await issueFor(['localhost'], harness.ca)) });
     try {
-      // The API server learns of a new configuration by a watch of its own.
       const probe = {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: 'probe', labels: { aadpodidbinding: 'x' } },
         spec: { containers: [{ name: 'app', image: 'a' }] },
       };
-      await until(async () => {
-        await stage.client.call('POST', '/api/v1/namespaces/team/pods', { body: probe, query: { dryRun: 'All' } });
-        return meddler.calls > 0;
-      }, 'a call of the other webhook');
+      // No event says when the API server's watch has brought the new configuration.
+      await eventually(async () => {
+        await harness.client.call('POST', '/api/v1/namespaces/team/pods', { body: probe, query: { dryRun: 'All' } });
+        return other.calls > 0;
+      }, 'the other webhook is called');
       await work();
     } finally {
-      await meddler.stop();
+      await other.stop();
     }
   };
 
-  for (const place of ['aa-mesh', 'zzz-mesh'])
-    it(`${place}: wherever a mesh stands in the order, our containers end up first`, () =>
-      beside(place, 'container', async () => {
-        const found = await create(place);
+  for (const [order, name] of [
+    ['before', 'aa-mesh'],
+    ['after', 'zzz-mesh'],
+  ] as const)
+    it(`puts its containers first when a mesh is called ${order} it`, () =>
+      withOtherWebhook(name, 'container', async () => {
+        const found = await create(name);
         assert.deepEqual(
           found.spec.initContainers.map((one) => one.name),
           [...ours, 'mesh'],
         );
-        assert.ok(admissionsOf(place).length >= 1);
+        assert.ok(admissionsOf(name).length >= 1);
       }));
 
-  it('called again it finds its own parts as it would make them, although the API server has filled in defaults', () =>
-    beside('zzz-policy', 'label', async () => {
+  it('changes nothing when it is called again after the API server filled in defaults', () =>
+    withOtherWebhook('zzz-policy', 'label', async () => {
       await create('again');
       assert.deepEqual(
         admissionsOf('again').map((record) => Number(record.operations) > 0),
@@ -99,7 +103,7 @@ describe('the webhook among other admission', () => {
       );
     }));
 
-  it('keeps the API token of the pod out of our containers and leaves it to the app', async () => {
+  it('keeps the API token of the pod out of the injected containers only', async () => {
     const { spec } = await create('token');
     const has = (container: Container | undefined) =>
       (container?.volumeMounts ?? []).filter((mount) => mount.mountPath === '/var/run/secrets/kubernetes.io/serviceaccount').length;
@@ -107,22 +111,22 @@ describe('the webhook among other admission', () => {
     assert.equal(JSON.stringify(spec.initContainers).includes('kube-api-access'), false);
   });
 
-  it('keeps the defaults that a LimitRange gives our containers, and is let in where limits are demanded', async () => {
-    await stage.makeNamespace('limited');
+  it('keeps the defaults that a LimitRange gives the injected containers', async () => {
+    await harness.createNamespace('limited');
     const range = {
       type: 'Container',
       default: { cpu: '300m', memory: '128Mi' },
       defaultRequest: { cpu: '20m', memory: '32Mi' },
       max: { cpu: '1', memory: '1Gi' },
     };
-    await stage.client.call('POST', '/api/v1/namespaces/limited/limitranges', {
+    await harness.client.call('POST', '/api/v1/namespaces/limited/limitranges', {
       body: { apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'l' }, spec: { limits: [range] } },
     });
     let found: FoundPod | undefined;
-    await until(async () => {
+    await eventually(async () => {
       found = await create(`p${Math.random().toString(36).slice(2)}`, 'limited');
       return found.spec.containers[0]?.resources.limits?.cpu === '300m';
-    }, 'LimitRange at work');
+    }, 'the LimitRange applies');
     assert.deepEqual(
       found?.spec.initContainers.map((one) => one.resources.limits),
       [
@@ -132,14 +136,14 @@ describe('the webhook among other admission', () => {
     );
   });
 
-  it('is let in by a quota that demands requests and limits of memory and requests of cpu', async () => {
-    await stage.makeNamespace('quota');
+  it('satisfies a ResourceQuota that demands requests and limits', async () => {
+    await harness.createNamespace('quota');
     const hard = { 'requests.cpu': '10', 'requests.memory': '10Gi', 'limits.memory': '10Gi' };
-    await stage.client.call('POST', '/api/v1/namespaces/quota/resourcequotas', {
+    await harness.client.call('POST', '/api/v1/namespaces/quota/resourcequotas', {
       body: { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'q' }, spec: { hard } },
     });
     const resources = { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '1Gi' } };
-    await until(
+    await eventually(
       async () =>
         create('counted', 'quota', { containers: [{ name: 'app', image: 'a', resources }] }).then(
           () => true,
@@ -148,12 +152,12 @@ describe('the webhook among other admission', () => {
             throw error;
           },
         ),
-      'the quota being counted',
+      'the quota is counted',
     );
     await assert.rejects(create('uncounted', 'quota'), /must specify limits.memory for: app/);
   });
 
-  it('a guaranteed pod is still guaranteed', async () => {
+  it('keeps the QoS class of a guaranteed pod', async () => {
     const resources = { limits: { cpu: '1', memory: '1Gi' } };
     assert.equal(
       (await create('guaranteed', 'team', { containers: [{ name: 'app', image: 'a', resources }] })).status.qosClass,
@@ -162,20 +166,20 @@ describe('the webhook among other admission', () => {
     assert.equal((await create('burstable')).status.qosClass, 'Burstable');
   });
 
-  it('leaves decision, reason and template in the audit log', async () => {
+  it('writes decision, reason and template hash to the audit log', async () => {
     await create('audited');
     let event: Record<string, unknown> | undefined;
-    await until(() => {
+    await eventually(() => {
       const events = readFileSync(auditLog(), 'utf8')
         .trim()
         .split('\n')
         .map((line): unknown => JSON.parse(line));
       event = events.filter(isRecord).find((one) => isRecord(one.objectRef) && one.objectRef.name === 'audited');
       return event !== undefined;
-    }, 'an audit event');
-    const notes = isRecord(event?.annotations) ? event.annotations : {};
-    assert.equal(notes['inject.aadpodidentity.k8s.io/decision'], 'inject');
-    assert.equal(notes['inject.aadpodidentity.k8s.io/reason'], 'injected');
-    assert.match(String(notes['inject.aadpodidentity.k8s.io/template-hash']), /^[0-9a-f]{16}$/);
+    }, 'the audit event is written');
+    const auditAnnotations = isRecord(event?.annotations) ? event.annotations : {};
+    assert.equal(auditAnnotations['inject.aadpodidentity.k8s.io/decision'], 'inject');
+    assert.equal(auditAnnotations['inject.aadpodidentity.k8s.io/reason'], 'injected');
+    assert.match(String(auditAnnotations['inject.aadpodidentity.k8s.io/template-hash']), /^[0-9a-f]{16}$/);
   });
 });

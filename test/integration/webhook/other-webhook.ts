@@ -1,10 +1,10 @@
-// Another mutating webhook, as meshes and policy engines have.
+// Another mutating webhook, as service meshes and policy engines have one.
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { KeyAndCertificate } from '../../../controller/certificates/issue.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
-import { base64 } from './support.ts';
+import { base64 } from './harness.ts';
 
 interface ReviewedPod {
   metadata: { annotations?: Record<string, string> };
@@ -16,7 +16,7 @@ interface ReviewBody {
 }
 
 const mesh = { name: 'mesh', image: 'mesh:1' };
-const meddling = {
+const changes = {
   /** Puts a container in front of all init containers, once. */
   container({ spec }: ReviewedPod): object[] {
     if (spec.initContainers === undefined) return [{ op: 'add', path: '/spec/initContainers', value: [mesh] }];
@@ -24,20 +24,24 @@ const meddling = {
   },
   label: (): object[] => [{ op: 'add', path: '/metadata/labels/seen', value: 'yes' }],
 };
+export type ChangeName = keyof typeof changes;
 
-export interface Meddler {
-  /** Pods it was asked about. */
+export interface OtherWebhook {
+  /** Reviews so far. */
   readonly calls: number;
   stop(): Promise<void>;
 }
 
-/** `name` decides its place in the order of webhooks. */
-export async function startMeddler(
-  client: KubeClient,
-  name: string,
-  what: keyof typeof meddling,
-  { ca, leaf }: { ca: KeyAndCertificate; leaf: KeyAndCertificate },
-): Promise<Meddler> {
+export interface OtherWebhookOptions {
+  client: KubeClient;
+  /** Of its configuration. The API server calls webhooks in the order of these names. */
+  name: string;
+  change: ChangeName;
+  ca: KeyAndCertificate;
+  leaf: KeyAndCertificate;
+}
+
+export async function startOtherWebhook({ client, name, change, ca, leaf }: OtherWebhookOptions): Promise<OtherWebhook> {
   let calls = 0;
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (request, response) => {
     let text = '';
@@ -47,15 +51,29 @@ export async function startMeddler(
     request.on('end', () => {
       calls += 1;
       const { uid, object } = (JSON.parse(text) as ReviewBody).request;
-      const patch = meddling[what](object);
-      const answer = { uid, allowed: true, patchType: 'JSONPatch', patch: base64(JSON.stringify(patch)) };
+      const patch = base64(JSON.stringify(changes[change](object)));
+      const body = { uid, allowed: true, patchType: 'JSONPatch', patch };
       response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: answer }));
+      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: body }));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `https://localhost:${(server.address() as AddressInfo).port}/`;
-  const body = {
+  await client.call('POST', resourcePath(mutatingWebhookConfigurations), { body: configurationOf(name, url, ca) });
+  return {
+    get calls() {
+      return calls;
+    },
+    async stop() {
+      await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name }));
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function configurationOf(name: string, url: string, ca: KeyAndCertificate): object {
+  return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
     metadata: { name },
@@ -71,16 +89,5 @@ export async function startMeddler(
         sideEffects: 'None',
       },
     ],
-  };
-  await client.call('POST', resourcePath(mutatingWebhookConfigurations), { body });
-  return {
-    get calls() {
-      return calls;
-    },
-    async stop() {
-      await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name }));
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
   };
 }

@@ -1,0 +1,162 @@
+// Real parts for the tests of the webhook: an API server with the chart installed, certificates as the controller issues them, and the webhook as
+// a process.
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
+import type { KeyAndCertificate } from '../../../controller/certificates/issue.ts';
+import { generateKey, issueAuthority, issueLeaf } from '../../../controller/certificates/issue.ts';
+import type { KubeClient } from '../../../lib/kube/client.ts';
+import { connect, jsonPatch, mergePatch } from '../../../lib/kube/client.ts';
+import { isNotFound } from '../../../lib/kube/errors.ts';
+import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
+import { findHelm } from '../../cluster/binaries.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startControlPlane } from '../../cluster/control-plane.ts';
+import type { Result } from '../../cluster/run.ts';
+import { mustRun, run } from '../../cluster/run.ts';
+import { eventually } from '../../harness/wait.ts';
+import type { WebhookProcess } from './webhook-process.ts';
+import { startWebhookProcess } from './webhook-process.ts';
+
+const root = path.resolve(import.meta.dirname, '../../..');
+/** Not `default`, so that nothing works only in the default namespace. */
+export const releaseNamespace = 'identity-system';
+
+export async function issueFor(
+  names: readonly string[],
+  authority?: KeyAndCertificate,
+): Promise<{ ca: KeyAndCertificate; leaf: KeyAndCertificate }> {
+  const context = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
+  const ca = authority ?? issueAuthority(await context());
+  return { ca, leaf: issueLeaf(ca, names, await context()) };
+}
+
+export interface Harness {
+  plane: ControlPlane;
+  client: KubeClient;
+  ca: KeyAndCertificate;
+  kubectl(args: readonly string[], manifest?: unknown): Promise<Result>;
+  publishLeaf(leaf: KeyAndCertificate): Promise<void>;
+  publishBundle(pem: string): Promise<void>;
+  /** Points the chart's configuration at a process outside the cluster. */
+  register(port: number, caBundle?: string): Promise<void>;
+  startWebhook(flags?: readonly string[]): Promise<WebhookProcess>;
+  /** Starts a webhook from this file, by default the source, registers it and waits until it is ready. */
+  startRegistered(flags?: readonly string[], file?: string): Promise<WebhookProcess>;
+  createNamespace(name: string, metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** No webhook runs yet. */
+export async function startHarness(options: { apiServerFlags?: Record<string, string> } = {}): Promise<Harness> {
+  const plane = await startControlPlane(options);
+  const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
+  const started = new Set<WebhookProcess>();
+  const start = async (flags: readonly string[], file = path.join(root, 'webhook/main.ts')) => {
+    const webhook = await startWebhookProcess({ plane, client, namespace: releaseNamespace, flags, file });
+    started.add(webhook);
+    return webhook;
+  };
+  const harness: Harness = {
+    plane,
+    client,
+    ca: { key: '', certificate: '' },
+    ...certificatesOf(client),
+    kubectl: (args, manifest) =>
+      run(plane.kubectl, manifest === undefined ? args : [...args, '-f', '-'], {
+        env: { KUBECONFIG: plane.kubeconfig },
+        ...(manifest === undefined ? {} : { input: JSON.stringify(manifest) }),
+        timeoutSeconds: 60,
+      }),
+    register: (port, caBundle = harness.ca.certificate) => register(client, port, caBundle),
+    startWebhook: (flags = []) => start(flags),
+    async startRegistered(flags = [], file) {
+      const webhook = await start(flags, file);
+      await register(client, webhook.port, harness.ca.certificate);
+      await eventually(async () => (await webhook.readyz()).status === 200, 'the webhook is ready');
+      return webhook;
+    },
+    createNamespace: (name, metadata) => createNamespace(client, name, metadata),
+    async stop() {
+      await Promise.all([...started].map((webhook) => webhook.stop()));
+      await client.close();
+      await plane.stop();
+    },
+  };
+  try {
+    await installChart(plane);
+    const { ca, leaf } = await issueFor(['localhost']);
+    harness.ca = ca;
+    await harness.publishLeaf(leaf);
+    await harness.publishBundle(ca.certificate);
+    return harness;
+  } catch (error) {
+    await harness.stop();
+    throw error;
+  }
+}
+
+async function installChart(plane: ControlPlane): Promise<void> {
+  const helm = await findHelm(() => undefined);
+  const chart = path.join(root, 'charts/aad-pod-identity-webhook');
+  await mustRun(helm, ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace'], {
+    env: { KUBECONFIG: plane.kubeconfig },
+    timeoutSeconds: 120,
+  });
+}
+
+function certificatesOf(client: KubeClient): Pick<Harness, 'publishLeaf' | 'publishBundle'> {
+  return {
+    publishLeaf: (leaf) =>
+      put(client, resourcePath(secrets, { namespace: releaseNamespace }), {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: webhookCertificateSecretName },
+        type: 'kubernetes.io/tls',
+        data: { 'tls.crt': base64(leaf.certificate), 'tls.key': base64(leaf.key) },
+      }),
+    publishBundle: (pem) =>
+      put(client, resourcePath(configMaps, { namespace: releaseNamespace }), {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: caBundleConfigMapName },
+        data: { [caBundleKey]: pem },
+      }),
+  };
+}
+
+async function register(client: KubeClient, port: number, caBundle: string): Promise<void> {
+  const clientConfig = { url: `https://localhost:${port}/mutate`, caBundle: base64(caBundle) };
+  await client.call('PATCH', resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName }), {
+    contentType: jsonPatch,
+    body: [{ op: 'replace', path: '/webhooks/0/clientConfig', value: clientConfig }],
+  });
+}
+
+async function createNamespace(client: KubeClient, name: string, metadata: object = {}): Promise<void> {
+  await client.call('POST', resourcePath(namespaces), {
+    body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name, ...metadata } },
+  });
+  // A pod needs the default service account of its namespace.
+  await eventually(() => exists(client, `/api/v1/namespaces/${name}/serviceaccounts/default`), `service account of ${name}`);
+}
+
+/** Creates or overwrites. */
+async function put(client: KubeClient, collection: string, body: { metadata: { name: string }; [field: string]: unknown }): Promise<void> {
+  const path = `${collection}/${body.metadata.name}`;
+  await ((await exists(client, path))
+    ? client.call('PATCH', path, { body, contentType: mergePatch })
+    : client.call('POST', collection, { body }));
+}
+
+async function exists(client: KubeClient, path: string): Promise<boolean> {
+  try {
+    await client.call('GET', path);
+    return true;
+  } catch (error) {
+    if (isNotFound(error)) return false;
+    throw error;
+  }
+}
+
+export const base64 = (text: string): string => Buffer.from(text).toString('base64');
