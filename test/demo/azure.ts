@@ -26,7 +26,7 @@ export function azureState(operationMs: number): unknown {
     subscription,
     resourceGroup: 'nodes',
     imds: { vm: 'pool1/0' },
-    // The kubelet's own identity is on the set, as on every AKS node: it must survive whatever we do.
+    // The kubelet's own identity is on the set, as on every AKS node. It must stay.
     scaleSets: [{ name: 'pool1', orchestration: 'Uniform', instances: 1, identity: { type: 'UserAssigned', ids: ['kubelet'] } }],
     identities: [{ name: 'kubelet' }, identities.demo, identities.second],
     apps: [{ clientId: controllerSignIn.clientID, secrets: [controllerSignIn.clientSecret] }],

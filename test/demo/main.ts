@@ -1,4 +1,4 @@
-// `npm run demo`: the main job end to end on this machine, or with --context in a cluster of yours.
+// `npm run demo`: the walkthrough on this machine, or with --context in a cluster of yours.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { up } from '../cluster/cluster.ts';
@@ -6,17 +6,17 @@ import { currentImages } from '../cluster/images.ts';
 import { MissingRequirements, missingForCluster } from '../cluster/requirements.ts';
 import { run } from '../cluster/run.ts';
 import { azureState, identities, providerID } from './azure.ts';
-import { chartValues } from './install.ts';
+import { chartValues } from './chart-values.ts';
 import { privateMemoryOf } from './memory.ts';
-import type { Stage } from './story.ts';
-import { StoryError, tell } from './story.ts';
-import { say, step } from './tell.ts';
+import { note, step } from './output.ts';
+import type { Target } from './walkthrough.ts';
+import { DemoError, runWalkthrough } from './walkthrough.ts';
 
 const usage = `Usage: npm run demo [-- --keep | --context NAME ...]
 
-Brings up a real one-node Kubernetes cluster with an Azure emulator on this machine, installs the chart, gives a pod an identity and shows it.
+Starts a real one-node Kubernetes cluster with an Azure emulator on this machine, installs the chart, gives a pod an identity and shows it.
 
-  --keep             leave the cluster up at the end and print how to use it
+  --keep             keep the cluster at the end and print how to use it
   --name NAME        of the cluster, default "demo"
   --help             this text
 
@@ -35,7 +35,7 @@ const seconds = () => ((Date.now() - started) / 1000).toFixed(1);
 const log = (line: string) => console.error(`   ${line}`);
 
 async function onThisMachine(name: string, keep: boolean): Promise<void> {
-  step('A Kubernetes cluster on this machine, with the Azure emulator as its metadata service, Resource Manager and Entra');
+  step('Start a Kubernetes cluster on this machine, with the Azure emulator as metadata service, Resource Manager and Entra');
   const missing = await missingForCluster();
   if (missing.length > 0) throw new MissingRequirements('the demo', missing);
   const images = await currentImages(log);
@@ -47,10 +47,10 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
     providerID,
     azureState: azureState(3_000),
   });
-  say(`up after ${seconds()} s`);
+  note(`up after ${seconds()} s`);
   try {
     const podUid = async (pod: string) => (await cluster.kubectl(['get', 'pod', pod, '-o', 'jsonpath={.metadata.uid}'])).stdout.trim();
-    await tell({
+    await runWalkthrough({
       kubectl: (args, input) => cluster.kubectl(args, input === undefined ? {} : { input }),
       helm: (args, input) => cluster.helm(args, input === undefined ? {} : { input }),
       values: chartValues(cluster, images),
@@ -61,10 +61,10 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
       proxyMemory: async (pod) => privateMemoryOf(await podUid(pod), 'proxy'),
     });
     if (keep) {
-      step('The cluster stays');
-      say(`export KUBECONFIG=${cluster.kubeconfig}`);
-      say(`kubectl is ${cluster.kubectlProgram}`);
-      say(`npm run cluster -- down --name ${name}     ends it`);
+      step('The cluster keeps running');
+      note(`export KUBECONFIG=${cluster.kubeconfig}`);
+      note(`kubectl is ${cluster.kubectlProgram}`);
+      note(`npm run cluster -- down --name ${name}     ends it`);
     }
   } catch (error) {
     log(`logs of the cluster's programs: ${cluster.folder}/logs (with --keep they stay)`);
@@ -74,7 +74,7 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
   }
 }
 
-/** Asks the emulator what the first scale set carries. */
+/** Ids of the identities on the first scale set, asked of the emulator. */
 async function attachedTo(control: string): Promise<string[]> {
   const response = await fetch(`${control}/state`);
   const state = (await response.json()) as { scaleSets: { identity: { ids: (string | { id: string })[] } }[] };
@@ -93,8 +93,8 @@ async function inYourCluster(
 ): Promise<void> {
   const { values, identity, 'client-id': clientId, second, 'app-image': appImage } = given;
   if (values === undefined || identity === undefined || clientId === undefined || second === undefined || appImage === undefined)
-    throw new StoryError('--context needs --values, --identity, --client-id, --second and --app-image too: see --help');
-  const stage: Stage = {
+    throw new DemoError('--context needs --values, --identity, --client-id, --second and --app-image too: see --help');
+  const target: Target = {
     kubectl: (args, input) => run('kubectl', ['--context', context, ...args], input === undefined ? {} : { input }),
     helm: (args, input) => run('helm', ['--kube-context', context, ...args], input === undefined ? {} : { input }),
     values: readFileSync(values, 'utf8'),
@@ -104,7 +104,7 @@ async function inYourCluster(
     attached: async () => undefined,
     proxyMemory: async () => undefined,
   };
-  await tell(stage);
+  await runWalkthrough(target);
 }
 
 async function main(): Promise<void> {

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Private memory in bytes of the program with this word on its command line in the pod with this uid; undefined where this machine does not run it. */
+/** Private memory in bytes of the program with this word on its command line in the pod with this uid; undefined where it runs on another machine. */
 export function privateMemoryOf(podUid: string, word: string): number | undefined {
   const uids = [podUid, podUid.replaceAll('-', '_')];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -11,7 +11,7 @@ export function privateMemoryOf(podUid: string, word: string): number | undefine
       const kibibytes = /^Private_Dirty:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))?.[1];
       return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
     } catch {
-      // It ended while we looked.
+      // It ended meanwhile.
     }
   }
   return undefined;

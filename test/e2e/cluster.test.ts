@@ -1,4 +1,4 @@
-// The one-node cluster itself: it runs pods, two of them live side by side, and none leaves anything on the machine, however it ends.
+// The one-node cluster: it runs pods, two of them run side by side, and however one ends it leaves nothing on the machine.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ function processesNaming(folder: string): number[] {
     });
 }
 
-/** A namespace's number is used again by the next one, so what lives in it is noted while the cluster is up. */
+/** The next namespace may get the same number, so the processes are recorded while the cluster is up. */
 function look(cluster: string): Seen {
   const { folder } = clusterPlaces(cluster);
   const namespace = readRecord(folder)?.networkNamespace;
@@ -53,7 +53,7 @@ function look(cluster: string): Seen {
   return { namespace, processes };
 }
 
-/** What is on the machine of a cluster, by everything it could be found by. */
+/** What is left of a cluster on this machine: processes, mounts, control groups, files. */
 function traces(cluster: string, seen: Seen): string[] {
   const { folder, cgroup } = clusterPlaces(cluster);
   const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
@@ -66,7 +66,7 @@ function traces(cluster: string, seen: Seen): string[] {
   ];
 }
 
-/** Places outside any cluster's folder where programs of a node like to write. */
+/** Folders outside a cluster's own where programs of a node write by default. */
 const strays = [
   '/var/lib/cni',
   '/var/lib/kubelet',
@@ -130,14 +130,14 @@ test('the one-node cluster', { skip }, async (t) => {
   });
   after(() => cluster?.down());
 
-  await t.test('a pod runs; logs and exec reach it', async () => {
+  await t.test('runs a pod and serves its logs and exec', async () => {
     assert.equal(await must(cluster, ['logs', 'app']), 'it runs\n');
     assert.match(await inPod(cluster, 'id'), /uid=0/);
     // Input streams through the forwarders, and its end arrives.
     assert.equal(await must(cluster, ['exec', '-i', 'app', '--', 'cat'], 'typed'), 'typed');
   });
 
-  await t.test('a pod reaches the API by its Service, IMDS on the node, and nothing else', async () => {
+  await t.test('lets a pod reach the API, IMDS on the node and nothing else', async () => {
     assert.match(await inPod(cluster, 'curl', '-sk', 'https://10.96.0.1/version'), /"gitVersion": "v1\./);
     const query = 'api-version=2018-02-01&resource=https://vault.azure.net';
     const token = await inPod(
@@ -149,24 +149,24 @@ test('the one-node cluster', { skip }, async (t) => {
       `http://169.254.169.254/metadata/identity/oauth2/token?${query}`,
     );
     assert.equal(JSON.parse(token).token_type, 'Bearer');
-    // 192.0.2.0/24 is nobody's (RFC 5737); from here there must not even be a way to it.
+    // 192.0.2.0/24 belongs to nobody (RFC 5737); the pod has no route to it.
     assert.notEqual((await cluster.kubectl(['exec', 'app', '--', 'curl', '-s', '-m', '5', 'http://192.0.2.1'])).code, 0);
     assert.equal((await cluster.enter('ip', ['route', 'show', 'default'])).stdout, '');
   });
 
-  await t.test('the emulator is reached from outside, and ARM and Entra from a pod by TLS that its CA vouches for', async () => {
+  await t.test('serves the emulator to this machine, and ARM and Entra to pods by TLS', async () => {
     assert.equal((await ask(`${cluster.emulatorControlUrl}/state`)).status, 200);
     await must(cluster, ['exec', '-i', 'app', '--', 'sh', '-c', 'cat >/azure.crt'], cluster.azure.ca);
     for (const url of [cluster.azure.arm, cluster.azure.entra]) await inPod(cluster, 'curl', '-s', '--cacert', '/azure.crt', url);
   });
 
-  await t.test('helm works', async () => {
+  await t.test('runs helm', async () => {
     const { stdout, code } = await cluster.helm(['list', '--output', 'json']);
     assert.equal(code, 0);
     assert.deepEqual(JSON.parse(stdout), []);
   });
 
-  await t.test('a second cluster lives beside it, ends with its killed owner, and starts again', async () => {
+  await t.test('runs beside a second cluster, which ends with its killed owner and starts again', async () => {
     const second = `${name}-b`;
     const owner = startOwner(second);
     for await (const line of createInterface({ input: owner.stdout })) if (line === 'UP') break;
@@ -178,7 +178,7 @@ test('the one-node cluster', { skip }, async (t) => {
 
     owner.kill('SIGKILL');
     await once(owner, 'exit');
-    // At once: what the killed owner left may still be ending.
+    // At once, while processes of the killed owner may still be ending.
     const again = await up({ name: second, log });
     await runPod(again);
     assert.deepEqual(seen.processes.filter(isAlive), []);
@@ -187,7 +187,7 @@ test('the one-node cluster', { skip }, async (t) => {
     assert.deepEqual(traces(second, seenAgain), []);
   });
 
-  await t.test('a killed keeper takes its cluster along, and `up` starts from whatever is left', async () => {
+  await t.test('ends with its killed keeper, and `up` starts it again', async () => {
     const third = `${name}-c`;
     const first = await up({ name: third, log, owner: 'nobody' });
     await runPod(first);
@@ -201,7 +201,7 @@ test('the one-node cluster', { skip }, async (t) => {
     assert.deepEqual(traces(third, seen), []);
   });
 
-  await t.test('an owner killed while its cluster starts leaves nothing', async () => {
+  await t.test('leaves nothing when its owner is killed while it starts', async () => {
     const fourth = `${name}-d`;
     const { folder, cgroup, lock } = clusterPlaces(fourth);
     const owner = startOwner(fourth);
@@ -214,7 +214,7 @@ test('the one-node cluster', { skip }, async (t) => {
     assert.ok(!existsSync(lock));
   });
 
-  await t.test('down leaves no process, mount, namespace, control group or file, and the machine as it was', async () => {
+  await t.test('leaves no process, mount, namespace, control group or file after `down`', async () => {
     const seen = look(name);
     assert.equal(traces(name, seen).length > seen.processes.length, true, 'there is a lot to find while it is up');
     await cluster.down();

@@ -1,4 +1,4 @@
-// `npm run demo` as a person runs it, in the real cluster: to its end, and after it was killed on the way.
+// `npm run demo` as a user runs it, in the real cluster: to its end, and after kills in the middle.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { running } from '../cluster/cluster.ts';
 const main = path.resolve(import.meta.dirname, '../demo/main.ts');
 const name = 'e2e-demo';
 
-/** Starts the demo; what it prints is collected, and can be waited for. */
+/** Starts the demo. Its output is collected, and a test can wait for a line of it. */
 function startDemo() {
   const child = spawn(process.execPath, [main, '--name', name], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
@@ -43,7 +43,7 @@ const cgroupOf = (pid: string): string => {
   }
 };
 
-/** The cluster ends with its owner, but a moment later. */
+/** The cluster ends a moment after its owner. */
 async function untilNothingIsLeft(): Promise<void> {
   const left = () => readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && cgroupOf(pid).includes(`aad-cluster-${name}`));
   for (const deadline = Date.now() + 30_000; left().length > 0; await delay(100)) {
@@ -53,7 +53,7 @@ async function untilNothingIsLeft(): Promise<void> {
 }
 
 describe('the demo', () => {
-  it('tells the whole story after two runs that were killed in the middle, and leaves nothing', async () => {
+  it('runs to its end after two killed runs, and leaves nothing behind', async () => {
     for (const step of [/starting cluster/, /^2\. Install/m]) {
       const killed = startDemo();
       await killed.prints(step);
@@ -63,8 +63,8 @@ describe('the demo', () => {
 
     const demo = startDemo();
     const code = await demo.ended;
-    const told = demo.text();
-    assert.equal(code, 0, told);
+    const printed = demo.text();
+    assert.equal(code, 0, printed);
     for (const part of [
       /^ +demo-default-demo +demo +default +demo +\S+ +Created/m,
       /^ +demo-default-demo +demo +default +demo +\S+ +Assigned/m,
@@ -74,19 +74,19 @@ describe('the demo', () => {
       /"error_description": "Identity not found: .*Bound to it: default\/second/,
       /excepted from injection/,
     ])
-      assert.match(told, part);
-    const [before, now, after] = [...told.matchAll(/as Azure sees them (?:before|now|after):\n((?: {5}\/.*\n)+)/g)].map(
+      assert.match(printed, part);
+    const [before, now, after] = [...printed.matchAll(/as Azure reports them (?:before|now|after):\n((?: {5}\/.*\n)+)/g)].map(
       (match) => match[1],
     );
     assert.match(now ?? '', /userassignedidentities\/demo/i);
     assert.match(before ?? '', /userAssignedIdentities\/kubelet/);
     assert.equal(after, before, 'the scale set is not as it was');
-    const memory = Number(/private memory after its first tokens: ([\d.]+) MiB/.exec(told)?.[1]);
+    const memory = Number(/Private memory of the sidecar after its first tokens: ([\d.]+) MiB/.exec(printed)?.[1]);
     assert.ok(memory < 7, `${memory} MiB`);
     await untilNothingIsLeft();
   });
 
-  it('ends at Ctrl-C and takes the cluster along', async () => {
+  it('ends at Ctrl-C and stops the cluster', async () => {
     const demo = startDemo();
     await demo.prints(/control plane answers/);
     demo.child.kill('SIGINT');
@@ -98,15 +98,15 @@ describe('the demo', () => {
     [['--kep'], /Unknown option '--kep'/],
     [['--context', 'x'], /--context needs --values, --identity/],
   ] as [string[], RegExp][]) {
-    it(`refuses ${args.join(' ')} in one line`, async () => {
+    it(`refuses ${args.join(' ')} with one line`, async () => {
       const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
-      let said = '';
+      let stderr = '';
       child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
-        said += chunk;
+        stderr += chunk;
       });
       assert.equal(await new Promise((resolve) => child.on('close', resolve)), 1);
-      assert.match(said, message);
-      assert.equal(said.trim().split('\n').length, 1);
+      assert.match(stderr, message);
+      assert.equal(stderr.trim().split('\n').length, 1);
     });
   }
 });

@@ -1,4 +1,4 @@
-// The product in the real cluster, installed once into its own namespace: what applications, their owners and the platform's operators do with it.
+// The product in the real cluster, installed into its own namespace: tokens for applications, operation by the platform team.
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -52,7 +52,7 @@ describe('the product in a real cluster', { skip }, () => {
   });
   after(() => product?.cluster.down());
 
-  it('a Job gets a token in its very first init container, and its pod is over within 3 s of its app', async () => {
+  it('gives a Job a token in its first init container, and ends within 3 s of its app', async () => {
     const image = product.cluster.appImage;
     const template = app('one', {
       app: { command: curlToken },
@@ -72,7 +72,7 @@ describe('the product in a real cluster', { skip }, () => {
     assert.ok(late <= 3000, `the sidecar ended ${late} ms after the app`);
   });
 
-  it('pods of a Deployment, a StatefulSet and a DaemonSet share one identity, and the last one keeps it attached', async () => {
+  it('shares one identity among pods of three kinds of workload until the last one', async () => {
     for (const name of ['deployment/shared', 'statefulset/stateful', 'daemonset/daemon']) {
       await product.kubectl(['rollout', 'status', name, '--timeout=60s']);
       assert.equal(await product.appOf(name), demo);
@@ -82,7 +82,7 @@ describe('the product in a real cluster', { skip }, () => {
     assert.ok((await product.attached()).includes('demo'));
   });
 
-  it('a pod that comes again under the same name gets its own assignment and a token', async () => {
+  it('assigns again to a new pod with the name of a deleted one', async () => {
     const old = await uidOf('stateful-0');
     await product.kubectl(['delete', 'pod', 'stateful-0']);
     const fresh = await eventually(
@@ -96,7 +96,7 @@ describe('the product in a real cluster', { skip }, () => {
     assert.equal(at(assigned, 'metadata', 'annotations', 'aadpodidentity.k8s.io/pod-uid'), fresh);
   });
 
-  it('of two identities a pod gets the one it names by any of its ids in any case, else its default', async () => {
+  it('gives tokens of the identity named by any id in any case, else of the default', async () => {
     await product.ready('pod/both', 'pod/chosen');
     assert.equal(await product.appOf('both'), demo);
     assert.equal(await product.appOf('chosen'), second);
@@ -115,7 +115,7 @@ describe('the product in a real cluster', { skip }, () => {
     assert.match(String(refused.error_description), /^Identity not found: client_id .* Bound to it: default\/demo/);
   });
 
-  it('@azure/identity gets its tokens, by the redirect and by the App Service variables', async () => {
+  it('gives @azure/identity tokens by the redirect and by App Service variables', async () => {
     const bundle = await esbuild.build({
       entryPoints: [path.join(import.meta.dirname, 'sdk.ts')],
       bundle: true,
@@ -143,7 +143,7 @@ describe('the product in a real cluster', { skip }, () => {
     assert.deepEqual(Array.isArray(list_) && list_.map((item) => stringAt(item, 'name')), ['aad-pod-identity-proxy']);
   });
 
-  describe('without any controller', () => {
+  describe('the product without a controller', () => {
     let waiting: Promise<string>;
     before(async () => {
       await scaleController(0);
@@ -154,12 +154,12 @@ describe('the product in a real cluster', { skip }, () => {
     });
     after(() => scaleController(2));
 
-    it('pods keep their tokens, and get those that they had not asked for', async () => {
+    it('keeps cached tokens and gives new ones', async () => {
       assert.equal(await product.appOf('both'), demo);
       assert.equal(await product.appOf('both', 'https://servicebus.azure.net'), demo);
     });
 
-    it('pods are made, and none is refused while a webhook replica goes', async () => {
+    it('admits pods while a webhook replica is deleted', async () => {
       const [victim] = await podsOf('webhook');
       const gated = { schedulingGates: [{ name: 'test.local/never' }] };
       const many = (lane: number) => Array.from({ length: 100 }, (_, index) => pod(`many-${lane}-${index}`, app('many', { spec: gated })));
@@ -172,7 +172,7 @@ describe('the product in a real cluster', { skip }, () => {
       await product.kubectl(['delete', 'pod', '-l', 'aadpodidbinding=many', '--grace-period=0', '--force', '--wait=false']);
     });
 
-    it('every user of a pod is redirected, root too, and by an IPv4-mapped address; only the proxy with its user and its group is not', async () => {
+    it('redirects every user of a pod but the proxy, also to an IPv4-mapped address', async () => {
       const server = async (user: string, group: string, host = '169.254.169.254') => {
         const as = ['setpriv', `--reuid=${user}`, `--regid=${group}`, '--clear-groups'];
         const url = imds.replace('169.254.169.254', host) + vault;
@@ -203,7 +203,7 @@ describe('the product in a real cluster', { skip }, () => {
       assert.doesNotMatch(await server('25790', '25790'), /aad-pod-identity/);
     });
 
-    it('what the webhook warns of and refuses is said in words a user can act on', async () => {
+    it('explains refusals and warnings of the webhook', async () => {
       const say = async (name: string, parts: PodParts, namespace?: string) => {
         const { stdout, stderr } = await product.cluster.kubectl(['apply', '-f', '-'], {
           input: JSON.stringify(pod(name, app('one', parts), namespace)),
@@ -246,7 +246,7 @@ describe('the product in a real cluster', { skip }, () => {
       await product.kubectl(['delete', 'rs/wrong', 'pod/host']);
     });
 
-    it('the sidecar has no API token and no rights, and the programs have no more than they need', async () => {
+    it('gives the sidecar no API token and the programs no more rights than they need', async () => {
       const [pid] = processesOf(await uidOf('both'), 'proxy');
       assert.ok(pid);
       assert.deepEqual(readdirSync(`/proc/${pid}/root/var/run/secrets/kubernetes.io/serviceaccount`), []);
@@ -262,14 +262,14 @@ describe('the product in a real cluster', { skip }, () => {
       assert.equal(await can('webhook', 'list', 'secrets/aad-pod-identity-ca', system), 'no');
     });
 
-    it('a new pod waits and is told to come again; when the controller is back it gets its token', async () => {
+    it('answers 503 to a new pod, and gives it a token when the controller is back', async () => {
       assert.match(await waiting, /^HTTP\/1\.1 503 [\s\S]*retry-after: \d+[\s\S]*identity broker .*has not answered/i);
       await scaleController(2);
       assert.equal(await product.appOf('late'), demo);
     });
   });
 
-  it('a killed leader is replaced: a pod with an identity that is not attached yet gets it', async () => {
+  it('attaches a new identity after the leader is killed', async () => {
     await product.kubectl(['delete', 'pod', 'both', 'chosen', 'sdk', 'sdk-variables']);
     await eventually('the second identity is detached', product.attached, (names) => !names.includes('second'));
     const lease = await product.json(['get', 'lease', 'aad-pod-identity-controller', '-n', system]);
@@ -285,7 +285,7 @@ describe('the product in a real cluster', { skip }, () => {
     assert.equal(await product.appOf('after'), second);
   });
 
-  it('helm upgrade with other values leaves running pods their tokens, and uninstall and install the ownership of what was attached', async () => {
+  it('keeps tokens over helm upgrade, and ownership over uninstall and install', async () => {
     await product.helm('upgrade', '--set', 'controller.logLevel=debug', '--set', 'webhook.replicas=3');
     assert.equal((await podsOf('webhook')).filter((entry) => at(entry, 'metadata', 'deletionTimestamp') === undefined).length, 3);
     assert.equal(await product.appOf('after', 'https://database.windows.net'), second);

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readJwt } from '../azure/core/jwt.ts';
 import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
 import { azureState, identities, providerID } from '../demo/azure.ts';
-import { claimsOf } from '../demo/claims.ts';
-import { chartValues } from '../demo/install.ts';
+import { chartValues } from '../demo/chart-values.ts';
 
 const chart = path.resolve(import.meta.dirname, '../../charts/aad-pod-identity-webhook');
 export const system = 'identity-system';
@@ -42,7 +42,7 @@ export async function startProduct(name: string, log: (line: string) => void) {
   /** Application id of the token that the pod gets. */
   const appOf = async (pod: string, query = vault): Promise<unknown> => {
     const answer = await ask(pod, query);
-    return typeof answer.access_token === 'string' ? claimsOf(answer.access_token).appid : answer;
+    return typeof answer.access_token === 'string' ? readJwt(answer.access_token)?.claims.appid : answer;
   };
   const apply = (...objects: unknown[]) => kubectl(['apply', '-f', '-'], list(objects));
   const ready = (...what: string[]) => kubectl(['wait', '--for=condition=Ready', ...what, '--timeout=60s']);

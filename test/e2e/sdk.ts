@@ -1,7 +1,7 @@
 // Runs inside a pod: what an application does with @azure/identity, unchanged. Prints the application id of each token, or the error.
 import { DefaultAzureCredential, ManagedIdentityCredential } from '@azure/identity';
+import { readJwt } from '../azure/core/jwt.ts';
 import { identities } from '../demo/azure.ts';
-import { claimsOf } from '../demo/claims.ts';
 
 const { id: resourceId, clientId } = identities.second;
 const credentials = {
@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   const seen: Record<string, unknown> = {};
   for (const [name, credential] of Object.entries(credentials))
     seen[name] = await credential.getToken('https://vault.azure.net/.default').then(
-      ({ token }) => claimsOf(token).appid,
+      ({ token }) => readJwt(token)?.claims.appid,
       (error: unknown) => String(error),
     );
   console.log(JSON.stringify(seen));

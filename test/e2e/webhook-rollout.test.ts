@@ -1,4 +1,4 @@
-// The webhook's own Deployment in the real cluster: ready means that the first pod is injected, and a rolling restart refuses none.
+// The webhook's Deployment in the real cluster: once it is ready it injects the first pod, and a rolling restart refuses none.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
 import { azureState, providerID } from '../demo/azure.ts';
-import { chartValues } from '../demo/install.ts';
+import { chartValues } from '../demo/chart-values.ts';
 
 const chart = path.resolve(import.meta.dirname, '../../charts/aad-pod-identity-webhook');
 const log = (line: string) => console.log(line);
@@ -53,7 +53,7 @@ describe('the webhook as the chart runs it', () => {
     assert.equal(firstContainer(await create('first')), 'aad-pod-identity-init');
   });
 
-  it('a rolling restart of both replicas during 2 000 pod creates refuses none', async () => {
+  it('refuses none of 2 000 pods during a rolling restart of both replicas', async () => {
     const failures: string[] = [];
     let made = 0;
     let rolling = true;
@@ -76,7 +76,7 @@ describe('the webhook as the chart runs it', () => {
     const restarted = await cluster.kubectl(['rollout', 'restart', deployment, '-n', 'default']);
     assert.equal(restarted.code, 0, restarted.stderr);
     const rolled = await cluster.kubectl(['rollout', 'status', deployment, '-n', 'default', '--timeout=180s']);
-    // The old replicas answer a while longer; the last moments are what this is about.
+    // The old replicas answer for a while longer; this test is about their last moments.
     const gone = await cluster.kubectl(['wait', '--for=delete', ...old, '-n', 'default', '--timeout=120s']);
     rolling = false;
     await Promise.all(lanes);

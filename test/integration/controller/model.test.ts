@@ -1,67 +1,68 @@
-// Random histories against the real API server and the emulator, checked against a model (issue "Proof beyond examples").
-// MODEL_SEED=n replays one history; MODEL_RUNS=n plays that many, from MODEL_SEED on; MODEL_SHRINK=1 drops commands from one that fails while it fails.
+// Random histories on the real system, compared with a model: docs/adr/0017-real-parts-in-tests.md.
+// MODEL_SEED=n runs one history; MODEL_RUNS=n runs that many, from MODEL_SEED on; MODEL_SHRINK=1 drops commands from a failing one as long as it fails.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { Command } from './model/history.ts';
 import { historyOf } from './model/history.ts';
-import type { Theatre } from './model/theatre.ts';
-import { openTheatre } from './model/theatre.ts';
+import type { ModelledSystem } from './model/system.ts';
+import { startModelledSystem } from './model/system.ts';
 
 const { MODEL_SEED: seedText, MODEL_RUNS: runsText, MODEL_SHRINK: shrinkText } = process.env;
 const first = Number(seedText ?? 1);
 const runs = Number(runsText ?? (seedText === undefined ? 20 : 1));
 const shrinkMs = shrinkText === undefined ? 0 : 10 * 60_000;
 
-let theatre: Theatre;
+let system: ModelledSystem;
 before(async () => {
-  theatre = await openTheatre();
+  system = await startModelledSystem();
 });
-after(() => theatre?.stop());
+after(() => system?.stop());
 
-/** What is wrong after the history, and once its pods are gone. */
-async function problemsOf(history: readonly Command[], patienceMs: number): Promise<string[]> {
-  await theatre.reset();
-  await theatre.play(history);
-  const atRest = await theatre.rest(patienceMs);
-  if (atRest.length > 0) return atRest;
-  await theatre.clear();
-  return (await theatre.rest(patienceMs)).map((problem) => `once all pods are gone: ${problem}`);
+/** How the system differs from the model after the history, or once its pods are deleted. */
+async function differencesAfter(history: readonly Command[], limitMs: number): Promise<string[]> {
+  await system.reset();
+  await system.run(history);
+  const differences = await system.settle(limitMs);
+  if (differences.length > 0) return differences;
+  await system.deletePods();
+  return (await system.settle(limitMs)).map((difference) => `once all pods are deleted: ${difference}`);
 }
 
-/** What one history left behind must not fail the next. */
-async function reopen(): Promise<void> {
-  await theatre.stop();
-  theatre = await openTheatre();
+/** What a failed history left behind must not fail the next. */
+async function restart(): Promise<void> {
+  await system.stop();
+  system = await startModelledSystem();
 }
 
-/** Leaves out runs of commands, halves first, as long as something is still wrong without them. */
+/** Leaves out runs of commands, halves first, as long as the rest still fails. */
 async function shrink(history: Command[]): Promise<Command[]> {
   let best = history;
   const deadline = Date.now() + shrinkMs;
   for (let size = Math.ceil(best.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let from = 0; from < best.length && Date.now() < deadline; ) {
       const less = best.toSpliced(from, size);
-      if ((await problemsOf(less, 10_000)).length === 0) {
+      if ((await differencesAfter(less, 10_000)).length === 0) {
         from += size;
         continue;
       }
       best = less;
-      await reopen();
+      await restart();
     }
   }
   return best;
 }
 
-describe('after any history the system comes to rest as the model says', () => {
+describe('the controller after a random history', () => {
   for (let seed = first; seed < first + runs; seed += 1) {
-    it(`seed ${seed}`, { timeout: 180_000 + shrinkMs }, async () => {
+    it(`settles as the model says, seed ${seed}`, { timeout: 180_000 + shrinkMs }, async () => {
       const history = historyOf(seed);
-      const problems = await problemsOf(history, 60_000);
-      if (problems.length === 0) return;
-      const said = theatre.said();
-      await reopen();
+      const differences = await differencesAfter(history, 60_000);
+      if (differences.length === 0) return;
+      const records = system.lastRecords();
+      await restart();
       const shown = shrinkMs === 0 ? history : await shrink(history);
-      assert.fail([`MODEL_SEED=${seed}`, ...problems, ...shown.map((command) => `  ${JSON.stringify(command)}`), ...said].join('\n'));
+      const commands = shown.map((command) => `  ${JSON.stringify(command)}`);
+      assert.fail([`MODEL_SEED=${seed}`, ...differences, ...commands, ...records].join('\n'));
     });
   }
 });

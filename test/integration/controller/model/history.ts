@@ -1,7 +1,7 @@
-// Random histories: what people, Azure and bad luck do to the system, as data. A seed always gives the same history.
+// Random histories of commands: what users, Azure and failures do to the system. A seed always gives the same history.
 import fc from 'fast-check';
 
-/** Pods, bindings and identities are named `namespace/name`, and the names of the one namespace occur in the other too (E26). */
+/** Pods, bindings and identities are named `namespace/name`. The names of one namespace occur in the other, too. */
 export const namespaces = ['default', 'team'] as const;
 export const podKeys = ['default/p0', 'default/p1', 'default/p2', 'default/p3', 'team/p0', 'team/p1'] as const;
 export const nodeNames = ['set-a-0', 'set-a-1', 'set-b-0', 'machine', 'flex-vm'] as const;
@@ -45,7 +45,7 @@ export type Command =
   | { do: 'wait'; ms: number };
 
 const one = <T extends string>(names: readonly T[]) => fc.constantFrom<T>(...names);
-const rarely = fc.integer({ min: 0, max: 4 }).map((luck) => luck === 0);
+const rarely = fc.integer({ min: 0, max: 4 }).map((number) => number === 0);
 const command = <D extends Command['do'], F extends Record<string, fc.Arbitrary<unknown>>>(what: D, fields: F) =>
   fc.record({ do: fc.constant(what), ...fields });
 
@@ -63,7 +63,7 @@ const fault = fc.constantFrom<Record<string, unknown>>(
   { fault: 'latency', service: 'arm', ms: 150, count: 4 },
   failedOperation('Failed', 'InternalExecutionError'),
 );
-/** After these the controller keeps off for 5 to 30 s, so that few histories can afford one. */
+/** After these the controller backs off for 5 to 30 s, so few histories have one. */
 const slowFault = fc.constantFrom<Record<string, unknown>>({ fault: 'conflict' }, failedOperation('Canceled', 'OperationPreempted'));
 
 const newPod = { pod: one(podKeys), selector: one(selectors), node: one(nodeNames), injected: rarely.map((bare) => !bare) };
@@ -103,13 +103,13 @@ const disasters: fc.WeightedArbitrary<unknown>[] = [
   { weight: 3, arbitrary: command('fault', { fault: slowFault }) },
 ];
 
-/** About 25 commands; one history in five has a disaster, for they take the time of a lease each. */
+/** About 25 commands. One history in five has a disaster: each takes the time of a Lease. */
 export function historyOf(seed: number): Command[] {
   const calm = fc.array(fc.oneof(...everyday) as fc.Arbitrary<Command>, { minLength: 15, maxLength: 30 });
   const disaster = fc.oneof(...disasters) as fc.Arbitrary<Command>;
   const whole = fc
     .tuple(calm, calm, fc.array(disaster, { maxLength: 1 }), fc.integer({ min: 0, max: 4 }))
-    .map(([before, after, bad, luck]) => (luck === 0 ? [...before, ...bad, ...after.slice(0, 8)] : before));
+    .map(([before, after, bad, number]) => (number === 0 ? [...before, ...bad, ...after.slice(0, 8)] : before));
   const [history] = fc.sample(whole, { seed, numRuns: 1 });
   return history ?? [];
 }

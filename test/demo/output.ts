@@ -1,4 +1,4 @@
-// How the demo speaks: numbered steps, the command a user would type, its true output.
+// What the demo prints: numbered steps, the command that a user would type, and its real output.
 
 const colour = process.stdout.isTTY
   ? (code: number, text: string) => `\u001b[${code}m${text}\u001b[0m`
@@ -11,7 +11,7 @@ export function step(title: string): void {
   console.log(`\n${colour(1, `${steps}. ${title}`)}`);
 }
 
-export function say(text: string): void {
+export function note(text: string): void {
   console.log(colour(2, `   ${text}`));
 }
 

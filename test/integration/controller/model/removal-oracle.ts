@@ -1,50 +1,51 @@
-// Looks at every PATCH of ours in the moment in which it takes effect: did it take away what somebody else put there, or what a pod was using?
+// A second oracle: no PATCH of the controller detaches what another writer attached, or what a pod uses. It checks each PATCH when it takes effect.
 import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
 import { at } from '../../../../lib/kube/objects.ts';
 import type { LogEntry } from '../../../azure/core/log.ts';
 import type { Emulator } from '../../../azure/emulator.ts';
 import { idOf } from '../../azure/fixtures.ts';
 import { statusOf } from '../harness/observations.ts';
-import { scopeIds } from './azure.ts';
-import type { Model } from './expected.ts';
-import { attachmentOf, expectedAssignments } from './expected.ts';
-import type { ForeignHand } from './foreign-hand.ts';
+import type { Attribution } from './attribution.ts';
+import { scopeIds } from './fixtures.ts';
 import type { AzureName, ScopeName } from './history.ts';
 import { azureNames, scopeNames } from './history.ts';
+import type { Model } from './model.ts';
+import { attachmentOf, expectedAssignments } from './model.ts';
 
-export interface Removals {
-  /** The model has just changed, the system not yet: what is no longer wanted may go from now on. */
-  unwant(): void;
-  /** The system has been told: what is wanted now counts from now on. */
-  want(): void;
-  /** What was taken away since the last reset that should not have been. */
+export interface RemovalOracle {
+  /** The model has just changed, the system not yet: what is no longer wanted may be detached from now on. */
+  modelChanged(): void;
+  /** The system has changed, too: what is wanted now must stay from now on. */
+  systemChanged(): void;
+  /** Wrong removals since the last reset. */
   found(): string[];
   reset(): void;
   stop(): void;
 }
 
-export interface RemovalsOptions {
+export interface RemovalOracleOptions {
   emulator: Emulator;
   assigned(): Iterable<AzureAssignedIdentity>;
   model(): Model;
-  hand: ForeignHand;
+  attribution: Attribution;
 }
 
 /**
- * A pod that has wanted an identity for so long is using it if its object says Assigned. The controller's watch and one PATCH that is already on
- * its way are allowed this much: nobody can take back what was sent before the pod was heard of.
+ * A pod uses an identity that it has wanted for this long if its object is Assigned. The time is for the controller's watch and for one PATCH on its
+ * way, which was sent before the controller knew of the pod.
  */
 const settledMs = 500;
 
-export function watchRemovals({ emulator, assigned, model, hand }: RemovalsOptions): Removals {
+export function watchRemovals({ emulator, assigned, model, attribution }: RemovalOracleOptions): RemovalOracle {
   /** Since when, by `pod scope name`. */
   const wanted = new Map<string, number>();
-  const ours = new Set<number>();
+  /** Numbers of the controller's PATCHes in the emulator's log. */
+  const patches = new Set<number>();
   const attached = new Map<ScopeName, string[]>();
   const stopping = new AbortController();
   let found: string[] = [];
 
-  /** Pods whose part in it is a matter of luck want nothing here. */
+  /** A pod that may or may not have its objects, by chance, wants nothing here. */
   const wants = () =>
     expectedAssignments(model(), () => false).flatMap((one) => {
       const name = attachmentOf(one);
@@ -53,8 +54,8 @@ export function watchRemovals({ emulator, assigned, model, hand }: RemovalsOptio
 
   function observe(entry: LogEntry): void {
     if (entry.kind === 'request') {
-      // The foreign hand of the tests names no client.
-      if (entry.service === 'arm' && entry.method === 'PATCH' && entry.headers['user-agent'] !== undefined) ours.add(entry.seq);
+      // The other writer sends no user agent.
+      if (entry.service === 'arm' && entry.method === 'PATCH' && entry.headers['user-agent'] !== undefined) patches.add(entry.seq);
       return;
     }
     // The emulator's own line about a resource: `kind/name: state, etag n, identity type [names]`.
@@ -64,21 +65,21 @@ export function watchRemovals({ emulator, assigned, model, hand }: RemovalsOptio
     const before = attached.get(scope) ?? [];
     const after = (line?.groups?.names ?? '').split(' ');
     attached.set(scope, after);
-    // An operation that failed is undone by Azure; that has no request as its cause.
-    if (entry.cause === null || !ours.has(entry.cause)) return;
+    // Azure undoes an operation that failed; such a change has no request as its cause.
+    if (entry.cause === null || !patches.has(entry.cause)) return;
     const cause = entry.cause;
-    for (const name of azureNames) if (before.includes(name) && !after.includes(name)) judge(scope, name, cause);
+    for (const name of azureNames) if (before.includes(name) && !after.includes(name)) check(scope, name, cause);
   }
 
-  function judge(scope: ScopeName, name: AzureName, seq: number): void {
+  function check(scope: ScopeName, name: AzureName, seq: number): void {
     const key = `${scope} ${name}`;
-    if (hand.wasForeign(key, seq) && !hand.isDoubtful(key)) found.push(`PATCH ${seq} took away ${key}, which is foreign`);
+    if (attribution.wasForeign(key, seq) && !attribution.isUnknown(key)) found.push(`PATCH ${seq} detached ${key}, which is foreign`);
     const now = performance.now();
     for (const [want, since] of wanted) {
       if (!want.endsWith(` ${key}`) || now - since < settledMs) continue;
       const pod = want.slice(0, -key.length - 1);
       const objects = [...assigned()].filter((object) => isServing(object, pod, name, model().pods.get(pod)?.node));
-      if (objects.length > 0) found.push(`PATCH ${seq} took away ${key}, which ${pod} has been using for ${Math.round(now - since)} ms`);
+      if (objects.length > 0) found.push(`PATCH ${seq} detached ${key}, which ${pod} has used for ${Math.round(now - since)} ms`);
     }
   }
 
@@ -89,18 +90,18 @@ export function watchRemovals({ emulator, assigned, model, hand }: RemovalsOptio
   watching.catch(() => undefined);
 
   return {
-    unwant() {
+    modelChanged() {
       const now = new Set(wants());
       for (const want of wanted.keys()) if (!now.has(want)) wanted.delete(want);
     },
-    want() {
+    systemChanged() {
       for (const want of wants()) if (!wanted.has(want)) wanted.set(want, performance.now());
     },
     found: () => found,
     reset() {
       found = [];
       wanted.clear();
-      ours.clear();
+      patches.clear();
       const { resources } = emulator.state();
       for (const scope of scopeNames) {
         const there = resources.get(scopeIds[scope].toLowerCase())?.identity.user ?? {};

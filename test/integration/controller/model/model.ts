@@ -1,4 +1,4 @@
-// The model: what should be, kept beside the real system by plain rules that share no code with the controller's.
+// The model: what should be. Its plain rules share no code with the controller.
 import type { AzureName, Command, IdentityKind, Namespace, ScopeName } from './history.ts';
 import { namespaces, nodeNames, scopeNames } from './history.ts';
 
@@ -7,7 +7,7 @@ export interface ModelPod {
   node: string;
   injected: boolean;
   finished: boolean;
-  /** An exception fitted it once, or may have seemed to: then it may have begun, and keeps what it has. */
+  /** An exception matched it once, or may have seemed to: then it may have objects, and keeps them. */
   wasExcepted: boolean;
 }
 
@@ -17,7 +17,7 @@ export interface Model {
   bindings: Map<string, { identity: string; selector: string }>;
   identities: Map<string, { azure: IdentityKind; namespaced: boolean }>;
   exceptions: Set<Namespace>;
-  /** Of this history and of the one before: for a while after the API server restarts, the controller's list of exceptions may be old. */
+  /** Of this history and of the one before: after a restart of the API server the controller's list of exceptions may be old for a while. */
   pastExceptions: { here: Set<Namespace>; before: Set<Namespace> };
   nodes: Set<string>;
 }
@@ -35,14 +35,14 @@ export const scopeOfNode = (node: string): ScopeName => scopeNames.find((scope) 
 export const namespaceOf = (key: string): string => key.split('/')[0] ?? '';
 export const nameOf = (key: string): string => key.split('/')[1] ?? '';
 
-/** False where the command is about something that is not there (or there already), and so does nothing. */
+/** False where the command does nothing, because its object is missing or exists already. */
 export function applyTo(model: Model, command: Command): boolean {
-  const done = changed(model, command);
+  const done = change(model, command);
   for (const [key, pod] of model.pods) pod.wasExcepted ||= isExcepted(model, key, pod, true);
   return done;
 }
 
-function changed(model: Model, command: Command): boolean {
+function change(model: Model, command: Command): boolean {
   switch (command.do) {
     case 'make pod': {
       if (model.pods.has(command.pod)) return false;
@@ -97,19 +97,19 @@ export interface ExpectedAssignment {
   binding: string;
   azure: IdentityKind;
   scope: ScopeName;
-  /** Undefined where the pod's node is unknown: it stays as it is, and Assigned means attached there as everywhere. */
+  /** Undefined where the pod's node is unknown: the object stays as it is. */
   status: 'Assigned' | 'Created' | undefined;
 }
 
-/** Exceptions fit the pods that our webhook left alone. */
+/** Exceptions match the pods that the webhook did not inject. */
 function isExcepted({ exceptions, pastExceptions: { here, before } }: Model, key: string, pod: ModelPod, orWas = false): boolean {
   const fits = (set: ReadonlySet<Namespace>) => namespaces.some((namespace) => namespace === namespaceOf(key) && set.has(namespace));
   return !pod.injected && (fits(exceptions) || (orWas && (fits(here) || fits(before))));
 }
 
 /**
- * `begun`: whether the pod has an object in the real system. That is asked only of a pod that an exception fitted for a while: whether it got
- * its objects in that time is a matter of luck, but it must have all of them or none.
+ * `begun`: whether the pod has an object in the real system. It matters for a pod that an exception matched for a while: by chance it got its objects
+ * in that time or not, but it must have all of them or none.
  */
 export function expectedAssignments(model: Model, begun: (pod: string) => boolean): ExpectedAssignment[] {
   const all: ExpectedAssignment[] = [];
@@ -148,6 +148,6 @@ function statusOf(azure: IdentityKind, nodeIsKnown: boolean): ExpectedAssignment
   return azure === 'absent' ? 'Created' : 'Assigned';
 }
 
-/** What has to be attached for the object to be Assigned; undefined where it needs nothing or can never be. */
+/** The identity that must be attached for the object to be Assigned; undefined for a service principal and for an identity that Azure does not have. */
 export const attachmentOf = ({ azure }: ExpectedAssignment): AzureName | undefined =>
   azure === 'absent' || azure === 'principal' ? undefined : azure;

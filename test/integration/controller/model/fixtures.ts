@@ -1,8 +1,8 @@
-// The Azure that histories are played on.
+// The Azure that histories run on.
 import { group, smallAzure } from '../../azure/fixtures.ts';
-import { scopeOfNode } from './expected.ts';
 import type { ScopeName } from './history.ts';
 import { azureNames } from './history.ts';
+import { scopeOfNode } from './model.ts';
 
 export const scopeIds: Record<ScopeName, string> = {
   'set-a': `${group}/Microsoft.Compute/virtualMachineScaleSets/set-a`,

@@ -1,4 +1,4 @@
-// Does to the Kubernetes objects what a command says; what was there before does not matter.
+// Runs the commands that concern Kubernetes objects, whatever was there before.
 import { setTimeout as delay } from 'node:timers/promises';
 import { annotations, bindingLabel } from '../../../../api/names.ts';
 import { recordName } from '../../../../controller/scopes/ownership.ts';
@@ -16,40 +16,40 @@ import {
   resourcePath,
 } from '../../../../lib/kube/resources.ts';
 import { idOf, tenant } from '../../azure/fixtures.ts';
-import { providerIdOf, scopeIds } from './azure.ts';
-import type { ModelPod } from './expected.ts';
-import { nameOf, namespaceOf } from './expected.ts';
+import { providerIdOf, scopeIds } from './fixtures.ts';
 import type { Command, IdentityKind } from './history.ts';
+import type { ModelPod } from './model.ts';
+import { nameOf, namespaceOf } from './model.ts';
 
-export interface Objects {
-  /** `pod`: as the model has it now. Commands that are not about Kubernetes objects do nothing here. */
-  perform(command: Command, pod: ModelPod | undefined): Promise<void>;
-  remove(resource: Resource, key: string): Promise<void>;
+export interface ModelledObjects {
+  /** `pod`: as the model has it now. Other commands do nothing here. */
+  run(command: Command, pod: ModelPod | undefined): Promise<void>;
+  delete(resource: Resource, key: string): Promise<void>;
 }
 
-export function objectsOf(client: KubeClient): Objects {
+export function objectsOf(client: KubeClient): ModelledObjects {
   const placeOf = (key: string) => ({ namespace: namespaceOf(key), name: nameOf(key) });
-  const remove = (resource: Resource, key: string) =>
-    patiently(() => client.call('DELETE', resourcePath(resource, placeOf(key)), { body: { gracePeriodSeconds: 0 } }), isNotFound);
+  const deleteObject = (resource: Resource, key: string) =>
+    withRetries(() => client.call('DELETE', resourcePath(resource, placeOf(key)), { body: { gracePeriodSeconds: 0 } }), isNotFound);
   const create = (resource: Resource, body: Record<string, unknown>, namespace?: string) =>
-    patiently(() => client.call('POST', resourcePath(resource, namespace === undefined ? {} : { namespace }), { body }), isAlreadyExists);
+    withRetries(() => client.call('POST', resourcePath(resource, namespace === undefined ? {} : { namespace }), { body }), isAlreadyExists);
   const patch = (path: string, body: unknown) =>
-    patiently(
+    withRetries(
       () => client.call('PATCH', path, { contentType: mergePatch, body }),
       (error) => isConflict(error) || isNotFound(error),
     );
 
-  /** Null in `spec` or among the annotations is what the object must not have. */
-  async function put(resource: Resource, key: string, spec: Record<string, unknown>, notes: Record<string, string | null> = {}) {
+  /** Null in `spec` or among the annotations: the object must not have it. */
+  async function put(resource: Resource, key: string, spec: Record<string, unknown>, values: Record<string, string | null> = {}) {
     const { namespace, name } = placeOf(key);
     const body = { apiVersion: 'aadpodidentity.k8s.io/v1', kind: resource.kind };
-    await patiently(async () => {
+    await withRetries(async () => {
       try {
-        const change = { metadata: { annotations: notes }, spec };
+        const change = { metadata: { annotations: values }, spec };
         await client.call('PATCH', resourcePath(resource, { namespace, name }), { contentType: mergePatch, body: change });
       } catch (error) {
         if (!isNotFound(error)) throw error;
-        const metadata = { name, annotations: withoutNulls(notes) };
+        const metadata = { name, annotations: withoutNulls(values) };
         await client.call('POST', resourcePath(resource, { namespace }), { body: { ...body, metadata, spec: withoutNulls(spec) } });
       }
     }, isConflict);
@@ -66,16 +66,16 @@ export function objectsOf(client: KubeClient): Objects {
   }
 
   return {
-    remove,
-    async perform(command, pod) {
+    delete: deleteObject,
+    async run(command, pod) {
       switch (command.do) {
         case 'make pod':
           if (pod !== undefined) await makePod(command.pod, pod);
           return;
         case 'remove pod':
-          return remove(pods, command.pod);
+          return deleteObject(pods, command.pod);
         case 'move pod':
-          await remove(pods, command.pod);
+          await deleteObject(pods, command.pod);
           if (pod !== undefined) await makePod(command.pod, pod);
           return;
         case 'finish pod':
@@ -85,23 +85,23 @@ export function objectsOf(client: KubeClient): Objects {
         case 'set binding':
           return put(azureIdentityBindings, command.binding, { azureIdentity: nameOf(command.identity), selector: command.selector });
         case 'remove binding':
-          return remove(azureIdentityBindings, command.binding);
+          return deleteObject(azureIdentityBindings, command.binding);
         case 'set identity':
           return put(azureIdentities, command.identity, identitySpec(command.azure), {
             [annotations.behavior]: command.namespaced ? 'namespaced' : null,
           });
         case 'remove identity':
-          return remove(azureIdentities, command.identity);
+          return deleteObject(azureIdentities, command.identity);
         case 'set exception':
           return put(azurePodIdentityExceptions, `${command.namespace}/missed`, { podLabels: { webhook: 'missed' } });
         case 'remove exception':
-          return remove(azurePodIdentityExceptions, `${command.namespace}/missed`);
+          return deleteObject(azurePodIdentityExceptions, `${command.namespace}/missed`);
         case 'make node': {
           const spec = { providerID: providerIdOf(command.node) };
           return create(nodes, { apiVersion: 'v1', kind: 'Node', metadata: { name: command.node }, spec });
         }
         case 'remove node':
-          return patiently(() => client.call('DELETE', resourcePath(nodes, { name: command.node })), isNotFound);
+          return withRetries(() => client.call('DELETE', resourcePath(nodes, { name: command.node })), isNotFound);
         case 'pause record': {
           const path = resourcePath(configMaps, { namespace: 'default', name: recordName(scopeIds[command.scope]) });
           await patch(path, { data: { paused: 'true' } });
@@ -125,14 +125,14 @@ function identitySpec(azure: IdentityKind): Record<string, unknown> {
 
 const withoutNulls = (object: Record<string, unknown>) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 
-/** The API server may be restarting; `fine` are answers that mean it is so already. */
-async function patiently(work: () => Promise<unknown>, fine: (error: unknown) => boolean): Promise<void> {
+/** Retries while the API server restarts. `isDone`: the error says that the object is in the wanted state. */
+async function withRetries(work: () => Promise<unknown>, isDone: (error: unknown) => boolean): Promise<void> {
   for (const deadline = Date.now() + 20_000; ; await delay(50)) {
     try {
       await work();
       return;
     } catch (error) {
-      if (fine(error)) return;
+      if (isDone(error)) return;
       if (Date.now() > deadline) throw error;
     }
   }

@@ -1,0 +1,204 @@
+// The steps of the demo, from `helm install` to the detached identity. Each step prints the command that a user would type and its real output, and
+// fails when the output does not show what the step is for.
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readJwt } from '../azure/core/jwt.ts';
+import { command, note, output, step } from './output.ts';
+
+const root = path.resolve(import.meta.dirname, '../..');
+const tokenUrl = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/';
+const timeoutMs = 60_000;
+
+export interface Target {
+  /** Runs a program against the cluster; the arguments are those a user would type. */
+  kubectl(args: string[], input?: string): Promise<{ stdout: string; stderr: string; code: number }>;
+  helm(args: string[], input?: string): Promise<{ stdout: string; stderr: string; code: number }>;
+  /** The chart's values, as the file that `--values` names. */
+  values: string;
+  identity: { id: string; clientId: string };
+  /** For the pod that must not get the first; the controller finds its client id. */
+  secondIdentityId: string;
+  appImage: string;
+  /** Identities on the scale set or VM as Azure reports them; undefined where the demo cannot ask Azure. */
+  attached(): Promise<string[] | undefined>;
+  /** Private memory of the proxy in that pod, bytes; undefined on another machine. */
+  proxyMemory(pod: string): Promise<number | undefined>;
+}
+
+/** A step failed. The output of its command is printed already. */
+export class DemoError extends Error {
+  override readonly name = 'DemoError';
+}
+
+export async function runWalkthrough(target: Target): Promise<void> {
+  await install(target);
+  await bind(target);
+  await useToken(target);
+  await refuseOther(target);
+  await skipExcepted(target);
+  await remove(target);
+}
+
+async function install(target: Target): Promise<void> {
+  step('Install the chart');
+  command('helm install webhook charts/aad-pod-identity-webhook --values values.yaml --wait');
+  await succeed(
+    target.helm(['install', 'webhook', 'charts/aad-pod-identity-webhook', '--values', '-', '--wait', '--timeout', '90s'], target.values),
+  );
+  await show(target, 'get', 'deployments,mutatingwebhookconfigurations');
+}
+
+async function bind(target: Target): Promise<void> {
+  step('Bind an Azure identity to a selector, and run a pod with that label');
+  await showAzure(target, 'before');
+  await show(target, 'get', 'azureassignedidentity');
+  await apply(target, 'identity.yaml');
+  await apply(target, 'pod.yaml');
+  await until('AzureAssignedIdentity is Created', async () => (await statusOf(target)) !== '');
+  await show(target, 'get', 'azureassignedidentity');
+  note('The webhook added the sidecar and an init container:');
+  await show(
+    target,
+    'get',
+    'pod',
+    'demo',
+    '-o',
+    'custom-columns=INIT CONTAINERS:.spec.initContainers[*].name,CONTAINERS:.spec.containers[*].name',
+  );
+  const waited = Date.now();
+  await until('AzureAssignedIdentity is Assigned', async () => (await statusOf(target)) === 'Assigned');
+  note(`Azure has updated the scale set ${((Date.now() - waited) / 1000).toFixed(1)} s later:`);
+  await show(target, 'get', 'azureassignedidentity');
+  await showAzure(target, 'now');
+}
+
+async function useToken(target: Target): Promise<void> {
+  step('Request a token from the metadata service inside the pod');
+  await succeed(target.kubectl(['wait', '--for=condition=Ready', 'pod/demo', '--timeout=60s']));
+  await curlToken(target, tokenUrl, target.identity.clientId);
+  note('The same by client id, as most SDKs do:');
+  await curlToken(target, `${tokenUrl}&client_id=${target.identity.clientId}`, target.identity.clientId);
+  const memory = await target.proxyMemory('demo');
+  if (memory !== undefined) note(`Private memory of the sidecar after its first tokens: ${(memory / 1024 / 1024).toFixed(1)} MiB`);
+}
+
+async function curlToken(target: Target, url: string, clientId: string): Promise<void> {
+  const answer = await execCurl(target, 'demo', url);
+  const { access_token: token, ...rest } = answer;
+  if (typeof token !== 'string') throw new DemoError(`no token in the answer: ${JSON.stringify(answer)}`);
+  const claims = readJwt(token)?.claims;
+  if (claims === undefined) throw new DemoError('the token is not a JWT');
+  output(JSON.stringify({ access_token: `${token.slice(0, 20)}...`, ...rest }, undefined, 2));
+  note('Its claims:');
+  output(JSON.stringify(claims, undefined, 2));
+  if (claims.appid !== clientId) throw new DemoError(`the token is for ${String(claims.appid)} and not for ${clientId}`);
+}
+
+async function refuseOther(target: Target): Promise<void> {
+  step('A pod with another selector is refused that identity, with the reason');
+  await apply(target, 'other.yaml');
+  await succeed(target.kubectl(['wait', '--for=condition=Ready', 'pod/other', '--timeout=60s']));
+  note('The binding of a new pod may not have arrived yet, so the sidecar waits 5 s before it refuses:');
+  const answer = await execCurl(target, 'other', `${tokenUrl}&client_id=${target.identity.clientId}`);
+  output(JSON.stringify(answer, undefined, 2));
+  if (!String(answer.error_description).startsWith('Identity not found')) throw new DemoError('the answer is not "Identity not found"');
+}
+
+async function skipExcepted(target: Target): Promise<void> {
+  step('A pod that an AzurePodIdentityException matches is not injected');
+  await apply(target, 'excepted.yaml');
+  const containers = await show(
+    target,
+    'get',
+    'pod',
+    'excepted',
+    '-o',
+    'jsonpath={.spec.initContainers[*].name} {.spec.containers[*].name}',
+  );
+  if (containers.trim() !== 'app') throw new DemoError('the excepted pod was injected');
+}
+
+async function remove(target: Target): Promise<void> {
+  step('Delete the pods: the identity is detached');
+  command('kubectl delete pod demo excepted other');
+  output(await succeed(target.kubectl(['delete', 'pod', 'demo', 'excepted', 'other'])));
+  await until('AzureAssignedIdentity is gone', async () => (await statusOf(target)) === '');
+  await show(target, 'get', 'azureassignedidentity');
+  const isDetached = async () => !(await target.attached())?.some((id) => id.toLowerCase() === target.identity.id.toLowerCase());
+  await until('the identity is detached', isDetached);
+  await showAzure(target, 'after');
+}
+
+async function showAzure(target: Target, when: string): Promise<void> {
+  const attached = await target.attached();
+  if (attached === undefined) return;
+  note(`Identities on the scale set, as Azure reports them ${when}:`);
+  output(attached.length === 0 ? '(none)' : attached.join('\n'));
+}
+
+/** Shows the command as a shell wants it, runs it and shows what it says. */
+async function show(target: Target, ...args: string[]): Promise<string> {
+  command(['kubectl', ...args.map((arg) => (/^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg}'`))].join(' '));
+  const { stdout, stderr } = await expectSuccess(target.kubectl(args));
+  output(stdout || stderr);
+  return stdout;
+}
+
+async function apply(target: Target, file: string): Promise<void> {
+  command(`kubectl apply -f ${file}`);
+  const values: Record<string, string> = {
+    IDENTITY_ID: target.identity.id,
+    CLIENT_ID: target.identity.clientId,
+    SECOND_IDENTITY_ID: target.secondIdentityId,
+    APP_IMAGE: target.appImage,
+  };
+  const manifest = readFileSync(path.join(root, 'test/demo/manifests', file), 'utf8').replace(
+    /\$\{(\w+)\}/g,
+    (_, name: string) => values[name] ?? '',
+  );
+  output(manifest);
+  const { stdout, stderr } = await expectSuccess(target.kubectl(['apply', '-f', '-'], manifest));
+  output(`${stderr}${stdout}`);
+}
+
+async function execCurl(target: Target, pod: string, url: string): Promise<Record<string, unknown>> {
+  command(`kubectl exec ${pod} -c app -- curl -s -H Metadata:true '${url}'`);
+  const stdout = await succeed(target.kubectl(['exec', pod, '-c', 'app', '--', 'curl', '-s', '-H', 'Metadata:true', url]));
+  const answer: unknown = JSON.parse(stdout);
+  if (typeof answer !== 'object' || answer === null) throw new DemoError(`the answer is not a JSON object: ${stdout}`);
+  return { ...answer };
+}
+
+/** Status of the demo pod's assignment; empty where there is none. */
+async function statusOf(target: Target): Promise<string> {
+  const { stdout } = await target.kubectl([
+    'get',
+    'azureassignedidentity',
+    'demo-default-demo',
+    '--ignore-not-found',
+    '-o',
+    'jsonpath={.status.status}',
+  ]);
+  return stdout.trim();
+}
+
+async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new DemoError(`not after ${timeoutMs / 1000} s: ${what}`);
+    await delay(200);
+  }
+}
+
+async function expectSuccess(
+  running: Promise<{ stdout: string; stderr: string; code: number }>,
+): Promise<{ stdout: string; stderr: string }> {
+  const result = await running;
+  if (result.code === 0) return result;
+  output(result.stdout + result.stderr);
+  throw new DemoError('the command failed');
+}
+
+const succeed = async (running: Promise<{ stdout: string; stderr: string; code: number }>): Promise<string> =>
+  (await expectSuccess(running)).stdout;

@@ -1,0 +1,78 @@
+// How the real system differs from the model.
+import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
+import type { OwnershipRecord } from '../../../../controller/scopes/ownership.ts';
+import type { State } from '../../../azure/state/model.ts';
+import { idOf } from '../../azure/fixtures.ts';
+import { statusOf } from '../harness/observations.ts';
+import type { Attribution } from './attribution.ts';
+import { scopeIds } from './fixtures.ts';
+import type { ScopeName } from './history.ts';
+import { azureNames, scopeNames } from './history.ts';
+import type { ExpectedAssignment, Model } from './model.ts';
+import { attachmentOf, expectedAssignments } from './model.ts';
+
+export interface Reality {
+  objects: AzureAssignedIdentity[];
+  azure: State;
+  recordOf(scope: ScopeName): OwnershipRecord | undefined;
+}
+
+/** One line for each difference; none when system and model agree. */
+export function differences(model: Model, reality: Reality, attribution: Attribution): string[] {
+  const begun = (pod: string) => reality.objects.some(({ spec }) => `${spec?.podNamespace}/${spec?.pod}` === pod);
+  const expected = expectedAssignments(model, begun);
+  const objects = new Map(reality.objects.map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object]));
+  const needed = new Set(
+    expected.flatMap((one) => {
+      const name = attachmentOf(one);
+      const isAssigned = (one.status ?? statusOf(objects.get(one.key))) === 'Assigned';
+      return name === undefined || !isAssigned ? [] : [`${one.scope} ${name}`];
+    }),
+  );
+  const running = [...reality.azure.operations.values()].filter(({ status }) => status === 'InProgress');
+  return [
+    ...objectDifferences(expected, objects),
+    ...scopeNames.flatMap((scope) => scopeDifferences(scope, needed, reality, attribution)),
+    ...(running.length > 0 ? [`${running.length} operations are in progress`] : []),
+  ];
+}
+
+function objectDifferences(expected: readonly ExpectedAssignment[], objects: ReadonlyMap<string, AzureAssignedIdentity>): string[] {
+  const found: string[] = [];
+  const keys = [expected.map(({ key }) => key), [...objects.keys()].sort()].map((list) => list.join(' '));
+  if (keys[0] !== keys[1]) found.push(`objects: expected [${keys[0]}], there are [${keys[1]}]`);
+  for (const { key, status, binding } of expected) {
+    const object = objects.get(key);
+    if (object === undefined) continue;
+    if (object.metadata.deletionTimestamp !== undefined) found.push(`${key} is being deleted`);
+    if (status !== undefined && statusOf(object) !== status)
+      found.push(`${key}: expected ${status}, is ${statusOf(object)} ${JSON.stringify(object.metadata.annotations)}`);
+    const { namespace, name } = object.spec?.azureBindingRef?.metadata ?? {};
+    if (`${namespace}/${name}` !== binding) found.push(`${key}: expected binding ${binding}, is ${namespace}/${name}`);
+  }
+  return found;
+}
+
+/** What the scope carries against what pods need and others attached, and the ownership record against both. */
+function scopeDifferences(scope: ScopeName, needed: ReadonlySet<string>, reality: Reality, attribution: Attribution): string[] {
+  const found: string[] = [];
+  const resource = reality.azure.resources.get(scopeIds[scope].toLowerCase());
+  const entries = reality.recordOf(scope)?.identities;
+  for (const name of azureNames) {
+    const key = `${scope} ${name}`;
+    const id = idOf(name).toLowerCase();
+    const isThere = resource !== undefined && id in resource.identity.user;
+    const isForeign = attribution.isForeign(key);
+    const isUnknown = attribution.isUnknown(key);
+    const must = needed.has(key) || (isForeign && !isUnknown);
+    if (must && !isThere) found.push(`${key} is not attached`);
+    if (isUnknown) continue;
+    if (!must && isThere) found.push(`${key} is attached, though nothing needs it`);
+    const entry = entries?.get(id);
+    const isOwned = isThere && !isForeign;
+    if (isOwned !== (entry !== undefined) || (entry !== undefined && entry.state !== 'owned'))
+      found.push(`record of ${key}: ${entry?.state ?? 'none'}, attached ${isThere}, foreign ${isForeign}`);
+  }
+  if (scope === 'machine' && resource?.identity.system == null) found.push('the system-assigned identity is gone');
+  return found;
+}
