@@ -1,29 +1,31 @@
 import assert from 'node:assert/strict';
+import os from 'node:os';
 import { describe, it } from 'node:test';
 import { parseListener, serveSmall } from './http.ts';
 import { SettingsError } from './settings.ts';
 
-describe('a listener', () => {
+describe('parseListener', () => {
   for (const [text, host, port] of [
-    [':8080', '0.0.0.0', 8080],
+    [':8080', '', 8080],
     ['127.0.0.1:0', '127.0.0.1', 0],
     ['[::1]:80', '::1', 80],
+    ['[::]:80', '::', 80],
   ] as const) {
-    it(`is read from ${text}`, () => assert.deepEqual(parseListener('--x', text), { host, port }));
+    it(`reads '${text}' as a listener`, () => assert.deepEqual(parseListener('--x', text), { host, port }));
   }
 
   for (const text of ['8080', 'host', ':70000', '::1:80', ''])
-    it(`is refused as '${text}', by the name of the setting and the accepted form`, () =>
+    it(`refuses the listener '${text}' by the name of the setting and the accepted form`, () =>
       assert.throws(
         () => parseListener('--probes-listen', text),
         (error) => error instanceof SettingsError && /--probes-listen is '.*accepted is address:port or :port/.test(error.message),
       ));
 });
 
-describe('the server of probes and metrics', () => {
+describe('serveSmall', () => {
   const local = { host: '127.0.0.1', port: 0 };
 
-  it('answers exact paths, GET only, and stops', async () => {
+  it('answers GET of exact paths only, and nothing after its stop', async () => {
     const server = await serveSmall(local, { '/healthz': () => ({ status: 200, body: 'Active' }) });
     const ask = async (path: string, method = 'GET') => {
       const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method });
@@ -36,7 +38,7 @@ describe('the server of probes and metrics', () => {
     await assert.rejects(ask('/healthz'));
   });
 
-  it('answers 500 where a route fails, and the next request', async () => {
+  it('answers 500 when a route throws, and goes on', async () => {
     let calls = 0;
     const server = await serveSmall(local, {
       '/metrics': () => {
@@ -51,7 +53,15 @@ describe('the server of probes and metrics', () => {
     await server.stop();
   });
 
-  it('says which address is taken', async () => {
+  it('listens on IPv6 and IPv4 when the listener has no address', async (t) => {
+    const server = await serveSmall(parseListener('--x', ':0'), { '/': () => ({ status: 200, body: 'fine' }) });
+    t.after(() => server.stop());
+    const addresses = Object.values(os.networkInterfaces()).flatMap((each) => each ?? []);
+    const hosts = ['127.0.0.1', ...(addresses.some(({ address }) => address === '::1') ? ['[::1]'] : [])];
+    for (const host of hosts) assert.equal((await fetch(`http://${host}:${server.port}/`)).status, 200, host);
+  });
+
+  it('names the address that is in use', async () => {
     const first = await serveSmall(local, {});
     await assert.rejects(serveSmall({ ...local, port: first.port }, {}), /127\.0\.0\.1:\d+ is in use by another program/);
     await first.stop();

@@ -1,19 +1,20 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseAddress } from '../common/address.ts';
 import { SettingsError } from './settings.ts';
 
 export interface Listener {
+  /** Empty for every address: Node then listens on `::`, which takes IPv4 too, or on `0.0.0.0` where there is no IPv6. */
   host: string;
   port: number;
 }
 
-/** `address:port`; an empty address listens everywhere. Throws {@link SettingsError}. */
+/** Reads `address:port` or `:port`. Throws {@link SettingsError}. */
 export function parseListener(setting: string, value: string): Listener {
   const address = parseAddress(value);
   if (address === undefined) throw new SettingsError(`${setting} is '${value}': accepted is address:port or :port`);
-  return { host: address.host || '0.0.0.0', port: address.port };
+  return address;
 }
 
 export interface SmallServer {
@@ -33,17 +34,17 @@ export async function serveSmall(
   listener: Listener,
   routes: Record<string, () => SmallAnswer | Promise<SmallAnswer>>,
 ): Promise<SmallServer> {
+  async function answer({ method, url = '' }: IncomingMessage): Promise<SmallAnswer> {
+    const route = routes[url.split('?', 1)[0] ?? ''];
+    if (route === undefined) return { status: 404, body: 'not found\n' };
+    if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET\n' };
+    return route();
+  }
+
   const server = createServer({ headersTimeout: 10_000, requestTimeout: 10_000 }, (request, response) => {
-    const route = routes[(request.url ?? '').split('?', 1)[0] ?? ''];
-    const answer: Promise<SmallAnswer> =
-      route === undefined
-        ? Promise.resolve({ status: 404, body: 'not found\n' })
-        : request.method === 'GET' || request.method === 'HEAD'
-          ? Promise.resolve().then(route)
-          : Promise.resolve({ status: 405, body: 'only GET\n' });
-    answer.then(
-      ({ status, body, contentType }) =>
-        response.writeHead(status, { 'content-type': contentType ?? 'text/plain; charset=utf-8' }).end(body),
+    answer(request).then(
+      ({ status, body, contentType = 'text/plain; charset=utf-8' }) =>
+        response.writeHead(status, { 'content-type': contentType }).end(body),
       () => response.writeHead(500).end('internal error\n'),
     );
   });
@@ -59,13 +60,12 @@ export async function serveSmall(
 }
 
 function listen(server: Server, { host, port }: Listener): Promise<void> {
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         new Error(
-          error.code === 'EADDRINUSE'
-            ? `${host}:${port} is in use by another program`
-            : `cannot listen on ${host}:${port}: ${error.message}`,
+          error.code === 'EADDRINUSE' ? `${address} is in use by another program` : `cannot listen on ${address}: ${error.message}`,
         ),
       ),
     );
