@@ -85,7 +85,7 @@ describe('beside aad-pod-identity', () => {
     await controller.logged(leads);
     await harness.createPod('held', 'write');
     await harness.untilEvent('Endpoints', 'aad-pod-identity-mic', /^UpstreamControllerRuns: MIC mic-0 of aad-pod-identity still renews/);
-    await controller.logged((record) => String(record.msg).includes('still renews its lock'));
+    await controller.logged((record) => String(record.conflict).includes('still renews its lock'));
     assert.equal(statusOfPod('held'), '');
     assert.equal(harness.patches(), before);
     await stopMic();
@@ -97,7 +97,7 @@ describe('beside aad-pod-identity', () => {
     await harness.createPod('first', 'write');
     await harness.untilAssigned('first-default-writer');
     const stopMic = await startMic();
-    await controller.logged((record) => String(record.msg).includes('still renews its lock'));
+    await controller.logged((record) => String(record.conflict).includes('still renews its lock'));
     const before = harness.patches();
     await harness.createPod('second', 'write');
     for (const pod of ['held', 'first']) await harness.deletePod(pod);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { mergePatch } from '../../../lib/kube/client.ts';
+import { at } from '../../../lib/kube/objects.ts';
 import { azureAssignedIdentities, azureIdentities, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { RunningProgram } from '../../harness/program.ts';
 import { pool1 } from '../azure/fixtures.ts';
@@ -95,6 +96,27 @@ describe('an assignment', () => {
     await harness.createPod('again', 'write');
     await harness.until(() => harness.status(nameOf('again')) === 'Assigned' && uid() !== before, 'Assigned to the new pod');
     await harness.deletePod('again');
+    await harness.untilReleased();
+  });
+
+  it('keeps what others wrote on its object when its identity changes', async () => {
+    const name = nameOf('shared');
+    await harness.createPod('shared', 'write');
+    await harness.untilAssigned(name);
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: '00000000-0000-4000-8000-000000000001' };
+    const theirs = { metadata: { ownerReferences: [owner], labels: { team: 'a' } }, spec: { replicas: 3 } };
+    await harness.patch(azureAssignedIdentities, name, theirs);
+    const recordedTenant = () => harness.find(name)?.spec?.azureIdentityRef?.spec?.tenantID;
+    for (const tenantID of ['first', null]) {
+      await harness.patch(azureIdentities, 'writer', { spec: { tenantID } });
+      await harness.until(() => recordedTenant() === (tenantID ?? undefined), `tenant ${tenantID}`);
+      const object = harness.find(name);
+      assert.deepEqual(at(object, 'metadata', 'ownerReferences'), [owner]);
+      assert.deepEqual(at(object, 'metadata', 'labels'), { nodename: 'node-0', team: 'a' });
+      assert.equal(at(object, 'spec', 'replicas'), 3);
+    }
+    assert.equal(harness.status(name), 'Assigned');
+    await harness.deletePod('shared');
     await harness.untilReleased();
   });
 

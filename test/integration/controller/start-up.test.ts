@@ -136,7 +136,7 @@ describe('the controller', () => {
     const refusal =
       /failed to create AzureAssignedIdentity default\/later-default-writer for pod default\/later, error: .* cannot create resource/;
     await harness.untilEvent('AzureIdentityBinding', 'writer', refusal);
-    const unwritten = await controller.logged((record) => record.msg === 'assignment not written');
+    const unwritten = await controller.logged((record) => record.controller === 'assignments' && record.msg === 'reconcile failed');
     assert.match(String(unwritten.error), /cannot create resource "azureassignedidentities"/);
 
     await harness.client.call('PATCH', `${rbac}/clusterroles/limited`, {
