@@ -35,10 +35,10 @@ RUN set -eu; \
     done; \
     mkdir /sidecar/empty
 
-# Runs `/app/webhook.cjs` or `/app/controller.cjs`; the chart says which.
+# Runs `/app/webhook.cjs`, `/app/controller.cjs` or `/app/broker.cjs`; the chart says which.
 FROM scratch AS control-plane
 COPY --from=parts /control-plane /
-COPY dist/webhook.cjs dist/controller.cjs /app/
+COPY dist/webhook.cjs dist/controller.cjs dist/broker.cjs /app/
 USER 65532:65532
 WORKDIR /app
 ENTRYPOINT ["/usr/local/bin/node"]

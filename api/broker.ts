@@ -74,7 +74,7 @@ export interface ReportRequest {
   requestId: string;
 }
 
-/** Codes that revoke the identities of a pod. The sidecar takes every other error for an outage. */
+/** Stable codes of error responses, in `{"error":{"code","message"}}`. The first three revoke; any other is an outage to the sidecar. */
 export const revokingCodes = ['pod_gone', 'pod_mismatch', 'not_participating'] as const;
 
 export type BrokerErrorCode =
@@ -88,6 +88,6 @@ export type BrokerErrorCode =
   | 'internal';
 
 /** Body of every error. The code is stable. */
-export interface BrokerError {
+export interface BrokerErrorBody {
   error: { code: BrokerErrorCode; message: string };
 }

@@ -79,7 +79,9 @@ export const webhookConfigurationName = 'zz-aad-pod-identity-webhook';
 
 export const scopeRecordPrefix = 'aad-pod-identity-scope-';
 
+/** Each program has its own ports for probes and metrics, so that all three can run on one machine with few flags. */
 export const ports = {
-  controller: { broker: 9443, probes: 8080, metrics: 8888 },
+  controller: { probes: 8080, metrics: 8888 },
   webhook: { admission: 9443, probes: 8081, metrics: 8889 },
+  broker: { api: 9443, probes: 8082, metrics: 8890 },
 } as const;

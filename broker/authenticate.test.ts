@@ -1,32 +1,33 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
-import { before, beforeEach, describe, test } from 'node:test';
+import { before, beforeEach, describe, it } from 'node:test';
+import type { Clock } from '../common/clock.ts';
 import { silentLogger } from '../lib/log.ts';
 import type { Authenticate } from './authenticate.ts';
-import { authenticator } from './authenticate.ts';
-import { readIssuer } from './issuer.ts';
+import { createAuthenticator } from './authenticate.ts';
+import { createIssuerSource } from './issuer.ts';
 import type { Signer } from './testing/cluster-tokens.ts';
 import { boundTo, fakeApi, mint, pod, signer } from './testing/cluster-tokens.ts';
 
 const audience = 'aad-pod-identity-broker';
 
-describe('authentication', () => {
+describe('authenticate', () => {
   let known: Signer;
   let other: Signer;
   let api: ReturnType<typeof fakeApi>;
   let now: number;
   let authenticate: Authenticate;
   const bearer = (token: string) => authenticate(`Bearer ${token}`);
-  const refusedWith = (pattern: RegExp) => ({ name: 'Refusal', code: 'unauthenticated', status: 401, message: pattern });
+  const refusedWith = (pattern: RegExp) => ({ name: 'BrokerError', code: 'unauthenticated', status: 401, message: pattern });
   const start = (cacheLimit?: number) => {
     const log = silentLogger;
-    const clock = () => now;
-    authenticate = authenticator({
+    const clock: Clock = { wall: () => now, now: () => now, after: () => assert.fail('no timer') };
+    authenticate = createAuthenticator({
       client: api.client,
       log,
-      issuer: readIssuer({ client: api.client, log, now: clock }),
+      issuer: createIssuerSource({ client: api.client, log, clock }),
       audience,
-      now: clock,
+      clock,
       ...(cacheLimit === undefined ? {} : { cacheLimit }),
     });
   };
@@ -42,28 +43,28 @@ describe('authentication', () => {
     start();
   });
 
-  test('a bound token is verified with the published keys: no review, and the keys are read once', async () => {
+  it('verifies a bound token with the published keys, read once, without a review', async () => {
     assert.deepEqual(await bearer(await mint(known, now)), pod);
     assert.deepEqual(await bearer(await mint(known, now, { expires: now / 1000 + 60 })), pod);
     assert.equal(api.count('jwks'), 1);
     assert.equal(api.count('tokenreviews'), 0);
   });
 
-  test('refuses another audience, an expired token, one without an end, and one without a pod', async () => {
+  it('refuses another audience, an expired token, one without exp, one without a pod', async () => {
     await assert.rejects(bearer(await mint(known, now, { audience: 'https://kubernetes.default.svc' })), refusedWith(/"aud"/));
     await assert.rejects(bearer(await mint(known, now, { expires: now / 1000 - 61 })), refusedWith(/"exp"/));
     await assert.rejects(bearer(await mint(known, now, { expires: undefined })), refusedWith(/"exp"/));
     await assert.rejects(bearer(await mint(known, now, { kubernetes: { namespace: 'team' } })), refusedWith(/not bound to a pod/));
     await assert.rejects(bearer(await mint(known, now, { kubernetes: undefined })), refusedWith(/not bound to a pod/));
-    assert.equal(api.count('tokenreviews'), 0, 'what is plainly wrong does not bother the API server');
+    assert.equal(api.count('tokenreviews'), 0, 'the API server reviews no token that is plainly wrong');
   });
 
-  test('accepts a clock that is behind by less than a minute', async () => {
+  it('accepts a clock that is behind by less than a minute', async () => {
     assert.deepEqual(await bearer(await mint(known, now, { expires: now / 1000 - 59 })), pod);
     assert.deepEqual(await bearer(await mint(known, now + 59_000)), pod);
   });
 
-  test('refuses alg none, a public key used as an HMAC secret, a forged signature', async () => {
+  it('refuses alg none, a public key used as an HMAC secret, a forged signature', async () => {
     const [, payload = ''] = (await mint(known, now)).split('.');
     const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const none = `${encode({ alg: 'none', kid: 'known' })}.${payload}`;
@@ -76,14 +77,14 @@ describe('authentication', () => {
     assert.equal(api.count('tokenreviews'), 0);
   });
 
-  test('refuses a good signature by an algorithm that no API server uses, also where the key does not name its own', async () => {
+  it('refuses an algorithm that kube-apiserver does not sign with', async () => {
     const { alg: _, ...anyAlgorithm } = known.jwk;
     api.state.keys = [anyAlgorithm];
     await assert.rejects(bearer(await mint(known, now, { algorithm: 'PS256' })), refusedWith(/"alg"/));
     assert.deepEqual(await bearer(await mint(known, now)), pod);
   });
 
-  test('refuses what is no bearer token, before reading it', async () => {
+  it('refuses a header without a bearer token, before any call', async () => {
     const token = await mint(known, now);
     const huge = await mint(known, now, { kubernetes: { ...boundTo(pod), filler: 'x'.repeat(9000) } });
     for (const header of [
@@ -102,7 +103,7 @@ describe('authentication', () => {
     assert.deepEqual(await authenticate(`bearer ${token}`), pod, 'the scheme is case-insensitive');
   });
 
-  test('a rotated key is found by reading the keys again', async () => {
+  it('reads the keys again for a token of an unknown key', async () => {
     await bearer(await mint(known, now));
     api.state.keys = [known.jwk, other.jwk];
     now += 30_000;
@@ -110,21 +111,21 @@ describe('authentication', () => {
     assert.equal(api.count('tokenreviews'), 0);
   });
 
-  test('unknown keys cannot make us read the keys more often than every 30 s; the API server decides on them', async () => {
+  it('reads the keys at most every 30 s, and reviews tokens of unknown keys', async () => {
     api.state.review = { authenticated: false };
     for (let n = 0; n < 5; n += 1) await assert.rejects(bearer(await mint(other, now + n * 1000)), refusedWith(/does not know the token/));
     assert.equal(api.count('jwks'), 1);
     assert.equal(api.count('tokenreviews'), 5);
   });
 
-  test('keys are read again after an hour, without holding up who asks', async () => {
+  it('reads the keys again after an hour, in the background', async () => {
     await bearer(await mint(known, now));
     now += 3600_000;
     await bearer(await mint(known, now));
     assert.equal(api.count('jwks'), 2);
   });
 
-  test('a token of another issuer of the same cluster is reviewed, and only believed with our audience and a pod', async () => {
+  it('reviews a token of another issuer, and requires our audience and a pod', async () => {
     const ask = async () => {
       now += 1000;
       return bearer(await mint(known, now, { issuer: 'https://former.test' }));
@@ -146,17 +147,17 @@ describe('authentication', () => {
     }
   });
 
-  test('with neither keys nor reviews it is an outage, not a refusal, and nothing is remembered of it', async () => {
+  it('answers not_ready while neither keys nor reviews work, and caches nothing', async () => {
     api.state.failing = new Set(['/openid/v1/jwks', '/apis/authentication.k8s.io/v1/tokenreviews']);
     const token = await mint(known, now);
-    await assert.rejects(bearer(token), { name: 'Refusal', code: 'not_ready', status: 503 });
+    await assert.rejects(bearer(token), { name: 'BrokerError', code: 'not_ready', status: 503 });
     api.state.failing.delete('/apis/authentication.k8s.io/v1/tokenreviews');
     const extra = { 'authentication.kubernetes.io/pod-name': ['app-0'], 'authentication.kubernetes.io/pod-uid': ['uid-1'] };
     api.state.review = { authenticated: true, audiences: [audience], user: { username: 'system:serviceaccount:team:default', extra } };
     assert.deepEqual(await bearer(token), pod);
   });
 
-  test('an accepted token costs nothing again for 5 minutes, never longer than it lives', async () => {
+  it('caches an accepted token for 5 minutes, never longer than it lives', async () => {
     api.state.failing.add('/openid/v1/jwks');
     const extra = { 'authentication.kubernetes.io/pod-name': ['app-0'], 'authentication.kubernetes.io/pod-uid': ['uid-1'] };
     api.state.review = { authenticated: true, audiences: [audience], user: { username: 'system:serviceaccount:team:default', extra } };
@@ -167,16 +168,16 @@ describe('authentication', () => {
     };
     assert.equal(await reviews(long), 1);
     assert.equal(await reviews(short), 2);
-    now += 99_000;
+    now += 100_000;
     assert.equal(await reviews(short), 2);
-    now += 1_000;
+    now += 1;
     assert.equal(await reviews(short), 3);
     assert.equal(await reviews(long), 3);
     now += 200_000;
     assert.equal(await reviews(long), 4);
   });
 
-  test('a refused token is not checked again for 10 s, and the memory of refusals is bounded', async () => {
+  it('caches a refused token for 10 s, in a bounded cache', async () => {
     api.state.review = { authenticated: false };
     start(2);
     const tokens = await Promise.all([0, 1, 2].map((n) => mint(other, now + n * 1000)));
@@ -186,15 +187,15 @@ describe('authentication', () => {
     };
     assert.equal(await ask(0), 1);
     assert.equal(await ask(0), 1);
-    now += 10_000;
+    now += 10_001;
     assert.equal(await ask(0), 2);
     assert.equal(await ask(1), 3);
     assert.equal(await ask(2), 4);
-    assert.equal(await ask(0), 5, 'the oldest made room');
+    assert.equal(await ask(0), 5, 'the least recently used made room');
     assert.equal(await ask(2), 5);
   });
 
-  test('a flood of unknown keys stops at the rate of reviews', async () => {
+  it('limits the reviews of a flood of unknown keys', async () => {
     api.state.review = { authenticated: false };
     const [header, payload] = (await mint(other, now)).split('.');
     const results = await Promise.allSettled(Array.from({ length: 200 }, (_, n) => bearer(`${header}.${payload}.${n}`)));

@@ -1,43 +1,44 @@
-// Who is asking: a bound token, verified with the cluster's public keys; where these do not fit, the API server decides (TokenReview).
+// Authenticates a pod by its bound token: with the cluster's public keys, or by a TokenReview where these do not fit.
 import { hash } from 'node:crypto';
 import type { JWTPayload } from 'jose';
 import { decodeJwt, errors, jwtVerify } from 'jose';
+import type { Clock } from '../common/clock.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { resourcePath, tokenReviews } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
+import { TokenBucket } from '../lib/token-bucket.ts';
 import type { BoundPod } from './bound-token.ts';
 import { bearerToken, podOfClaims, podOfReview } from './bound-token.ts';
-import { boundedCache } from './bounded-cache.ts';
+import { BrokerError } from './error.ts';
 import type { Issuer, IssuerSource } from './issuer.ts';
-import { rateLimit } from './rate-limit.ts';
-import { Refusal } from './refusal.ts';
+import { createTtlCache } from './ttl-cache.ts';
 
-/** What kube-apiserver signs service account tokens with. Fixed, so that a token cannot choose how it is checked. */
+/** kube-apiserver signs service account tokens with one of these. Fixed, so that a token cannot choose how it is verified. */
 const algorithms = ['RS256', 'ES256', 'ES384', 'ES512'];
 const clockToleranceSeconds = 60;
 const acceptedMs = 5 * 60_000;
-const refusedMs = 10_000;
-/** Anyone can send tokens of unknown keys: this many of them a second may cost the API server a review. */
+const rejectedMs = 10_000;
+/** Anyone can send tokens of unknown keys; the API server reviews no more of them. */
 const reviewsPerSecond = 40;
 
-/** Takes an Authorization header. Throws {@link Refusal}: `unauthenticated`, or `not_ready` where only the API server could tell. */
+/** Takes an Authorization header. Throws {@link BrokerError}: `unauthenticated`, or `not_ready` where the API server must decide and does not answer. */
 export type Authenticate = (authorization: string | undefined) => Promise<BoundPod>;
 
-export function authenticator(options: {
+export function createAuthenticator(options: {
   client: KubeClient;
   log: Logger;
   issuer: IssuerSource;
   audience: string;
-  now: () => number;
-  /** Of each of the two caches; a forger can only push out refusals. */
+  clock: Clock;
+  /** Of each of the two caches. Forged tokens can only evict rejected ones. */
   cacheLimit?: number;
 }): Authenticate {
-  const { client, log, issuer, audience, now } = options;
-  const accepted = boundedCache<BoundPod>(options.cacheLimit ?? 20_000, now);
-  const refused = boundedCache<string>(options.cacheLimit ?? 20_000, now);
-  const mayReview = rateLimit(reviewsPerSecond, 2 * reviewsPerSecond, now);
+  const { client, log, issuer, audience, clock } = options;
+  const accepted = createTtlCache<BoundPod>(options.cacheLimit ?? 20_000, clock);
+  const rejected = createTtlCache<string>(options.cacheLimit ?? 20_000, clock);
+  const reviews = new TokenBucket({ perSecond: reviewsPerSecond, burst: 2 * reviewsPerSecond, clock });
 
-  /** The claims; undefined where these keys cannot tell. */
+  /** The claims; undefined where these keys cannot decide. */
   async function verify(token: string, from: Issuer | undefined): Promise<JWTPayload | undefined> {
     if (from === undefined) return undefined;
     try {
@@ -47,11 +48,11 @@ export function authenticator(options: {
         issuer: from.name,
         requiredClaims: ['exp'],
         clockTolerance: clockToleranceSeconds,
-        currentDate: new Date(now()),
+        currentDate: new Date(clock.wall()),
       });
       return payload;
     } catch (error) {
-      // A rotated key, or one of several issuers: an API server can have more than it publishes.
+      // A rotated key, or another issuer: an API server can accept more issuers than it publishes.
       if (error instanceof errors.JWKSNoMatchingKey) return undefined;
       if (error instanceof errors.JWTClaimValidationFailed && error.claim === 'iss') return undefined;
       throw unauthenticated(error instanceof errors.JOSEError ? `the token is not valid: ${error.message}` : 'the token is not valid');
@@ -59,13 +60,13 @@ export function authenticator(options: {
   }
 
   async function review(token: string): Promise<BoundPod | undefined> {
-    if (!mayReview()) throw new Refusal('not_ready', 'too many tokens of unknown keys are being checked: try again');
+    if (!reviews.take()) throw new BrokerError('not_ready', 'too many tokens of unknown keys are being checked: try again');
     try {
       const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } };
       return podOfReview(await client.call('POST', resourcePath(tokenReviews), { body, timeoutMs: 10_000 }), audience);
     } catch (error) {
-      log.warn({ error: String(error) }, 'a token could not be reviewed');
-      throw new Refusal('not_ready', 'the token can be checked neither with the published keys nor by the API server: try again');
+      log.warn({ error: String(error) }, 'TokenReview failed');
+      throw new BrokerError('not_ready', 'the token can be checked neither with the published keys nor by the API server: try again');
     }
   }
 
@@ -86,17 +87,17 @@ export function authenticator(options: {
     const key = hash('sha256', token, 'base64');
     const known = accepted.get(key);
     if (known !== undefined) return known;
-    const reason = refused.get(key);
+    const reason = rejected.get(key);
     if (reason !== undefined) throw unauthenticated(reason);
     try {
       const pod = await podOf(token);
-      accepted.set(key, pod, Math.min((decodeJwt(token).exp ?? 0) * 1000, now() + acceptedMs));
+      accepted.set(key, pod, Math.min((decodeJwt(token).exp ?? 0) * 1000 - clock.wall(), acceptedMs));
       return pod;
     } catch (error) {
-      if (error instanceof Refusal && error.code === 'unauthenticated') refused.set(key, error.message, now() + refusedMs);
+      if (error instanceof BrokerError && error.code === 'unauthenticated') rejected.set(key, error.message, rejectedMs);
       throw error;
     }
   };
 }
 
-const unauthenticated = (message: string) => new Refusal('unauthenticated', message);
+const unauthenticated = (message: string) => new BrokerError('unauthenticated', message);

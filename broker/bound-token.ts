@@ -1,4 +1,4 @@
-// The token that kubelet projects into a pod: a JWT for our audience, bound to that pod (spec/injection.md 4.3).
+// The token that kubelet projects into a pod: a JWT for our audience, bound to that pod (docs/adr/0012-bound-tokens-for-sidecars.md).
 import { at, stringAt } from '../lib/kube/objects.ts';
 
 export interface BoundPod {
@@ -10,7 +10,7 @@ export interface BoundPod {
 const maxTokenLength = 8192;
 const shape = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** The credential of an Authorization header; undefined unless it looks like a signed JWT of a sane size. */
+/** The token of an Authorization header; undefined unless it has the form and the size of a signed JWT. */
 export function bearerToken(header: string | undefined): string | undefined {
   if (header === undefined || header.length > maxTokenLength + 'Bearer '.length) return undefined;
   const [scheme, token, ...rest] = header.split(' ');
@@ -18,17 +18,17 @@ export function bearerToken(header: string | undefined): string | undefined {
   return shape.test(token) ? token : undefined;
 }
 
-/** From the claims of a verified token. Undefined for one that is not bound to a pod, such as a user's or a controller's. */
+/** From the claims of a verified token; undefined for a token that is not bound to a pod. */
 export function podOfClaims(claims: unknown): BoundPod | undefined {
   const kubernetes = at(claims, 'kubernetes.io');
   return boundPod(stringAt(kubernetes, 'namespace'), stringAt(kubernetes, 'pod', 'name'), stringAt(kubernetes, 'pod', 'uid'));
 }
 
-/** From a TokenReview that says `authenticated`: undefined unless it was for that audience and the token is bound to a pod. */
+/** From a TokenReview; undefined unless it authenticates a token for that audience, bound to a pod. */
 export function podOfReview(review: unknown, audience: string): BoundPod | undefined {
   const status = at(review, 'status');
   const audiences = at(status, 'audiences');
-  // A server that knows no audiences would say yes to a token for another one.
+  // A server without support for audiences authenticates a token for any of them.
   if (at(status, 'authenticated') !== true || !Array.isArray(audiences) || !audiences.includes(audience)) return undefined;
   const account = /^system:serviceaccount:(?<namespace>[^:]+):[^:]+$/.exec(stringAt(status, 'user', 'username') ?? '');
   const extra = (key: string): string | undefined => {

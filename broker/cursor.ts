@@ -1,21 +1,22 @@
-// `asOf`: what the answering replica had seen, in a text that only brokers read.
+// `asOf`: what the caches of the answering replica had reached, as a text that only brokers read.
 import { isRecord, stringMapAt } from '../lib/kube/objects.ts';
-import { Refusal } from './refusal.ts';
-import type { Seen } from './view.ts';
+import { BrokerError } from './error.ts';
+import type { CacheVersions } from './rows.ts';
 
 /**
- * A replica whose watches run cannot be so far behind, so an older cursor holds nothing back. Without this a cursor from before a restored
- * backup of the cluster, whose versions are in the future, would be refused for ever.
+ * An older cursor holds nothing back: no replica whose watches run is so far behind. After a restore from a backup, versions of before lie in the
+ * future; without this limit their cursors would be refused for ever.
  */
-const freshMs = 10 * 60_000;
+const maxAgeMs = 10 * 60_000;
 const maxLength = 2048;
 
-export function encodeCursor(seen: Seen, now: number): string {
-  return Buffer.from(JSON.stringify({ at: now, seen })).toString('base64url');
+/** `now` is wall time in ms, since replicas compare it. */
+export function encodeCursor(versions: CacheVersions, now: number): string {
+  return Buffer.from(JSON.stringify({ at: now, seen: versions })).toString('base64url');
 }
 
-/** What the answer must not be older than; undefined where that is certain. Throws {@link Refusal} for a text that no broker wrote. */
-export function decodeCursor(text: string, now: number): Seen | undefined {
+/** What the response must not be older than; undefined for a cursor that is too old to matter. Throws {@link BrokerError} for any other text. */
+export function decodeCursor(text: string, now: number): CacheVersions | undefined {
   let parsed: unknown;
   try {
     parsed = text.length > maxLength ? undefined : JSON.parse(Buffer.from(text, 'base64url').toString());
@@ -23,6 +24,6 @@ export function decodeCursor(text: string, now: number): Seen | undefined {
     parsed = undefined;
   }
   if (!isRecord(parsed) || typeof parsed.at !== 'number' || !isRecord(parsed.seen))
-    throw new Refusal('bad_request', 'asOf is not a cursor of this broker: send the one of the last answer, or none');
-  return now - parsed.at > freshMs ? undefined : stringMapAt(parsed, 'seen');
+    throw new BrokerError('bad_request', 'asOf is not a cursor of this broker: send the one of the last answer, or none');
+  return now - parsed.at > maxAgeMs ? undefined : stringMapAt(parsed, 'seen');
 }

@@ -1,6 +1,7 @@
-// What the cluster's API server says about the tokens it signs: issuer and public keys, read through the API.
+// The issuer of service account tokens and its public keys, read from the API server.
 import type { JWTVerifyGetKey } from 'jose';
 import { createLocalJWKSet } from 'jose';
+import type { Clock } from '../common/clock.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { at, isRecord, stringAt } from '../lib/kube/objects.ts';
 import type { Logger } from '../lib/log.ts';
@@ -11,18 +12,17 @@ export interface Issuer {
 }
 
 export interface IssuerSource {
-  /** What is known; an hour later it is read again in the background. Undefined where the API server could not be asked or publishes nothing. */
+  /** The cached issuer; after an hour it is read again in the background. Undefined where the API server does not answer or publishes none. */
   get(): Promise<Issuer | undefined>;
-  /** Reads again because a token does not fit what is known; at most every 30 s, so that forged tokens cannot make us ask more often. */
+  /** Reads again because a token has an unknown key; at most every 30 s, so that forged tokens cause no more calls. */
   refresh(): Promise<Issuer | undefined>;
 }
 
 const lifeMs = 3600_000;
 const cooldownMs = 30_000;
 
-export function readIssuer(options: { client: KubeClient; log: Logger; now: () => number }): IssuerSource {
-  const { client, log, now } = options;
-  let known: { issuer: Issuer; at: number } | undefined;
+export function createIssuerSource({ client, log, clock }: { client: KubeClient; log: Logger; clock: Clock }): IssuerSource {
+  let cached: { issuer: Issuer; at: number } | undefined;
   let triedAt = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
 
@@ -34,20 +34,17 @@ export function readIssuer(options: { client: KubeClient; log: Logger; now: () =
       ]);
       const name = stringAt(discovery, 'issuer');
       const list = at(keys, 'keys');
-      if (name === undefined || !Array.isArray(list)) throw new Error('the discovery document or the key set is not one');
-      known = { issuer: { name, key: createLocalJWKSet({ keys: list.filter(isRecord) }) }, at: now() };
+      if (name === undefined || !Array.isArray(list)) throw new Error('the discovery document or the key set is malformed');
+      cached = { issuer: { name, key: createLocalJWKSet({ keys: list.filter(isRecord) }) }, at: clock.now() };
     } catch (error) {
-      log.warn(
-        { error: String(error) },
-        "the cluster's token keys cannot be read; tokens are checked by TokenReview where they are not known",
-      );
+      log.warn({ error: String(error) }, 'keys of service account tokens cannot be read; TokenReview checks tokens of unknown keys');
     }
   }
 
-  /** One read at a time, shared. */
+  /** Callers share one read. */
   function renew(): Promise<void> {
-    if (reading === undefined && now() - triedAt >= cooldownMs) {
-      triedAt = now();
+    if (reading === undefined && clock.now() - triedAt >= cooldownMs) {
+      triedAt = clock.now();
       reading = read().finally(() => {
         reading = undefined;
       });
@@ -57,13 +54,13 @@ export function readIssuer(options: { client: KubeClient; log: Logger; now: () =
 
   return {
     async get() {
-      if (known === undefined) await renew();
-      else if (now() - known.at >= lifeMs) void renew();
-      return known?.issuer;
+      if (cached === undefined) await renew();
+      else if (clock.now() - cached.at >= lifeMs) void renew();
+      return cached?.issuer;
     },
     async refresh() {
       await renew();
-      return known?.issuer;
+      return cached?.issuer;
     },
   };
 }

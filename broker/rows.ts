@@ -1,39 +1,60 @@
-// What the broker tells a pod: the leader's own match, run on this replica's caches, with the state that the leader wrote on the objects.
-
+// The rows of a pod: the identities that its bindings give it, by the same match as the controller's, with the state that the controller wrote to the
+// AzureAssignedIdentities.
 import type { IdentityRow } from '../api/broker.ts';
 import { annotations } from '../api/names.ts';
-import type { Informers } from '../lib/identities/informers.ts';
+import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { Match } from '../lib/identities/match.ts';
 import type { Assignment, Pod } from '../lib/identities/objects.ts';
 import { belongsTo } from '../lib/identities/objects.ts';
 import { isTerminal } from '../lib/identities/reasons.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { isNewer } from '../lib/kube/informer.ts';
-import type { BrokerView, PodView, Seen } from './view.ts';
 
-export function brokerView(informers: Informers, options: { managed: boolean }): BrokerView {
-  const kinds: Record<string, Informer<unknown>> = {
-    pods: informers.pods,
-    identities: informers.identities,
-    bindings: informers.bindings,
-    exceptions: informers.exceptions,
-    assignments: informers.assignments,
-  };
-  const isBehind = (seen: Seen) => Object.entries(seen).some(([kind, version]) => isOlder(kinds[kind]?.resourceVersion, version));
+export interface PodRows {
+  uid: string;
+  /** The pod matches an AzurePodIdentityException at this moment. */
+  excepted: boolean;
+  /** In order of preference. */
+  identities: IdentityRow[];
+  /** Name of the identity that answers requests which name none, from the pod's annotation. */
+  defaultIdentity?: string;
+}
+
+/** Per kind, the resourceVersion that a replica's caches have reached. */
+export type CacheVersions = Readonly<Record<string, string>>;
+
+export interface RowSource {
+  /** Every cache has its first list; before that nothing else here may be trusted. */
+  readonly synced: boolean;
+  /** By `namespace/name`; undefined for a pod that is not in the caches: gone, finished, without the label, or not there yet. */
+  get(podKey: string): PodRows | undefined;
+  /** Called after the rows of a pod may have changed; the returned function unsubscribes. */
+  onChange(listener: (podKey: string) => void): () => void;
+  versions(): CacheVersions;
+  /** Resolves once the caches have reached these versions, ignoring kinds that this replica does not know; rejects when the signal aborts first. */
+  whenReached(versions: CacheVersions, signal: AbortSignal): Promise<void>;
+}
+
+/** `managed`: somebody else attaches the identities, so every row is Assigned. */
+export function createRowSource(informers: IdentityInformers, { managed }: { managed: boolean }): RowSource {
+  const { pods, identities, bindings, exceptions, assignments } = informers;
+  const kinds: Record<string, Informer<unknown>> = { pods, identities, bindings, exceptions, assignments };
+  const isBehind = (versions: CacheVersions) =>
+    Object.entries(versions).some(([kind, version]) => isOlder(kinds[kind]?.resourceVersion, version));
 
   return {
     get synced() {
       return informers.synced;
     },
 
-    rowsFor(podKey): PodView | undefined {
-      const pod = informers.pods.get(podKey);
+    get(podKey) {
+      const pod = pods.get(podKey);
       if (pod === undefined || pod.finished) return undefined;
-      const assignments = informers.assignmentsOf(podKey).filter((assignment) => belongsTo(assignment, pod));
+      const own = informers.assignmentsOf(podKey).filter((assignment) => belongsTo(assignment, pod));
       return {
         uid: pod.uid,
         excepted: informers.matches.exceptedNow(pod),
-        identities: informers.matches.matchesOf(pod).flatMap((match) => rowOf(pod, match, assignments, options.managed) ?? []),
+        identities: informers.matches.matchesOf(pod).flatMap((match) => rowOf(pod, match, own, managed) ?? []),
         ...(pod.defaultIdentity === undefined ? {} : { defaultIdentity: pod.defaultIdentity }),
       };
     },
@@ -41,7 +62,7 @@ export function brokerView(informers: Informers, options: { managed: boolean }):
     onChange(listener) {
       const off = [
         informers.matches.onPod(listener),
-        informers.assignments.onChange(({ before, after }) => {
+        assignments.onChange(({ before, after }) => {
           for (const podKey of new Set([before?.podKey, after?.podKey])) if (podKey !== undefined) listener(podKey);
         }),
       ];
@@ -50,12 +71,12 @@ export function brokerView(informers: Informers, options: { managed: boolean }):
       };
     },
 
-    seen: () => Object.fromEntries(Object.entries(kinds).map(([kind, informer]) => [kind, informer.changeVersion])),
+    versions: () => Object.fromEntries(Object.entries(kinds).map(([kind, informer]) => [kind, informer.changeVersion])),
 
-    async whenSeen(seen, signal) {
+    async whenReached(versions, signal) {
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       const check = () => {
-        if (!isBehind(seen)) resolve();
+        if (!isBehind(versions)) resolve();
       };
       const abort = () => reject(signal.reason);
       const off = Object.values(kinds).map((informer) => informer.onAdvance(check));
@@ -72,13 +93,13 @@ export function brokerView(informers: Informers, options: { managed: boolean }):
   };
 }
 
-/** What is no resource version holds nothing back, and a kind that this replica does not know cannot be behind. */
+/** A text that is no resource version holds nothing back, and a kind that this replica does not know cannot be behind. */
 function isOlder(mine: string | undefined, theirs: string): boolean {
   if (mine === undefined || !/^\d+$/.test(theirs)) return false;
   return !/^\d+$/.test(mine) || isNewer(theirs, mine);
 }
 
-/** Undefined for an identity of a type nobody knows. */
+/** Undefined for an identity of an unknown type. */
 function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], managed: boolean): IdentityRow | undefined {
   const { identity, binding } = match;
   if (identity.type === undefined) return undefined;
@@ -99,16 +120,16 @@ function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], manag
     const waitsFor = pod.node === '' ? 'the pod has no node yet' : 'the controller has not written its AzureAssignedIdentity yet';
     return { ...row, state: 'Created', reason: waitsFor };
   }
-  const noted = assignment.metadata.annotations ?? {};
-  // The object may still stand for what the identity was before it was changed in place.
+  const written = assignment.metadata.annotations ?? {};
+  // The object may still be about the resource that the AzureIdentity named before somebody edited it.
   const sameIdentity = (assignment.references.identity?.spec?.resourceID ?? '').toLowerCase() === identity.resourceID.toLowerCase();
   if (assignment.status !== 'Assigned' || !sameIdentity) {
-    const why = [noted[annotations.reason], noted[annotations.message]].filter((part) => part !== undefined).join(': ');
-    return { ...row, state: isTerminal(noted[annotations.reason]) ? 'Failed' : 'Created', ...(why === '' ? {} : { reason: why }) };
+    const why = [written[annotations.reason], written[annotations.message]].filter((part) => part !== undefined).join(': ');
+    return { ...row, state: isTerminal(written[annotations.reason]) ? 'Failed' : 'Created', ...(why === '' ? {} : { reason: why }) };
   }
-  const clientID = noted[annotations.clientId];
-  const objectID = noted[annotations.objectId];
-  const assignedAt = noted[annotations.assignedAt];
+  const clientID = written[annotations.clientId];
+  const objectID = written[annotations.objectId];
+  const assignedAt = written[annotations.assignedAt];
   return {
     ...row,
     state: 'Assigned',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AzureIdentity, AzureIdentitySpec } from '../api/kinds.ts';
 import type { ServicePrincipalRules } from './service-principal.ts';
-import { servicePrincipalOf } from './service-principal.ts';
+import { parseServicePrincipal } from './service-principal.ts';
 
 const guid = 'cccccccc-0000-4000-8000-000000000001';
 const rules: ServicePrincipalRules = {
@@ -15,10 +15,10 @@ const identity = (spec: AzureIdentitySpec): AzureIdentity => ({
   spec: { type: 1, clientID: guid, tenantID: guid, clientPassword: { name: 'secret' }, ...spec },
 });
 const refusedBy = (spec: AzureIdentitySpec, message: RegExp, reason = 'InvalidServicePrincipal') =>
-  assert.throws(() => servicePrincipalOf(identity(spec), rules), { code: 'token_failed', status: 400, reason, message });
+  assert.throws(() => parseServicePrincipal(identity(spec), rules), { code: 'token_failed', status: 400, reason, message });
 
-test('the cloud of the controller and the namespace of the identity are the defaults', () => {
-  assert.deepEqual(servicePrincipalOf(identity({ type: 2, clientID: ` ${guid}\n` }), rules), {
+test('takes the cloud of the cluster and the namespace of the identity by default', () => {
+  assert.deepEqual(parseServicePrincipal(identity({ type: 2, clientID: ` ${guid}\n` }), rules), {
     type: 2,
     clientId: guid,
     tenantIds: [guid],
@@ -27,8 +27,8 @@ test('the cloud of the controller and the namespace of the identity are the defa
   });
 });
 
-test('adEndpoint may only name a cloud, so that no secret is sent anywhere else', () => {
-  const authority = (adEndpoint: string) => servicePrincipalOf(identity({ adEndpoint }), rules).authority;
+test('accepts as adEndpoint only the Entra of a cloud', () => {
+  const authority = (adEndpoint: string) => parseServicePrincipal(identity({ adEndpoint }), rules).authority;
   assert.equal(authority('https://login.microsoftonline.us/'), 'https://login.microsoftonline.us');
   assert.equal(authority('HTTPS://LOGIN.microsoftonline.com'), 'https://login.microsoftonline.com');
   assert.equal(authority('https://login.own.example:8443'), 'https://login.own.example:8443');
@@ -47,9 +47,9 @@ test('adEndpoint may only name a cloud, so that no secret is sent anywhere else'
     refusedBy({ adEndpoint }, /adEndpoint must be the https address/);
 });
 
-test('a tenant is a GUID or a DNS name', () => {
+test('accepts as tenant a GUID or a DNS name', () => {
   for (const tenantID of ['contoso.onmicrosoft.com', 'a-b.example', guid.toUpperCase()])
-    assert.equal(servicePrincipalOf(identity({ tenantID }), rules).tenantIds[0], tenantID);
+    assert.equal(parseServicePrincipal(identity({ tenantID }), rules).tenantIds[0], tenantID);
   for (const tenantID of [
     '',
     'common',
@@ -64,34 +64,37 @@ test('a tenant is a GUID or a DNS name', () => {
     refusedBy({ tenantID }, /tenantID must be/);
 });
 
-test('up to three auxiliary tenants come after the own one, with a secret only', () => {
-  const tenants = (spec: AzureIdentitySpec) => servicePrincipalOf(identity(spec), rules).tenantIds;
+test('puts up to three auxiliary tenants after the own one, for type 1', () => {
+  const tenants = (spec: AzureIdentitySpec) => parseServicePrincipal(identity(spec), rules).tenantIds;
   const auxiliaryTenantIDs = ['b.example', ` ${guid}\n`, 'c.example'];
   assert.deepEqual(tenants({ auxiliaryTenantIDs }), [guid, 'b.example', guid, 'c.example']);
   assert.deepEqual(tenants({ auxiliaryTenantIDs: null }), [guid]);
   assert.deepEqual(tenants({ auxiliaryTenantIDs: [] }), [guid]);
-  assert.deepEqual(tenants({ type: 2, auxiliaryTenantIDs: ['../x'] }), [guid], 'ignored, as upstream did');
+  assert.deepEqual(tenants({ type: 2, auxiliaryTenantIDs: ['../x'] }), [guid], 'ignored, as in aad-pod-identity');
   for (const wrong of [['../x'], [''], ['a.example', 'b.example', 'c.example', 'd.example']])
     refusedBy({ auxiliaryTenantIDs: wrong }, /auxiliaryTenantIDs must be at most 3 GUIDs or DNS names/);
 });
 
-test('an application is a GUID', () => {
+test('accepts as clientID a GUID', () => {
   for (const clientID of ['', 'msi', `${guid}&x=1`]) refusedBy({ clientID }, /clientID must be/);
 });
 
-test('a Secret lies beside its identity, unless the setting says otherwise', () => {
+test('requires the Secret in the namespace of the identity, unless a setting allows others', () => {
   const clientPassword = { name: 'secret', namespace: 'other' };
   refusedBy({ clientPassword }, /must be in namespace team.*allowCrossNamespaceSecrets/, 'CrossNamespaceSecret');
   const lax = { ...rules, allowCrossNamespaceSecrets: true };
-  assert.deepEqual(servicePrincipalOf(identity({ clientPassword }), lax).secret, clientPassword);
-  assert.deepEqual(servicePrincipalOf(identity({ clientPassword: { name: 'secret', namespace: 'team' } }), rules).secret.namespace, 'team');
+  assert.deepEqual(parseServicePrincipal(identity({ clientPassword }), lax).secret, clientPassword);
+  assert.deepEqual(
+    parseServicePrincipal(identity({ clientPassword: { name: 'secret', namespace: 'team' } }), rules).secret.namespace,
+    'team',
+  );
   for (const name of ['', '../x', 'a/b', 'A']) refusedBy({ clientPassword: { name } }, /must name a Secret/);
 });
 
-test('type 0 gets its tokens elsewhere', () => {
+test('refuses an identity of another type than 1 and 2', () => {
   for (const type of [0, 7])
-    assert.throws(() => servicePrincipalOf(identity({ type }), rules), { code: 'bad_request', message: /type [07]/ });
-  assert.throws(() => servicePrincipalOf({ metadata: { namespace: 'team', name: 'x' } }, rules), {
+    assert.throws(() => parseServicePrincipal(identity({ type }), rules), { code: 'bad_request', message: /type [07]/ });
+  assert.throws(() => parseServicePrincipal({ metadata: { namespace: 'team', name: 'x' } }, rules), {
     code: 'bad_request',
     message: /type 0/,
   });

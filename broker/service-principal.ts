@@ -1,7 +1,7 @@
-// What an AzureIdentity of type 1 or 2 says about where and as whom to sign in. Anyone who may write one in a namespace chooses these
-// values, and the controller acts on them with its own rights: so each is checked (spec/aad-pod-identity.md 3.10, P10-P13).
+// Where and as which application to sign in, from an AzureIdentity of type 1 or 2. Whoever may write one in a namespace chooses these values, and the
+// broker uses them with its own rights, so each is checked (docs/reference/aad-pod-identity.md).
 import type { AzureIdentity } from '../api/kinds.ts';
-import { Refusal } from './refusal.ts';
+import { BrokerError } from './error.ts';
 
 export interface ServicePrincipal {
   type: 1 | 2;
@@ -14,19 +14,20 @@ export interface ServicePrincipal {
 }
 
 export interface ServicePrincipalRules {
-  /** Entra of the controller's own cloud: used where the identity names none, and always allowed. */
+  /** Entra of the cluster's cloud: the default, and always allowed. */
   authority: string;
   /** Hosts of every cloud's Entra. */
   knownHosts: readonly string[];
   allowCrossNamespaceSecrets: boolean;
 }
 
-/** A setting of the AzureIdentity that only its owner can mend. */
-export class IdentityRefused extends Refusal {
+/** The owner of the AzureIdentity has to correct it. */
+export class InvalidIdentityError extends BrokerError {
+  override readonly name = 'InvalidIdentityError';
   /** For the Event on the AzureIdentity. */
   readonly reason: 'InvalidServicePrincipal' | 'CrossNamespaceSecret';
 
-  constructor(reason: IdentityRefused['reason'], message: string) {
+  constructor(reason: InvalidIdentityError['reason'], message: string) {
     super('token_failed', message);
     this.reason = reason;
   }
@@ -37,39 +38,39 @@ const dnsName = /^(?=.{4,253}$)([\da-z]([\da-z-]{0,61}[\da-z])?\.)+[a-z][\da-z-]
 const maxAuxiliaryTenants = 3;
 const objectName = /^(?=.{1,253}$)[\da-z]([\da-z.-]*[\da-z])?$/;
 
-/** Throws {@link IdentityRefused}; or a plain {@link Refusal} for an identity of type 0, whose tokens come from IMDS. */
-export function servicePrincipalOf({ metadata, spec = {} }: AzureIdentity, rules: ServicePrincipalRules): ServicePrincipal {
+/** Throws {@link InvalidIdentityError}, or another {@link BrokerError} for an identity of type 0, whose tokens come from IMDS. */
+export function parseServicePrincipal({ metadata, spec = {} }: AzureIdentity, rules: ServicePrincipalRules): ServicePrincipal {
   const { type } = spec;
   const key = `${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
   if (type !== 1 && type !== 2)
-    throw new Refusal('bad_request', `${key} is of type ${type ?? 0}: the broker makes tokens for types 1 and 2`);
-  const refuse = (message: string) => new IdentityRefused('InvalidServicePrincipal', `AzureIdentity ${key}: ${message}`);
+    throw new BrokerError('bad_request', `${key} is of type ${type ?? 0}: the broker makes tokens for types 1 and 2`);
+  const invalid = (message: string) => new InvalidIdentityError('InvalidServicePrincipal', `AzureIdentity ${key}: ${message}`);
 
   const clientId = spec.clientID?.trim() ?? '';
-  if (!guid.test(clientId)) throw refuse('clientID must be the GUID of an application');
+  if (!guid.test(clientId)) throw invalid('clientID must be the GUID of an application');
   const isTenant = (id: string) => guid.test(id) || dnsName.test(id);
   const tenantId = spec.tenantID?.trim() ?? '';
-  if (!isTenant(tenantId)) throw refuse('tenantID must be a GUID or a DNS name');
-  // Upstream has them for secrets only; its library took up to three.
+  if (!isTenant(tenantId)) throw invalid('tenantID must be a GUID or a DNS name');
+  // aad-pod-identity takes them for type 1 only, up to three.
   const auxiliary = type === 1 ? (spec.auxiliaryTenantIDs ?? []).map((id) => String(id).trim()) : [];
   if (auxiliary.length > maxAuxiliaryTenants || !auxiliary.every(isTenant))
-    throw refuse(`auxiliaryTenantIDs must be at most ${maxAuxiliaryTenants} GUIDs or DNS names`);
+    throw invalid(`auxiliaryTenantIDs must be at most ${maxAuxiliaryTenants} GUIDs or DNS names`);
   const authority = authorityOf(spec.adEndpoint?.trim() ?? '', rules);
-  if (authority === undefined) throw refuse('adEndpoint must be the https address of an Azure cloud, without a path');
+  if (authority === undefined) throw invalid('adEndpoint must be the https address of an Azure cloud, without a path');
 
   const name = spec.clientPassword?.name ?? '';
   const namespace = spec.clientPassword?.namespace || (metadata.namespace ?? '');
   // Both become parts of a path.
-  if (!objectName.test(name) || !objectName.test(namespace)) throw refuse('clientPassword must name a Secret');
+  if (!objectName.test(name) || !objectName.test(namespace)) throw invalid('clientPassword must name a Secret');
   if (namespace !== metadata.namespace && !rules.allowCrossNamespaceSecrets)
-    throw new IdentityRefused(
+    throw new InvalidIdentityError(
       'CrossNamespaceSecret',
       `AzureIdentity ${key}: its Secret must be in namespace ${metadata.namespace}, not in another one (setting allowCrossNamespaceSecrets)`,
     );
   return { type, clientId, tenantIds: [tenantId, ...auxiliary], authority, secret: { namespace, name } };
 }
 
-/** Elsewhere the application's secret would be sent to whom the identity names. */
+/** Any other host would receive the application's secret. */
 function authorityOf(adEndpoint: string, { authority, knownHosts }: ServicePrincipalRules): string | undefined {
   if (adEndpoint === '') return authority;
   if (!URL.canParse(adEndpoint)) return undefined;

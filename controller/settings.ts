@@ -23,7 +23,6 @@ export const settings = {
     default: '',
   }),
 
-  brokerListen: text({ description: 'identity broker (TLS)', form: 'address:port', default: `:${ports.controller.broker}` }),
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.controller.probes}` }),
   metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.controller.metrics}` }),
   brokerService: text({ description: 'Service of the broker, part of its certificate', default: brokerServiceName }),
@@ -50,7 +49,7 @@ export const settings = {
   leaseRetry: number({ description: 'time between two attempts at the Lease', unit: 'seconds', default: 2, min: 0.1, integer: false }),
 
   operationMode: choice(['standard', 'managed'], {
-    description: 'managed attaches nothing and serves identities that are already on the nodes',
+    description: 'managed: nothing is written to Azure, since somebody else attaches the identities',
     default: 'standard',
   }),
   forceNamespaced: boolean({ description: 'a pod may only use identities of its own namespace', default: false }),
@@ -123,11 +122,6 @@ export const settings = {
   federatedTokenFile: text({ description: 'projected token for workload identity', form: 'a file', default: '' }),
   useMsi: boolean({ description: 'sign in with the managed identity of the node', default: false }),
   userAssignedMsiClientId: text({ description: 'client id of that identity; empty is the system-assigned one', default: '' }),
-
-  allowCrossNamespaceSecrets: boolean({
-    description: 'let an AzureIdentity name a Secret of another namespace, as upstream did',
-    default: false,
-  }),
 } as const;
 
 export type ControllerSettings = Values<typeof settings>;

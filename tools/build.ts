@@ -9,6 +9,7 @@ const root = path.resolve(import.meta.dirname, '..');
 
 const programs = {
   webhook: { entry: 'webhook/main.ts', outfile: 'dist/webhook.cjs', platform: 'node', format: 'cjs', target: 'node24' },
+  broker: { entry: 'broker/main.ts', outfile: 'dist/broker.cjs', platform: 'node', format: 'cjs', target: 'node24' },
   controller: { entry: 'controller/main.ts', outfile: 'dist/controller.cjs', platform: 'node', format: 'cjs', target: 'node24' },
   // Bun brings its own globals and node: modules; nothing else may be left outside the file.
   sidecar: { entry: 'sidecar/main.ts', outfile: 'dist/sidecar.js', platform: 'neutral', format: 'esm', target: 'es2024' },

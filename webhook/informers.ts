@@ -1,6 +1,5 @@
 // What the webhook watches in the cluster, so that no admission waits for a call to the API server.
 
-import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
 import { at, stringAt } from '../common/records.ts';
 import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
@@ -10,18 +9,8 @@ import { exceptionOf } from '../lib/identities/objects.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { startInformer } from '../lib/kube/informer.ts';
-import type { Resource } from '../lib/kube/resources.ts';
-import {
-  azurePodIdentityExceptions,
-  configMaps,
-  mutatingWebhookConfigurations,
-  namespaces,
-  secrets,
-  services,
-} from '../lib/kube/resources.ts';
+import { azurePodIdentityExceptions, mutatingWebhookConfigurations, namespaces, services } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
-import type { ServingCertificate } from './certificate.ts';
-import { parseServingCertificate } from './certificate.ts';
 import { namespaceFactsOf, waitForNamespace } from './namespaces.ts';
 
 export interface WebhookInformers {
@@ -30,16 +19,10 @@ export interface WebhookInformers {
   exceptionsOf(namespace: string): Iterable<PodException>;
   /** Waits up to `waitMs` for a namespace that was created just before the pod, then resolves without its facts. */
   namespace(name: string, waitMs: number): Promise<NamespaceFacts>;
-  /** The last valid one. */
-  readonly certificate: ServingCertificate | undefined;
-  /** PEM. */
-  readonly caBundle: string | undefined;
   /** ClusterIP of the broker's Service. */
   readonly brokerAddress: string | undefined;
   /** PEM of every entry of our webhook configuration; an entry without one is empty. */
   readonly trusted: readonly string[];
-  /** Called after the certificate, the bundle or the configuration changed. */
-  onCertificates(listener: () => void): void;
   stop(): Promise<void>;
 }
 
@@ -55,15 +38,17 @@ export interface WebhookInformersOptions {
 
 export function startWebhookInformers(options: WebhookInformersOptions): WebhookInformers {
   const { client, log, clock, namespace, brokerService, webhookConfiguration } = options;
-  const one = <T>(resource: Resource, name: string, project: (raw: unknown) => T | undefined): Informer<T> =>
-    startInformer({ client, log, resource, namespace, fieldSelector: `metadata.name=${name}`, project });
-
   const exceptions = startInformer({ client, log, resource: azurePodIdentityExceptions, project: exceptionOf });
   const exceptionsByNamespace = indexBy(exceptions, (exception) => exception.namespace);
   const namespaceFacts = startInformer({ client, log, resource: namespaces, project: namespaceFactsOf });
-  const secret = one(secrets, webhookCertificateSecretName, (raw) => raw);
-  const bundle = one(configMaps, caBundleConfigMapName, (raw) => stringAt(raw, 'data', caBundleKey));
-  const broker = one(services, brokerService, clusterIpOf);
+  const broker = startInformer({
+    client,
+    log,
+    resource: services,
+    namespace,
+    fieldSelector: `metadata.name=${brokerService}`,
+    project: clusterIpOf,
+  });
   const configuration = startInformer({
     client,
     log,
@@ -71,25 +56,7 @@ export function startWebhookInformers(options: WebhookInformersOptions): Webhook
     fieldSelector: `metadata.name=${webhookConfiguration}`,
     project: caBundlesOf,
   });
-  const all = [exceptions, namespaceFacts, secret, bundle, broker, configuration];
-
-  let certificate: ServingCertificate | undefined;
-  const listeners = new Set<() => void>();
-  const notify = () => {
-    for (const listener of listeners) listener();
-  };
-  secret.onChange(({ after }) => {
-    if (after === undefined) return;
-    try {
-      certificate = parseServingCertificate(after);
-    } catch (error) {
-      const kept = certificate === undefined ? 'there is none to serve with yet' : 'the one before stays in use';
-      log.error({ secret: webhookCertificateSecretName, problem: String(error) }, `serving certificate refused, ${kept}`);
-    }
-    notify();
-  });
-  bundle.onChange(notify);
-  configuration.onChange(notify);
+  const all = [exceptions, namespaceFacts, broker, configuration];
 
   return {
     get synced() {
@@ -97,19 +64,12 @@ export function startWebhookInformers(options: WebhookInformersOptions): Webhook
     },
     exceptionsOf: (name) => [...exceptionsByNamespace(name)].flatMap((key) => exceptions.get(key) ?? []),
     namespace: (name, waitMs) => waitForNamespace(namespaceFacts, name, waitMs, clock),
-    get certificate() {
-      return certificate;
-    },
-    get caBundle() {
-      return first(bundle);
-    },
     get brokerAddress() {
       return first(broker);
     },
     get trusted() {
       return first(configuration) ?? [];
     },
-    onCertificates: (listener) => void listeners.add(listener),
     stop: async () => {
       await Promise.all(all.map((informer) => informer.stop()));
     },

@@ -1,21 +1,19 @@
-// The endpoint over real TLS: what a client sees of good requests, bad ones, certificates that change and a server that stops.
+// The endpoint over real TLS: good requests and bad ones. lib/tls has the tests of the server below it.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import type { RequestOptions } from 'node:https';
 import { Agent, request } from 'node:https';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { TLSSocket } from 'node:tls';
-import { connect } from 'node:tls';
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
-import { generateKey, issueAuthority, issueLeaf } from '../controller/certificates/issue.ts';
 import { rawPod } from '../lib/identities/decision/testing/raw-pods.ts';
 import { silentLogger } from '../lib/log.ts';
+import type { CheckedKeyPair } from '../lib/tls/key-pair.ts';
+import type { TlsServer } from '../lib/tls/server.ts';
+import type { TestAuthority } from '../lib/tls/testing/certificates.ts';
+import { createTestAuthority, fakeServingCertificate } from '../lib/tls/testing/certificates.ts';
 import { admit } from './injection/admit.ts';
 import { createMetrics } from './metrics.ts';
-import type { AdmissionServer, AdmissionServerOptions } from './server.ts';
+import type { AdmissionServerOptions } from './server.ts';
 import { NotReadyError, startAdmissionServer } from './server.ts';
 import { admitInput } from './testing/fixtures.ts';
 
@@ -36,36 +34,28 @@ const reviewOf = (object: unknown = rawPod(), more: object = {}) => ({
 type PlainAnswer = { status: number; text: string; headers: Record<string, unknown> };
 
 describe('the admission server', () => {
-  let ca: { key: string; certificate: string };
-  let first: { key: string; certificate: string };
-  let second: { key: string; certificate: string };
+  let ca: TestAuthority;
+  let keyPair: CheckedKeyPair;
   let registry: Registry;
-  let server: AdmissionServer;
+  let server: TlsServer;
   let agent: Agent;
   let behave: AdmissionServerOptions['admit'];
 
   before(async () => {
-    const context = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
-    ca = issueAuthority(await context());
-    first = issueLeaf(ca, [host], await context());
-    second = issueLeaf(ca, [host], await context());
+    ca = await createTestAuthority();
+    keyPair = await ca.issue(host);
   });
-
-  const start = async (more: Partial<AdmissionServerOptions> = {}) => {
+  beforeEach(async () => {
+    behave = async (review) => admit({ ...admitInput(), pod: review.pod });
+    agent = new Agent({ keepAlive: true, maxSockets: 8, ca: ca.certificate, servername: host });
     registry = new Registry();
     server = await startAdmissionServer({
       listen: { host: '127.0.0.1', port: 0 },
       log: silentLogger,
       metrics: createMetrics(registry, { notAfter: () => undefined, ready: () => true }),
+      certificate: fakeServingCertificate({ keyPair }),
       admit: (review, budget) => behave(review, budget),
-      ...more,
     });
-    server.use(first);
-  };
-  beforeEach(async () => {
-    behave = async (review) => admit({ ...admitInput(), pod: review.pod });
-    agent = new Agent({ keepAlive: true, maxSockets: 8, ca: ca.certificate, servername: host });
-    await start();
   });
   afterEach(async () => {
     agent.destroy();
@@ -121,11 +111,6 @@ describe('the admission server', () => {
     const denied = responseOf(await ask(rawPod({ annotations: { 'aadpodidentity.k8s.io/inject': 'no' } })));
     assert.equal(denied.allowed, false);
     assert.match(JSON.stringify(denied.status), /accepted is true or false/);
-  });
-
-  it('speaks TLS 1.3 only', async () => {
-    const old = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host, maxVersion: 'TLSv1.2' });
-    await assert.rejects(once(old, 'secureConnect'), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' });
   });
 
   const bad: [name: string, body: string | Buffer, status: number, says: RegExp][] = [
@@ -253,90 +238,5 @@ describe('the admission server', () => {
     assert.match(metrics, /webhook_admissions_total\{decision="inject",reason="injected"\} 1/);
     assert.match(metrics, /webhook_admissions_total\{decision="skip",reason="host_network"\} 1/);
     assert.match(metrics, /webhook_admission_duration_seconds_count 2/);
-  });
-
-  const serialOf = (socket: TLSSocket) => socket.getPeerCertificate().serialNumber;
-  const handshake = async () => {
-    const socket = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host });
-    await once(socket, 'secureConnect');
-    const serial = serialOf(socket);
-    socket.destroy();
-    return serial;
-  };
-
-  it('a new certificate serves new connections while old ones go on', async () => {
-    const before = await handshake();
-    assert.equal((await ask()).status, 200);
-    server.use(second);
-    assert.notEqual(await handshake(), before);
-    assert.equal((await ask()).status, 200);
-  });
-
-  it('a certificate that TLS refuses leaves the one before', async () => {
-    const before = await handshake();
-    assert.throws(() => server.use({ certificate: 'no', key: 'no' }));
-    assert.equal(await handshake(), before);
-  });
-
-  it('a request under way when the server stops is answered; draining asks clients to go', async () => {
-    const gate = Promise.withResolvers<void>();
-    const arrived = Promise.withResolvers<void>();
-    behave = async (review) => {
-      arrived.resolve();
-      await gate.promise;
-      return admit({ ...admitInput(), pod: review.pod });
-    };
-    const slow = ask();
-    await arrived.promise;
-    server.drain();
-    const stopped = server.stop();
-    // Longer than stop leaves connections that have nothing to say.
-    await delay(200);
-    gate.resolve();
-    const answer = await slow;
-    assert.equal(answer.status, 200);
-    assert.equal(answer.headers.connection, 'close');
-    await stopped;
-    await assert.rejects(ask(), { code: 'ECONNREFUSED' });
-  });
-
-  it('connections that idle, and those that were never used, do not hold up stop', async () => {
-    assert.equal((await ask()).status, 200);
-    const unused = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host });
-    await once(unused, 'secureConnect');
-    const closed = once(unused.resume(), 'close');
-    await server.stop();
-    await closed;
-  });
-
-  it('a client that leaves before its answer does not hold up stop', async () => {
-    const gate = Promise.withResolvers<void>();
-    const arrived = Promise.withResolvers<void>();
-    behave = async (review) => {
-      arrived.resolve();
-      await gate.promise;
-      return admit({ ...admitInput(), pod: review.pod });
-    };
-    const leaving = ask();
-    await arrived.promise;
-    agent.destroy();
-    await assert.rejects(leaving);
-    await server.stop();
-    gate.resolve();
-  });
-
-  it('a body that does not come ends the connection, not the server', async () => {
-    await server.stop();
-    await start({ patience: { headers: 100, request: 100, check: 20 } });
-    const socket = connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername: host });
-    await once(socket, 'secureConnect');
-    socket.write('POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
-    let text = '';
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    await once(socket, 'close');
-    assert.match(text, /^HTTP\/1\.1 408 /);
-    assert.equal((await ask()).status, 200);
   });
 });

@@ -1,5 +1,6 @@
-// Wires the webhook: informers and sidecar mode feed each admission; readiness, metrics and the certificate follow the informers.
+// Wires the webhook: informers and sidecar mode feed each admission; readiness and metrics follow them and the certificate.
 import { setTimeout as delay } from 'node:timers/promises';
+import { webhookCertificateSecretName } from '../api/names.ts';
 import { version } from '../api/version.ts';
 import { systemClock } from '../common/clock.ts';
 import { parseListener, serveSmall } from '../lib/http.ts';
@@ -8,6 +9,8 @@ import type { Logger } from '../lib/log.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { SettingsError } from '../lib/settings.ts';
 import type { Stopper } from '../lib/shutdown.ts';
+import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
+import { followServingCertificate } from '../lib/tls/serving-certificate.ts';
 import type { WebhookInformers } from './informers.ts';
 import { startWebhookInformers } from './informers.ts';
 import type { Admission } from './injection/admit.ts';
@@ -15,7 +18,6 @@ import { admit } from './injection/admit.ts';
 import { createMetrics } from './metrics.ts';
 import { missing } from './readiness.ts';
 import type { Review } from './review.ts';
-import type { AdmissionServer } from './server.ts';
 import { NotReadyError, startAdmissionServer } from './server.ts';
 import type { WebhookSettings } from './settings.ts';
 import type { SidecarModeWatch } from './sidecar-mode.ts';
@@ -42,19 +44,26 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
   stopper.add('client', () => client.close());
   const informers = startWebhookInformers({ client, log, clock, ...values });
   stopper.add('informers', () => informers.stop());
+  const certificate = followServingCertificate({ client, log, namespace: values.namespace, secret: webhookCertificateSecretName });
+  stopper.add('certificate', () => certificate.stop());
   const sidecar = watchSidecarMode({ client, log, clock, setting: values.nativeSidecar });
   stopper.add('sidecar mode', () => sidecar.stop());
 
   let draining = false;
   const problem = () =>
-    missing(informers, {
+    missing({
+      informers,
+      certificate,
       nativeKnown: sidecar.mode !== undefined,
       draining,
       webhookConfiguration: values.webhookConfiguration,
       now: new Date(clock.wall()),
     });
   const registry = createRegistry();
-  const metrics = createMetrics(registry, { notAfter: () => informers.certificate?.notAfter, ready: () => problem() === undefined });
+  const metrics = createMetrics(registry, {
+    notAfter: () => certificate.keyPair?.chain[0].validToDate,
+    ready: () => problem() === undefined,
+  });
 
   const probes = await serveSmall(listen.probes, probeRoutes(problem));
   stopper.add('probes', () => probes.stop());
@@ -64,10 +73,10 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
     listen: listen.admission,
     log,
     metrics,
-    admit: (review, budgetMs) => admitReview(review, budgetMs, { values, informers, sidecar }),
+    certificate,
+    admit: (review, budgetMs) => admitReview(review, budgetMs, { values, informers, certificate, sidecar }),
   });
   stopper.add('admission', () => server.stop());
-  followCertificate(informers, server, log);
 
   // Stops first: the Service drops this endpoint while requests are still answered.
   stopper.add('drain', async () => {
@@ -88,35 +97,23 @@ function probeRoutes(problem: () => string | undefined): Parameters<typeof serve
   };
 }
 
-/** Serves with the certificate of now and with every later one. */
-function followCertificate(informers: WebhookInformers, server: AdmissionServer, log: Logger): void {
-  const serve = () => {
-    if (informers.certificate === undefined) return;
-    try {
-      server.use(informers.certificate);
-    } catch (error) {
-      log.error({ error: String(error) }, 'serving certificate refused by TLS, the one before stays in use');
-    }
-  };
-  informers.onCertificates(serve);
-  serve();
-}
-
 interface AdmissionSources {
   values: WebhookSettings;
   informers: WebhookInformers;
+  certificate: ServingCertificate;
   sidecar: SidecarModeWatch;
 }
 
-async function admitReview(review: Review, budgetMs: number, { values, informers, sidecar }: AdmissionSources): Promise<Admission> {
-  const { caBundle, brokerAddress } = informers;
-  const { mode } = sidecar;
+async function admitReview(review: Review, budgetMs: number, sources: AdmissionSources): Promise<Admission> {
+  const { values, informers } = sources;
+  const { caBundle } = sources.certificate;
+  const { mode } = sources.sidecar;
   if (!informers.synced || mode === undefined || caBundle === undefined) throw new NotReadyError('the webhook is not ready yet');
   return admit({
     pod: review.pod,
     namespace: await informers.namespace(review.namespace, Math.min(namespaceWaitMs, budgetMs / 2)),
     exceptions: informers.exceptionsOf(review.namespace),
     settings: { hostNetwork: values.hostNetworkPods },
-    template: templateOf({ values, mode, caBundle, brokerAddress }),
+    template: templateOf({ values, mode, caBundle, brokerAddress: informers.brokerAddress }),
   });
 }

@@ -14,7 +14,7 @@ export interface TemplateInput {
 }
 
 export function templateOf({ values, mode, caBundle, brokerAddress }: TemplateInput): Template {
-  const { broker: port } = ports.controller;
+  const { api: port } = ports.broker;
   return {
     mode,
     image: values.sidecarImage,

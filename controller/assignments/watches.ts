@@ -4,7 +4,7 @@
 //   AzureIdentity, AzureIdentityBinding, Exception         --> the pods that they may match
 //   Node, when its providerID changes                      --> the pods on it
 //   AzureAssignedIdentity                                  --> the pod that it names
-import { isDoubt } from '../../lib/identities/imds-report.ts';
+import { isMismatchReport } from '../../lib/identities/imds-report.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 
 export interface ChangeHandlers {
@@ -26,7 +26,7 @@ export function watchInputs(informers: Informers, { onPod, onAssignment }: Chang
     informers.assignments.onChange(({ before, after }) => {
       // These are two pods where a person edited the object to name another one.
       const podKeys = new Set([before, after].flatMap((assignment) => assignment?.podKey ?? []));
-      for (const podKey of podKeys) onAssignment(podKey, isDoubt(before, after));
+      for (const podKey of podKeys) onAssignment(podKey, isMismatchReport(before, after));
     }),
   ];
   return () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { before, describe, test } from 'node:test';
+import { dayMs, generateKey, issueAuthority, issueLeaf } from '../../lib/tls/issue.ts';
+import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import type { Authorities, StoredAuthorities } from './authorities.ts';
 import { bundleOf, planAuthorities, readAuthorities, writeAuthorities } from './authorities.ts';
-import type { KeyAndCertificate } from './issue.ts';
-import { dayMs, generateKey, issueAuthority, issueLeaf } from './issue.ts';
 import { lifeOf } from './leaf.ts';
 
 const start = new Date('2026-01-01T00:00:00Z');
@@ -12,7 +12,7 @@ const day = (days: number) => new Date(start.getTime() + days * dayMs);
 
 describe('certificate authorities', () => {
   let key: string;
-  const authority = (days: number): KeyAndCertificate => issueAuthority({ now: day(days), key, serial: randomBytes(16) });
+  const authority = (days: number): KeyPair => issueAuthority({ now: day(days), key, serial: randomBytes(16) });
   before(async () => {
     key = await generateKey();
   });
@@ -88,6 +88,6 @@ describe('certificate authorities', () => {
   });
 });
 
-function lifeEnd({ certificate }: KeyAndCertificate): number {
+function lifeEnd({ certificate }: KeyPair): number {
   return lifeOf(certificate).notAfter;
 }

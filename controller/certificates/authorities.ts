@@ -1,14 +1,14 @@
 // Which CAs there should be: pure. Two of them exist from the start and both are trusted everywhere, so that at a rotation everyone who
 // verifies already knows the CA that signs from then on.
 import { X509Certificate } from 'node:crypto';
-import type { KeyAndCertificate } from './issue.ts';
-import { dayMs, leafLifeMs } from './issue.ts';
+import { dayMs, leafLifeMs } from '../../lib/tls/issue.ts';
+import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import { lifeOf, readPair } from './leaf.ts';
 
 /** As the CA Secret holds them. `previous` is a certificate without its key: its last leaves may still be served. */
 export interface Authorities {
-  current: KeyAndCertificate;
-  next: KeyAndCertificate;
+  current: KeyPair;
+  next: KeyPair;
   previous?: string;
 }
 
@@ -24,7 +24,7 @@ const publishedMs = 365 * dayMs;
  */
 export function planAuthorities(stored: StoredAuthorities, now: Date): StoredAuthorities {
   const time = now.getTime();
-  const alive = (pair: KeyAndCertificate | undefined) =>
+  const alive = (pair: KeyPair | undefined) =>
     pair !== undefined && time + leafLifeMs < lifeOf(pair.certificate).notAfter ? pair : undefined;
   const next = alive(stored.next);
   const current = alive(stored.current);
@@ -39,7 +39,7 @@ export function planAuthorities(stored: StoredAuthorities, now: Date): StoredAut
   return { ...(next === undefined ? {} : { current: next }), ...(retired === undefined ? {} : { previous: retired }) };
 }
 
-function isDue(current: KeyAndCertificate, next: KeyAndCertificate, time: number): boolean {
+function isDue(current: KeyPair, next: KeyPair, time: number): boolean {
   const { notBefore, notAfter } = lifeOf(current.certificate);
   const pastTwoThirds = time >= notBefore + ((notAfter - notBefore) * 2) / 3;
   return pastTwoThirds && (time >= lifeOf(next.certificate).notBefore + publishedMs || time >= notAfter - publishedMs);
@@ -58,8 +58,8 @@ export const authorityKeys = {
 
 /** From the Secret's decoded data. */
 export function readAuthorities(data: Readonly<Record<string, string>>): StoredAuthorities {
-  const current = readPair(data[authorityKeys.current.certificate], data[authorityKeys.current.key]);
-  const next = readPair(data[authorityKeys.next.certificate], data[authorityKeys.next.key]);
+  const current = readPair(data, authorityKeys.current);
+  const next = readPair(data, authorityKeys.next);
   const previous = data[authorityKeys.previous];
   return {
     ...(current !== undefined && isAuthority(current.certificate) ? { current } : {}),

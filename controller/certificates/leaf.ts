@@ -1,12 +1,16 @@
-// Certificates and keys as Secrets hold them, where anyone may have touched them.
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import type { KeyAndCertificate } from './issue.ts';
+// What the controller asks of the certificates and keys in its Secrets.
+import { X509Certificate } from 'node:crypto';
+import type { KeyPair } from '../../lib/tls/key-pair.ts';
+import { parseKeyPair, tlsEntries } from '../../lib/tls/key-pair.ts';
 
-/** The pair, or undefined where one half is missing, is not PEM, or does not belong to the other. A mismatch would fail every handshake. */
-export function readPair(certificate: string | undefined, key: string | undefined): KeyAndCertificate | undefined {
-  if (certificate === undefined || key === undefined) return undefined;
+/** From the decoded data of a Secret; undefined where the pair is missing or damaged, so that it is issued anew. */
+export function readPair(
+  data: Readonly<Record<string, string>>,
+  entries: typeof tlsEntries | { certificate: string; key: string } = tlsEntries,
+): KeyPair | undefined {
   try {
-    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key)) ? { certificate, key } : undefined;
+    const { certificate, key } = parseKeyPair(data, entries);
+    return { certificate, key };
   } catch {
     return undefined;
   }
@@ -19,7 +23,7 @@ export function lifeOf(certificate: string): { notBefore: number; notAfter: numb
 }
 
 /** True where a leaf need not be issued anew: signed by that CA, for exactly those names, and not past two thirds of its life. */
-export function isLeafGood(leaf: KeyAndCertificate, authority: string, dnsNames: readonly string[], now: Date): boolean {
+export function isLeafGood(leaf: KeyPair, authority: string, dnsNames: readonly string[], now: Date): boolean {
   const certificate = new X509Certificate(leaf.certificate);
   const ca = new X509Certificate(authority);
   const { notBefore, notAfter } = lifeOf(leaf.certificate);
@@ -32,8 +36,7 @@ export function isLeafGood(leaf: KeyAndCertificate, authority: string, dnsNames:
   );
 }
 
-/** From the decoded data of a Secret of type kubernetes.io/tls. */
-export const readLeaf = (data: Readonly<Record<string, string>>): KeyAndCertificate | undefined =>
-  readPair(data['tls.crt'], data['tls.key']);
-
-export const writeLeaf = ({ certificate, key }: KeyAndCertificate): Record<string, string> => ({ 'tls.crt': certificate, 'tls.key': key });
+export const writePair = ({ certificate, key }: KeyPair): Record<string, string> => ({
+  [tlsEntries.certificate]: certificate,
+  [tlsEntries.key]: key,
+});

@@ -4,10 +4,10 @@ import { beforeEach, describe, test } from 'node:test';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { decodeSecretData, encodeSecretData } from '../../lib/kube/secret-data.ts';
 import { silentLogger } from '../../lib/log.ts';
-import { dayMs } from './issue.ts';
+import { dayMs } from '../../lib/tls/issue.ts';
 import { reconcileCertificates } from './reconcile.ts';
-import { decodeData } from './store.ts';
 
 const names = {
   ca: '/api/v1/namespaces/home/secrets/aad-pod-identity-ca',
@@ -104,7 +104,7 @@ describe('a pass over the certificates', () => {
       },
       new AbortController().signal,
     );
-  const secret = (path: string) => decodeData(cluster.objects.get(path));
+  const secret = (path: string) => decodeSecretData(cluster.objects.get(path));
   const bundles = () => {
     const configuration = cluster.objects.get(names.configuration);
     const webhooks = at(configuration, 'webhooks') as unknown[];
@@ -191,7 +191,7 @@ describe('a pass over the certificates', () => {
       ],
     });
     cluster.put(names.bundle, { ...cluster.objects.get(names.bundle), data: { 'ca.crt': 'x', other: 'kept' } });
-    cluster.put(names.broker, { ...cluster.objects.get(names.broker), data: secretData({ 'tls.crt': 'x', 'tls.key': 'y' }) });
+    cluster.put(names.broker, { ...cluster.objects.get(names.broker), data: encodeSecretData({ 'tls.crt': 'x', 'tls.key': 'y' }) });
     await pass();
     assert.deepEqual(bundles(), [`${current}${next}`, `${current}${next}`]);
     assert.deepEqual(at(cluster.objects.get(names.bundle), 'data'), { 'ca.crt': `${current}${next}`, other: 'kept' });
@@ -211,7 +211,7 @@ describe('a pass over the certificates', () => {
       loser.put(names.ca, made);
     });
     await pass();
-    assert.deepEqual(secret(names.ca), decodeData(made));
+    assert.deepEqual(secret(names.ca), decodeSecretData(made));
     assert.equal(signedBy(secret(names.webhook)['tls.crt'] ?? '', secret(names.ca)['current.crt'] ?? ''), true);
   });
 
@@ -244,7 +244,3 @@ describe('a pass over the certificates', () => {
     assert.equal(cluster.objects.has(names.webhook), true);
   });
 });
-
-function secretData(data: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')]));
-}

@@ -9,12 +9,12 @@ import {
 } from '../../api/names.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import type { Logger } from '../../lib/log.ts';
+import { generateKey, issueAuthority, issueLeaf, serviceNames } from '../../lib/tls/issue.ts';
+import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import type { Authorities } from './authorities.ts';
 import { authorityKeys, bundleOf, planAuthorities, readAuthorities, writeAuthorities } from './authorities.ts';
 import { settleCaBundle } from './ca-bundle.ts';
-import type { KeyAndCertificate } from './issue.ts';
-import { generateKey, issueAuthority, issueLeaf, serviceNames } from './issue.ts';
-import { isLeafGood, readLeaf, writeLeaf } from './leaf.ts';
+import { isLeafGood, readPair, writePair } from './leaf.ts';
 import { settleConfigMap, settleSecret } from './store.ts';
 
 export interface CertificateOptions {
@@ -67,16 +67,16 @@ async function settleAuthorities(options: CertificateOptions, signal: AbortSigna
 async function settleLeaf(
   options: CertificateOptions,
   signal: AbortSignal,
-  authority: KeyAndCertificate,
+  authority: KeyPair,
   secret: string,
   service: string,
 ): Promise<void> {
   const { client, log, namespace } = options;
   const names = serviceNames(service, namespace);
   await settleSecret({ client, namespace, signal }, secret, 'kubernetes.io/tls', async (data) => {
-    const leaf = readLeaf(data);
+    const leaf = readPair(data);
     if (leaf !== undefined && isLeafGood(leaf, authority.certificate, names, options.now())) return undefined;
     log.info({ secret, renewal: leaf !== undefined }, 'certificate issued');
-    return { data: writeLeaf(issueLeaf(authority, names, { now: options.now(), key: await generateKey(), serial: options.random(16) })) };
+    return { data: writePair(issueLeaf(authority, names, { now: options.now(), key: await generateKey(), serial: options.random(16) })) };
   });
 }

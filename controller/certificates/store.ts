@@ -4,6 +4,7 @@ import { isAlreadyExists, isConflict, isNotFound } from '../../lib/kube/errors.t
 import { at, isRecord, stringMapAt } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
 import { configMaps, resourcePath, secrets } from '../../lib/kube/resources.ts';
+import { decodeSecretData, encodeSecretData } from '../../lib/kube/secret-data.ts';
 
 const managedBy = { 'app.kubernetes.io/managed-by': 'aad-pod-identity-controller' };
 const attempts = 5;
@@ -32,10 +33,7 @@ export async function settleSecret(
   type: 'Opaque' | 'kubernetes.io/tls',
   decide: Decide,
 ): Promise<Record<string, string>> {
-  return settle(store, secrets, name, decodeData, decide, (data) => ({
-    type,
-    data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])),
-  }));
+  return settle(store, secrets, name, decodeSecretData, decide, (data) => ({ type, data: encodeSecretData(data) }));
 }
 
 /** As {@link settleSecret}, for a ConfigMap. */
@@ -48,11 +46,6 @@ export async function settleConfigMap(store: Store, name: string, decide: Decide
     decide,
     (data) => ({ data }),
   );
-}
-
-export function decodeData(rawSecret: unknown): Record<string, string> {
-  const entries = Object.entries(stringMapAt(rawSecret, 'data'));
-  return Object.fromEntries(entries.map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
 }
 
 async function settle(

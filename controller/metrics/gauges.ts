@@ -2,17 +2,12 @@ import type { Registry } from 'prom-client';
 import { Gauge } from 'prom-client';
 import { metricPrefix } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
-import type { Published } from '../../broker/published.ts';
-import type { Broker } from '../../broker/server.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Leadership } from '../../lib/kube/lease.ts';
 import { countInjected, uninjectedReason } from '../injection/state.ts';
 
 /** Registers the gauges that are read from the caches at each scrape. */
-export function registerGauges(
-  registry: Registry,
-  sources: { informers: Informers; leadership: Leadership; broker: Broker; published: Published },
-): void {
+export function registerGauges(registry: Registry, sources: { informers: Informers; leadership: Leadership }): void {
   const gauge = (name: string, help: string, read: (gauge: Gauge<string>) => void, labelNames: string[] = []) =>
     new Gauge({
       name: `${metricPrefix}${name}`,
@@ -57,10 +52,5 @@ export function registerGauges(
   gauge('outdated_pods', 'pods whose token proxy is of another version than this controller', (outdated) => {
     const counts = countInjected(sources.informers.pods.values()).filter((count) => count.version !== version);
     outdated.set(counts.reduce((sum, { pods }) => sum + pods, 0));
-  });
-  gauge('broker_held_polls', 'sidecars that wait for a change', (held) => held.set(sources.broker.heldPolls));
-  gauge('broker_certificate_expiry_seconds', 'end of the certificate that the broker serves, Unix time', (expiry) => {
-    const { leafEnds } = sources.published;
-    if (leafEnds !== undefined) expiry.set(leafEnds.getTime() / 1000);
   });
 }

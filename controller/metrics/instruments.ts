@@ -6,7 +6,7 @@ import { metricPrefix } from '../../api/names.ts';
 import type { ControllerMetrics } from '../../lib/controller/metrics.ts';
 import { createControllerMetrics } from '../../lib/controller/metrics.ts';
 
-/** The buckets of aad-pod-identity in seconds: for the API server and Entra, and for Azure. */
+/** The buckets of aad-pod-identity in seconds: for the API server, and for Azure. */
 const short = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3, 4, 5, 10];
 const long = [0.5, 1, 5, 10, 30, 60, 120, 300, 600, 900, 1200];
 
@@ -28,9 +28,6 @@ export interface Instruments {
   azureSeconds: Histogram<'operation_type'>;
   azureErrors: Counter<'operation_type'>;
   kubernetesErrors: Counter<'operation_type'>;
-  /** Tokens for service principals: aad-pod-identity counts them here. */
-  tokenSeconds: Histogram<'operation_type'>;
-  tokenErrors: Counter<'operation_type'>;
 }
 
 export function createInstruments(registry: Registry): Instruments {
@@ -55,8 +52,6 @@ export function createInstruments(registry: Registry): Instruments {
     azureSeconds: typedSeconds('cloud_provider_operations_duration_seconds', 'duration of calls to Azure that succeeded', long),
     azureErrors: typed('cloud_provider_operations_errors_count', 'calls to Azure that failed, also for a closed throttle gate'),
     kubernetesErrors: typed('kubernetes_api_operations_errors_count', 'calls to the API server that failed'),
-    tokenSeconds: typedSeconds('imds_operations_duration_seconds', 'duration of token requests to Entra that succeeded', short),
-    tokenErrors: typed('imds_operations_errors_count', 'token requests to Entra that failed'),
   };
 }
 
@@ -75,18 +70,4 @@ export async function measured<T>(
     failed(error);
     throw error;
   }
-}
-
-/** Counts token requests under aad-pod-identity's type for service principals. */
-export function measureTokens<A extends unknown[], R>(
-  instruments: Instruments,
-  mint: (...args: A) => Promise<R>,
-): (...args: A) => Promise<R> {
-  const type = { operation_type: 'adal_token' };
-  return (...args) =>
-    measured(
-      () => mint(...args),
-      (seconds) => instruments.tokenSeconds.observe(type, seconds),
-      () => instruments.tokenErrors.inc(type),
-    );
 }

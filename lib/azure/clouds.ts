@@ -90,6 +90,11 @@ export function cloudNamed(name: string, custom: CustomEndpoints = {}, described
   return armEndpoint === undefined || entraEndpoint === undefined ? undefined : cloud(name, armEndpoint, entraEndpoint);
 }
 
+/** Origin of Entra: the endpoint that is set, else that of the named cloud; undefined where neither is known. */
+export function entraOf(name: string, entraEndpoint: string): string | undefined {
+  return originOf(entraEndpoint) ?? knownCloud(name)?.authority;
+}
+
 function originOf(url: string | undefined): string | undefined {
   return url === undefined || url === '' ? undefined : url.replace(/\/+$/, '');
 }

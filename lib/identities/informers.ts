@@ -1,4 +1,4 @@
-// Everything a replica watches, and the questions the rest asks of it.
+// The informers of a replica and the indexes over them. The broker needs no nodes.
 import { bindingLabel } from '../../api/names.ts';
 import type { KubeClient } from '../kube/client.ts';
 import type { Informer } from '../kube/informer.ts';
@@ -20,16 +20,15 @@ import { indexMatches } from './match-index.ts';
 import type { Assignment, Binding, Exception, Identity, Node, Pod } from './objects.ts';
 import { assignmentOf, bindingOf, exceptionOf, identityOf, nodeOf, podOf } from './objects.ts';
 
-interface Sources {
+interface IdentitySources {
   pods: Informer<Pod>;
   identities: Informer<Identity>;
   bindings: Informer<Binding>;
   exceptions: Informer<Exception>;
   assignments: Informer<Assignment>;
-  nodes: Informer<Node>;
 }
 
-export interface Informers extends Sources {
+interface Indexes {
   matches: MatchIndex;
   assignmentsOf(podKey: string): Assignment[];
   assignmentOf(podKey: string, identityKey: string): Assignment | undefined;
@@ -41,24 +40,39 @@ export interface Informers extends Sources {
   stop(): Promise<void>;
 }
 
-export function startInformers(options: { client: KubeClient; log: Logger; rules: MatchRules }): Informers {
-  const { client, log } = options;
+/** Which identities a pod has, and how they stand. */
+export type IdentityInformers = IdentitySources & Indexes;
+export type Informers = IdentityInformers & { nodes: Informer<Node> };
+
+interface Options {
+  client: KubeClient;
+  log: Logger;
+  rules: MatchRules;
+}
+
+export function startInformers(options: Options): Informers {
+  const { client, log, rules } = options;
+  return indexInformers({ ...startSources(options), nodes: startInformer({ client, log, resource: nodes, project: nodeOf }) }, rules);
+}
+
+export function startIdentityInformers(options: Options): IdentityInformers {
+  return indexInformers(startSources(options), options.rules);
+}
+
+function startSources({ client, log }: Options): IdentitySources {
   const watch = <T>(resource: Resource, project: (raw: unknown, key: string) => T | undefined, labelSelector?: string): Informer<T> =>
     startInformer({ client, log, resource, project, ...(labelSelector === undefined ? {} : { labelSelector }) });
-
-  const sources = {
+  return {
     pods: watch(pods, podOf, bindingLabel),
     identities: watch(azureIdentities, identityOf),
     bindings: watch(azureIdentityBindings, bindingOf),
     exceptions: watch(azurePodIdentityExceptions, exceptionOf),
     assignments: watch(azureAssignedIdentities, assignmentOf),
-    nodes: watch(nodes, nodeOf),
   };
-  return indexInformers(sources, options.rules);
 }
 
-export function indexInformers(sources: Sources, rules: MatchRules): Informers {
-  const all = Object.values(sources);
+export function indexInformers<S extends IdentitySources>(sources: S, rules: MatchRules): S & Indexes {
+  const all: Informer<unknown>[] = Object.values(sources);
   // Registered before anybody else can listen, so that every listener finds the indexes up to date.
   const matches = indexMatches(sources, rules);
   const assignmentsByPod = indexBy(sources.assignments, (assignment) => assignment.podKey);

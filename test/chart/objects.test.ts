@@ -17,6 +17,7 @@ import {
   webhookServiceName,
 } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
+import { settings as brokerSettings } from '../../broker/settings.ts';
 import { settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
@@ -25,6 +26,7 @@ import type { KubeObject } from './render.ts';
 import { chart, environmentOf, find, helm, podOf, render } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
+const broker = 'aad-pod-identity-broker';
 const webhook = 'aad-pod-identity-webhook';
 
 /** Compares with a file that a person has read; UPDATE_GOLDENS=1 writes it anew. */
@@ -69,6 +71,30 @@ describe('the chart with its own values', () => {
     assert.doesNotMatch(JSON.stringify(rules), new RegExp(`"${caSecretName}"|"create"|"update"|"patch"`));
   });
 
+  it('lets the broker write only annotations of assignments, Events and token reviews, and read no key but its own', () => {
+    const rules = [find(objects, 'Role', broker), find(objects, 'ClusterRole', broker)].flatMap(
+      (role) => role.rules as { resources?: string[]; resourceNames?: string[]; verbs: string[] }[],
+    );
+    const writes = rules.filter((rule) => rule.verbs.some((verb) => !['get', 'list', 'watch'].includes(verb)));
+    assert.deepEqual(
+      writes.map((rule) => rule.resources),
+      [['azureassignedidentities'], ['events'], ['tokenreviews']],
+    );
+    assert.doesNotMatch(JSON.stringify(rules), new RegExp(`"${caSecretName}"|"nodes"|"leases"|"delete"|"update"`));
+  });
+
+  it('lets the controller read no Secret but its own, and review no token', () => {
+    const rules = [find(objects, 'Role', controller), find(objects, 'ClusterRole', controller)].flatMap(
+      (role) => role.rules as { resources?: string[]; resourceNames?: string[]; verbs: string[] }[],
+    );
+    const secretRules = rules.filter((rule) => rule.resources?.includes('secrets') && !rule.verbs.includes('create'));
+    assert.deepEqual(
+      secretRules.map((rule) => rule.resourceNames),
+      [[caSecretName, webhookCertificateSecretName, brokerCertificateSecretName]],
+    );
+    assert.doesNotMatch(JSON.stringify(rules), /tokenreviews|nonResourceURLs/);
+  });
+
   it("registers for labelled pods, outside kube-system, with AKS's own expressions and no caBundle", () => {
     const configuration = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName);
     golden('webhook-configuration', configuration.webhooks);
@@ -77,7 +103,7 @@ describe('the chart with its own values', () => {
 
   it('uses the names and ports that the programs expect', () => {
     for (const [service, port, target] of [
-      [brokerServiceName, ports.controller.broker, 'broker'],
+      [brokerServiceName, ports.broker.api, 'broker'],
       [webhookServiceName, 443, 'https'],
     ] as const) {
       const spec = find(objects, 'Service', service).spec as {
@@ -94,16 +120,22 @@ describe('the chart with its own values', () => {
       (podOf(objects, name).spec as { containers: { ports: { containerPort: number }[] }[] }).containers[0]?.ports.map(
         (one) => one.containerPort,
       );
-    assert.deepEqual(portsOf(controller), [ports.controller.broker, ports.controller.metrics, ports.controller.probes]);
+    assert.deepEqual(portsOf(controller), [ports.controller.metrics, ports.controller.probes]);
+    assert.deepEqual(portsOf(broker), [ports.broker.api, ports.broker.metrics, ports.broker.probes]);
     assert.deepEqual(portsOf(webhook), [ports.webhook.admission, ports.webhook.metrics, ports.webhook.probes]);
     const named = JSON.stringify(find(objects, 'Role', controller).rules);
     for (const name of [caSecretName, webhookCertificateSecretName, brokerCertificateSecretName, leaderLeaseName])
       assert.ok(named.includes(`"${name}"`), name);
-    assert.ok(JSON.stringify(find(objects, 'Role', webhook).rules).includes(`"${caBundleConfigMapName}"`));
+    for (const [name, secret] of [
+      [webhook, webhookCertificateSecretName],
+      [broker, brokerCertificateSecretName],
+    ] as const)
+      for (const object of [secret, caBundleConfigMapName])
+        assert.ok(JSON.stringify(find(objects, 'Role', name).rules).includes(`"${object}"`), `${name} ${object}`);
   });
 
-  for (const name of [controller, webhook]) {
-    it(`${name}: two replicas that run confined, without service links and out of meshes`, () => {
+  for (const name of [controller, broker, webhook]) {
+    it(`runs two replicas of ${name}, confined, without service links and out of meshes`, () => {
       const { labels, annotations, spec } = podOf(objects, name);
       assert.equal(at(find(objects, 'Deployment', name), 'spec', 'replicas'), 2);
       assert.equal(bindingLabel in labels, false);
@@ -128,7 +160,9 @@ describe('the chart with its own values', () => {
   it('leaves the programs their own defaults', () => {
     const webhookValues = parseSettings(webhookSettings, [], environmentOf(objects, webhook));
     const controllerValues = parseSettings(controllerSettings, [], environmentOf(objects, controller));
+    const brokerValues = parseSettings(brokerSettings, [], environmentOf(objects, broker));
     for (const [values, table, given] of [
+      [brokerValues, brokerSettings, []],
       [webhookValues, webhookSettings, ['sidecarImage']],
       [controllerValues, controllerSettings, []],
     ] as const)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { settings as brokerSettings } from '../../broker/settings.ts';
 import { settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings, variableOf } from '../../lib/settings.ts';
@@ -10,20 +11,32 @@ import { settings as webhookSettings } from '../../webhook/settings.ts';
 import { chart, environmentOf, find, podOf, render, template } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
+const broker = 'aad-pod-identity-broker';
 const webhook = 'aad-pod-identity-webhook';
 const schema: unknown = JSON.parse(readFileSync(path.join(chart, 'values.schema.json'), 'utf8'));
 const keysOf = (...at_: string[]): string[] => Object.keys((at(schema, ...at_) ?? {}) as object);
 
+const everySetting = path.join(import.meta.dirname, 'every-setting.json');
+/** Sections of values for one program each, beside `shared` ones for controller and broker. */
+const {
+  controller: forController,
+  broker: forBroker,
+  webhook: forWebhook,
+  sidecar,
+  ...shared
+} = JSON.parse(readFileSync(everySetting, 'utf8')) as Record<string, object>;
+const sections = { controller: forController, broker: forBroker, webhook: forWebhook, sidecar };
+
 describe('values', () => {
-  it('a replica count of one needs no disruption budget', async () => {
-    const objects = await render('--set', 'webhook.replicas=1,controller.replicas=1');
+  it('of one replica make no disruption budget', async () => {
+    const objects = await render('--set', 'webhook.replicas=1,controller.replicas=1,broker.replicas=1');
     assert.equal(
       objects.some((one) => one.kind === 'PodDisruptionBudget'),
       false,
     );
   });
 
-  it('every setting of a program is a value of the same name, except what the chart itself decides', () => {
+  it('have every setting of a program by the same name, except what the chart decides', () => {
     const decided = [
       'kubeconfig',
       'namespace',
@@ -35,25 +48,22 @@ describe('values', () => {
       'brokerService',
       'webhookService',
       'webhookConfiguration',
+      'sidecarImage',
+      'sidecarImagePullPolicy',
+      'azureCaFile',
     ];
-    const elsewhere = {
-      controller: [
-        'operationMode',
-        'forceNamespaced',
-        'customUserAgent',
-        'azureCaFile',
-        'cloud',
-        'tenantId',
-        'clientId',
-        'clientSecretFile',
-        'clientCertificateFile',
-        'clientCertificatePasswordFile',
-        'federatedTokenFile',
-        'useMsi',
-        'userAssignedMsiClientId',
-      ],
-      webhook: ['sidecarImage', 'sidecarImagePullPolicy'],
-    };
+    /** Values of adminsecret, under names of aad-pod-identity. */
+    const signIn = [
+      'cloud',
+      'tenantId',
+      'clientId',
+      'clientSecretFile',
+      'clientCertificateFile',
+      'clientCertificatePasswordFile',
+      'federatedTokenFile',
+      'useMsi',
+      'userAssignedMsiClientId',
+    ];
     const place = [
       'replicas',
       'resources',
@@ -65,30 +75,27 @@ describe('values', () => {
       'podAnnotations',
       'podLabels',
     ];
-    const ownValues = { controller: ['extraCaCertificates'], webhook: ['timeoutSeconds', 'namespaceSelectorExpressions'] };
-    const values = (component: 'controller' | 'webhook') =>
-      keysOf('properties', component, 'properties').filter((key) => ![...place, ...ownValues[component]].includes(key));
-    const settings = (table: object, component: 'controller' | 'webhook') =>
-      Object.keys(table).filter((name) => ![...decided, ...elsewhere[component]].includes(name));
-    assert.deepEqual(values('controller').sort(), settings(controllerSettings, 'controller').sort());
-    assert.deepEqual(
-      [...values('webhook'), ...keysOf('properties', 'sidecar', 'properties')].sort(),
-      settings(webhookSettings, 'webhook').sort(),
-    );
+    const ofChart = [...place, 'timeoutSeconds', 'namespaceSelectorExpressions'];
+    const values = (...sections: string[]) =>
+      sections.flatMap((section) => keysOf('properties', section, 'properties')).filter((key) => !ofChart.includes(key));
+    const settings = (table: object) =>
+      Object.keys(table).filter((name) => ![...decided, ...signIn, ...Object.keys(shared)].includes(name));
+    assert.deepEqual(values('controller').sort(), settings(controllerSettings).sort());
+    assert.deepEqual(values('broker').sort(), settings(brokerSettings).sort());
+    assert.deepEqual(values('webhook', 'sidecar').sort(), settings(webhookSettings).sort());
   });
 
-  it('reach the programs under the name that the programs read', async () => {
-    const file = path.join(import.meta.dirname, 'every-setting.json');
-    const given = JSON.parse(readFileSync(file, 'utf8')) as { controller: object; webhook: object; sidecar: object };
-    const objects = await render('--values', file);
-    for (const [deployment, table, sections] of [
-      [controller, controllerSettings, [given.controller]],
-      [webhook, webhookSettings, [given.webhook, given.sidecar]],
+  it('reach each program under the name that it reads', async () => {
+    const objects = await render('--values', everySetting);
+    for (const [deployment, table, given] of [
+      [controller, controllerSettings, { ...shared, ...sections.controller }],
+      [broker, brokerSettings, { ...shared, ...sections.broker }],
+      [webhook, webhookSettings, { ...sections.webhook, ...sections.sidecar }],
     ] as const) {
       const environment = environmentOf(objects, deployment);
       const parsed = parseSettings(table, [], environment) as Record<string, unknown>;
-      for (const [name, value] of sections.flatMap((section) => Object.entries(section))) {
-        assert.ok(variableOf(name) in environment, `${variableOf(name)} is not set`);
+      for (const [name, value] of Object.entries(given)) {
+        assert.ok(variableOf(name) in environment, `${deployment}: ${variableOf(name)} is not set`);
         assert.deepEqual(parsed[name], value, name);
       }
     }
@@ -112,6 +119,8 @@ describe('values', () => {
     ['our own label on our own pods', 'webhook.podLabels.aadpodidbinding=x', /podLabels/],
     ['a softer failure policy', 'webhook.failurePolicy=Ignore', /failurePolicy/],
     ['a digest that is none', 'image.sidecar.digest=latest', /digest/],
+    ['our own label on our own pods', 'broker.podLabels.aadpodidbinding=x', /podLabels/],
+    ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],
     ['an identity without binding', 'azureIdentities.a.resourceID=/x', /binding/],
   ];
   for (const [name, set, says] of refused)
@@ -141,6 +150,8 @@ describe('credentials', () => {
       'adminsecret.clientSecret=s3cret',
       'adminsecret.cloud=AzureChinaCloud',
     );
+    assert.equal(environmentOf(objects, broker).CLOUD, 'AzureChinaCloud');
+    assert.doesNotMatch(JSON.stringify(podOf(objects, broker)), /TENANT_ID|CLIENT|credential/);
     assert.equal(stringAt(find(objects, 'Secret', controller), 'data', 'clientSecret'), Buffer.from('s3cret').toString('base64'));
     const { TENANT_ID, CLIENT_ID, CLIENT_SECRET_FILE, CLOUD } = environment;
     assert.deepEqual(
@@ -185,8 +196,11 @@ describe('credentials', () => {
     assert.equal('CLOUD_CONFIG' in stack.environment, false);
     assert.match(JSON.stringify(stack.spec.volumes), /"path":"\/etc\/kubernetes\/akscustom.json"/);
     assert.equal(at(stack.spec, 'securityContext', 'runAsUser'), 0);
-    const trusting = await signIn('controller.extraCaCertificates=PEM');
-    assert.equal(trusting.environment.AZURE_CA_FILE, '/etc/aad-pod-identity/ca/ca.crt');
+    const trusting = await signIn('extraCaCertificates=PEM');
+    for (const name of [controller, broker]) {
+      assert.equal(environmentOf(trusting.objects, name).AZURE_CA_FILE, '/etc/aad-pod-identity/ca/ca.crt');
+      assert.match(JSON.stringify(podOf(trusting.objects, name).spec.volumes), /"name":"aad-pod-identity-azure-ca"/);
+    }
     assert.equal(stringAt(find(trusting.objects, 'ConfigMap', 'aad-pod-identity-azure-ca'), 'data', 'ca.crt'), 'PEM');
   });
 

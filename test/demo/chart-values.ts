@@ -12,13 +12,9 @@ export function chartValues(cluster: Cluster, images: ProductImages, controller:
   const values = {
     image: { controlPlane: imageOf(images.controlPlane.reference), sidecar: imageOf(images.sidecar.reference) },
     adminsecret: controllerSignIn,
-    controller: {
-      armEndpoint: cluster.azure.arm,
-      entraEndpoint: cluster.azure.entra,
-      extraCaCertificates: cluster.azure.ca,
-      identityLinger: 0,
-      ...controller,
-    },
+    entraEndpoint: cluster.azure.entra,
+    extraCaCertificates: cluster.azure.ca,
+    controller: { armEndpoint: cluster.azure.arm, identityLinger: 0, ...controller },
   };
   return JSON.stringify(values, undefined, 2);
 }

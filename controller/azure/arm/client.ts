@@ -4,8 +4,8 @@
 import { getCACertificates } from 'node:tls';
 import { createComputeManagement } from '@azure/arm-compute/api';
 import { untilAborted } from '../../../lib/azure/abort.ts';
-import type { TokenCredential } from '../../../lib/azure/auth/credential.ts';
-import { SignInError } from '../../../lib/azure/auth/credential.ts';
+import type { TokenCredential } from '../../../lib/azure/auth/access-token.ts';
+import { SignInError } from '../../../lib/azure/auth/access-token.ts';
 import type { Cloud } from '../../../lib/azure/clouds.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
 import type { Logger } from '../../../lib/log.ts';

@@ -1,9 +1,9 @@
-// One token for an application, through MSAL: for the controller itself and for the service principals that it mints for.
+// One token for an application, through MSAL: for the controller's own sign-in, and for the service principals for which the broker mints tokens.
 import type { Configuration, INetworkModule } from '@azure/msal-node';
 import { AuthError, ConfidentialClientApplication, ServerError } from '@azure/msal-node';
 
-/** How the application proves that it is it; exactly one of them. */
-export interface Material {
+/** Exactly one of them. */
+export interface ClientCredential {
   clientSecret?: string;
   clientAssertion?: string;
   clientCertificate?: { privateKey: string; thumbprintSha256: string; x5c: string };
@@ -14,22 +14,22 @@ export interface ApplicationRequest {
   authority: string;
   tenantId: string;
   clientId: string;
-  material: Material;
+  credential: ClientCredential;
   scopes: string[];
   claims?: string | undefined;
   network: INetworkModule;
 }
 
-export interface Granted {
+export interface ApplicationToken {
   accessToken: string;
   expiresOn: Date;
   refreshOn?: Date;
 }
 
-/** Why there is no token, in Entra's or MSAL's words, without what was sent to prove anything. */
+/** Why there is no token, in the words of Entra or MSAL, without the credential. */
 export class EntraError extends Error {
   override readonly name = 'EntraError';
-  /** Of Entra's answer; undefined where none came. */
+  /** Of Entra's response; undefined where there is none. */
   readonly status: number | undefined;
 
   constructor(message: string, status?: number) {
@@ -39,32 +39,25 @@ export class EntraError extends Error {
 }
 
 /**
- * A new application object each time: it would answer a failure of Entra with failures of its own for a minute, and keep old key material.
- * Throws {@link EntraError}.
+ * Throws {@link EntraError}. Each request has a new application object: after a failure of Entra, MSAL's object fails by itself for a minute, and it keeps
+ * old credentials.
  */
-export async function applicationToken({
-  tenantId,
-  clientId,
-  material,
-  scopes,
-  claims,
-  network,
-  ...request
-}: ApplicationRequest): Promise<Granted> {
-  const authority = `${request.authority}/${tenantId}`;
+export async function requestApplicationToken(request: ApplicationRequest): Promise<ApplicationToken> {
+  const { clientId, credential, scopes, claims, network } = request;
+  const authority = `${request.authority}/${request.tenantId}`;
   const configuration: Configuration = {
     auth: {
       clientId,
       authority,
       knownAuthorities: [new URL(authority).host],
-      // Entra's addresses are fixed; asking for them first would only add a way to fail.
+      // The endpoints of a tenant are known; discovery would be one more request that can fail.
       authorityMetadata: JSON.stringify({
         authorization_endpoint: `${authority}/oauth2/v2.0/authorize`,
         token_endpoint: `${authority}/oauth2/v2.0/token`,
         issuer: `${authority}/v2.0`,
         jwks_uri: `${authority}/discovery/v2.0/keys`,
       }),
-      ...material,
+      ...credential,
     },
     system: { networkClient: network },
   };
@@ -76,14 +69,14 @@ export async function applicationToken({
     return { accessToken, expiresOn, ...(refreshOn === undefined ? {} : { refreshOn }) };
   } catch (error) {
     if (error instanceof EntraError) throw error;
-    throw new EntraError(safeText(error, material), error instanceof ServerError ? error.status : undefined);
+    throw new EntraError(safeText(error, credential), error instanceof ServerError ? error.status : undefined);
   }
 }
 
-function safeText(error: unknown, { clientSecret, clientAssertion }: Material): string {
+function safeText(error: unknown, { clientSecret, clientAssertion }: ClientCredential): string {
   let text =
     error instanceof AuthError ? `${error.errorCode}: ${error.errorMessage}` : error instanceof Error ? error.message : String(error);
-  // Before the cut, which could leave a part of a secret that is not recognised any more.
+  // Before the text is cut, which could leave a part of a secret.
   for (const secret of [clientSecret, clientAssertion]) if (secret !== undefined && secret !== '') text = text.replaceAll(secret, '***');
   return text.slice(0, 600);
 }

@@ -51,7 +51,7 @@ function fromPkcs12(binary: string, password: string | undefined): Parts {
   const [keyBagFound] = keys;
   if (keyBagFound === undefined || certificates.length === 0)
     throw new Error('the PKCS#12 file must hold a certificate and its private key');
-  // forge understands RSA only; of anything else it leaves the ASN.1, which node reads.
+  // forge parses RSA keys only; Node reads the ASN.1 of any other.
   const keyInfo = keyBagFound.key == null ? keyBagFound.asn1 : forge.pki.wrapRsaPrivateKey(forge.pki.privateKeyToAsn1(keyBagFound.key));
   return {
     key: privateKey({ key: der(keyInfo), format: 'der', type: 'pkcs8' }),
@@ -60,12 +60,12 @@ function fromPkcs12(binary: string, password: string | undefined): Parts {
 }
 
 function openPkcs12(binary: string, password: string | undefined) {
-  // An empty password and none are two things in PKCS#12, and nobody remembers which one a file was made with.
+  // PKCS#12 tells an empty password from none, and a file made without a password can need either.
   for (const attempt of password === undefined || password === '' ? ['', undefined] : [password]) {
     try {
       return forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(binary), false, attempt);
     } catch {
-      // The next one; forge's texts can quote what it decrypted.
+      // Tries the next one. The error is dropped, since forge can quote what it decrypted.
     }
   }
   throw new Error('neither PEM nor a PKCS#12 file that opens with the given password');

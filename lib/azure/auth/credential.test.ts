@@ -6,8 +6,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import type { INetworkModule, NetworkResponse } from '@azure/msal-node';
-import type { SignIn } from './credential.ts';
-import { createCredential, SignInError } from './credential.ts';
+import { systemClock } from '../../../common/clock.ts';
+import { createFakeClock } from '../../../common/testing/fake-clock.ts';
+import { SignInError } from './access-token.ts';
+import { createCredential } from './credential.ts';
+import type { SignIn } from './sign-in.ts';
 
 const scope = 'https://management.azure.com/.default';
 const secretSignIn: SignIn = { kind: 'secret', tenantId: 'tenant', clientId: 'client', secret: { text: 'hunter2' } };
@@ -34,16 +37,16 @@ function entra(...replies: Reply[]) {
       return { status: reply.status, headers: reply.headers ?? {}, body: reply.body as T };
     },
   };
-  let now = 1_000_000;
+  const clock = createFakeClock();
   const credential = (signIn: SignIn | (() => SignIn)) =>
     createCredential(typeof signIn === 'function' ? signIn : () => signIn, {
       cloud: { authority: 'https://login.test:444' },
       network,
       imdsEndpoint: 'http://127.0.0.1:9',
       userAgent: 'test',
-      now: () => now,
+      clock,
     });
-  return { credential, sent, pass: (ms: number) => (now += ms) };
+  return { credential, sent, pass: (ms: number) => clock.advance(ms) };
 }
 
 const errorOf = async (promise: Promise<unknown>): Promise<SignInError> => {
@@ -85,7 +88,7 @@ test('the way to sign in is chosen anew each time, and one that cannot be chosen
     throw new Error('azure.json is not JSON');
   };
   assert.equal((await errorOf(getToken(scope))).message, 'azure.json is not JSON');
-  pass(1000);
+  await pass(1000);
   choose = () => ({ kind: 'secret', tenantId: 'tenant', clientId: 'another', secret: { text: 'rotated' } });
   await getToken(scope);
   assert.deepEqual(
@@ -123,12 +126,12 @@ test('a failure says what Entra said, not the secret, and holds the next request
   assert.match(error.message, /AADSTS7000215/);
   assert.doesNotMatch(error.message + String(error.stack), /hunter2/);
   assert.equal((await errorOf(getToken(scope))).retryAfterSeconds, 1);
-  pass(1000);
+  await pass(1000);
   await errorOf(getToken(scope));
-  pass(1000);
+  await pass(1000);
   assert.equal((await errorOf(getToken(scope))).retryAfterSeconds, 1);
   assert.equal(sent.length, 2);
-  pass(1000);
+  await pass(1000);
   assert.equal((await getToken(scope)).token, 'one');
 });
 
@@ -136,7 +139,7 @@ test("one 503 of Entra is not followed by a minute of MSAL's own failures", asyn
   const { credential, pass } = entra({ status: 503, body: { error: 'temporarily_unavailable' } }, granted('one'));
   const { getToken } = credential(secretSignIn);
   await errorOf(getToken(scope));
-  pass(1000);
+  await pass(1000);
   assert.equal((await getToken(scope)).token, 'one');
 });
 
@@ -162,7 +165,7 @@ test('the managed identity of the node is asked of IMDS by client id, and its re
     network: {} as INetworkModule,
     imdsEndpoint: `http://127.0.0.1:${port}`,
     userAgent: 'test',
-    now: Date.now,
+    clock: systemClock,
   });
   const { token, expiresOnTimestamp, refreshAfterTimestamp } = await getToken(scope);
   assert.equal(token, 'node');

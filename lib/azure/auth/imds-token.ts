@@ -1,21 +1,22 @@
-// A token of the node's own managed identity, straight from IMDS (spec/azure-protocols.md 1.2).
+// A token of a managed identity of the node, from IMDS (docs/reference/imds.md).
 import { Agent, request } from 'undici';
+import type { Clock } from '../../../common/clock.ts';
 import { isRecord } from '../../kube/objects.ts';
 import { parseRetryAfter } from '../retry-after.ts';
-import type { AccessToken } from './credential.ts';
-import { SignInError } from './credential.ts';
+import type { AccessToken } from './access-token.ts';
+import { SignInError } from './access-token.ts';
 
 const timeoutMs = 10_000;
-/** Never through a proxy: IMDS is the node's own. Idle connections do not keep the process. */
+/** Never through a proxy, since IMDS is local to the node. Idle connections do not keep the process alive. */
 const direct = new Agent({ connect: { timeout: 2000 }, keepAliveTimeout: 1000 });
 
-/** `scope` as the SDK names it, `<resource>/.default`; without a client id the node's default identity. */
-export async function imdsToken(options: {
+/** `scope` as the SDK names it, `<resource>/.default`; without a client id the default identity of the node. Throws {@link SignInError}. */
+export async function requestImdsToken(options: {
   endpoint: string;
   scope: string;
   clientId: string | undefined;
   userAgent: string;
-  now(): number;
+  clock: Clock;
 }): Promise<AccessToken> {
   const url = new URL('/metadata/identity/oauth2/token', options.endpoint);
   url.searchParams.set('api-version', '2018-02-01');
@@ -31,7 +32,7 @@ export async function imdsToken(options: {
     const response = await request(url, { dispatcher: direct, headers, signal: AbortSignal.timeout(timeoutMs) });
     status = response.statusCode;
     const header = response.headers['retry-after'];
-    retryAfter = parseRetryAfter(typeof header === 'string' ? header : undefined, new Date(options.now()));
+    retryAfter = parseRetryAfter(typeof header === 'string' ? header : undefined, new Date(options.clock.wall()));
     text = await response.body.text();
   } catch (error) {
     throw new SignInError(`IMDS gave no answer for ${whose}: ${error instanceof Error ? error.message : String(error)}`);
@@ -44,8 +45,9 @@ export async function imdsToken(options: {
   const expiresOn = Number(body.expires_on) * 1000;
   if (typeof body.access_token !== 'string' || !Number.isFinite(expiresOn))
     throw new SignInError(`IMDS answered without a token for ${whose}`);
-  // These tokens live for a day and IMDS renews them half-way.
-  const half = options.now() + (expiresOn - options.now()) / 2;
+  // IMDS renews its tokens, which live for a day, at half of their life.
+  const now = options.clock.wall();
+  const half = now + (expiresOn - now) / 2;
   return { token: body.access_token, expiresOnTimestamp: expiresOn, refreshAfterTimestamp: half };
 }
 

@@ -1,11 +1,11 @@
-// MSAL's way to Entra. Its own uses the global fetch, which knows neither another CA nor a proxy, and throws on an answer that is not JSON.
+// The HTTP client for MSAL. MSAL's default uses the global fetch, which takes neither another CA nor a proxy, and throws on a response that is not JSON.
 import { getCACertificates } from 'node:tls';
 import type { INetworkModule, NetworkRequestOptions, NetworkResponse } from '@azure/msal-node';
 import { EnvHttpProxyAgent, request } from 'undici';
 
 const timeoutMs = 30_000;
 
-/** `ca` is PEM, trusted besides the usual roots. HTTPS_PROXY and NO_PROXY are obeyed. */
+/** `ca` is PEM, trusted besides the default roots. HTTPS_PROXY and NO_PROXY apply. */
 export function msalNetwork(options: { ca?: string | undefined; userAgent?: string } = {}): INetworkModule {
   const tls = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] };
   const dispatcher = new EnvHttpProxyAgent({
@@ -31,7 +31,7 @@ export function msalNetwork(options: { ca?: string | undefined; userAgent?: stri
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(response.headers)) if (value !== undefined) headers[name] = [value].flat().join(', ');
     const body = parse(await response.body.text(), response.statusCode);
-    // MSAL says what it expects by a type parameter and checks what it gets.
+    // The type parameter is MSAL's; MSAL checks the body itself.
     return { headers, status: response.statusCode, body: body as T };
   }
 

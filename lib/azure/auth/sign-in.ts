@@ -1,8 +1,22 @@
-// How the controller signs in to Azure: its own settings, the variables of the workload identity webhook, or the node's azure.json
-// (spec/azure-protocols.md 4.2, spec/aad-pod-identity.md 2.12). Pure.
+// How the controller signs in to Azure: by its settings, the variables of the workload identity webhook, or azure.json of the node. Pure.
 import { isRecord } from '../../kube/objects.ts';
 import { SettingsError } from '../../settings.ts';
-import type { SecretSource, SignIn } from './credential.ts';
+
+/** A secret in memory, or a file that is read again for each sign-in, so that a rotated secret takes effect. */
+export type SecretSource = { readonly text: string } | { readonly file: string };
+
+export type SignIn =
+  /** Of the node; without a client id the system-assigned one. */
+  | { readonly kind: 'managedIdentity'; readonly clientId: string | undefined }
+  | { readonly kind: 'secret'; readonly tenantId: string; readonly clientId: string; readonly secret: SecretSource }
+  | {
+      readonly kind: 'certificate';
+      readonly tenantId: string;
+      readonly clientId: string;
+      readonly file: string;
+      readonly password: SecretSource | undefined;
+    }
+  | { readonly kind: 'workloadIdentity'; readonly tenantId: string; readonly clientId: string; readonly tokenFile: string };
 
 /** Empty text is absent. */
 export interface SignInSettings {
@@ -16,7 +30,7 @@ export interface SignInSettings {
   userAssignedMsiClientId: string;
 }
 
-/** What is used of azure.json; absent and empty are one. */
+/** The keys of azure.json that are used. An empty value is absent. */
 export interface AzureJson {
   cloud?: string;
   tenantId?: string;
@@ -44,7 +58,7 @@ const texts = [
 ] as const;
 const switches = ['useManagedIdentityExtension', 'useFederatedWorkloadIdentityExtension'] as const;
 
-/** Throws {@link SettingsError}; unknown keys are ignored, values never quoted. */
+/** Ignores unknown keys. Throws {@link SettingsError}, which quotes no value. */
 export function parseAzureJson(content: string, file: string): AzureJson {
   let parsed: unknown;
   try {
@@ -70,17 +84,17 @@ export function parseAzureJson(content: string, file: string): AzureJson {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Settings win over the workload identity webhook's variables, those over azure.json. Throws {@link SettingsError}. */
+/** Settings override the variables of the workload identity webhook, and these azure.json. Throws {@link SettingsError}. */
 export function chooseSignIn(settings: SignInSettings, json: AzureJson, env: Environment): SignIn {
   const secretText = withoutPlaceholder(env.CLIENT_SECRET);
-  const ways = [
+  const methods = [
     ['--use-msi', settings.useMsi || isPlaceholder(settings.clientId)],
     ['--federated-token-file', settings.federatedTokenFile !== ''],
     ['--client-secret-file', settings.clientSecretFile !== ''],
     ['CLIENT_SECRET', secretText !== ''],
     ['--client-certificate-file', settings.clientCertificateFile !== ''],
   ] as const;
-  const chosen = ways.filter(([, set]) => set).map(([name]) => name);
+  const chosen = methods.filter(([, set]) => set).map(([name]) => name);
   if (chosen.length > 1) throw new SettingsError(`${chosen.join(' and ')} are set: accepted is one way to sign in to Azure`);
 
   const application = () => ({
@@ -120,7 +134,7 @@ export function chooseSignIn(settings: SignInSettings, json: AzureJson, env: Env
   );
 }
 
-/** With a managed identity, azure.json and MIC's adminsecret hold this word as client id and secret. */
+/** Where a managed identity is used, azure.json and the adminsecret of aad-pod-identity hold this word as client id and secret. */
 const isPlaceholder = (text: string | undefined): boolean => text === 'msi';
 const withoutPlaceholder = (text = ''): string => (isPlaceholder(text) ? '' : text);
 

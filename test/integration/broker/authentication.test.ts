@@ -1,25 +1,27 @@
 // The broker with real bound tokens: kube-apiserver signs them, publishes the keys and knows the pods.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import type { IdentityRow } from '../../../api/broker.ts';
 import { brokerAudience } from '../../../api/names.ts';
-import type { Broker } from '../../../broker/server.ts';
-import { startBroker } from '../../../broker/server.ts';
-import type { BrokerView, PodView } from '../../../broker/view.ts';
-import type { KeyAndCertificate } from '../../../controller/certificates/issue.ts';
-import { generateKey, issueAuthority, issueLeaf } from '../../../controller/certificates/issue.ts';
+import { BrokerError } from '../../../broker/error.ts';
+import type { PodRows, RowSource } from '../../../broker/rows.ts';
+import type { BrokerServer } from '../../../broker/server.ts';
+import { startBrokerServer } from '../../../broker/server.ts';
+import { systemClock } from '../../../common/clock.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect } from '../../../lib/kube/client.ts';
 import { KubeError } from '../../../lib/kube/errors.ts';
 import { isRecord, metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
+import type { CheckedKeyPair } from '../../../lib/tls/key-pair.ts';
+import type { TestAuthority } from '../../../lib/tls/testing/certificates.ts';
+import { createTestAuthority, fakeServingCertificate } from '../../../lib/tls/testing/certificates.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 
-const name = 'broker.home.svc';
+const servername = 'broker.home.svc';
 const row: IdentityRow = {
   name: 'id',
   namespace: 'default',
@@ -30,25 +32,24 @@ const row: IdentityRow = {
   state: 'Assigned',
 };
 
-describe('the broker and real bound tokens', () => {
+describe('broker with real bound tokens', () => {
   let plane: ControlPlane;
   let client: KubeClient;
-  let ca: KeyAndCertificate;
-  let leaf: KeyAndCertificate;
-  let broker: Broker;
+  let ca: TestAuthority;
+  let keyPair: CheckedKeyPair;
+  let broker: BrokerServer;
   let agent: Agent;
   let calls: string[];
   let refusing: string[];
   let ahead: number;
   let podCount = 0;
-  const known = new Map<string, PodView>();
+  const known = new Map<string, PodRows>();
 
   before(async () => {
     plane = await startControlPlane();
     client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1000 });
-    const issue = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
-    ca = issueAuthority(await issue());
-    leaf = issueLeaf(ca, [name], await issue());
+    ca = await createTestAuthority();
+    keyPair = await ca.issue(servername);
   });
   after(async () => {
     await client?.close();
@@ -68,23 +69,24 @@ describe('the broker and real bound tokens', () => {
         return client.call(method, path, options);
       },
     };
-    const view: BrokerView = {
+    const rows: RowSource = {
       synced: true,
-      rowsFor: (podKey) => known.get(podKey),
+      get: (podKey) => known.get(podKey),
       onChange: () => () => undefined,
-      seen: () => ({}),
-      whenSeen: () => Promise.resolve(),
+      versions: () => ({}),
+      whenReached: () => Promise.resolve(),
     };
-    broker = await startBroker({
+    broker = await startBrokerServer({
       client: counting,
       log: silentLogger,
       listen: { host: '127.0.0.1', port: 0 },
-      view,
-      published: { leaf, caBundle: ca.certificate, onChange: () => () => undefined },
+      rows,
+      certificate: fakeServingCertificate({ keyPair, caBundle: ca.certificate }),
       onReport: () => undefined,
-      now: () => Date.now() + ahead,
+      mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
+      clock: { ...systemClock, wall: () => systemClock.wall() + ahead, now: () => systemClock.now() + ahead },
     });
-    agent = new Agent({ ca: ca.certificate, servername: name });
+    agent = new Agent({ ca: ca.certificate, servername });
   });
   afterEach(async () => {
     agent.destroy();
@@ -125,7 +127,7 @@ describe('the broker and real bound tokens', () => {
   const remove = (podName: string) =>
     client.call('DELETE', resourcePath(pods, { namespace: 'default', name: podName }), { body: { gracePeriodSeconds: 0 } });
 
-  it('serves the pod of the token, checked with the published keys alone', async () => {
+  it('serves the pod of the token, verified with the published keys alone', async () => {
     const pod = await makePod();
     know(pod);
     const token = await tokenFor(pod);
@@ -134,7 +136,7 @@ describe('the broker and real bound tokens', () => {
     assert.deepEqual(calls, ['GET /.well-known/openid-configuration', 'GET /openid/v1/jwks']);
   });
 
-  it('lets the API server decide where its keys cannot be read, with the same outcome', async () => {
+  it('reviews tokens where the keys cannot be read, with the same results', async () => {
     refusing = ['/openid/v1/jwks'];
     const pod = await makePod();
     know(pod);
@@ -152,7 +154,7 @@ describe('the broker and real bound tokens', () => {
     await refused(plane.token, 401, 'unauthenticated');
   });
 
-  it('refuses an expired token, also one it accepted before', async () => {
+  it('refuses an expired token that it accepted before', async () => {
     const pod = await makePod();
     know(pod);
     const token = await tokenFor(pod, brokerAudience, 600);
@@ -176,7 +178,7 @@ describe('the broker and real bound tokens', () => {
     await refused(`${header}.${payload}.${signature}${'A'.repeat(8192)}`, 401, 'unauthenticated');
   });
 
-  it('a deleted pod is gone, and its name in new hands is a mismatch', async () => {
+  it('answers pod_gone for a deleted pod, pod_mismatch when its name is taken', async () => {
     const pod = await makePod();
     const token = await tokenFor(pod);
     await remove(pod.name);
@@ -190,7 +192,7 @@ describe('the broker and real bound tokens', () => {
     assert.equal((await ask(await tokenFor(heir))).status, 200);
   });
 
-  it('a pod without the label does not take part; one that the copies have not seen yet has to wait', async () => {
+  it('answers not_participating without the label, not_ready before the caches see it', async () => {
     await refused(await tokenFor(await makePod({})), 403, 'not_participating');
     await refused(await tokenFor(await makePod()), 503, 'not_ready');
   });

@@ -1,34 +1,32 @@
-// A thousand sidecars hold their polls at one replica: one change wakes one of them, and stopping frees them all.
+// The broker holds the polls of a thousand sidecars: a change of one pod answers one poll, a stop answers all.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { on } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { IdentityState } from '../../../api/broker.ts';
-import { startBroker } from '../../../broker/server.ts';
+import { BrokerError } from '../../../broker/error.ts';
+import type { RowSource } from '../../../broker/rows.ts';
+import { startBrokerServer } from '../../../broker/server.ts';
 import { boundTo, fakeApi, mint, signer } from '../../../broker/testing/cluster-tokens.ts';
-import type { BrokerView } from '../../../broker/view.ts';
-import { generateKey, issueAuthority, issueLeaf } from '../../../controller/certificates/issue.ts';
 import { silentLogger } from '../../../lib/log.ts';
+import { createTestAuthority, fakeServingCertificate } from '../../../lib/tls/testing/certificates.ts';
 import type { Polled, PollerData } from './pollers.ts';
 
 const count = 1000;
 const servername = 'broker.home.svc';
 
-test(`${count} held polls`, async (t) => {
-  const issue = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
-  const ca = issueAuthority(await issue());
-  const leaf = issueLeaf(ca, [servername], await issue());
+test(`holds ${count} polls, answers one for a change and all for a stop`, async (t) => {
+  const ca = await createTestAuthority();
   const issuer = await signer('k');
   const api = fakeApi();
   api.state.keys = [issuer.jwk];
 
   const states = new Map<string, IdentityState>(Array.from({ length: count }, (_, n) => [`team/app-${n}`, 'Created']));
   const listeners = new Set<(podKey: string) => void>();
-  const view: BrokerView = {
+  const rows: RowSource = {
     synced: true,
-    rowsFor(podKey) {
+    get(podKey) {
       const state = states.get(podKey);
       if (state === undefined) return undefined;
       const row = { name: 'id', namespace: 'team', binding: 'team/b', type: 0, clientID: 'c', resourceID: '/r', state } as const;
@@ -38,21 +36,22 @@ test(`${count} held polls`, async (t) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    seen: () => ({ pods: '1' }),
-    whenSeen: () => Promise.resolve(),
+    versions: () => ({ pods: '1' }),
+    whenReached: () => Promise.resolve(),
   };
   const tokens = await Promise.all(
     Array.from({ length: count }, (_, n) =>
       mint(issuer, Date.now(), { kubernetes: boundTo({ namespace: 'team', name: `app-${n}`, uid: `team/app-${n}` }) }),
     ),
   );
-  const broker = await startBroker({
+  const broker = await startBrokerServer({
     client: api.client,
     log: silentLogger,
     listen: { host: '127.0.0.1', port: 0 },
-    view,
-    published: { leaf, caBundle: ca.certificate, onChange: () => () => undefined },
+    rows,
+    certificate: fakeServingCertificate({ keyPair: await ca.issue(servername), caBundle: ca.certificate }),
     onReport: () => undefined,
+    mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
   });
   t.after(() => broker.stop());
   const before = process.memoryUsage();

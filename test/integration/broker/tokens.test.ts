@@ -5,11 +5,12 @@ import { test } from 'node:test';
 import { decodeJwt } from 'jose';
 import forge from 'node-forge';
 import type { AzureIdentitySpec } from '../../../api/kinds.ts';
-import { createTokenMinter } from '../../../broker/tokens.ts';
-import { generateKey, issueAuthority } from '../../../controller/certificates/issue.ts';
+import { createTokenMinter } from '../../../broker/token-minter.ts';
+import { systemClock } from '../../../common/clock.ts';
 import { msalNetwork } from '../../../lib/azure/auth/msal-network.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { silentLogger } from '../../../lib/log.ts';
+import { generateKey, issueAuthority } from '../../../lib/tls/issue.ts';
 import { app, smallAzure, tenant } from '../azure/fixtures.ts';
 import type { TestContext } from '../azure/harness.ts';
 import { emulate } from '../azure/harness.ts';
@@ -28,7 +29,7 @@ async function minterOf(t: TestContext, spec: AzureIdentitySpec, data: Record<st
     }),
     rules: { authority: emulator.urls.entra, knownHosts: [], allowCrossNamespaceSecrets: false },
     network: msalNetwork({ ca: emulator.ca }),
-    now: Date.now,
+    clock: systemClock,
   });
   return (resource: string) => mint('team/sp', resource);
 }
@@ -42,7 +43,7 @@ async function minter(...given: Parameters<typeof minterOf>) {
   };
 }
 
-test('type 1: a secret, by tenant id and by domain', async (t) => {
+test('mints a token with a client secret, by tenant id and by domain', async (t) => {
   for (const tenantID of [tenant, 'contoso.example']) {
     const mint = await minter(t, { type: 1, tenantID }, { clientSecret: Buffer.from(app.secret) });
     const answer = await mint('https://vault.azure.net');
@@ -54,12 +55,12 @@ test('type 1: a secret, by tenant id and by domain', async (t) => {
   }
 });
 
-test('type 1: a wrong secret is refused with the code of Entra', async (t) => {
+test('returns the code of Entra for a wrong client secret', async (t) => {
   const mint = await minter(t, { type: 1 }, { clientSecret: Buffer.from('wrong') });
   await assert.rejects(mint('https://vault.azure.net'), { code: 'token_failed', status: 400, message: /AADSTS7000215/ });
 });
 
-test('type 1 with auxiliary tenants: a list, and one refusing tenant refuses it all', async (t) => {
+test('mints a list of tokens for auxiliary tenants, or none when one tenant refuses', async (t) => {
   const data = { clientSecret: Buffer.from(app.secret) };
   const mint = await minterOf(t, { type: 1, auxiliaryTenantIDs: ['contoso.example'] }, data);
   const answer = await mint('https://vault.azure.net');
@@ -72,7 +73,7 @@ test('type 1 with auxiliary tenants: a list, and one refusing tenant refuses it 
   await assert.rejects(elsewhere('https://vault.azure.net'), { code: 'token_failed', status: 400, message: /AADSTS90002/ });
 });
 
-test('type 2: a PKCS#12 certificate, with and without a password', async (t) => {
+test('mints a token with a PKCS#12 certificate, with and without a password', async (t) => {
   const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
   for (const password of ['pass', '']) {
     const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], password);

@@ -3,11 +3,8 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../../api/names.ts';
-import type { Published } from '../../../broker/published.ts';
-import { followPublished } from '../../../broker/published.ts';
 import type { Maintenance } from '../../../controller/certificates/maintain.ts';
 import { maintainCertificates } from '../../../controller/certificates/maintain.ts';
-import { decodeData } from '../../../controller/certificates/store.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import type { Informer } from '../../../lib/kube/informer.ts';
@@ -15,7 +12,10 @@ import { startInformer } from '../../../lib/kube/informer.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { Resource } from '../../../lib/kube/resources.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
+import { decodeSecretData } from '../../../lib/kube/secret-data.ts';
 import { silentLogger } from '../../../lib/log.ts';
+import type { ServingCertificate } from '../../../lib/tls/serving-certificate.ts';
+import { followServingCertificate } from '../../../lib/tls/serving-certificate.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 
@@ -71,12 +71,12 @@ describe('certificates on a real API server', () => {
     running.push(maintenance);
     return maintenance;
   };
-  const publish = (): Published => {
-    const published = followPublished({ client, log: silentLogger, namespace });
-    running.push(published);
-    return published;
+  const follow = (): ServingCertificate => {
+    const certificate = followServingCertificate({ client, log: silentLogger, namespace, secret: brokerCertificateSecretName });
+    running.push(certificate);
+    return certificate;
   };
-  const secret = async (name: string) => decodeData(await client.call('GET', resourcePath(secrets, { namespace, name })));
+  const secret = async (name: string) => decodeSecretData(await client.call('GET', resourcePath(secrets, { namespace, name })));
   const configuration = () => client.call('GET', resourcePath(mutatingWebhookConfigurations, { name: namespace }));
   const caBundles = (raw: unknown): string[] => {
     const webhooks = at(raw, 'webhooks');
@@ -135,7 +135,7 @@ describe('certificates on a real API server', () => {
     await until(configMaps, caBundleConfigMapName, (raw) => at(raw, 'data', 'ca.crt') === both);
 
     await client.call('DELETE', resourcePath(secrets, { namespace, name: webhookCertificateSecretName }));
-    await until(secrets, webhookCertificateSecretName, (raw) => decodeData(raw)['tls.crt']?.startsWith('-----BEGIN') === true);
+    await until(secrets, webhookCertificateSecretName, (raw) => decodeSecretData(raw)['tls.crt']?.startsWith('-----BEGIN') === true);
   });
 
   it('patches a webhook configuration that comes later', async () => {
@@ -162,16 +162,16 @@ describe('certificates on a real API server', () => {
     const start = Date.now();
     const first = maintain(() => new Date(start));
     await first.whenDone();
-    const published = publish();
+    const serving = follow();
     const changed = () =>
       new Promise<void>((resolve) => {
-        const off = published.onChange(() => {
+        const off = serving.onChange(() => {
           off();
           resolve();
         });
       });
-    while (published.leaf === undefined || published.caBundle === undefined) await changed();
-    const before = published.leaf;
+    while (serving.keyPair === undefined || serving.caBundle === undefined) await changed();
+    const before = serving.keyPair;
     await first.stop();
 
     const name = brokerCertificateSecretName;
@@ -179,13 +179,13 @@ describe('certificates on a real API server', () => {
       contentType: mergePatch,
       body: { data: { 'tls.key': 'eA==' } },
     });
-    await until(secrets, name, (raw) => decodeData(raw)['tls.key'] === 'x');
-    assert.equal(published.leaf, before);
+    await until(secrets, name, (raw) => decodeSecretData(raw)['tls.key'] === 'x');
+    assert.equal(serving.keyPair, before);
 
     const renewed = changed();
     await maintain(() => new Date(start + 61 * day)).whenDone();
     await renewed;
-    assert.notEqual(published.leaf.certificate, before.certificate);
-    assert.ok((published.leafEnds?.getTime() ?? 0) > start + 150 * day);
+    assert.notEqual(serving.keyPair.certificate, before.certificate);
+    assert.ok(serving.keyPair.chain[0].validToDate.getTime() > start + 150 * day);
   });
 });

@@ -1,5 +1,8 @@
-// What stands between a pod and its token, for tests that ask for one: the broker's Service, the pod's bound token, its sidecar.
+// What lies between a pod and its token, for tests that ask for one: the broker behind its Service, the bound token of the pod, its sidecar.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { Agent, request } from 'undici';
 import { brokerAudience, caBundleConfigMapName, caBundleKey } from '../../../api/names.ts';
@@ -7,13 +10,14 @@ import { metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { forward, portOf } from '../../cluster/forward.ts';
 import type { RunningProgram } from '../../harness/program.ts';
+import { startProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import { startProxy } from '../sidecar/process.ts';
 import type { Harness } from './harness/harness.ts';
 import { isAbsent } from './harness/objects.ts';
 
-/** Flag of every controller behind this Service: its name in the certificate is one that leads nowhere but to this machine. */
+/** Flag of the controller: it issues the certificate of the broker for a name that leads to this machine. */
 export const serviceFlag = '--broker-service=localhost';
 
 export interface SidecarOptions {
@@ -24,21 +28,36 @@ export interface SidecarOptions {
 }
 
 export interface BrokerService {
-  /** New connections go to this replica. */
-  leadTo(controller: RunningProgram): Promise<void>;
+  /** Starts another replica of the broker; new connections go to it. Resolves when it is ready, for which a controller must run. */
+  startReplica(): Promise<RunningProgram>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
-  /** What the sidecar of a pod in `default` would send; tells the status of the answer. */
+  /** Sends what the sidecar of a pod in `default` would send, and returns the status of the response. */
   post(pod: string, path: string, body: unknown): Promise<number>;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
-export async function serveBroker(harness: Harness): Promise<BrokerService> {
-  const replica = { host: '127.0.0.1', port: 0 };
-  const server = await forward({ host: '127.0.0.1', port: 0 }, replica);
-  const port = portOf(server);
+const program = path.resolve(import.meta.dirname, '../../../broker/main.ts');
 
-  const boundToken = async (namespace: string, name: string): Promise<string> => {
+export async function serveBroker(harness: Harness): Promise<BrokerService> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'broker-'));
+  await writeFile(path.join(folder, 'ca.pem'), harness.emulator.ca);
+  const settings = {
+    kubeconfig: harness.plane.kubeconfig,
+    namespace: 'default',
+    'broker-listen': '127.0.0.1:0',
+    'probes-listen': '127.0.0.1:0',
+    'metrics-listen': '127.0.0.1:0',
+    'drain-delay': '0',
+    'entra-endpoint': harness.emulator.urls.entra,
+    'azure-ca-file': path.join(folder, 'ca.pem'),
+  };
+  const target = { host: '127.0.0.1', port: 0 };
+  const server = await forward({ host: '127.0.0.1', port: 0 }, target);
+  const port = portOf(server);
+  const replicas = new Set<RunningProgram>();
+
+  async function boundToken(namespace: string, name: string): Promise<string> {
     const { uid } = metadataOf(await harness.client.call('GET', resourcePath(pods, { namespace, name })));
     const boundObjectRef = { kind: 'Pod', apiVersion: 'v1', name, uid };
     const answer = await harness.client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/default/token`, {
@@ -47,7 +66,7 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
     const token = stringAt(answer, 'status', 'token');
     assert.ok(token, 'the API server gives a bound token');
     return token;
-  };
+  }
 
   async function bundle(): Promise<string> {
     const path = resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName });
@@ -56,8 +75,14 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   }
 
   return {
-    async leadTo(controller) {
-      replica.port = Number((await controller.logged((record) => record.msg === 'started')).broker);
+    async startReplica() {
+      const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
+      const replica = startProgram({ name: 'broker', command: [process.execPath, program, ...args] });
+      replicas.add(replica);
+      const { broker, probes } = await replica.logged((record) => record.msg === 'started');
+      await eventually(async () => (await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200, 'a broker that is ready');
+      target.port = Number(broker);
+      return replica;
     },
     async startSidecar(test, pod, { namespace = 'default', imds = harness.emulator.urls.imds, flags = [] } = {}) {
       const ca = await bundle();
@@ -80,6 +105,10 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
       await dispatcher.close();
       return answer.statusCode;
     },
-    stop: () => void server.close(),
+    async stop() {
+      await Promise.all([...replicas].map((replica) => replica.stop('SIGKILL')));
+      server.close();
+      await rm(folder, { recursive: true });
+    },
   };
 }

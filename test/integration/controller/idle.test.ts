@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, it } from 'node:test';
-import { userAgentOf } from '../../../controller/user-agent.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
+import { userAgentOf } from '../../../lib/user-agent.ts';
 import { eventually } from '../../harness/wait.ts';
 import { group } from '../azure/fixtures.ts';
 import type { Harness } from './harness/harness.ts';
@@ -42,7 +42,7 @@ async function apiRequests(): Promise<string[]> {
   const lines = (await readFile(path.join(folder, 'log'), 'utf8')).split('\n').slice(0, -1);
   return lines
     .map((line): unknown => JSON.parse(line))
-    .filter((entry) => stringAt(entry, 'userAgent')?.startsWith(userAgentOf('')))
+    .filter((entry) => stringAt(entry, 'userAgent')?.startsWith(userAgentOf('controller', '')))
     .map((entry) => `${stringAt(entry, 'verb')} ${stringAt(entry, 'objectRef', 'resource')}`);
 }
 

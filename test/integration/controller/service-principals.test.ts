@@ -1,12 +1,11 @@
-// Identities of type 1 and 2 from end to end (parity rows P10-P13, P52): nothing of Resource Manager, a token by the broker, no secret in the pod.
+// Identities of types 1 and 2 from end to end: no call to Resource Manager, a token minted by the broker, no secret in the pod.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import forge from 'node-forge';
-import { generateKey, issueAuthority } from '../../../controller/certificates/issue.ts';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureIdentities, resourcePath, secrets } from '../../../lib/kube/resources.ts';
-import type { RunningProgram } from '../../harness/program.ts';
+import { generateKey, issueAuthority } from '../../../lib/tls/issue.ts';
 import { eventually } from '../../harness/wait.ts';
 import { app, pool1, tenant } from '../azure/fixtures.ts';
 import { call, claimsOf, tokenPath } from '../azure/requests.ts';
@@ -23,7 +22,6 @@ const certified = 'cccccccc-0000-4000-8000-000000000003';
 
 let harness: Harness;
 let broker: BrokerService;
-let controller: RunningProgram;
 
 before(async () => {
   const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
@@ -47,11 +45,11 @@ before(async () => {
   await makePrincipal('password', { type: 1, clientID: team.clientId, clientPassword: { name: 'password', namespace: 'default' } });
   await makePrincipal('certificate', { type: 2, clientID: certified, clientPassword: { name: 'certificate', namespace: 'default' } });
   broker = await serveBroker(harness);
-  controller = await harness.startController([serviceFlag]);
-  await broker.leadTo(controller);
+  await harness.startController([serviceFlag]);
+  await broker.startReplica();
 });
 after(async () => {
-  broker?.stop();
+  await broker?.stop();
   await harness?.stop();
 });
 
@@ -77,7 +75,7 @@ const tokensIn = (text: string): unknown[] => {
 };
 
 describe('service principals', () => {
-  it('of both types are Assigned without a call to Resource Manager, and the pod gets tokens for their application', async (t) => {
+  it('of both types are Assigned without a call to Resource Manager and serve tokens', async (t) => {
     for (const [name, clientId] of [
       ['password', team.clientId],
       ['certificate', certified],
@@ -96,7 +94,7 @@ describe('service principals', () => {
     assert.deepEqual(toArm, []);
   });
 
-  it('with auxiliary tenants answer with a list, from the moment that they have some', async (t) => {
+  it('answer with a list of tokens while they have auxiliary tenants', async (t) => {
     await harness.createPod('several', 'password');
     const sidecar = await broker.startSidecar(t, 'several');
     assert.equal((await ask(sidecar)).text.startsWith('{'), true);
@@ -108,22 +106,22 @@ describe('service principals', () => {
     await harness.deletePod('several');
   });
 
-  it('whose secret is wrong are refused with the code of Entra, until it is mended', async (t) => {
-    await makeSecret('mended', { anything: Buffer.from('wrong') });
-    await makePrincipal('mended', { type: 1, clientID: team.clientId, clientPassword: { name: 'mended' } });
-    await harness.createPod('mended', 'mended');
-    const sidecar = await broker.startSidecar(t, 'mended');
+  it('answer with the code of Entra while their secret is wrong', async (t) => {
+    await makeSecret('corrected', { anything: Buffer.from('wrong') });
+    await makePrincipal('corrected', { type: 1, clientID: team.clientId, clientPassword: { name: 'corrected' } });
+    await harness.createPod('corrected', 'corrected');
+    const sidecar = await broker.startSidecar(t, 'corrected');
     const refused = await ask(sidecar);
     assert.equal(refused.status, 400);
     assert.match(refused.text, /AADSTS7000215/);
     assert.doesNotMatch(refused.text, /wrong/);
-    await change(secrets, 'mended', { data: { anything: Buffer.from(team.secret).toString('base64') } });
-    const mended = await ask(sidecar);
-    assert.equal(mended.status, 200, mended.text);
-    await harness.deletePod('mended');
+    await change(secrets, 'corrected', { data: { anything: Buffer.from(team.secret).toString('base64') } });
+    const corrected = await ask(sidecar);
+    assert.equal(corrected.status, 200, corrected.text);
+    await harness.deletePod('corrected');
   });
 
-  it('may name the Entra of a cloud and nothing else, which an Event on the identity says', async (t) => {
+  it('may name the Entra of a cloud only, which an Event on the AzureIdentity says', async (t) => {
     const ofCloud = { type: 1, clientID: team.clientId, clientPassword: { name: 'password' } };
     await makePrincipal('own-cloud', { ...ofCloud, adEndpoint: `${harness.emulator.urls.entra}/` });
     await makePrincipal('elsewhere', { ...ofCloud, adEndpoint: 'https://login.microsoftonline.com.evil.example/' });

@@ -1,5 +1,5 @@
-// The acceptance scenarios of spec/aad-pod-identity.md 6.1 that validate a token, by their ids and from end to end: the controller assigns and serves
-// the broker, the pod's own sidecar asks it and IMDS. E04, E12 and E13 are in scenarios.test.ts.
+// The acceptance scenarios of aad-pod-identity that validate a token (docs/reference/aad-pod-identity.md), from end to end: the controller assigns, the
+// broker tells the sidecar of the pod, the sidecar asks IMDS. E04, E12 and E13 are in scenarios.test.ts.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
@@ -18,7 +18,8 @@ import type { Validator } from './validator.ts';
 import { audiences, createValidator, refused } from './validator.ts';
 
 let harness: Harness;
-let first: RunningProgram;
+let controller: RunningProgram;
+let replica: RunningProgram;
 let broker: BrokerService;
 let validator: Validator;
 let imdsOfAlone: string;
@@ -44,11 +45,11 @@ before(async () => {
   imdsOfAlone = await harness.emulator.addImds('alone');
   broker = await serveBroker(harness);
   validator = createValidator(harness.emulator);
-  first = await harness.startController(flags);
-  await broker.leadTo(first);
+  controller = await harness.startController(flags);
+  replica = await broker.startReplica();
 });
 after(async () => {
-  broker?.stop();
+  await broker?.stop();
   await harness?.stop();
 });
 
@@ -74,7 +75,7 @@ async function startPod(
 }
 
 describe('acceptance scenarios with tokens', () => {
-  it('E03: one identity, one binding, one pod: a pod that asks at once gets its token when it is assigned', async (t) => {
+  it('E03: gives a pod that asks at once its token when its identity is assigned', async (t) => {
     const sidecar = await startPod(t, 'e03', 'red');
     await validate(sidecar, 'red');
     assert.equal(statusOf(assigned('e03-default-red')), 'Assigned');
@@ -86,7 +87,7 @@ describe('acceptance scenarios with tokens', () => {
     ['E05', 'identity', azureIdentities],
     ['E06', 'binding', azureIdentityBindings],
   ] as const) {
-    it(`${id}: with its ${what} a running pod loses the object and its tokens, also those that its sidecar holds`, {
+    it(`${id}: takes object and tokens from a running pod when its ${what} is deleted`, {
       timeout: 60_000,
     }, async (t) => {
       const name = id.toLowerCase();
@@ -105,7 +106,7 @@ describe('acceptance scenarios with tokens', () => {
     });
   }
 
-  it('E07: an identity that is changed in place serves the new one to the same pod, and the old one no more', async (t) => {
+  it('E07: gives a pod tokens of the new identity after a change in place, none of the old', async (t) => {
     await harness.createIdentity('changing', { resourceID: idOf('reader'), clientID: clientIds.reader });
     await harness.createBinding('changing', 'changing', 'changing');
     const sidecar = await startPod(t, 'e07', 'changing');
@@ -130,7 +131,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E08: of two identities the one that is named answers, also the one that may do nothing; unnamed, always the first binding’s', async (t) => {
+  it('E08: gives a pod of two identities the named one, else that of the first binding', async (t) => {
     await harness.createBinding('e08-b', 'powerless', 'e08');
     await harness.createBinding('e08-a', 'red', 'e08');
     const sidecar = await startPod(t, 'e08', 'e08');
@@ -145,7 +146,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E09: identities that are deleted one by one take one object each, and the other pods keep validating', async (t) => {
+  it('E09: releases one object for each deleted identity, and other pods keep their tokens', async (t) => {
     const sidecars = new Map<string, RunningProxy>();
     for (const colour of colours) sidecars.set(colour, await startPod(t, `e09-${colour}`, colour));
     const allValidate = (resource?: string) => Promise.all([...sidecars].map(([colour, sidecar]) => validate(sidecar, colour, resource)));
@@ -164,7 +165,7 @@ describe('acceptance scenarios with tokens', () => {
     }
   });
 
-  it('E10: 40 pods over 5 bindings are all Assigned, with one write or two, and validate', async (t) => {
+  it('E10: assigns 40 pods over 5 bindings with at most two writes', async (t) => {
     const before = harness.patches();
     const all = Array.from({ length: 40 }, (_, index) => ({ name: `e10-${index}`, colour: colours[index % 5] ?? 'red' }));
     await Promise.all(all.map(({ name, colour }) => harness.createPod(name, colour)));
@@ -177,7 +178,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E11: a running pod whose label changes gets the other identity, and loses the first', async (t) => {
+  it('E11: gives a running pod the identity of its new label, and takes the first', async (t) => {
     const sidecar = await startPod(t, 'e11', 'red');
     await validate(sidecar, 'red');
     await change(pods, 'e11', { metadata: { labels: { aadpodidbinding: 'green' } } });
@@ -189,7 +190,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E14: the system-assigned identity of a machine stays as it is, and never answers for a pod', async (t) => {
+  it('E14: keeps the system-assigned identity of a machine, which never serves a pod', async (t) => {
     const system = () => harness.emulator.state().resources.get(alone.toLowerCase())?.identity.system;
     const before = system();
     assert.ok(before);
@@ -200,7 +201,7 @@ describe('acceptance scenarios with tokens', () => {
     assert.deepEqual(system(), before);
   });
 
-  it('E15, E18: a foreign identity that a pod uses, such as the cluster’s own, stays attached (spec 2.6)', async (t) => {
+  it('E15, E18: keeps a foreign identity attached after the pod that used it', async (t) => {
     const before = harness.patches();
     const sidecar = await startPod(t, 'e15', 'third');
     await validate(sidecar, 'third');
@@ -210,7 +211,7 @@ describe('acceptance scenarios with tokens', () => {
     assert.equal(harness.patches(), before, 'nothing had to be written');
   });
 
-  it('E16: an identity of the immutable list stays, whatever the case of its client id, and its object goes (spec 2.6)', async (t) => {
+  it('E16: keeps an identity of the immutable list, in any case of its client id', async (t) => {
     await validate(await startPod(t, 'e16', 'listed', { node: 'node-alone', imds: imdsOfAlone }), 'listed');
     await harness.deletePod('e16');
     await harness.until(() => count() === 0, 'no object');
@@ -221,7 +222,7 @@ describe('acceptance scenarios with tokens', () => {
     await harness.until(() => count() === 0 && harness.attached(alone).join() === 'listed', 'only the listed one is left');
   });
 
-  it('E17: what somebody detached comes back, and a request in between waits for it', async (t) => {
+  it('E17: attaches again what another writer detached, while a request waits', async (t) => {
     const sidecar = await startPod(t, 'e17', 'red');
     await validate(sidecar, 'red');
     await harness.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('red')] });
@@ -248,7 +249,7 @@ describe('acceptance scenarios with tokens', () => {
       assert.equal(statusOf(assigned(`${name}-default-${name}`)), 'Created');
     };
 
-    it('E19: of three pods at once the good one validates, and the bad ones say why they cannot', async (t) => {
+    it('E19: serves the good one of three new pods, and tells the others why not', async (t) => {
       const [good, ...others] = await Promise.all([startPod(t, 'e19', 'red'), ...bad.map((name) => startPod(t, name, name))]);
       await validate(good, 'red');
       await Promise.all(others.map((sidecar, index) => saysWhy(sidecar, bad[index] ?? '')));
@@ -257,7 +258,7 @@ describe('acceptance scenarios with tokens', () => {
       await cleared();
     });
 
-    it('E20: bad ones that arrive later do not disturb a good one', async (t) => {
+    it('E20: keeps serving a pod when pods with missing identities arrive', async (t) => {
       const good = await startPod(t, 'e20', 'red');
       await validate(good, 'red');
       for (const name of bad) await saysWhy(await startPod(t, name, name), name);
@@ -268,7 +269,7 @@ describe('acceptance scenarios with tokens', () => {
     });
   });
 
-  it('E26: the same names in two namespaces: the pod’s own win, in both references and in the token', async (t) => {
+  it('E26: prefers the identity of the pod’s own namespace among equal names', async (t) => {
     await harness.client.call('POST', resourcePath(namespaces), {
       body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'conflict' } },
     });
@@ -282,21 +283,22 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E25: what is made while the leader dies is Assigned by the next one and validates; sidecars move over', async (t) => {
-    const second = await harness.startController(flags);
+  it('E25: assigns through the next leader what was created while the leader and the broker died', async (t) => {
+    await harness.startController(flags);
     const before = await startPod(t, 'e25-before', 'red');
     await validate(before, 'red');
     await Promise.all([
-      first.stop('SIGKILL'),
+      controller.stop('SIGKILL'),
+      replica.stop('SIGKILL'),
       harness.createIdentity('e25', { resourceID: idOf('writer') }),
       harness.createBinding('e25', 'e25', 'e25'),
       harness.createPod('e25', 'e25'),
     ]);
     await validate(before, 'red');
-    await broker.leadTo(second);
+    await broker.startReplica();
     await validate(await broker.startSidecar(t, 'e25'), 'writer');
     assert.equal(statusOf(assigned('e25-default-e25')), 'Assigned');
-    // Its broker is another one now: a change arrives all the same.
+    // Its broker is another replica now: a change arrives all the same.
     await change(pods, 'e25-before', { metadata: { labels: { aadpodidbinding: 'green' } } });
     await untilAssigned('e25-before-default-green');
     await validate(before, 'green');

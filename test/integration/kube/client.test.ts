@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { userAgentOf } from '../../../controller/user-agent.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/errors.ts';
@@ -13,6 +12,7 @@ import { campaign } from '../../../lib/kube/lease.ts';
 import { at, metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, events, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
+import { userAgentOf } from '../../../lib/user-agent.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 
@@ -93,7 +93,7 @@ describe('calls', () => {
   });
 
   it('says who it is, and takes a time-out in fractions of a millisecond', async () => {
-    const named = connect({ kubeconfig: plane.kubeconfig, userAgent: userAgentOf('fleet 7'), qps: 1000 });
+    const named = connect({ kubeconfig: plane.kubeconfig, userAgent: userAgentOf('controller', 'fleet 7'), qps: 1000 });
     const call = { body: { metadata: { name: 'signed' }, data: { v: '0' } }, timeoutMs: 10_000.5 };
     const made = await named.call('POST', collection, call);
     await named.close();

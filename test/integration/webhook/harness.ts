@@ -3,12 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
-import type { KeyAndCertificate } from '../../../controller/certificates/issue.ts';
-import { generateKey, issueAuthority, issueLeaf } from '../../../controller/certificates/issue.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, jsonPatch, mergePatch } from '../../../lib/kube/client.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
+import { generateKey, issueAuthority, issueLeaf } from '../../../lib/tls/issue.ts';
+import type { KeyPair } from '../../../lib/tls/key-pair.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
@@ -22,10 +22,7 @@ const root = path.resolve(import.meta.dirname, '../../..');
 /** Not `default`, so that nothing works only in the default namespace. */
 export const releaseNamespace = 'identity-system';
 
-export async function issueFor(
-  names: readonly string[],
-  authority?: KeyAndCertificate,
-): Promise<{ ca: KeyAndCertificate; leaf: KeyAndCertificate }> {
+export async function issueFor(names: readonly string[], authority?: KeyPair): Promise<{ ca: KeyPair; leaf: KeyPair }> {
   const context = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
   const ca = authority ?? issueAuthority(await context());
   return { ca, leaf: issueLeaf(ca, names, await context()) };
@@ -34,9 +31,9 @@ export async function issueFor(
 export interface Harness {
   plane: ControlPlane;
   client: KubeClient;
-  ca: KeyAndCertificate;
+  ca: KeyPair;
   kubectl(args: readonly string[], manifest?: unknown): Promise<Result>;
-  publishLeaf(leaf: KeyAndCertificate): Promise<void>;
+  publishLeaf(leaf: KeyPair): Promise<void>;
   publishBundle(pem: string): Promise<void>;
   /** Points the chart's configuration at a process outside the cluster. */
   register(port: number, caBundle?: string): Promise<void>;

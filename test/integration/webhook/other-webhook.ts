@@ -1,9 +1,9 @@
 // Another mutating webhook, as service meshes and policy engines have one.
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { KeyAndCertificate } from '../../../controller/certificates/issue.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
+import type { KeyPair } from '../../../lib/tls/key-pair.ts';
 import { base64 } from './harness.ts';
 
 interface ReviewedPod {
@@ -37,8 +37,8 @@ export interface OtherWebhookOptions {
   /** Of its configuration. The API server calls webhooks in the order of these names. */
   name: string;
   change: ChangeName;
-  ca: KeyAndCertificate;
-  leaf: KeyAndCertificate;
+  ca: KeyPair;
+  leaf: KeyPair;
 }
 
 export async function startOtherWebhook({ client, name, change, ca, leaf }: OtherWebhookOptions): Promise<OtherWebhook> {
@@ -72,7 +72,7 @@ export async function startOtherWebhook({ client, name, change, ca, leaf }: Othe
   };
 }
 
-function configurationOf(name: string, url: string, ca: KeyAndCertificate): object {
+function configurationOf(name: string, url: string, ca: KeyPair): object {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',

@@ -35,7 +35,6 @@ export async function prepareControllers(plane: ControlPlane, emulator: Emulator
   const settings = {
     kubeconfig: plane.kubeconfig,
     namespace: 'default',
-    'broker-listen': '127.0.0.1:0',
     'probes-listen': '127.0.0.1:0',
     'metrics-listen': '127.0.0.1:0',
     'arm-endpoint': emulator.urls.arm,

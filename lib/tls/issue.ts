@@ -3,12 +3,7 @@
 import { createPrivateKey, generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
-
-export interface KeyAndCertificate {
-  /** PKCS#8. */
-  key: string;
-  certificate: string;
-}
+import type { KeyPair } from './key-pair.ts';
 
 /** What makes one issue differ from the next; passed in, so that issuing is a pure function. */
 export interface IssueContext {
@@ -37,7 +32,7 @@ export async function generateKey(): Promise<string> {
 }
 
 /** A self-signed CA for ten years. Its subject is unique, so that two CAs in one bundle cannot be taken for each other. */
-export function issueAuthority({ now, key, serial }: IssueContext): KeyAndCertificate {
+export function issueAuthority({ now, key, serial }: IssueContext): KeyPair {
   const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(now.getTime() + authorityLifeMs) });
   const subject = [{ name: 'commonName', value: `aad-pod-identity CA ${certificate.serialNumber.slice(0, 16)}` }];
   certificate.setSubject(subject);
@@ -51,11 +46,7 @@ export function issueAuthority({ now, key, serial }: IssueContext): KeyAndCertif
 }
 
 /** A server certificate for 90 days, never longer than its CA. */
-export function issueLeaf(
-  authority: KeyAndCertificate,
-  dnsNames: readonly string[],
-  { now, key, serial }: IssueContext,
-): KeyAndCertificate {
+export function issueLeaf(authority: KeyPair, dnsNames: readonly string[], { now, key, serial }: IssueContext): KeyPair {
   const ca = forge.pki.certificateFromPem(authority.certificate);
   const end = Math.min(now.getTime() + leafLifeMs, ca.validity.notAfter.getTime());
   const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(end) });
@@ -92,7 +83,7 @@ function draft(parts: { key: string; serial: Uint8Array; notBefore: Date; notAft
   return certificate;
 }
 
-function sign(certificate: forge.pki.Certificate, key: string, signingKey: string): KeyAndCertificate {
+function sign(certificate: forge.pki.Certificate, key: string, signingKey: string): KeyPair {
   certificate.sign(forgeKey(signingKey), forge.md.sha256.create());
   return { key, certificate: forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n') };
 }

@@ -1,19 +1,22 @@
-// For tests: a broker over real TLS on a port of its own, and a client that speaks to it as a sidecar does.
+// For tests: a broker over real TLS on a port of its own, and a client that sends what a sidecar sends.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import type { IdentityRow } from '../../api/broker.ts';
-import type { KeyAndCertificate } from '../../controller/certificates/issue.ts';
-import { generateKey, issueAuthority, issueLeaf } from '../../controller/certificates/issue.ts';
+import type { Clock } from '../../common/clock.ts';
+import { systemClock } from '../../common/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
-import type { Report } from '../report.ts';
-import type { BrokerOptions } from '../server.ts';
-import { startBroker } from '../server.ts';
+import type { CheckedKeyPair } from '../../lib/tls/key-pair.ts';
+import type { TestAuthority } from '../../lib/tls/testing/certificates.ts';
+import { createTestAuthority, fakeServingCertificate } from '../../lib/tls/testing/certificates.ts';
+import { BrokerError } from '../error.ts';
+import type { Report } from '../reports.ts';
+import type { BrokerServerOptions } from '../server.ts';
+import { startBrokerServer } from '../server.ts';
 import type { Signer } from './cluster-tokens.ts';
 import { fakeApi, mint, signer } from './cluster-tokens.ts';
-import { fakeView } from './fake-view.ts';
+import { fakeRows } from './fake-rows.ts';
 
-export const name = 'broker.home.svc';
+export const serverName = 'broker.home.svc';
 export const podPath = '/api/v1/namespaces/team/pods/app-0';
 export const row: IdentityRow = {
   name: 'id',
@@ -28,15 +31,13 @@ export const row: IdentityRow = {
 /** What is slow to make and the same for every test. */
 export interface Fixture {
   tokens: Signer;
-  ca: KeyAndCertificate;
-  leaf: KeyAndCertificate;
-  secondLeaf: KeyAndCertificate;
+  ca: TestAuthority;
+  keyPair: CheckedKeyPair;
 }
 
-export async function makeFixture(): Promise<Fixture> {
-  const issue = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
-  const ca = issueAuthority(await issue());
-  return { tokens: await signer('k'), ca, leaf: issueLeaf(ca, [name], await issue()), secondLeaf: issueLeaf(ca, [name], await issue()) };
+export async function createFixture(): Promise<Fixture> {
+  const ca = await createTestAuthority();
+  return { tokens: await signer('k'), ca, keyPair: await ca.issue(serverName) };
 }
 
 export interface Answer {
@@ -45,47 +46,32 @@ export interface Answer {
   body: Record<string, unknown> & { error: { code: string; message: string } };
 }
 
-export type RunningBroker = Awaited<ReturnType<typeof runBroker>>;
+export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
-/** Knows pod team/app-0 with one identity. `bare` has no certificate yet. */
-export async function runBroker(
-  { tokens, ca, leaf }: Fixture,
-  extra: Partial<BrokerOptions> = {},
-  first: 'certified' | 'bare' = 'certified',
-) {
+/** Knows pod team/app-0 with one identity. */
+export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Partial<BrokerServerOptions> = {}) {
   const api = fakeApi();
   api.state.keys = [tokens.jwk];
-  const informers = fakeView();
+  const informers = fakeRows();
   informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [row], defaultIdentity: 'id' });
   const reports: Report[] = [];
-  const listeners = new Set<() => void>();
-  const certificate: KeyAndCertificate | undefined = first === 'certified' ? leaf : undefined;
-  const bundle: string | undefined = ca.certificate;
-  const published = {
-    leaf: certificate,
-    caBundle: bundle,
-    onChange(listener: () => void) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    tell() {
-      for (const listener of listeners) listener();
-    },
-  };
-  const clock = { ahead: 0 };
-  const now = () => Date.now() + clock.ahead;
-  const broker = await startBroker({
+  const certificate = fakeServingCertificate({ keyPair, caBundle: ca.certificate });
+  /** Real time, moved forward by the test. */
+  const time = { ahead: 0 };
+  const clock: Clock = { ...systemClock, wall: () => systemClock.wall() + time.ahead, now: () => systemClock.now() + time.ahead };
+  const broker = await startBrokerServer({
     client: api.client,
     log: silentLogger,
     listen: { host: '127.0.0.1', port: 0 },
-    view: informers.view,
-    published,
+    rows: informers.rows,
+    certificate,
     onReport: (report) => reports.push(report),
-    now,
-    ...extra,
+    mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
+    clock,
+    ...more,
   });
-  const agent = new Agent({ keepAlive: true, ca: ca.certificate, servername: name });
-  const caller = { token: await mint(tokens, now()) };
+  const agent = new Agent({ keepAlive: true, ca: ca.certificate, servername: serverName });
+  const caller = { token: await mint(tokens, clock.wall()) };
 
   const ask = (path: string, options: { headers?: Record<string, string>; body?: unknown; signal?: AbortSignal } = {}) =>
     new Promise<Answer>((resolve, reject) => {
@@ -117,15 +103,14 @@ export async function runBroker(
     api,
     informers,
     reports,
-    published,
+    certificate,
+    time,
     clock,
-    now,
     broker,
-    agent,
     caller,
     ask,
     /** Resolves when so many polls are held. */
-    async hold(count: number) {
+    async untilHeld(count: number) {
       while (broker.heldPolls !== count) await new Promise((resolve) => setImmediate(resolve));
     },
     async stop() {
@@ -135,5 +120,5 @@ export async function runBroker(
   };
 }
 
-export const refused = (answer: Answer, status: number, code: string): void =>
+export const assertRefused = (answer: Answer, status: number, code: string): void =>
   assert.deepEqual([answer.status, answer.body.error.code], [status, code]);

@@ -1,43 +1,43 @@
-// For tests: what the broker sees of the cluster, set by hand.
-import type { BrokerView, PodView, Seen } from '../view.ts';
+// For tests: rows that the test sets by hand.
+import type { PodRows, RowSource } from '../rows.ts';
 
-export function fakeView() {
+export function fakeRows() {
   const listeners = new Set<(podKey: string) => void>();
-  const catchingUp = new Set<() => void>();
-  const pods = new Map<string, PodView>();
+  const waiting = new Set<() => void>();
+  const pods = new Map<string, PodRows>();
   const state = { synced: true, version: 5 };
-  const view: BrokerView = {
+  const rows: RowSource = {
     get synced() {
       return state.synced;
     },
-    rowsFor: (podKey) => pods.get(podKey),
+    get: (podKey) => pods.get(podKey),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    seen: () => ({ pods: String(state.version) }),
-    whenSeen: (seen: Seen, signal) =>
-      new Promise((resolve, reject) => {
+    versions: () => ({ pods: String(state.version) }),
+    whenReached: (versions, signal) =>
+      new Promise<void>((resolve, reject) => {
         const check = () => {
-          if (state.version >= Number(seen.pods)) resolve();
+          if (state.version >= Number(versions.pods)) resolve();
         };
-        catchingUp.add(check);
+        waiting.add(check);
         signal.addEventListener('abort', () => reject(signal.reason), { once: true });
         check();
       }),
   };
   return {
-    view,
-    pods,
+    rows,
     state,
-    set(podKey: string, value: PodView | undefined) {
+    set(podKey: string, value: PodRows | undefined) {
       if (value === undefined) pods.delete(podKey);
       else pods.set(podKey, value);
       for (const listener of listeners) listener(podKey);
     },
+    /** What a bookmark does. */
     advance(version: number) {
       state.version = version;
-      for (const check of catchingUp) check();
+      for (const check of waiting) check();
     },
   };
 }

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
-import { beforeEach, describe, test } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 import type { INetworkModule, NetworkResponse } from '@azure/msal-node';
 import type { AzureIdentity } from '../api/kinds.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { KubeError } from '../lib/kube/errors.ts';
 import { silentLogger } from '../lib/log.ts';
-import { createTokenMinter } from './tokens.ts';
+import { createTokenMinter } from './token-minter.ts';
 
 const guid = 'cccccccc-0000-4000-8000-000000000001';
 const resource = 'https://vault.example/';
 
-describe('tokens of service principals', () => {
+describe('token minter', () => {
   let now: number;
   let identity: AzureIdentity | undefined;
   let secret: unknown;
@@ -30,7 +30,7 @@ describe('tokens of service principals', () => {
     status: 200,
     body: { token_type: 'Bearer', expires_in: 3600, ext_expires_in: 3600, access_token: token },
   });
-  const refusal = (status: number, error_description: string) => ({ status, body: { error: 'invalid_client', error_description } });
+  const failure = (status: number, error_description: string) => ({ status, body: { error: 'invalid_client', error_description } });
   const secretWith = (data: Record<string, string>, resourceVersion = '1') => ({
     metadata: { uid: 'u', resourceVersion },
     data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString('base64')])),
@@ -73,11 +73,11 @@ describe('tokens of service principals', () => {
       identityOf: (key) => (key === 'team/sp' ? identity : undefined),
       rules: { authority: 'https://login.test', knownHosts: [], allowCrossNamespaceSecrets: false },
       network,
-      now: () => now,
+      clock: { wall: () => now, now: () => now, after: () => assert.fail('no timer') },
     });
   });
 
-  test('answers as IMDS does: all texts, the resource as it was written, and its slash kept in the scope', async () => {
+  it('answers in the shape of IMDS, with the resource as written and its slash in the scope', async () => {
     const answer = await mint('team/sp', resource);
     const expiresOn = Number(answer.expires_on);
     assert.ok(Math.abs(expiresOn - now / 1000 - 3600) < 5);
@@ -99,7 +99,7 @@ describe('tokens of service principals', () => {
     assert.deepEqual(reads, ['/api/v1/namespaces/team/secrets/pw']);
   });
 
-  test('many pods at once are one request, also a while later, with the life that is left', async () => {
+  it('sends one request for many callers, and serves its token for a while', async () => {
     const first = await Promise.all(Array.from({ length: 50 }, () => mint('team/sp', resource)));
     assert.equal(new Set(first.map((answer) => answer.access_token)).size, 1);
     now += 600_000;
@@ -111,7 +111,7 @@ describe('tokens of service principals', () => {
     assert.equal((await mint('team/sp', resource)).access_token, 'two');
   });
 
-  test('another resource, a changed Secret or a changed identity is another token', async () => {
+  it('requests another token for another resource, Secret or identity', async () => {
     replies = [granted('a'), granted('b'), granted('c'), granted('d')];
     assert.equal((await mint('team/sp', resource)).access_token, 'a');
     assert.equal((await mint('team/sp', 'https://other')).access_token, 'b');
@@ -121,17 +121,32 @@ describe('tokens of service principals', () => {
     assert.equal((await mint('team/sp', resource)).access_token, 'd');
   });
 
-  test('Entra’s refusal is final and remembered for 10 s, without the secret in it', async () => {
-    replies = [refusal(401, 'AADSTS7000215: Invalid client secret hunter2.'), granted('one')];
+  it('caches an error of Entra for 10 s, without the secret in its text', async () => {
+    replies = [failure(401, 'AADSTS7000215: Invalid client secret hunter2.'), granted('one')];
     const failing = { code: 'token_failed', status: 400, message: /AADSTS7000215: Invalid client secret \*\*\*/ };
     await assert.rejects(mint('team/sp', resource), failing);
     await assert.rejects(mint('team/sp', resource), failing);
     assert.equal(sent.length, 1);
     secret = secretWith({ clientSecret: 'right' }, '2');
-    assert.equal((await mint('team/sp', resource)).access_token, 'one', 'a mended Secret counts at once');
+    assert.equal((await mint('team/sp', resource)).access_token, 'one', 'a corrected Secret takes effect at once');
   });
 
-  test('auxiliary tenants get a token each, the own tenant first, and are cached each by itself', async () => {
+  it('answers with the client id that signed in when the identity changes in between', async () => {
+    const other = 'cccccccc-0000-4000-8000-000000000002';
+    replies = [granted('old'), granted('new')];
+    const first = mint('team/sp', resource);
+    identity = { ...identity, metadata: { namespace: 'team', name: 'sp' }, spec: { ...identity?.spec, clientID: other } };
+    const second = mint('team/sp', resource);
+    assert.deepEqual(
+      (await Promise.all([first, second])).map((answer) => [answer.access_token, answer.client_id]),
+      [
+        ['old', guid],
+        ['new', other],
+      ],
+    );
+  });
+
+  it('returns a token for each auxiliary tenant, the own tenant first, cached each', async () => {
     identity = { metadata: { namespace: 'team', name: 'sp' }, spec: { ...identity?.spec, auxiliaryTenantIDs: ['b.example', 'c.example'] } };
     replies = [granted('own'), granted('b'), granted('c')];
     const tokens = async () => {
@@ -148,27 +163,27 @@ describe('tokens of service principals', () => {
     assert.equal(sent.length, 3);
   });
 
-  test('without consent in one of its tenants an identity has no token, and the others are not asked again for that', async () => {
+  it('returns no token when one tenant refuses, and keeps those of the others cached', async () => {
     identity = { metadata: { namespace: 'team', name: 'sp' }, spec: { ...identity?.spec, auxiliaryTenantIDs: ['b.example'] } };
-    replies = [granted('own'), refusal(400, 'AADSTS700016: not found in the directory'), granted('b')];
+    replies = [granted('own'), failure(400, 'AADSTS700016: not found in the directory'), granted('b')];
     await assert.rejects(mintAny('team/sp', resource), { code: 'token_failed', status: 400, message: /AADSTS700016/ });
-    now += 10_000;
+    now += 10_001;
     const answer = await mintAny('team/sp', resource);
     assert.deepEqual(Array.isArray(answer) && answer.map((each) => each.access_token), ['own', 'b']);
     assert.equal(sent.length, 3);
   });
 
-  test('a throttled, failing or unreachable Entra is an outage', async () => {
-    for (const reply of [refusal(429, 'AADSTS90055'), refusal(503, 'AADSTS90033'), undefined]) {
+  it('answers 503 when Entra throttles, fails or cannot be reached', async () => {
+    for (const reply of [failure(429, 'AADSTS90055'), failure(503, 'AADSTS90033'), undefined]) {
       replies = reply === undefined ? [] : [reply];
       await assert.rejects(mint('team/sp', resource), { code: 'token_failed', status: 503 });
-      now += 10_000;
+      now += 10_001;
     }
     replies = [granted('one')];
     assert.equal((await mint('team/sp', resource)).access_token, 'one');
   });
 
-  test('an unusable Secret is an outage that says what is missing, and nothing of what is there', async () => {
+  it('answers 503 for an unusable Secret, and quotes nothing of it', async () => {
     const cases: [unknown, RegExp][] = [
       [new KubeError(404, 'NotFound', 'x'), /^Secret team\/pw does not exist$/],
       [new KubeError(403, 'Forbidden', 'user "hunter2" cannot'), /^Secret team\/pw cannot be read$/],
@@ -188,13 +203,13 @@ describe('tokens of service principals', () => {
     assert.equal(sent.length, 0);
   });
 
-  test('one key of any name does, and a line end after the secret does no harm', async () => {
+  it('takes a single key of any name, and drops a newline after the secret', async () => {
     secret = secretWith({ anything: 'hunter2\n' });
     await mint('team/sp', resource);
     assert.equal(sent[0]?.get('client_secret'), 'hunter2');
   });
 
-  test('what only the owner can mend is told on the AzureIdentity, and no Secret is read for it', async () => {
+  it('records an Event on an invalid AzureIdentity, and reads no Secret for it', async () => {
     identity = {
       metadata: { namespace: 'team', name: 'sp' },
       spec: { ...identity?.spec, clientPassword: { name: 'pw', namespace: 'kube-system' } },

@@ -1,0 +1,71 @@
+// Metrics of the broker. Those of token requests keep the names of aad-pod-identity, so that dashboards go on.
+import type { Registry } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
+import { metricPrefix } from '../api/names.ts';
+
+/** The functions are called when the metrics are read. */
+export interface MetricSources {
+  heldPolls(): number;
+  /** End of the serving certificate. */
+  certificateExpiry(): Date | undefined;
+}
+
+export interface Metrics {
+  /** Counts the calls of a function that makes tokens: a success with its duration, a failure as such. */
+  countTokens<A extends unknown[], R>(mint: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
+}
+
+/** aad-pod-identity's label for tokens of service principals. */
+const servicePrincipal = { operation_type: 'adal_token' };
+const buckets = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3, 4, 5, 10];
+
+export function createMetrics(registry: Registry, sources: MetricSources): Metrics {
+  const registers = [registry];
+  const labelNames = ['operation_type'] as const;
+  new Gauge({
+    name: `${metricPrefix}broker_held_polls`,
+    help: 'polls of sidecars that wait for a change',
+    registers,
+    collect() {
+      this.set(sources.heldPolls());
+    },
+  });
+  new Gauge({
+    name: `${metricPrefix}broker_certificate_expiry_seconds`,
+    help: 'end of the certificate that the broker serves, Unix time',
+    registers,
+    collect() {
+      this.reset();
+      const expiry = sources.certificateExpiry();
+      if (expiry !== undefined) this.set(expiry.getTime() / 1000);
+    },
+  });
+  const seconds = new Histogram({
+    name: `${metricPrefix}imds_operations_duration_seconds`,
+    help: 'duration of token requests to Entra that succeeded',
+    labelNames,
+    buckets,
+    registers,
+  });
+  const errors = new Counter({
+    name: `${metricPrefix}imds_operations_errors_count`,
+    help: 'token requests to Entra that failed',
+    labelNames,
+    registers,
+  });
+  return {
+    countTokens(mint) {
+      return async (...args) => {
+        const finish = seconds.startTimer(servicePrincipal);
+        try {
+          const token = await mint(...args);
+          finish();
+          return token;
+        } catch (error) {
+          errors.inc(servicePrincipal);
+          throw error;
+        }
+      };
+    },
+  };
+}

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { afterEach, before, beforeEach, describe, it } from 'node:test';
+import { BrokerError } from './error.ts';
+import { boundTo, mint, pod } from './testing/cluster-tokens.ts';
+import type { Fixture, Harness } from './testing/harness.ts';
+import { assertRefused, createFixture, row, startHarness } from './testing/harness.ts';
+
+describe('broker', () => {
+  let fixture: Fixture;
+  let harness: Harness;
+  const restart = async (...more: Parameters<typeof startHarness> extends [Fixture, ...infer Rest] ? Rest : never) => {
+    await harness.stop();
+    harness = await startHarness(fixture, ...more);
+  };
+  before(async () => {
+    fixture = await createFixture();
+  });
+  beforeEach(async () => {
+    harness = await startHarness(fixture);
+  });
+  afterEach(() => harness.stop());
+
+  it('accepts a report once in 5 minutes for an identity of the calling pod', async () => {
+    const body = { identity: 'team/id', reason: 'identity_not_found', requestId: 'abc' };
+    assert.equal((await harness.ask('/v1/report', { body })).status, 202);
+    assert.deepEqual(harness.reports, [{ podKey: 'team/app-0', ...body }]);
+    const again = await harness.ask('/v1/report', { body });
+    assertRefused(again, 429, 'throttled');
+    assert.equal(again.headers['retry-after'], '300');
+    harness.time.ahead += 300_001;
+    assert.equal((await harness.ask('/v1/report', { body })).status, 202);
+    assertRefused(await harness.ask('/v1/report', { body: { ...body, identity: 'team/foreign' } }), 404, 'not_found');
+    assert.equal(harness.reports.length, 2);
+  });
+
+  it('refuses a malformed report', async () => {
+    const body = { identity: 'team/id', reason: 'identity_not_found', requestId: 'abc' };
+    for (const bad of [{ ...body, reason: 'boredom' }, { ...body, requestId: 'a\nb' }, { ...body, identity: 7 }, [], 'null', '{'])
+      assertRefused(await harness.ask('/v1/report', { body: bad }), 400, 'bad_request');
+    assertRefused(await harness.ask('/v1/report', { body: { ...body, filler: 'x'.repeat(5000) } }), 413, 'bad_request');
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    assertRefused(await harness.ask('/v1/report', { body: 'x=1', headers }), 415, 'bad_request');
+    assert.deepEqual(harness.reports, []);
+  });
+
+  it('mints tokens for identities of the calling pod only, and returns the error of the minter', async () => {
+    const minted = {
+      access_token: 'a',
+      client_id: 'c',
+      expires_in: '1',
+      expires_on: '2',
+      ext_expires_in: '1',
+      not_before: '1',
+      resource: 'r',
+      token_type: 'Bearer',
+    } as const;
+    await restart({
+      mintToken: async (identity, resource) => {
+        if (resource === 'bad') throw new BrokerError('token_failed', 'AADSTS500011: no such resource');
+        return { ...minted, client_id: identity, resource };
+      },
+    });
+    const good = await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'https://vault/' } });
+    assert.deepEqual(good.body, { ...minted, client_id: 'team/id', resource: 'https://vault/' });
+    assert.equal(good.headers['cache-control'], 'no-store');
+    const bad = await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'bad' } });
+    assertRefused(bad, 400, 'token_failed');
+    assert.match(bad.body.error.message, /AADSTS500011/);
+    assertRefused(await harness.ask('/v1/token', { body: { identity: 'other/id', resource: 'r' } }), 404, 'not_found');
+    assertRefused(await harness.ask('/v1/token', { body: { identity: 'team/id', resource: '' } }), 400, 'bad_request');
+    harness.caller.token = await mint(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-0' }) });
+    assertRefused(await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'r' } }), 404, 'pod_gone');
+  });
+
+  it('limits the token requests of one pod, and not those of another', async () => {
+    let minted = 0;
+    await restart({
+      mintToken: async () => {
+        minted += 1;
+        throw new BrokerError('token_failed', 'AADSTS500011');
+      },
+    });
+    const ask = () => harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'r' } });
+    for (let n = 0; n < 30; n += 1) assertRefused(await ask(), 400, 'token_failed');
+    assertRefused(await ask(), 429, 'throttled');
+    assert.equal(minted, 30);
+    harness.informers.set('team/app-0', { uid: 'uid-2', excepted: false, identities: [row] });
+    harness.caller.token = await mint(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-2' }) });
+    assertRefused(await ask(), 400, 'token_failed');
+  });
+
+  it('shows nothing of an unexpected error', async () => {
+    await restart({
+      mintToken: async () => {
+        throw new Error('password is hunter2');
+      },
+    });
+    const answer = await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'r' } });
+    assertRefused(answer, 500, 'internal');
+    assert.equal(answer.body.error.message, 'internal error');
+  });
+
+  it('asks a sidecar to reconnect after 24 to 36 minutes', async () => {
+    for (const [random, minutes] of [
+      [0, 24],
+      [1, 36],
+    ] as const) {
+      await restart({ random: () => random });
+      const connectionAt = async (ahead: number) => {
+        harness.time.ahead = ahead;
+        harness.caller.token = await mint(fixture.tokens, harness.clock.wall());
+        return (await harness.ask('/v1/identities')).headers.connection;
+      };
+      assert.equal(await connectionAt(0), 'keep-alive');
+      assert.equal(await connectionAt(minutes * 60_000 - 10_000), 'keep-alive');
+      assert.equal(await connectionAt(minutes * 60_000 + 10_000), 'close');
+    }
+  });
+
+  it('holds polls while it drains, and answers them with Connection: close when it stops', async () => {
+    const { headers } = await harness.ask('/v1/identities');
+    const poll = harness.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(headers.etag) } });
+    await harness.untilHeld(1);
+    harness.broker.drain();
+    assert.equal((await harness.ask('/v1/identities')).headers.connection, 'close');
+    assert.equal(harness.broker.heldPolls, 1);
+    const stopped = harness.broker.stop();
+    const answer = await poll;
+    assert.deepEqual([answer.status, answer.headers.connection], [304, 'close']);
+    await stopped;
+  });
+});

@@ -1,0 +1,82 @@
+// The three routes of the broker. A pod is authenticated by its token, then authorized by the caches; only then its request is read.
+import type { FastifyRequest } from 'fastify';
+import { identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
+import { at, stringAt } from '../lib/kube/objects.ts';
+import type { TlsApp } from '../lib/tls/server.ts';
+import { limitEach } from '../lib/token-bucket.ts';
+import type { Authenticate } from './authenticate.ts';
+import type { BoundPod } from './bound-token.ts';
+import { BrokerError } from './error.ts';
+import type { PollDependencies } from './long-poll.ts';
+import { pollIdentities } from './long-poll.ts';
+import type { Report } from './reports.ts';
+import { createReportAcceptor, identityIn } from './reports.ts';
+import type { MintToken } from './token-minter.ts';
+
+export interface RouteDependencies extends PollDependencies {
+  authenticate: Authenticate;
+  onReport(report: Report): void;
+  mintToken: MintToken;
+}
+
+const maxResourceLength = 2048;
+/** A pod that asks for ever new resources must not exhaust Entra's limit for its application. */
+const mintRate = { perSecond: 0.5, burst: 30 };
+
+export function addRoutes(app: TlsApp, dependencies: RouteDependencies): void {
+  addPollRoute(app, dependencies);
+  addReportRoute(app, dependencies);
+  addTokenRoute(app, dependencies);
+}
+
+function addPollRoute(app: TlsApp, dependencies: RouteDependencies): void {
+  app.get(identitiesPath, async (request, reply) => {
+    const pod = await callerOf(request, dependencies);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const { etag, body } = await pollIdentities(dependencies, {
+      pod,
+      wait: queryText(request.query, 'wait'),
+      asOf: queryText(request.query, 'asOf'),
+      ifNoneMatch: request.headers['if-none-match'],
+      signal: gone.signal,
+    });
+    reply.header('etag', etag).header('cache-control', 'no-store');
+    return body === undefined ? reply.code(304).send() : reply.send(body);
+  });
+}
+
+function addReportRoute(app: TlsApp, dependencies: RouteDependencies): void {
+  const accept = createReportAcceptor(dependencies.clock);
+  app.post(reportPath, async (request, reply) => {
+    const pod = await callerOf(request, dependencies);
+    dependencies.onReport(accept(pod, await dependencies.authorize(pod), request.body));
+    return reply.code(202).send({});
+  });
+}
+
+function addTokenRoute(app: TlsApp, dependencies: RouteDependencies): void {
+  const mayMint = limitEach({ ...mintRate, keys: 20_000, clock: dependencies.clock });
+  app.post(tokenPath, async (request, reply) => {
+    const pod = await callerOf(request, dependencies);
+    const identity = identityIn(await dependencies.authorize(pod), request.body);
+    const resource = stringAt(request.body, 'resource') ?? '';
+    if (!mayMint(pod.uid)) throw new BrokerError('throttled', 'too many token requests of this pod', { retryAfterSeconds: 5 });
+    if (resource === '' || resource.length > maxResourceLength)
+      throw new BrokerError('bad_request', `resource must be a text of 1 to ${maxResourceLength} characters`);
+    return reply.header('cache-control', 'no-store').send(await dependencies.mintToken(identity, resource));
+  });
+}
+
+async function callerOf(request: FastifyRequest, { rows, authenticate }: RouteDependencies): Promise<BoundPod> {
+  // With incomplete caches every pod would look gone.
+  if (!rows.synced) throw new BrokerError('not_ready', 'the copies of the cluster are not complete yet: try again');
+  return authenticate(request.headers.authorization);
+}
+
+/** Throws {@link BrokerError} for a parameter that is given twice. */
+function queryText(query: unknown, name: string): string | undefined {
+  const value = at(query, name);
+  if (value === undefined || typeof value === 'string') return value;
+  throw new BrokerError('bad_request', `${name} must be given once`);
+}

@@ -1,0 +1,156 @@
+// POST /v1/token for identities of types 1 and 2: the broker signs in for the pod, so that no credential enters a pod.
+import { hash } from 'node:crypto';
+import type { INetworkModule } from '@azure/msal-node';
+import type { TokenAnswer } from '../api/broker.ts';
+import type { AzureIdentity } from '../api/kinds.ts';
+import type { Clock } from '../common/clock.ts';
+import type { ApplicationToken, ClientCredential } from '../lib/azure/auth/application-token.ts';
+import { EntraError, requestApplicationToken } from '../lib/azure/auth/application-token.ts';
+import type { KubeClient } from '../lib/kube/client.ts';
+import { isNotFound, KubeError } from '../lib/kube/errors.ts';
+import type { EventRecorder } from '../lib/kube/events.ts';
+import { azureIdentities, resourcePath, secrets } from '../lib/kube/resources.ts';
+import type { Logger } from '../lib/log.ts';
+import type { SecretCredential } from './client-credential.ts';
+import { parseClientCredential } from './client-credential.ts';
+import { BrokerError } from './error.ts';
+import type { ServicePrincipal, ServicePrincipalRules } from './service-principal.ts';
+import { InvalidIdentityError, parseServicePrincipal } from './service-principal.ts';
+import { createTtlCache } from './ttl-cache.ts';
+
+/**
+ * One token, or with auxiliary tenants a list of them, the own tenant's first. Throws {@link BrokerError}: status 400 where the identity is invalid or Entra
+ * refuses, 503 where a retry may succeed.
+ */
+export type MintToken = (identity: string, resource: string) => Promise<TokenAnswer | TokenAnswer[]>;
+
+export interface MinterOptions {
+  client: KubeClient;
+  log: Logger;
+  events: Pick<EventRecorder, 'record'>;
+  /** By `namespace/name`. */
+  identityOf(key: string): AzureIdentity | undefined;
+  rules: ServicePrincipalRules;
+  network: INetworkModule;
+  clock: Clock;
+}
+
+/** Everything that one token request depends on. */
+interface MintRequest {
+  identity: string;
+  principal: ServicePrincipal;
+  resource: string;
+}
+
+interface MintedToken extends ApplicationToken {
+  /** Wall time, ms. */
+  obtainedAt: number;
+}
+type Result = { token: MintedToken } | { error: BrokerError };
+
+const cacheLimit = 2_000;
+/** Sidecars refresh at half of a token's life. An older token would bring them back at once. */
+const servedShare = 0.3;
+/** Entra takes many pods with one broken identity for a client that loops (AADSTS50196, docs/reference/entra.md). */
+const errorTtlMs = 10_000;
+
+export function createTokenMinter(options: MinterOptions): MintToken {
+  const results = createTtlCache<Result>(cacheLimit, options.clock);
+  const inFlight = new Map<string, Promise<Result[]>>();
+
+  async function tokensOf(request: MintRequest): Promise<Result[]> {
+    const secret = await readSecret(options, request.principal);
+    return Promise.all(request.principal.tenantIds.map((tenantId) => tokenOf(request, tenantId, secret)));
+  }
+
+  async function tokenOf(request: MintRequest, tenantId: string, { credential, version }: SecretCredential): Promise<Result> {
+    const { principal, resource } = request;
+    // A change of the Secret or of the identity is another key, so it takes effect at once.
+    const key = hash('sha256', JSON.stringify([principal, tenantId, version, resource]), 'base64');
+    const cached = results.get(key);
+    if (cached !== undefined) return cached;
+    const result = await signIn(options, request, tenantId, credential);
+    results.set(key, result, 'token' in result ? (result.token.expiresOn.getTime() - result.token.obtainedAt) * servedShare : errorTtlMs);
+    return result;
+  }
+
+  return async (identity, resource) => {
+    // One snapshot for the whole request: the AzureIdentity can change while a sign-in is in flight.
+    const request: MintRequest = { identity, principal: principalOf(options, identity), resource };
+    const key = JSON.stringify(request);
+    let tokens = inFlight.get(key);
+    if (tokens === undefined) {
+      tokens = tokensOf(request).finally(() => inFlight.delete(key));
+      inFlight.set(key, tokens);
+    }
+    const [own, ...auxiliary] = (await tokens).map((result) => {
+      if ('error' in result) throw result.error;
+      return answerOf(result.token, request, options.clock.wall());
+    });
+    if (own === undefined) throw new BrokerError('internal', 'no token was requested');
+    return auxiliary.length === 0 ? own : [own, ...auxiliary];
+  };
+}
+
+function principalOf({ identityOf, rules, events }: MinterOptions, identity: string): ServicePrincipal {
+  const object = identityOf(identity);
+  if (object === undefined) throw new BrokerError('not_found', `AzureIdentity ${identity} does not exist`);
+  try {
+    return parseServicePrincipal(object, rules);
+  } catch (error) {
+    if (error instanceof InvalidIdentityError) {
+      const { group, version, kind } = azureIdentities;
+      const { namespace = '', name = '', uid } = object.metadata;
+      events.record({ apiVersion: `${group}/${version}`, kind, namespace, name, uid }, 'Warning', error.reason, error.message);
+    }
+    throw error;
+  }
+}
+
+async function readSecret({ client, log }: MinterOptions, { secret, type }: ServicePrincipal): Promise<SecretCredential> {
+  const key = `${secret.namespace}/${secret.name}`;
+  try {
+    return parseClientCredential(type, await client.call('GET', resourcePath(secrets, secret), { timeoutMs: 10_000 }));
+  } catch (error) {
+    const why = isNotFound(error) ? 'does not exist' : error instanceof Error ? error.message : String(error);
+    log.warn({ secret: key, error: why }, 'Secret of an AzureIdentity cannot be used');
+    // The text of the API server can tell a pod what it has no right to know.
+    const message = error instanceof KubeError && !isNotFound(error) ? 'cannot be read' : why;
+    throw new BrokerError('token_failed', `Secret ${key} ${message}`, { status: 503, retryAfterSeconds: 10 });
+  }
+}
+
+async function signIn(options: MinterOptions, request: MintRequest, tenantId: string, credential: ClientCredential): Promise<Result> {
+  const { network, log, clock } = options;
+  const { identity, resource } = request;
+  const { authority, clientId } = request.principal;
+  try {
+    // A slash at the end of the resource stays: without it Entra issues a token for another audience (docs/reference/entra.md).
+    const scopes = [`${resource}/.default`];
+    const token = await requestApplicationToken({ authority, tenantId, clientId, credential, scopes, network });
+    log.info({ identity, tenantId, clientId, resource, expires: token.expiresOn }, 'token issued');
+    return { token: { ...token, obtainedAt: clock.wall() } };
+  } catch (error) {
+    const status = error instanceof EntraError ? error.status : undefined;
+    const isFinal = status !== undefined && status >= 400 && status < 500 && status !== 429;
+    const message = error instanceof EntraError ? error.message : 'Entra cannot be reached';
+    log.warn({ identity, tenantId, clientId, resource, status, error: message }, 'no token from Entra');
+    return { error: new BrokerError('token_failed', message, isFinal ? {} : { status: 503, retryAfterSeconds: errorTtlMs / 1000 }) };
+  }
+}
+
+/** The shape of IMDS. `now` is wall time, ms. */
+function answerOf({ accessToken, expiresOn, obtainedAt }: MintedToken, { principal, resource }: MintRequest, now: number): TokenAnswer {
+  const seconds = (ms: number) => String(Math.floor(ms / 1000));
+  const left = seconds(Math.max(0, expiresOn.getTime() - now));
+  return {
+    access_token: accessToken,
+    client_id: principal.clientId,
+    expires_in: left,
+    expires_on: seconds(expiresOn.getTime()),
+    ext_expires_in: left,
+    not_before: seconds(obtainedAt),
+    resource,
+    token_type: 'Bearer',
+  };
+}

@@ -1,0 +1,212 @@
+// The server over real TLS: certificates that change, connections that grow old, a stop with requests in flight.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { RequestOptions } from 'node:https';
+import { Agent, request } from 'node:https';
+import { afterEach, before, beforeEach, describe, it } from 'node:test';
+import { connect } from 'node:tls';
+import type { Clock } from '../../common/clock.ts';
+import { systemClock } from '../../common/clock.ts';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
+import { silentLogger } from '../log.ts';
+import type { CheckedKeyPair } from './key-pair.ts';
+import type { TlsServer, TlsServerOptions } from './server.ts';
+import { clientErrorStatus, startTlsServer } from './server.ts';
+import type { FakeServingCertificate, TestAuthority } from './testing/certificates.ts';
+import { createTestAuthority, fakeServingCertificate } from './testing/certificates.ts';
+
+const servername = 'server.test.svc';
+
+describe('TLS server', () => {
+  let ca: TestAuthority;
+  let first: CheckedKeyPair;
+  let second: CheckedKeyPair;
+  let certificate: FakeServingCertificate;
+  let server: TlsServer;
+  let agent: Agent;
+  let ahead: number;
+  /** Of the route /slow: resolves when it was called, and what it waits for. */
+  let slow: { called: PromiseWithResolvers<void>; done: PromiseWithResolvers<void> };
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead };
+
+  before(async () => {
+    ca = await createTestAuthority();
+    [first, second] = [await ca.issue(servername), await ca.issue(servername)];
+  });
+  const start = async (more: Partial<TlsServerOptions> = {}) => {
+    server = await startTlsServer({
+      listen: { host: '127.0.0.1', port: 0 },
+      log: silentLogger,
+      certificate,
+      bodyLimit: 100,
+      clock,
+      routes(app) {
+        app.post('/echo', async (incoming) => incoming.body);
+        app.get('/slow', async () => {
+          slow.called.resolve();
+          await slow.done.promise;
+          return 'done';
+        });
+        app.get('/fail', () => Promise.reject(new Error('inside')));
+      },
+      errorResponse: (error, path) => ({
+        status: clientErrorStatus(error) ?? 500,
+        headers: { 'x-path': path ?? '' },
+        body: { error: String(error) },
+      }),
+      notFound: { status: 404, body: 'nothing here\n' },
+      ...more,
+    });
+  };
+  beforeEach(async () => {
+    ahead = 0;
+    slow = { called: Promise.withResolvers<void>(), done: Promise.withResolvers<void>() };
+    certificate = fakeServingCertificate({ keyPair: first });
+    agent = new Agent({ keepAlive: true, ca: ca.certificate, servername });
+    await start();
+  });
+  afterEach(async () => {
+    agent.destroy();
+    await server.stop();
+  });
+
+  const send = (path: string, options: RequestOptions = {}, body?: string) =>
+    new Promise<{ status: number; text: string; headers: Record<string, unknown> }>((resolve, reject) => {
+      const outgoing = request({ host: '127.0.0.1', port: server.port, agent, path, ...options }, async (response) => {
+        let text = '';
+        for await (const chunk of response.setEncoding('utf8')) text += chunk;
+        resolve({ status: response.statusCode ?? 0, text, headers: response.headers });
+      });
+      outgoing.on('error', reject);
+      outgoing.end(body);
+    });
+  const echo = (body: string) => send('/echo', { method: 'POST', headers: { 'content-type': 'application/json' } }, body);
+  const dial = (more: object = {}) => connect({ host: '127.0.0.1', port: server.port, ca: ca.certificate, servername, ...more });
+  const servedFingerprint = async () => {
+    const socket = dial();
+    await once(socket, 'secureConnect');
+    const { fingerprint256 } = socket.getPeerCertificate();
+    socket.destroy();
+    return fingerprint256;
+  };
+
+  it('serves TLS 1.3 only', async () => {
+    await assert.rejects(once(dial({ maxVersion: 'TLSv1.2' }), 'secureConnect'), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' });
+  });
+
+  it('maps the errors of routes, of fastify and of unknown paths', async () => {
+    assert.deepEqual((await echo('[1]')).text, '[1]');
+    const failed = await send('/fail');
+    assert.deepEqual([failed.status, failed.headers['x-path'], failed.text], [500, '/fail', '{"error":"Error: inside"}']);
+    assert.equal((await echo('{')).status, 400);
+    assert.equal((await echo(JSON.stringify('x'.repeat(200)))).status, 413);
+    assert.equal((await send('/echo', { method: 'POST', headers: { 'content-type': 'text/csv' } }, 'x')).status, 415);
+    const unknown = await send('/unknown');
+    assert.deepEqual([unknown.status, unknown.text], [404, 'nothing here\n']);
+  });
+
+  it('serves new connections with a changed certificate while old ones go on', async () => {
+    assert.equal((await echo('1')).status, 200);
+    const before = await servedFingerprint();
+    certificate.set({ keyPair: second });
+    assert.notEqual(await servedFingerprint(), before);
+    assert.equal((await echo('1')).status, 200);
+  });
+
+  it('keeps its certificate when OpenSSL refuses the new one', async () => {
+    const before = await servedFingerprint();
+    certificate.set({ keyPair: { ...second, certificate: 'no', key: 'no' } });
+    assert.equal(await servedFingerprint(), before);
+  });
+
+  it('fails handshakes until there is a certificate', async () => {
+    await server.stop();
+    certificate = fakeServingCertificate();
+    await start();
+    await assert.rejects(once(dial(), 'secureConnect'));
+    certificate.set({ keyPair: first });
+    assert.equal((await echo('1')).status, 200);
+  });
+
+  it('asks a client to close its connection after the maximum age, spread by a fifth', async () => {
+    for (const [random, end] of [
+      [0, 80_000],
+      [1, 120_000],
+    ] as const) {
+      await server.stop();
+      await start({ connectionAge: { maxAgeMs: 100_000, random: () => random } });
+      ahead = 0;
+      for (const [at, connection] of [
+        [0, 'keep-alive'],
+        [end - 10_000, 'keep-alive'],
+        [end + 10_000, 'close'],
+      ] as const) {
+        ahead = at;
+        assert.equal((await echo('1')).headers.connection, connection, `${random} ${at}`);
+      }
+    }
+  });
+
+  it('asks clients to go while it drains, and answers them until it stops', async () => {
+    server.drain();
+    const drained = await echo('1');
+    assert.deepEqual([drained.status, drained.headers.connection], [200, 'close']);
+  });
+
+  it('answers a request in flight before it stops', async () => {
+    const answer = send('/slow');
+    await slow.called.promise;
+    const stopped = server.stop();
+    slow.done.resolve();
+    assert.deepEqual([(await answer).text, (await answer).headers.connection], ['done', 'close']);
+    await stopped;
+    await assert.rejects(echo('1'), { code: 'ECONNREFUSED' });
+  });
+
+  it('stops although connections idle or were never used', async () => {
+    assert.equal((await echo('1')).status, 200);
+    const unused = dial();
+    await once(unused, 'secureConnect');
+    const closed = once(unused.resume(), 'close');
+    await server.stop();
+    await closed;
+  });
+
+  it('stops although a client left before its answer', async () => {
+    const leaving = send('/slow');
+    await slow.called.promise;
+    agent.destroy();
+    await assert.rejects(leaving);
+    await server.stop();
+    slow.done.resolve();
+  });
+
+  it('stops after 5 s although a request in flight does not end', async () => {
+    await server.stop();
+    const fake = createFakeClock();
+    await start({ clock: fake });
+    const hanging = assert.rejects(send('/slow'), { code: 'ECONNRESET' });
+    await slow.called.promise;
+    const stopped = server.stop();
+    // The limit for requests in flight, then that for the last bytes.
+    await fake.advance(5_000);
+    await fake.advance(100);
+    await hanging;
+    await stopped;
+  });
+
+  it('cuts off a client whose body does not come', async () => {
+    await server.stop();
+    await start({ timeouts: { headers: 100, request: 100, check: 20 } });
+    const socket = dial();
+    await once(socket, 'secureConnect');
+    socket.write('POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    await once(socket, 'close');
+    assert.match(text, /^HTTP\/1\.1 408 /);
+    assert.equal((await echo('1')).status, 200);
+  });
+});

@@ -1,0 +1,172 @@
+// An HTTPS server for callers inside the cluster: fastify over TLS 1.3 whose certificate is renewed while it serves, and which drains before it stops.
+// The webhook and the broker add their routes and limits.
+import type { Server } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import fastify from 'fastify';
+import type { Clock } from '../../common/clock.ts';
+import { systemClock } from '../../common/clock.ts';
+import type { Listener } from '../http.ts';
+import type { Logger } from '../log.ts';
+import type { ConnectionAgeOptions } from './connection-age.ts';
+import { trackConnectionAge } from './connection-age.ts';
+import type { ServingCertificate } from './serving-certificate.ts';
+
+export type TlsApp = FastifyInstance<Server>;
+
+/** A string is sent as text, anything else as JSON. */
+export interface ErrorResponse {
+  status: number;
+  headers?: Readonly<Record<string, string>>;
+  body: string | object;
+}
+
+export interface TlsServerOptions {
+  listen: Listener;
+  log: Logger;
+  certificate: Pick<ServingCertificate, 'keyPair' | 'onChange'>;
+  /** Bytes of a request's body. */
+  bodyLimit: number;
+  /** Adds the routes. */
+  routes(app: TlsApp): void;
+  /** For whatever a route throws, and for requests that fastify refuses: see {@link clientErrorStatus}. */
+  errorResponse(error: unknown, path: string | undefined): ErrorResponse;
+  /** For requests that no route serves. */
+  notFound: ErrorResponse;
+  /** Without it connections are kept for as long as clients use them. */
+  connectionAge?: Omit<ConnectionAgeOptions, 'clock'>;
+  clock?: Clock;
+  /** Milliseconds until a client that sends no headers or no body is cut off, and between two checks. */
+  timeouts?: { headers: number; request: number; check: number };
+}
+
+export interface TlsServer {
+  /** The port really taken, for port 0. */
+  readonly port: number;
+  /** From now on each response asks its client to close the connection. */
+  drain(): void;
+  /** Closes the listener, finishes the requests in flight, then closes every connection. */
+  stop(): Promise<void>;
+}
+
+/** kube-apiserver closes idle connections after 90 s; a server that closes first fails a request (docs/reference/sidecars.md). */
+const keepAliveMs = 120_000;
+const handshakeMs = 10_000;
+/** Requests in flight get this long when the server stops: a client that does not read its response must not keep the process. */
+const stopMs = 5_000;
+/** The last bytes of finished responses get this long. */
+const flushMs = 100;
+
+/** Listens at once; without a certificate handshakes fail. */
+export async function startTlsServer(options: TlsServerOptions): Promise<TlsServer> {
+  const { clock = systemClock, timeouts = { headers: 10_000, request: 30_000, check: 5_000 } } = options;
+  const app = fastify<Server>({
+    logger: false,
+    bodyLimit: options.bodyLimit,
+    keepAliveTimeout: keepAliveMs,
+    requestTimeout: timeouts.request,
+    // Requests on open connections are served until the server has stopped.
+    return503OnClosing: false,
+    https: {
+      minVersion: 'TLSv1.3',
+      handshakeTimeout: handshakeMs,
+      headersTimeout: timeouts.headers,
+      connectionsCheckingInterval: timeouts.check,
+    },
+  });
+  const sockets = trackSockets(app.server);
+  const requests = trackRequests(app);
+  const isOld = options.connectionAge === undefined ? () => false : trackConnectionAge(app.server, { ...options.connectionAge, clock });
+  let draining = false;
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    if (draining || isOld(request.raw.socket)) reply.header('connection', 'close');
+    done();
+  });
+  respondToErrors(app, options);
+  options.routes(app);
+
+  const unsubscribe = followCertificate(app.server, options);
+  await app.listen({ host: options.listen.host, port: options.listen.port });
+  return {
+    port: (app.server.address() as AddressInfo).port,
+    drain() {
+      draining = true;
+    },
+    async stop() {
+      draining = true;
+      unsubscribe();
+      const closed = app.close();
+      await atMost(stopMs, requests.whenNone(), clock);
+      await atMost(flushMs, closed, clock);
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** The status that fastify gives a bad request, such as 413 for a body that is too large; undefined for any other error. */
+export function clientErrorStatus(error: unknown): number | undefined {
+  const status = error instanceof Error && 'statusCode' in error ? error.statusCode : undefined;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
+}
+
+function respondToErrors(app: TlsApp, { errorResponse, notFound }: TlsServerOptions): void {
+  app.setErrorHandler((error, request, reply) => {
+    const { status, headers = {}, body } = errorResponse(error, request.routeOptions.url);
+    return reply.code(status).headers(headers).send(body);
+  });
+  app.setNotFoundHandler((_request, reply) =>
+    reply
+      .code(notFound.status)
+      .headers(notFound.headers ?? {})
+      .send(notFound.body),
+  );
+}
+
+/** Serves new connections with the certificate of now. One that OpenSSL refuses changes nothing. */
+function followCertificate(server: Server, { certificate, log }: TlsServerOptions): () => void {
+  const use = () => {
+    if (certificate.keyPair === undefined) return;
+    try {
+      server.setSecureContext({ cert: certificate.keyPair.certificate, key: certificate.keyPair.key, minVersion: 'TLSv1.3' });
+    } catch (error) {
+      log.error({ error: String(error) }, 'serving certificate refused by TLS');
+    }
+  };
+  use();
+  return certificate.onChange(use);
+}
+
+/** Node knows no connections that are in their handshake or were never used; closing the server would wait for them. */
+function trackSockets(server: Server): Set<Socket> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  return sockets;
+}
+
+function trackRequests(app: TlsApp): { whenNone(): Promise<void> } {
+  const none = new Set<() => void>();
+  let inFlight = 0;
+  app.addHook('onRequest', (_request, reply, done) => {
+    inFlight += 1;
+    // Follows the last byte of the response, and also a client that went away.
+    reply.raw.once('close', () => {
+      inFlight -= 1;
+      if (inFlight === 0) for (const resolve of none) resolve();
+    });
+    done();
+  });
+  return {
+    whenNone: () => (inFlight === 0 ? Promise.resolve() : new Promise((resolve) => none.add(resolve))),
+  };
+}
+
+function atMost(ms: number, promise: Promise<unknown>, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(ms, resolve);
+    void promise.then(() => resolve(), reject).finally(cancel);
+  });
+}
