@@ -1,5 +1,5 @@
 // The whole response for typical and odd pods, compared with files that a person has read.
-// UPDATE_GOLDENS=1 writes them anew; look at the difference before committing it.
+// UPDATE_GOLDENS=1 writes them again; look at the difference before committing it.
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
