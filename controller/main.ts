@@ -6,7 +6,7 @@ import { parseListener, serveSmall } from '../lib/http.ts';
 import { startInformers } from '../lib/identities/informers.ts';
 import { connect } from '../lib/kube/client.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
-import { campaign } from '../lib/kube/lease.ts';
+import { startLeaderElection } from '../lib/kube/leader-election.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
 import { SettingsError } from '../lib/settings.ts';
@@ -49,17 +49,17 @@ void runProgram({
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 
-    const leadership = campaign({
+    const leadership = startLeaderElection({
       client,
       log,
       namespace: values.namespace,
       name: leaderLeaseName,
       // Two replicas may share a name, and in a container every pid is 1.
       identity: `${instance}_${randomUUID().slice(0, 8)}_${process.pid}`,
-      durationMs: values.leaseDuration * 1000,
-      renewMs: values.leaseRenew * 1000,
-      retryMs: values.leaseRetry * 1000,
-      async onLead(signal) {
+      leaseDurationMs: values.leaseDuration * 1000,
+      renewDeadlineMs: values.leaseRenew * 1000,
+      retryPeriodMs: values.leaseRetry * 1000,
+      async onStartedLeading(signal) {
         const maintenance = maintainCertificates({
           client,
           log,

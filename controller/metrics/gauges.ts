@@ -3,11 +3,11 @@ import { Gauge } from 'prom-client';
 import { metricPrefix } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
-import type { Leadership } from '../../lib/kube/lease.ts';
+import type { LeaderElection } from '../../lib/kube/leader-election.ts';
 import { countInjected, uninjectedReason } from '../injection/state.ts';
 
 /** Registers the gauges that are read from the caches at each scrape. */
-export function registerGauges(registry: Registry, sources: { informers: Informers; leadership: Leadership }): void {
+export function registerGauges(registry: Registry, sources: { informers: Informers; leadership: LeaderElection }): void {
   const gauge = (name: string, help: string, read: (gauge: Gauge<string>) => void, labelNames: string[] = []) =>
     new Gauge({
       name: `${metricPrefix}${name}`,

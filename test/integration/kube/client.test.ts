@@ -8,7 +8,7 @@ import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/error
 import { createEventRecorder } from '../../../lib/kube/events.ts';
 import type { Informer } from '../../../lib/kube/informer.ts';
 import { startInformer } from '../../../lib/kube/informer.ts';
-import { campaign } from '../../../lib/kube/lease.ts';
+import { startLeaderElection } from '../../../lib/kube/leader-election.ts';
 import { at, metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, events, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
@@ -158,16 +158,16 @@ describe('the Lease', () => {
     const active = new Set<string>();
     const candidate = (identity: string, through: KubeClient) => {
       const began = Promise.withResolvers<void>();
-      const leadership = campaign({
+      const leadership = startLeaderElection({
         client: through,
         log: silentLogger,
         namespace: 'default',
         name,
         identity,
-        durationMs: 4_000,
-        renewMs: 3_000,
-        retryMs: 200,
-        async onLead(signal) {
+        leaseDurationMs: 4_000,
+        renewDeadlineMs: 3_000,
+        retryPeriodMs: 200,
+        async onStartedLeading(signal) {
           active.add(identity);
           assert.equal(active.size, 1, 'two leaders at a time');
           began.resolve();
