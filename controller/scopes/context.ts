@@ -14,7 +14,6 @@ import { withChanges } from './ownership.ts';
 import type { OwnershipStore, StoredRecord } from './ownership-store.ts';
 import { changeRecord } from './ownership-store.ts';
 import type { ScopeState } from './state.ts';
-import { nextTryMs } from './state.ts';
 import type { StatusContext } from './status.ts';
 import { attachedByUpstream, hasReason, writeAttachedStatus, writeFailedStatus } from './status.ts';
 
@@ -115,10 +114,10 @@ export async function writeKnownFailures(context: ScopeContext): Promise<void> {
   await writeFailedStatus(context, silent, (id) => failureOf(entry.state.failures, id));
 }
 
-/** When something becomes due without a change. */
-export function requeue({ entry: { state }, intervalMs, detachDelayMs }: ScopeContext, now: number): ReconcileResult {
+/** When something becomes due without a change. `nextWriteAt`: when something that is held back may be written; infinite: nothing is. */
+export function requeue({ entry: { state }, intervalMs, detachDelayMs }: ScopeContext, nextWriteAt: number, now: number): ReconcileResult {
   const readMs = (nextReadAt(state.observed, intervalMs) ?? now + intervalMs) - now;
   // Overdue only where nothing is needed or recorded, and so nothing has to be read.
-  const due = [readMs > 0 ? readMs : intervalMs, nextExpiryMs(state.unused, detachDelayMs, now), nextTryMs(state, now)];
+  const due = [readMs > 0 ? readMs : intervalMs, nextExpiryMs(state.unused, detachDelayMs, now), nextWriteAt - now];
   return { requeueAfterMs: Math.max(50, Math.min(intervalMs * 1.1, ...due)) };
 }

@@ -1,7 +1,7 @@
 // What a failed call to Azure means for the scope: which identities are to blame, what the user reads, when to try again. Pure.
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { ArmFailure } from '../azure/arm/errors.ts';
-import { ArmError } from '../azure/arm/errors.ts';
+import { ArmError, isClientFault } from '../azure/arm/errors.ts';
 
 export interface Diagnosis {
   code: ArmFailure['code'];
@@ -16,9 +16,10 @@ export interface Diagnosis {
 
 /** True where an identity of the write may be to blame, named or not: then a search for it is worthwhile. */
 export const mayBlameIdentities = (error: unknown): boolean =>
-  error instanceof ArmError && (error.failure.code === 'badIdentities' || (error.failure.code === 'unknown' && error.status === 400));
+  error instanceof ArmError &&
+  (error.failure.code === 'badIdentities' || (error.failure.code === 'unknown' && isClientFault(error.status, error.azureCode ?? '')));
 
-/** `attempted`: the ids of the write. `random`, from 0 to 1, spreads the retries of peers. */
+/** `attempted`: the ids of the write, all of them. `random`, from 0 to 1, spreads the retries of peers. */
 export function diagnose(error: unknown, attempted: readonly string[], random: () => number): Diagnosis {
   const failure: ArmFailure = error instanceof ArmError ? error.failure : { code: 'unknown' };
   const original = error instanceof Error ? error.message : String(error);
@@ -36,7 +37,10 @@ export function diagnose(error: unknown, attempted: readonly string[], random: (
     case 'badIdentities': {
       const reason = failure.reason === 'missingRole' ? 'MissingRole' : failure.reason === 'denied' ? 'DenyAssignment' : 'IdentityNotFound';
       const named = failure.ids.filter((id) => attempted.includes(id));
-      return { ...diagnosis(reason, undefined, adviceOn[failure.reason]), culprits: new Set(named) };
+      const culprits = named.length === 0 && attempted.length === 1 ? attempted : named;
+      // A failure that names nobody is final for nobody but an identity that was alone in its write.
+      if (culprits.length === 0) return diagnosis('AzureError', undefined, unnamedAdvice);
+      return { ...diagnosis(reason, undefined, adviceOn[failure.reason]), culprits: new Set(culprits) };
     }
     case 'missingRole':
       return diagnosis('MissingRole', minutes(1), 'grant the controller the role Virtual Machine Contributor on the node resource group');
@@ -52,13 +56,16 @@ export function diagnose(error: unknown, attempted: readonly string[], random: (
       return diagnosis('AzureError', minutes(1), 'the scale set or virtual machine is gone');
     case 'unauthorized':
     case 'operationLost':
-    case 'unknown':
       return diagnosis('AzureError');
+    case 'unknown':
+      return diagnosis('AzureError', undefined, mayBlameIdentities(error) && attempted.length > 1 ? unnamedAdvice : undefined);
     case 'signInFailed':
     case 'transient':
       return diagnosis('AzureError', failure.retryAfterSeconds === undefined ? undefined : failure.retryAfterSeconds * 1000);
   }
 }
+
+const unnamedAdvice = 'Azure refused a write of several identities and named none of them, so parts of it are tried one by one';
 
 const adviceOn: Partial<Record<Extract<ArmFailure, { code: 'badIdentities' }>['reason'], string>> = {
   missingRole: 'grant the controller the role Managed Identity Operator on the identity',

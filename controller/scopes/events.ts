@@ -1,12 +1,13 @@
 // Events about the identities of a scope: on pods, bindings and AzureIdentities.
 import type { Clock } from '../../common/clock.ts';
 import type { Scope } from '../../lib/azure/resource-ids.ts';
+import { redactIdentities } from '../../lib/azure/resource-ids.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { Assignment } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingIdentity, regardingPod } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
-import type { QuarantineEntry } from './quarantine.ts';
+import type { HeldEntry } from './quarantine.ts';
 
 export interface EventContext {
   scope: Scope;
@@ -27,16 +28,17 @@ export function recordAttaching(context: EventContext, needs: readonly Need[]): 
 export function recordQuarantined(
   context: EventContext,
   needs: readonly Need[],
-  quarantineOf: (identityId: string) => QuarantineEntry | undefined,
+  quarantineOf: (identityId: string) => HeldEntry | undefined,
   cause: string,
 ): void {
   const recorded = new Set<string>();
+  const isOwn = ownIdentities(needs);
   for (const { match, identityId } of needs) {
     const quarantine = quarantineOf(identityId);
     if (quarantine === undefined || recorded.has(match.identity.key)) continue;
     recorded.add(match.identity.key);
     const until = new Date(quarantine.until).toISOString();
-    const message = `left out of writes to ${context.scope.displayId} until ${until}, so that it does not hold up others: ${cause}`;
+    const message = `left out of writes to ${context.scope.displayId} until ${until}, so that it does not hold up others: ${redactIdentities(cause, isOwn(match.identity.namespace))}`;
     context.events.record(
       regardingIdentity(match.identity),
       'Warning',
@@ -99,4 +101,14 @@ function recordOnPod(
 ): void {
   const subject = `AzureIdentity ${need.match.identity.key}`;
   events.record(regardingPod(need.pod), type, reason, `${subject} ${text}`, `${subject} ${same}`);
+}
+
+/** Whether an id (lower case) is one that the AzureIdentities of a namespace stand for. */
+export function ownIdentities(needs: readonly Need[]): (namespace: string) => (id: string) => boolean {
+  const byNamespace = new Map<string, Set<string>>();
+  for (const { match, identityId } of needs) {
+    const { namespace } = match.identity;
+    byNamespace.set(namespace, (byNamespace.get(namespace) ?? new Set()).add(identityId));
+  }
+  return (namespace) => (id) => byNamespace.get(namespace)?.has(id) ?? false;
 }

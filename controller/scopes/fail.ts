@@ -7,15 +7,24 @@ import type { Diagnosis } from './diagnosis.ts';
 import { diagnose, mayBlameIdentities } from './diagnosis.ts';
 import { failIdentity, failScope } from './failure-status.ts';
 import { OwnershipRecordError } from './ownership.ts';
-import { quarantineOf } from './quarantine.ts';
+import { heldEntryOf } from './quarantine.ts';
 import { failed } from './state.ts';
 import { writeFailedStatus } from './status.ts';
 
-/** Writes the failure on the objects that wait for these identities (lower-case ids); returns the milliseconds until the next try. */
-export async function fail(context: ScopeContext, error: unknown, waitingFor: ReadonlySet<string>): Promise<number> {
+/**
+ * Writes the failure on the objects that wait for these identities (lower-case ids); returns the milliseconds until the next try. `attempted`: all ids
+ * of the write that failed; undefined: it was not a write.
+ */
+export async function fail(
+  context: ScopeContext,
+  error: unknown,
+  waitingFor: ReadonlySet<string>,
+  attempted: readonly string[] = [...waitingFor],
+): Promise<number> {
   const { entry, scope, log } = context;
-  const diagnosis = diagnose(error, [...waitingFor], context.random);
-  entry.state = failed(entry.state);
+  const diagnosis = diagnose(error, attempted, context.random);
+  // Identities have a back-off of their own. Whoever brings bad ones must not prolong that of the scope.
+  if (!mayBlameIdentities(error)) entry.state = failed(entry.state);
   const retryMs = retryDelayMs(error, diagnosis, entry.state.backoff.failures, context.random);
   const { code, message, culprits } = diagnosis;
   log.warn({ scope: scope.displayId, code, error: message, culprits: [...culprits], retryMs: Math.round(retryMs) }, 'scope not written');
@@ -23,7 +32,7 @@ export async function fail(context: ScopeContext, error: unknown, waitingFor: Re
 
   const affected = affectedBy(context, error, diagnosis, waitingFor);
   const nextTry = context.clock.wall() + retryMs;
-  const untilOf = (id: string) => Math.max(nextTry, quarantineOf(entry.state.quarantine, id)?.until ?? 0);
+  const untilOf = (id: string) => Math.max(nextTry, heldEntryOf(entry.state.quarantine, id)?.until ?? 0);
   rememberFailure(context, { diagnosis, affected, untilOf, ofScope: mayBlameIdentities(error) ? undefined : nextTry });
   try {
     const { reason } = diagnosis;
@@ -47,7 +56,7 @@ function affectedBy(
   waitingFor: ReadonlySet<string>,
 ): ReadonlySet<string> {
   if (culprits.size > 0) return culprits;
-  return new Set([...waitingFor].filter((id) => mayBlameIdentities(error) || quarantineOf(entry.state.quarantine, id) === undefined));
+  return new Set([...waitingFor].filter((id) => mayBlameIdentities(error) || heldEntryOf(entry.state.quarantine, id) === undefined));
 }
 
 /** For pods that come before the next try. `ofScope`: the failure holds for every identity until that time. */

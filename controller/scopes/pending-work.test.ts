@@ -4,8 +4,9 @@ import { blockWrites } from './backoff.ts';
 import { nothingObserved, observe } from './observed-state.ts';
 import { emptyRecord, withChanges } from './ownership.ts';
 import type { PendingWorkInput } from './pending-work.ts';
-import { hasPendingWork } from './pending-work.ts';
-import { emptyQuarantine, entryKey } from './quarantine.ts';
+import { pendingWork } from './pending-work.ts';
+import type { Direction } from './quarantine.ts';
+import { emptyQuarantine, keyOf } from './quarantine.ts';
 import { initialState } from './state.ts';
 import { idOf, need, testScope } from './testing/scope.ts';
 
@@ -23,9 +24,9 @@ const shown = (attached: Shown, agoMs = 0): PendingWorkInput['state'] => ({
 const here: Shown = new Map([[idOf('red'), present]]);
 const recreated: Shown = new Map([[idOf('red'), null]]);
 const absent: Shown = new Map();
-const held = (direction: 'attach' | 'detach') => ({
+const held = (direction: Direction, until = now + 1) => ({
   ...emptyQuarantine,
-  entries: new Map([[entryKey(direction, idOf('red')), { failures: 1, until: now + 1 }]]),
+  held: new Map([[keyOf({ direction, id: idOf('red') }), { failures: 1, until }]]),
 });
 const blocked = { backoff: blockWrites(initialState.backoff, now + 1) };
 
@@ -36,6 +37,7 @@ const settled: PendingWorkInput = {
   needs: [need('web', 'red')],
   expired: new Set(),
   isWaiting: () => false,
+  isProtected: () => false,
   intervalMs: 200_000,
   now,
 };
@@ -55,10 +57,11 @@ describe('pending work of a scope', () => {
     ['with an object that waits for what an old GET showed', { isWaiting: () => true, state: shown(here, 40_000) }, true],
     ['with something to detach', { needs: [], expired: red }, true],
     ['with a quarantined removal', { needs: [], expired: red, state: { ...shown(here), quarantine: held('detach') } }, false],
-    ['whose quarantine is over', { state: { ...shown(here), heldUntil: now } }, true],
+    ['whose quarantine is over', { state: { ...shown(absent), quarantine: held('attach', now) } }, true],
     ['that a former leader was about to attach to', { needs: [], record: recorded('intent') }, true],
-    ['that a former leader was about to detach from', { needs: [], record: recorded('detaching') }, true],
+    ['whose identity is needed again while it was being detached', { record: recorded('detaching') }, true],
   ];
   for (const [title, change, expected] of cases)
-    it(`is ${expected ? 'there' : 'none'} for a scope ${title}`, () => assert.equal(hasPendingWork({ ...settled, ...change }), expected));
+    it(`is ${expected ? 'there' : 'none'} for a scope ${title}`, () =>
+      assert.equal(pendingWork({ ...settled, ...change }).pending, expected));
 });

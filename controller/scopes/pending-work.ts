@@ -1,36 +1,45 @@
-// Whether a scope must be read, and perhaps written, now. Pure.
+// Whether a scope must be read, and perhaps written, now. Pure. A GET is spent only where it can lead to something: a tenant who makes one object
+// after the other must not use up the reads of the scope.
 import type { Need } from '../../lib/identities/need.ts';
 import { areWritesBlocked } from './backoff.ts';
 import { isFresh, isReadDue } from './observed-state.ts';
 import type { OwnershipRecord } from './ownership.ts';
-import { isHeld } from './quarantine.ts';
+import type { PlanInput } from './plan.ts';
+import { planScope } from './plan.ts';
 import type { ScopeState } from './state.ts';
+import { select } from './state.ts';
+import { entriesOf } from './wanted.ts';
 
-export interface PendingWorkInput {
-  state: Pick<ScopeState, 'observed' | 'backoff' | 'quarantine' | 'heldUntil'>;
+export interface PendingWorkInput extends Pick<PlanInput, 'expired' | 'isProtected'> {
+  state: ScopeState;
   record: OwnershipRecord;
   needs: readonly Need[];
-  /** Ids that no pod needs and whose detach delay is over. */
-  expired: ReadonlySet<string>;
   /** The object of this need waits for Azure. */
   isWaiting(need: Need): boolean;
   intervalMs: number;
   now: number;
 }
 
-export function hasPendingWork({ state, record, needs, expired, isWaiting, intervalMs, now }: PendingWorkInput): boolean {
-  const { observed, backoff, quarantine, heldUntil } = state;
+export interface PendingWork {
+  pending: boolean;
+  /** When something that is held back may be written; infinite: nothing is. */
+  nextAt: number;
+}
+
+export function pendingWork({ state, record, needs, expired, isProtected, isWaiting, intervalMs, now }: PendingWorkInput): PendingWork {
+  const { observed } = state;
   const { attached } = observed;
-  if (attached === undefined || isReadDue(observed, intervalMs, now)) return needs.length > 0 || record.identities.size > 0;
+  const never = Number.POSITIVE_INFINITY;
+  if (attached === undefined || isReadDue(observed, intervalMs, now))
+    return { pending: needs.length > 0 || record.identities.size > 0, nextAt: never };
+
+  const needed = new Set(needs.map(({ identityId }) => identityId));
+  const plan = planScope({ record, attached, operationInProgress: false, needed, expired, isProtected });
+  const { selected, nextAt } = select(state, entriesOf(plan, needs, state.quarantine, now), now);
   const fresh = isFresh(observed, intervalMs, now);
-  if (!fresh && needs.some((need) => attached.get(need.identityId) && isWaiting(need))) return true;
-  if (fresh && areWritesBlocked(backoff, now)) return false;
-  if (heldUntil <= now) return true;
-  // A recreated identity of ours has to be attached anew; a foreign one is not ours to repair.
-  const lacks = (id: string) => !attached.has(id) || (attached.get(id) === null && record.identities.has(id));
-  if (needs.some(({ identityId: id }) => lacks(id) && !isHeld(quarantine, 'attach', id))) return true;
-  if ([...expired].some((id) => !isHeld(quarantine, 'detach', id))) return true;
-  return [...record.identities].some(
-    ([id, { state: entry }]) => entry === 'intent' || (entry === 'detaching' && !isHeld(quarantine, 'detach', id)),
-  );
+  if (!fresh && needs.some((need) => attached.get(need.identityId) && isWaiting(need))) return { pending: true, nextAt };
+  if (fresh && areWritesBlocked(state.backoff, now)) return { pending: false, nextAt };
+  // How these began or ended, only a GET shows.
+  const isOpen = [...record.identities].some(([id, { state: entry }]) => entry === 'intent' || (entry === 'detaching' && needed.has(id)));
+  return { pending: selected !== undefined || isOpen, nextAt };
 }

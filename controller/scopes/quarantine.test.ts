@@ -1,37 +1,35 @@
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Write } from '../azure/arm/identity-map.ts';
-import type { Quarantine } from './quarantine.ts';
-import { afterWrite, emptyQuarantine, entryKey, forgetUnwanted, selectWrite } from './quarantine.ts';
+import type { Entry, Quarantine } from './quarantine.ts';
+import { afterWrite, emptyQuarantine, forgetUnwanted, keyOf, lift, selectWrite, windowMs } from './quarantine.ts';
 
 const minute = 60_000;
-const keys = (write: Write) => [...write.attach.map((id) => entryKey('attach', id)), ...write.detach.map((id) => entryKey('detach', id))];
-const without = (write: Write, done: ReadonlySet<string>): Write => ({
-  attach: write.attach.filter((id) => !done.has(entryKey('attach', id))),
-  detach: write.detach.filter((id) => !done.has(entryKey('detach', id))),
-});
+const attach = (namespace: string, ...ids: string[]): Entry[] => ids.map((id) => ({ direction: 'attach', id, namespace }));
+const detach = (...ids: string[]): Entry[] => ids.map((id) => ({ direction: 'detach', id, namespace: '' }));
+const idsOf = (entries: readonly Entry[]) => entries.map(({ id }) => id);
+const failed = (culprits: string[] = []) => ({ ok: false, culprits: new Set(culprits) }) as const;
 
-/** A scope whose Azure refuses every write that holds something bad, and names up to `naming` of them. */
-function simulate(wanted: Write, bad: ReadonlySet<string>, naming: number, untilMs: number) {
+/** A scope whose Azure refuses every write that holds something bad, and names up to `naming` of them. A write takes a second. */
+function simulate(wanted: readonly Entry[], bad: ReadonlySet<string>, naming: number, untilMs: number) {
   let quarantine: Quarantine = emptyQuarantine;
   let now = 0;
   const landed = new Map<string, number>();
-  const writes: { at: number; trial: boolean; write: Write }[] = [];
+  const writes: { at: number; trial: boolean; entries: readonly Entry[] }[] = [];
   while (now <= untilMs) {
-    const selection = selectWrite(quarantine, without(wanted, new Set(landed.keys())), now);
-    const { write, trial } = selection;
-    if (write === undefined) {
-      if (selection.nextAt === undefined) break;
-      assert.ok(selection.nextAt > now, 'waiting moves on');
-      now = selection.nextAt;
+    const left = wanted.filter((entry) => !landed.has(keyOf(entry)));
+    const { entries, trial, nextAt } = selectWrite(quarantine, left, now);
+    if (entries.length === 0) {
+      if (!Number.isFinite(nextAt)) break;
+      assert.ok(nextAt > now, 'waiting moves on');
+      now = nextAt;
       continue;
     }
-    writes.push({ at: now, trial, write });
-    const offenders = keys(write).filter((key) => bad.has(key));
-    const culprits = new Set(offenders.slice(0, naming).map((key) => key.slice(key.indexOf(' ') + 1)));
-    quarantine = afterWrite(quarantine, { write, trial }, offenders.length === 0 ? { ok: true } : { ok: false, culprits }, now);
-    if (offenders.length === 0) for (const key of keys(write)) landed.set(key, now);
+    writes.push({ at: now, trial, entries });
+    const offenders = entries.filter((entry) => bad.has(keyOf(entry)));
+    const outcome = offenders.length === 0 ? ({ ok: true } as const) : failed(idsOf(offenders.slice(0, naming)));
+    quarantine = afterWrite(quarantine, { entries, trial }, outcome, now);
+    if (offenders.length === 0) for (const entry of entries) landed.set(keyOf(entry), now);
     now += 1000;
   }
   return { quarantine, landed, writes };
@@ -39,133 +37,152 @@ function simulate(wanted: Write, bad: ReadonlySet<string>, naming: number, until
 
 const situations = fc
   .record({
-    attach: fc.integer({ min: 0, max: 12 }),
+    attach: fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 12 }),
     detach: fc.integer({ min: 0, max: 12 }),
     badShare: fc.array(fc.nat({ max: 23 }), { maxLength: 4 }),
     naming: fc.integer({ min: 0, max: 3 }),
   })
-  .map(({ attach, detach, badShare, naming }) => {
-    const wanted: Write = {
-      attach: Array.from({ length: attach }, (_, index) => `a${index}`),
-      detach: Array.from({ length: detach }, (_, index) => `d${index}`),
-    };
-    const all = keys(wanted);
-    return { wanted, naming, bad: new Set(all.length === 0 ? [] : badShare.map((index) => all[index % all.length] ?? '')) };
+  .map(({ attach: namespaces, detach: removals, badShare, naming }) => {
+    const wanted = [
+      ...namespaces.flatMap((namespace, index) => attach(namespace, `${namespace}${index}`)),
+      ...detach(...Array.from({ length: removals }, (_, index) => `d${index}`)),
+    ];
+    const keys = wanted.map(keyOf);
+    return { wanted, naming, bad: new Set(keys.length === 0 ? [] : badShare.map((index) => keys[index % keys.length] ?? '')) };
   });
 
 describe('quarantine over any mix of good and bad identities', () => {
-  test('lets every good identity through within four hours and no bad one', () => {
+  it('lets every good identity through within four hours and no bad one', () => {
     fc.assert(
       fc.property(situations, ({ wanted, bad, naming }) => {
         const { landed } = simulate(wanted, bad, naming, 240 * minute);
-        assert.deepEqual(new Set(landed.keys()), new Set(keys(wanted).filter((key) => !bad.has(key))));
+        assert.deepEqual(new Set(landed.keys()), new Set(wanted.map(keyOf).filter((key) => !bad.has(key))));
       }),
     );
   });
 
-  test('spends at most 4 trials in any 10 minutes', () => {
+  it('spends at most 4 trials of one namespace in any 10 minutes', () => {
     fc.assert(
       fc.property(situations, ({ wanted, bad, naming }) => {
-        const trials = simulate(wanted, bad, naming, 240 * minute)
-          .writes.filter(({ trial }) => trial)
-          .map(({ at }) => at);
-        for (const [index, at] of trials.entries()) {
-          const fifth = trials[index + 4];
-          assert.ok(fifth === undefined || fifth - at >= 10 * minute);
+        const trials = simulate(wanted, bad, naming, 240 * minute).writes.filter(({ trial }) => trial);
+        for (const namespace of new Set(wanted.map((entry) => entry.namespace))) {
+          const times = trials.filter(({ entries }) => entries.some((entry) => entry.namespace === namespace)).map(({ at }) => at);
+          for (const [index, at] of times.entries()) {
+            const fifth = times[index + 4];
+            assert.ok(fifth === undefined || fifth - at >= windowMs);
+          }
         }
       }),
     );
   });
 
-  test('never holds back, or mixes with suspects, what was no part of a failure', () => {
+  it('writes a namespace without suspicion at once and apart from suspects', () => {
     fc.assert(
       fc.property(situations, ({ wanted, bad, naming }) => {
-        const { quarantine } = simulate(wanted, bad, naming, 3 * minute);
-        const fresh: Write = { attach: ['new'], detach: [] };
-        const selection = selectWrite(quarantine, { attach: [...wanted.attach, 'new'], detach: wanted.detach }, 3 * minute);
-        const known = new Set([...quarantine.entries.keys(), ...quarantine.suspects.flatMap(keys)]);
-        assert.ok(selection.write?.attach.includes('new'));
-        assert.deepEqual(
-          keys(selection.write ?? fresh).filter((key) => known.has(key)),
-          [],
-        );
+        const { quarantine, landed } = simulate(wanted, bad, naming, 3 * minute);
+        const left = wanted.filter((entry) => !landed.has(keyOf(entry)));
+        const { entries } = selectWrite(quarantine, [...left, ...attach('new', 'n')], 3 * minute);
+        assert.ok(idsOf(entries).includes('n'));
+        assert.ok(!entries.some((entry) => quarantine.held.has(keyOf(entry)) || quarantine.suspects.flat().includes(keyOf(entry))));
+      }),
+    );
+  });
+
+  it('lets a good namespace through in one of the two writes after a mixed one', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 63 }), fc.integer({ min: 0, max: 2 }), (count, naming) => {
+        const bad = attach('bad', ...Array.from({ length: count }, (_, index) => `bad${index}`));
+        const { writes } = simulate([...bad, ...attach('good', 'g')], new Set(bad.map(keyOf)), naming, minute);
+        assert.ok(writes.slice(1, 3).some(({ entries }) => idsOf(entries).join() === 'g'));
       }),
     );
   });
 });
 
-describe('quarantine of one bad entry', () => {
-  test('costs the others one more write where the error names it', () => {
-    const { landed, writes } = simulate({ attach: ['a', 'bad', 'c'], detach: ['d'] }, new Set(['attach bad']), 1, 30_000);
+describe('quarantine of one bad identity', () => {
+  it('costs the others of its write one more write where the error names it', () => {
+    const wanted = [...attach('x', 'a', 'bad'), ...attach('y', 'c'), ...detach('d')];
+    const { landed, writes } = simulate(wanted, new Set(['attach bad']), 1, 30_000);
     assert.deepEqual(
-      writes.map(({ write }) => write.attach),
-      [
-        ['a', 'bad', 'c'],
-        ['a', 'c'],
-      ],
+      writes.slice(0, 3).map(({ entries }) => idsOf(entries)),
+      [['a', 'bad', 'c', 'd'], ['c', 'd'], ['a']],
     );
     assert.equal(landed.size, 3);
   });
 
-  test('attaches first where a removal may be the bad one', () => {
-    const { writes } = simulate({ attach: ['a', 'b'], detach: ['bad', 'c'] }, new Set(['detach bad']), 0, 30_000);
-    assert.deepEqual(writes[1]?.write, { attach: ['a', 'b'], detach: [] });
+  it('attaches first where a removal may be the bad one', () => {
+    const { writes } = simulate([...attach('x', 'a', 'b'), ...detach('bad', 'c', 'd')], new Set(['detach bad']), 0, 30_000);
+    assert.deepEqual(idsOf(writes[1]?.entries ?? []), ['a', 'b']);
   });
 
-  test('finds an unnamed bad identity by halving', () => {
-    const wanted = { attach: ['a', 'b', 'c', 'd', 'e', 'bad', 'g', 'h'], detach: [] };
+  it('finds an unnamed bad identity of one namespace by halving', () => {
+    const wanted = attach('x', 'a', 'b', 'c', 'd', 'e', 'bad', 'g', 'h');
     const { landed, quarantine } = simulate(wanted, new Set(['attach bad']), 0, 20 * minute);
     assert.equal(landed.size, 7);
-    assert.deepEqual([...quarantine.entries.keys()], ['attach bad']);
+    assert.deepEqual([...quarantine.held.keys()], ['attach bad']);
     assert.ok([...landed.values()].every((at) => at < 11 * minute));
   });
 
-  test('tries a bad identity again, alone, after 1, 2, 4 ... 60 minutes', () => {
-    const { writes } = simulate({ attach: ['bad'], detach: [] }, new Set(['attach bad']), 0, 300 * minute);
+  it('finds an unnamed bad namespace by halving the namespaces', () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'bad', 'g', 'h'];
+    const { landed } = simulate(
+      names.flatMap((name) => attach(name, name)),
+      new Set(['attach bad']),
+      0,
+      minute,
+    );
+    assert.equal(landed.size, 7);
+    assert.ok([...landed.values()].every((at) => at <= 8_000));
+  });
+
+  it('tries a bad identity again, alone, after 1, 2, 4 ... 60 minutes', () => {
+    const { writes } = simulate(attach('x', 'bad'), new Set(['attach bad']), 0, 300 * minute);
     const gaps = writes.map(({ at }, index) => (at - (writes[index - 1]?.at ?? 0)) / minute);
     assert.deepEqual(gaps.slice(1).map(Math.round), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
   });
 
-  test('holds one direction only and ends with a success', () => {
-    const failed = afterWrite(
-      emptyQuarantine,
-      { write: { attach: ['x'], detach: [] }, trial: false },
-      { ok: false, culprits: new Set() },
-      0,
-    );
-    assert.deepEqual(selectWrite(failed, { attach: [], detach: ['x'] }, 0).write, { attach: [], detach: ['x'] });
-    assert.equal(selectWrite(failed, { attach: ['x'], detach: [] }, 0).write, undefined);
-    const retry = selectWrite(failed, { attach: ['x'], detach: [] }, minute);
-    assert.ok(retry.write !== undefined && retry.trial);
-    const healed = afterWrite(failed, { write: retry.write, trial: retry.trial }, { ok: true }, minute);
-    assert.deepEqual([...healed.entries], []);
+  it('holds one direction only and ends with a success', () => {
+    const [entry] = attach('x', 'i');
+    assert.ok(entry);
+    const held = afterWrite(emptyQuarantine, { entries: [entry], trial: false }, failed(), 0);
+    assert.deepEqual(idsOf(selectWrite(held, detach('i'), 0).entries), ['i']);
+    assert.deepEqual(selectWrite(held, [entry], 0).entries, []);
+    const retry = selectWrite(held, [entry], minute);
+    assert.deepEqual([idsOf(retry.entries), retry.trial], [['i'], true]);
+    assert.deepEqual([...afterWrite(held, retry, { ok: true }, minute).held], []);
+  });
+
+  it('is over at once when it is lifted, within the budget', () => {
+    const held = afterWrite(emptyQuarantine, { entries: attach('x', 'i'), trial: false }, failed(), 0);
+    assert.deepEqual(idsOf(selectWrite(lift(held, 'i', 1_000), attach('x', 'i'), 1_000).entries), ['i']);
   });
 });
 
-test('forgets what is no longer wanted', () => {
-  const unnamed = { ok: false, culprits: new Set<string>() } as const;
-  const failed = afterWrite(emptyQuarantine, { write: { attach: ['a', 'b'], detach: ['c'] }, trial: false }, unnamed, 0);
-  assert.deepEqual(failed.suspects.length, 2);
-  const left = forgetUnwanted(failed, { attach: ['b'], detach: [] });
-  assert.deepEqual(left.suspects, [{ attach: ['b'], detach: [] }]);
-  const named = afterWrite(
-    emptyQuarantine,
-    { write: { attach: ['a'], detach: [] }, trial: false },
-    { ok: false, culprits: new Set(['a']) },
-    0,
-  );
-  assert.deepEqual([...forgetUnwanted(named, { attach: ['b'], detach: [] }).entries.keys()], []);
-});
+describe('suspicion of a namespace', () => {
+  it('keeps its new identities apart from those of others for ten minutes', () => {
+    const blamed = afterWrite(emptyQuarantine, { entries: attach('bad', 'b'), trial: false }, failed(['b']), 0);
+    const wanted = [...attach('bad', 'b', 'fresh'), ...attach('good', 'g')];
+    assert.deepEqual(idsOf(selectWrite(blamed, wanted, 1_000).entries), ['g']);
+    assert.deepEqual(idsOf(selectWrite(blamed, attach('bad', 'b', 'fresh'), 1_000).entries), ['fresh']);
+    assert.deepEqual(idsOf(selectWrite(blamed, [...attach('bad', 'fresh'), ...attach('good', 'g')], windowMs).entries), ['fresh', 'g']);
+  });
 
-test('lets unnamed identities go on at once, however many bad ones are named', () => {
-  let quarantine = emptyQuarantine;
-  for (let bad = 0; bad < 10; bad += 1) {
-    const wanted = { attach: [`bad-${bad}`, 'good'], detach: [] };
-    const first = selectWrite(quarantine, wanted, bad);
-    assert.deepEqual(first.write, wanted);
-    quarantine = afterWrite(quarantine, { write: wanted, trial: first.trial }, { ok: false, culprits: new Set([`bad-${bad}`]) }, bad);
-    const second = selectWrite(quarantine, wanted, bad);
-    assert.deepEqual([second.write, second.trial], [{ attach: ['good'], detach: [] }, false]);
-    quarantine = afterWrite(quarantine, { write: { attach: ['good'], detach: [] }, trial: false }, { ok: true }, bad);
-  }
+  it('survives the deletion of the identity that was to blame', () => {
+    const blamed = afterWrite(emptyQuarantine, { entries: attach('bad', 'b'), trial: false }, failed(['b']), 0);
+    const forgotten = forgetUnwanted(blamed, [], 1_000);
+    assert.deepEqual([...forgotten.held], []);
+    assert.deepEqual(idsOf(selectWrite(forgotten, [...attach('bad', 'b2'), ...attach('good', 'g')], 2_000).entries), ['g']);
+  });
+
+  it('ends for a namespace that a failed write held by chance once its part succeeds', () => {
+    const mixed = [...attach('bad', 'b'), ...attach('good', 'g')];
+    const suspected = afterWrite(emptyQuarantine, { entries: mixed, trial: false }, failed(), 0);
+    const cleared = afterWrite(suspected, { entries: attach('good', 'g'), trial: true }, { ok: true }, 1_000);
+    assert.deepEqual(idsOf(selectWrite(cleared, [...attach('good', 'g2'), ...attach('other', 'o')], 2_000).entries), ['g2', 'o']);
+  });
+
+  it('forgets what is no longer wanted', () => {
+    const suspected = afterWrite(emptyQuarantine, { entries: attach('x', 'a', 'b', 'c'), trial: false }, failed(), 0);
+    assert.deepEqual(forgetUnwanted(suspected, attach('x', 'c'), 1).suspects, [['attach c']]);
+  });
 });

@@ -1,8 +1,25 @@
-// One bad identity makes ARM refuse a whole write (docs/reference/arm.md#identity-errors). The quarantine finds out which one it is, lets the others
-// through and keeps the bad one out for a while. Each scope has its own. Pure; the caller keeps the state and reports how each write ended.
+// One bad identity makes ARM refuse a whole write (docs/reference/arm.md#identity-errors). The quarantine finds out which one it is, keeps it out for a
+// while and lets the others through. A namespace can only hold up itself (docs/adr/0009-quarantine-of-bad-identities.md):
+//
+// - Entries belong to the namespace of their AzureIdentity. A namespace that was to blame lately is written by itself, never together with others.
+// - What failed without a name is split by namespace first, then by halves within one namespace.
+// - Trials have a budget per namespace. The namespace with the fewest failures is tried first.
+//
+// Each scope has its own quarantine. Pure: the caller keeps the state and reports how each write ended.
 import type { Write } from '../azure/arm/identity-map.ts';
 
-export interface QuarantineEntry {
+export type Direction = 'attach' | 'detach';
+
+/** One identity that is to be attached or detached. */
+export interface Entry {
+  readonly direction: Direction;
+  /** Lower-case ARM id. */
+  readonly id: string;
+  /** Of the AzureIdentity; empty for a removal, which belongs to nobody any more. */
+  readonly namespace: string;
+}
+
+export interface HeldEntry {
   /** Failures in a row, alone or by name. */
   readonly failures: number;
   /** Milliseconds since the epoch. */
@@ -10,79 +27,52 @@ export interface QuarantineEntry {
 }
 
 export interface Quarantine {
-  /** Parts of writes that failed without naming a culprit. Each is tried by itself. */
-  readonly suspects: readonly Write[];
-  /** By {@link entryKey}: an identity that cannot be attached can still be detached. */
-  readonly entries: ReadonlyMap<string, QuarantineEntry>;
-  /** Times of the recent trials of suspects; milliseconds since the epoch. */
-  readonly trials: readonly number[];
+  /** By {@link keyOf}: an identity that cannot be attached can still be detached. */
+  readonly held: ReadonlyMap<string, HeldEntry>;
+  /** Keys of entries that failed together without a name, oldest first. Each group is tried by itself. */
+  readonly suspects: readonly (readonly string[])[];
+  /** By namespace: when it was to blame for a failed write, within the window; milliseconds since the epoch. */
+  readonly blamed: ReadonlyMap<string, readonly number[]>;
+  /** By namespace: when it was tried by itself, within the window. */
+  readonly trials: ReadonlyMap<string, readonly number[]>;
 }
 
-export const emptyQuarantine: Quarantine = { suspects: [], entries: new Map(), trials: [] };
+export const emptyQuarantine: Quarantine = { held: new Map(), suspects: [], blamed: new Map(), trials: new Map() };
 
-export type Direction = 'attach' | 'detach';
-export const entryKey = (direction: Direction, id: string): string => `${direction} ${id}`;
-
-/** The search for a culprit must leave room for other writes: Azure allows a scale set few of them (docs/reference/arm.md#throttling). */
+/** The search of one namespace must leave room for other writes: Azure allows a scale set few of them (docs/reference/arm.md#throttling). */
 const trialsInWindow = 4;
-const windowMs = 10 * 60_000;
-const firstQuarantineMs = 60_000;
-const longestQuarantineMs = 60 * 60_000;
+export const windowMs = 10 * 60_000;
+const firstHoldMs = 60_000;
+const longestHoldMs = 60 * 60_000;
 
 export interface Selection {
-  /** What may be written now; undefined: nothing. */
-  readonly write: Write | undefined;
-  /** It holds suspects only. {@link afterWrite} needs to know. */
+  /** What may be written now; empty: nothing. */
+  readonly entries: readonly Entry[];
+  /** It holds only entries of namespaces that are suspected or were to blame. {@link afterWrite} needs to know. */
   readonly trial: boolean;
-  /** When something that is held back now may be written; undefined: nothing is. Milliseconds since the epoch. */
-  readonly nextAt: number | undefined;
+  /** When something that is held back now may be written; infinite: nothing is. Milliseconds since the epoch. */
+  readonly nextAt: number;
 }
 
-interface Entry {
-  direction: Direction;
-  id: string;
-}
+export const keyOf = ({ direction, id }: Pick<Entry, 'direction' | 'id'>): string => `${direction} ${id}`;
 
-const entriesOf = (write: Write): Entry[] => [
-  ...write.attach.map((id): Entry => ({ direction: 'attach', id })),
-  ...write.detach.map((id): Entry => ({ direction: 'detach', id })),
-];
-const writeOf = (entries: readonly Entry[]): Write => ({
+export const writeOf = (entries: readonly Entry[]): Write => ({
   attach: entries.filter(({ direction }) => direction === 'attach').map(({ id }) => id),
   detach: entries.filter(({ direction }) => direction === 'detach').map(({ id }) => id),
 });
-const keyOf = ({ direction, id }: Entry): string => entryKey(direction, id);
 
 /**
- * The part of `wanted` that may be written now. What was never part of a failure goes first and together. Suspects are tried after that, group by
- * group, and those whose quarantine is over one by one.
+ * The part of `wanted` that may be written now. Entries of namespaces without suspicion go first and together. Trials follow: what is new of a suspected
+ * namespace, then its groups of suspects, then what has been held long enough, one by one.
  */
-export function selectWrite(quarantine: Quarantine, wanted: Write, now: number): Selection {
-  const entries = entriesOf(wanted);
-  const suspects = suspectsAmong(quarantine, entries);
-  const suspected = new Set(suspects.flat().map(keyOf));
-  const clean = entries.filter((entry) => !suspected.has(keyOf(entry)) && !quarantine.entries.has(keyOf(entry)));
-  const quarantined = entries
-    .flatMap((entry) => {
-      const known = suspected.has(keyOf(entry)) ? undefined : quarantine.entries.get(keyOf(entry));
-      return known === undefined ? [] : [{ entry, until: known.until }];
-    })
-    .sort((a, b) => a.until - b.until);
-
-  const [group] = suspects;
-  const [longest] = quarantined;
-  const trialAt = nextTrialAt(quarantine.trials, now);
-  // The next group of suspects decides, else the entry that has been in quarantine longest.
-  const heldUntil = group === undefined ? (longest === undefined ? undefined : Math.max(longest.until, trialAt)) : trialAt;
-
-  if (clean.length > 0) return { write: writeOf(clean), trial: false, nextAt: heldUntil };
-  if (heldUntil === undefined || heldUntil > now) return { write: undefined, trial: false, nextAt: heldUntil };
-  const tried = group ?? (longest === undefined ? [] : [longest.entry]);
-  return {
-    write: writeOf(tried),
-    trial: true,
-    nextAt: suspects.length + quarantined.length > 1 ? nextTrialAt([...quarantine.trials, now], now) : undefined,
-  };
+export function selectWrite(quarantine: Quarantine, wanted: readonly Entry[], now: number): Selection {
+  const trials = trialsAmong(quarantine, wanted, now);
+  const free = freeAmong(quarantine, wanted, now);
+  if (free.length > 0) return { entries: free, trial: false, nextAt: earliest(trials) };
+  const [next] = trials.filter(({ at }) => at <= now).sort(byPreference);
+  if (next === undefined) return { entries: [], trial: true, nextAt: earliest(trials) };
+  const spent = withTrial(quarantine, next.entries, now);
+  return { entries: next.entries, trial: true, nextAt: earliest(trialsAmong(spent, without(wanted, next.entries), now)) };
 }
 
 /** `culprits`: ids that the failure named; empty where it named none. */
@@ -93,78 +83,156 @@ export type Outcome = { readonly ok: true } | { readonly ok: false; readonly cul
  * scope or a broken connection.
  */
 export function afterWrite(
-  quarantine: Quarantine,
-  { write, trial }: { write: Write; trial: boolean },
+  before: Quarantine,
+  { entries, trial }: Pick<Selection, 'entries' | 'trial'>,
   outcome: Outcome,
   now: number,
 ): Quarantine {
-  const entries = entriesOf(write);
+  const quarantine = trial ? withTrial(before, entries, now) : before;
   const written = new Set(entries.map(keyOf));
-  const untouched = quarantine.suspects.map((group) => entriesOf(group).filter((entry) => !written.has(keyOf(entry)))).filter(isNotEmpty);
-  const trials = trial ? [...quarantine.trials.filter((at) => at > now - windowMs), now] : quarantine.trials;
-  const held = new Map(quarantine.entries);
-
+  const untouched = quarantine.suspects.map((group) => group.filter((key) => !written.has(key))).filter(isNotEmpty);
+  const held = new Map(quarantine.held);
   if (outcome.ok) {
     for (const key of written) held.delete(key);
-    return { suspects: untouched.map(writeOf), entries: held, trials };
+    return { ...quarantine, suspects: untouched, held };
   }
   const named = entries.filter(({ id }) => outcome.culprits.has(id));
   const guilty = named.length > 0 ? named : entries.length === 1 ? entries : [];
   for (const entry of guilty) held.set(keyOf(entry), prolonged(held.get(keyOf(entry)), now));
-  // Where Azure names the culprits, the others are not suspects: they go on at once and cost no trial.
-  const parts = guilty.length > 0 ? [] : halves(entries);
-  return { suspects: [...parts.filter(isNotEmpty), ...untouched].map(writeOf), entries: held, trials };
+  const namespaces = new Set(entries.map(({ namespace }) => namespace));
+  const blamed = guilty.length > 0 ? guilty.map(({ namespace }) => namespace) : namespaces.size === 1 ? namespaces : [];
+  // Where Azure names the culprits, the others are not suspects: they go on at once.
+  const parts = guilty.length > 0 ? [] : split(entries).map((part) => part.map(keyOf));
+  return { ...quarantine, held, blamed: withTimes(quarantine.blamed, blamed, now), suspects: [...parts, ...untouched] };
 }
 
-/** Without the state of what is no longer wanted, so that it does not grow for ever. */
-export function forgetUnwanted(quarantine: Quarantine, wanted: Write): Quarantine {
-  const keys = new Set(entriesOf(wanted).map(keyOf));
+/** Without the state of what is no longer wanted, so that it does not grow for ever. Who was to blame is remembered for the window. */
+export function forgetUnwanted(quarantine: Quarantine, wanted: readonly Entry[], now: number): Quarantine {
+  const keys = new Set(wanted.map(keyOf));
+  const recent = (times: Quarantine['trials']) =>
+    new Map([...times].map(([namespace, at]) => [namespace, within(at, now)] as const).filter(([, at]) => at.length > 0));
   return {
-    suspects: suspectsAmong(quarantine, entriesOf(wanted)).map(writeOf),
-    entries: new Map([...quarantine.entries].filter(([key]) => keys.has(key))),
-    trials: quarantine.trials,
+    held: new Map([...quarantine.held].filter(([key]) => keys.has(key))),
+    suspects: quarantine.suspects.map((group) => group.filter((key) => keys.has(key))).filter(isNotEmpty),
+    blamed: recent(quarantine.blamed),
+    trials: recent(quarantine.trials),
   };
 }
 
-function suspectsAmong(quarantine: Quarantine, entries: readonly Entry[]): Entry[][] {
-  const wanted = new Set(entries.map(keyOf));
-  return quarantine.suspects.map((group) => entriesOf(group).filter((entry) => wanted.has(keyOf(entry)))).filter(isNotEmpty);
-}
-
-/** Adds before removes: a removal that fails must not keep a pod waiting. */
-function halves(entries: readonly Entry[]): Entry[][] {
-  const attach = entries.filter(({ direction }) => direction === 'attach');
-  const detach = entries.filter(({ direction }) => direction === 'detach');
-  if (attach.length > 0 && detach.length > 0) return [attach, detach];
-  const middle = Math.ceil(entries.length / 2);
-  return [entries.slice(0, middle), entries.slice(middle)];
-}
-
-/** Ends the time that an identity is kept out of writes; its failures and the trials still count. */
+/** Ends the time that an identity is kept out of writes. Its failures and the budget of its namespace still count. */
 export function lift(quarantine: Quarantine, id: string, now: number): Quarantine {
-  const key = entryKey('attach', id);
-  const entry = quarantine.entries.get(key);
+  const key = keyOf({ direction: 'attach', id });
+  const entry = quarantine.held.get(key);
   if (entry === undefined) return quarantine;
-  return { ...quarantine, entries: new Map(quarantine.entries).set(key, { ...entry, until: Math.min(entry.until, now) }) };
+  return { ...quarantine, held: new Map(quarantine.held).set(key, { ...entry, until: Math.min(entry.until, now) }) };
 }
 
-/** True where an identity is kept out of writes in that direction, quarantined or suspected. */
-export const isHeld = (quarantine: Quarantine, direction: Direction, id: string): boolean =>
-  quarantine.entries.has(entryKey(direction, id)) || quarantine.suspects.some((write) => write[direction].includes(id));
+export const heldEntryOf = (quarantine: Quarantine, id: string): HeldEntry | undefined =>
+  quarantine.held.get(keyOf({ direction: 'attach', id }));
 
-export const quarantineOf = (quarantine: Quarantine, id: string): QuarantineEntry | undefined =>
-  quarantine.entries.get(entryKey('attach', id));
+/** How suspect a namespace is: how often it was to blame within the window. */
+export const suspicionOf = (quarantine: Quarantine, namespace: string, now: number): number =>
+  within(quarantine.blamed.get(namespace), now).length;
 
-function prolonged(before: QuarantineEntry | undefined, now: number): QuarantineEntry {
-  const failures = (before?.failures ?? 0) + 1;
-  return { failures, until: now + Math.min(longestQuarantineMs, firstQuarantineMs * 2 ** Math.min(failures - 1, 10)) };
+interface Trial {
+  entries: readonly Entry[];
+  /** When the budget and the hold allow it. */
+  at: number;
+  /** Of the namespace that was to blame most often. */
+  suspicion: number;
+  /** Among the trials of equal suspicion: the oldest first. */
+  age: number;
 }
 
-/** When the budget allows another trial; milliseconds since the epoch. */
-export function nextTrialAt(trials: readonly number[], now: number): number {
-  const recent = trials.filter((at) => at > now - windowMs);
-  const freed = recent.at(-trialsInWindow);
+const earliest = (trials: readonly Trial[]): number => Math.min(Number.POSITIVE_INFINITY, ...trials.map(({ at }) => at));
+
+const byPreference = (a: Trial, b: Trial): number => a.suspicion - b.suspicion || a.entries.length - b.entries.length || a.age - b.age;
+
+/** Neither suspected nor held, and of a namespace that is not suspected either. */
+function freeAmong(quarantine: Quarantine, wanted: readonly Entry[], now: number): Entry[] {
+  const suspects = new Set(quarantine.suspects.flat());
+  const suspected = suspectedNamespaces(quarantine, wanted, now);
+  return wanted.filter((entry) => !suspects.has(keyOf(entry)) && !quarantine.held.has(keyOf(entry)) && !suspected.has(entry.namespace));
+}
+
+function suspectedNamespaces(quarantine: Quarantine, wanted: readonly Entry[], now: number): Set<string> {
+  const suspects = new Set(quarantine.suspects.flat());
+  return new Set(
+    wanted
+      .filter((entry) => suspects.has(keyOf(entry)) || suspicionOf(quarantine, entry.namespace, now) > 0)
+      .map(({ namespace }) => namespace),
+  );
+}
+
+/** Everything that is tried by itself, whenever that is allowed. */
+function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: number): Trial[] {
+  const byKey = new Map(wanted.map((entry) => [keyOf(entry), entry]));
+  const suspects = new Set(quarantine.suspects.flat());
+  const suspected = suspectedNamespaces(quarantine, wanted, now);
+  const isNew = (entry: Entry) => !suspects.has(keyOf(entry)) && !quarantine.held.has(keyOf(entry)) && suspected.has(entry.namespace);
+  const groups = [
+    ...Map.groupBy(wanted.filter(isNew), ({ namespace }) => namespace).values(),
+    ...quarantine.suspects.map((group) => group.flatMap((key) => byKey.get(key) ?? [])).filter(isNotEmpty),
+  ];
+  const held = wanted
+    .flatMap((entry) => {
+      const until = suspects.has(keyOf(entry)) ? undefined : quarantine.held.get(keyOf(entry))?.until;
+      return until === undefined ? [] : [{ entry, until }];
+    })
+    .sort((a, b) => a.until - b.until);
+  return [...groups.map((entries) => ({ entries, until: now })), ...held.map(({ entry, until }) => ({ entries: [entry], until }))].map(
+    ({ entries, until }, age) => {
+      const namespaces = [...new Set(entries.map(({ namespace }) => namespace))];
+      return {
+        entries,
+        at: Math.max(until, ...namespaces.map((namespace) => nextTrialAt(quarantine, namespace, now))),
+        suspicion: Math.max(...namespaces.map((namespace) => suspicionOf(quarantine, namespace, now))),
+        age,
+      };
+    },
+  );
+}
+
+/** When the budget of the namespace allows another trial. */
+export function nextTrialAt(quarantine: Quarantine, namespace: string, now: number): number {
+  const freed = within(quarantine.trials.get(namespace), now).at(-trialsInWindow);
   return freed === undefined ? now : freed + windowMs;
 }
 
-const isNotEmpty = (entries: readonly Entry[]): boolean => entries.length > 0;
+/** By namespace where there are several; else removals apart from additions, since a removal that fails must not keep a pod waiting; else by half. */
+function split(entries: readonly Entry[]): Entry[][] {
+  const byNamespace = [...Map.groupBy(entries, ({ namespace }) => namespace).values()].sort((a, b) => a.length - b.length);
+  const byDirection = [...Map.groupBy(entries, ({ direction }) => direction).values()];
+  const parts = byNamespace.length > 1 ? byNamespace : byDirection.length > 1 ? byDirection : entries.map((entry) => [entry]);
+  const middle = Math.ceil(parts.length / 2);
+  return [parts.slice(0, middle).flat(), parts.slice(middle).flat()].filter(isNotEmpty);
+}
+
+function prolonged(before: HeldEntry | undefined, now: number): HeldEntry {
+  const failures = (before?.failures ?? 0) + 1;
+  return { failures, until: now + Math.min(longestHoldMs, firstHoldMs * 2 ** Math.min(failures - 1, 10)) };
+}
+
+const withTrial = (quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine => ({
+  ...quarantine,
+  trials: withTimes(
+    quarantine.trials,
+    entries.map(({ namespace }) => namespace),
+    now,
+  ),
+});
+
+function withTimes(times: Quarantine['trials'], namespaces: Iterable<string>, now: number): Quarantine['trials'] {
+  const next = new Map(times);
+  for (const namespace of new Set(namespaces)) next.set(namespace, [...within(times.get(namespace), now), now]);
+  return next;
+}
+
+const within = (times: readonly number[] | undefined, now: number): readonly number[] => (times ?? []).filter((at) => at > now - windowMs);
+
+function without(wanted: readonly Entry[], entries: readonly Entry[]): Entry[] {
+  const keys = new Set(entries.map(keyOf));
+  return wanted.filter((entry) => !keys.has(keyOf(entry)));
+}
+
+const isNotEmpty = (list: readonly unknown[]): boolean => list.length > 0;

@@ -28,10 +28,12 @@ import { fail } from './fail.ts';
 import { forgetIdle } from './idle.ts';
 import { isFresh } from './observed-state.ts';
 import { withChanges } from './ownership.ts';
-import { hasPendingWork } from './pending-work.ts';
+import { pendingWork } from './pending-work.ts';
 import { ownershipBefore, planScope } from './plan.ts';
-import { initialState, liftChanged, select, settled } from './state.ts';
+import { writeOf } from './quarantine.ts';
+import { forgetUnneeded, initialState, liftChanged, select, settled } from './state.ts';
 import { isWaiting, writeAttachedStatus } from './status.ts';
+import { entriesOf } from './wanted.ts';
 import { statusWhileBlocked, statusWhilePaused } from './without-writes.ts';
 import { awaitFormerOperation, interruptedMs, refreshSoon, writeScope } from './write.ts';
 
@@ -126,42 +128,45 @@ async function reconcileScope(context: ScopeContext, now: number): Promise<Recon
   if (stored.record.paused) return statusWhilePaused(context, stored, needs, now);
   const due = expired(unused, detachDelayMs, now);
   const waits = (need: Need) => isWaiting(context.assignmentOf(need));
-  if (!hasPendingWork({ state: entry.state, record: stored.record, needs, expired: due, isWaiting: waits, intervalMs, now })) {
+  const work = pendingWork({ ...context, state: entry.state, record: stored.record, needs, expired: due, isWaiting: waits, now });
+  if (!work.pending) {
     if (isFresh(entry.state.observed, intervalMs, now)) await writeObservedStatus(context);
     await writeKnownFailures(context);
-    return requeue(context, now);
+    return requeue(context, work.nextAt, now);
   }
 
   const snapshot = await readScope(context);
   stored = await adoptUpstream(context, stored, needs, snapshot.identities);
 
   // Pods came and went while Azure was asked.
-  const needed = idsOf(context.needsOf(scope.id));
+  const currentNeeds = context.needsOf(scope.id);
+  const needed = idsOf(currentNeeds);
   const { record } = stored;
   const operationInProgress = isOperationInProgress(snapshot);
   const plan = planScope({ ...context, record, attached: snapshot.identities, operationInProgress, needed, expired: due });
   // What an operation may leave behind is claimed until it has ended, so its end must not be found only after a whole interval.
   if (operationInProgress && [...record.identities.keys()].some((id) => !needed.has(id) && !snapshot.identities.has(id)))
     refreshSoon(context);
-  const { state, selected } = select(entry.state, plan, now);
-  entry.state = state;
+  const wanted = entriesOf(plan, currentNeeds, entry.state.quarantine, now);
+  entry.state = forgetUnneeded(entry.state, wanted, now);
+  const { selected, nextAt } = select(entry.state, wanted, now);
   if (selected !== undefined && !context.mayWrite()) return { requeueAfterMs: interruptedMs };
 
-  const changes = ownershipBefore(plan, selected?.write ?? { attach: [], detach: [] });
+  const changes = ownershipBefore(plan, writeOf(selected?.entries ?? []));
   if (changes.length > 0) stored = await context.store.save(stored, withChanges(stored.record, changes, new Date(context.clock.wall())));
   if (selected !== undefined) {
-    const begun = new Set(selected.write.attach);
+    const begun = new Set(selected.entries.map(({ id }) => id));
     recordAttaching(
       context,
       needs.filter((need) => begun.has(need.identityId) && waits(need)),
     );
-    return writeScope(context, { selected, stored, before: snapshot });
+    return writeScope(context, { selected, stored, before: snapshot, nextAt });
   }
 
   await writeAttachedStatus(context, context.needsOf(scope.id), snapshot.identities);
   await writeKnownFailures(context);
   entry.state = settled(entry.state);
-  return requeue(context, now);
+  return requeue(context, nextAt, now);
 }
 
 const idsOf = (needs: readonly Need[]): Set<string> => new Set(needs.map(({ identityId }) => identityId));

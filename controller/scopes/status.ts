@@ -1,6 +1,7 @@
 // Writes on the AzureAssignedIdentities of a scope how it stands with their identities.
 import type { AssignmentStatus } from '../../api/kinds.ts';
 import { annotations } from '../../api/names.ts';
+import { redactIdentities } from '../../lib/azure/resource-ids.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { Assignment } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
@@ -8,7 +9,7 @@ import type { StatusAnnotations, StatusWriter } from '../../lib/identities/statu
 import { isConflict, isInvalid, isNotFound } from '../../lib/kube/errors.ts';
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
 import type { EventContext } from './events.ts';
-import { recordAttached, recordClientIdMismatch, recordFailure } from './events.ts';
+import { ownIdentities, recordAttached, recordClientIdMismatch, recordFailure } from './events.ts';
 import type { FailureStatus } from './failure-status.ts';
 import type { Attached } from './observed-state.ts';
 
@@ -78,12 +79,14 @@ export const writeFailedStatus = (
   needs: readonly Need[],
   failureOf: (identityId: string) => FailedStatus | undefined,
   attached?: Attached,
-): Promise<void> =>
-  forEachNeed(needs, async (need) => {
+): Promise<void> => {
+  const isOwn = ownIdentities(needs);
+  return forEachNeed(needs, async (need) => {
     const current = context.assignmentOf(need);
     const failure = failureOf(need.identityId);
     if (current === undefined || failure === undefined) return;
-    const { reason, message, until } = failure;
+    const { reason, until } = failure;
+    const message = redactIdentities(failure.message, isOwn(need.match.identity.namespace));
     // Another writer that was faster for a moment takes no assignment back.
     const isLost = current.status === 'Assigned' && attached?.has(need.identityId) === false && reason !== 'Attaching';
     if (!(isLost || current.status === 'Created')) return;
@@ -91,6 +94,7 @@ export const writeFailedStatus = (
     const isNew = await updateIfChanged(context, current, { reason, message, retryAt }, isLost ? 'Created' : undefined);
     recordFailure(context, need, { reason, message, retryAt, isNew });
   });
+};
 
 /**
  * Each object by itself. One that changed or is gone is left to the event that says so. One that the API server refuses as invalid does not fail the

@@ -42,5 +42,5 @@ export async function statusWhilePaused(
   await writeObservedStatus(context);
   const message = `writes to ${scope.displayId} are paused: remove data.paused of ConfigMap ${recordName(scope.id)} to go on`;
   await writeFailedStatus(context, missingNeeds(context), () => ({ reason: 'ScopePaused', message }));
-  return { requeueAfterMs: Math.min(requeue(context, now).requeueAfterMs ?? pausedMs, pausedMs) };
+  return { requeueAfterMs: Math.min(requeue(context, Number.POSITIVE_INFINITY, now).requeueAfterMs ?? pausedMs, pausedMs) };
 }

@@ -2,6 +2,7 @@
 import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { ScopeSnapshot } from '../azure/arm/compute.ts';
+import type { Write } from '../azure/arm/identity-map.ts';
 import { planWrites } from '../azure/arm/identity-map.ts';
 import type { ApplyResult } from './apply.ts';
 import { applyWrites } from './apply.ts';
@@ -17,9 +18,9 @@ import { withChanges } from './ownership.ts';
 import type { StoredRecord } from './ownership-store.ts';
 import { changeRecord } from './ownership-store.ts';
 import { ownershipAfter } from './plan.ts';
-import { quarantineOf } from './quarantine.ts';
+import { heldEntryOf, writeOf } from './quarantine.ts';
 import type { SelectedWrite } from './state.ts';
-import { identitiesBlamed, writeSucceeded } from './state.ts';
+import { identitiesBlamed, writeSucceeded, writesSent } from './state.ts';
 import { writeAttachedStatus } from './status.ts';
 
 /** The end of leadership is no failure of Azure: the next leader goes on, or this one once it has renewed its Lease. */
@@ -31,13 +32,16 @@ export interface PlannedWrite {
   stored: StoredRecord;
   /** The GET that the plan was made from. */
   before: ScopeSnapshot;
+  /** When what is held back now may be written. */
+  nextAt: number;
 }
 
 /** Apply, settle the ownership record by a GET, write status. */
-export async function writeScope(context: ScopeContext, { selected, stored: recorded, before }: PlannedWrite): Promise<ReconcileResult> {
-  const { write } = selected;
+export async function writeScope(context: ScopeContext, planned: PlannedWrite): Promise<ReconcileResult> {
+  const { selected, before } = planned;
+  const write = writeOf(selected.entries);
   const ids = [...write.attach, ...write.detach];
-  const { result, stored } = await apply(context, { selected, stored: recorded, before });
+  const { result, stored } = await apply(context, write, planned);
   if (context.signal.aborted) return {};
 
   // Whatever the write answered, only a GET shows what is attached now.
@@ -60,7 +64,7 @@ export async function writeScope(context: ScopeContext, { selected, stored: reco
   if (result.failure !== undefined) return afterFailure(context, selected, result.failure.error, snapshot);
   if (result.interrupted) return { requeueAfterMs: interruptedMs };
   context.log.info({ scope: context.scope.displayId, attach: write.attach, detach: write.detach }, 'scope written');
-  return afterSuccess(context, selected, snapshot);
+  return afterSuccess(context, planned, snapshot);
 }
 
 /** Waits for an operation that a former leader began, so that our write does not run into it. How it ended, the next GET shows. */
@@ -86,11 +90,13 @@ export function refreshSoon({ entry }: Pick<ScopeContext, 'entry'>): void {
 
 async function apply(
   context: ScopeContext,
-  { selected: { write }, stored: recorded, before }: PlannedWrite,
+  write: Write,
+  { stored: recorded, before }: PlannedWrite,
 ): Promise<{ result: ApplyResult; stored: StoredRecord }> {
   let stored = recorded;
   const writes = planWrites(before, { add: write.attach, remove: write.detach, owned: new Set(stored.record.identities.keys()) });
   context.azureCalled = true;
+  context.entry.state = writesSent(context.entry.state, writes.length, context.clock.wall());
   const result = await whileWriting(context, [...write.attach, ...write.detach], () =>
     applyWrites(writes, before, {
       ...context,
@@ -119,14 +125,15 @@ async function whileWriting<T>(context: ScopeContext, ids: Iterable<string>, wor
   }
 }
 
-function afterSuccess(context: ScopeContext, selected: SelectedWrite, { identities }: ScopeSnapshot): ReconcileResult {
+function afterSuccess(context: ScopeContext, { selected, nextAt }: PlannedWrite, { identities }: ScopeSnapshot): ReconcileResult {
   const { entry } = context;
   const now = context.clock.wall();
   entry.state = writeSucceeded(entry.state, selected, now);
   // Azure accepted them and still reports no client id: a recreated identity is not tried again at the next change of any pod.
-  const dead = selected.write.attach.filter((id) => identities.get(id) === null);
-  if (dead.length > 0) blame(context, { write: { attach: dead, detach: [] }, trial: false }, new Set(dead));
-  return selected.trial || entry.state.heldUntil <= now ? { requeueAfterMs: 100 } : requeue(context, now);
+  const dead = selected.entries.filter(({ direction, id }) => direction === 'attach' && identities.get(id) === null);
+  if (dead.length > 0) blame(context, { entries: dead, trial: false }, new Set(dead.map(({ id }) => id)));
+  // The success of a trial frees its namespace, so the next selection may hold more than this one knew.
+  return selected.trial ? { requeueAfterMs: 100 } : requeue(context, nextAt, now);
 }
 
 async function afterFailure(
@@ -136,14 +143,14 @@ async function afterFailure(
   { identities }: ScopeSnapshot,
 ): Promise<ReconcileResult> {
   const { entry } = context;
-  const { attach, detach } = selected.write;
+  const { attach, detach } = writeOf(selected.entries);
   if (mayBlameIdentities(error)) {
     const { culprits, message } = diagnose(error, [...attach, ...detach], context.random);
     blame(context, selected, culprits);
-    const heldNow = (id: string) => (attach.includes(id) ? quarantineOf(entry.state.quarantine, id) : undefined);
+    const heldNow = (id: string) => (attach.includes(id) ? heldEntryOf(entry.state.quarantine, id) : undefined);
     recordQuarantined(context, context.needsOf(context.scope.id), heldNow, message);
   }
-  const retryMs = await fail(context, error, new Set(attach.filter((id) => !identities.has(id))));
+  const retryMs = await fail(context, error, new Set(attach.filter((id) => !identities.has(id))), [...attach, ...detach]);
   entry.state = { ...entry.state, backoff: blockWrites(entry.state.backoff, context.clock.wall() + retryMs) };
   return { requeueAfterMs: retryMs };
 }

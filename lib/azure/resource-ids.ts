@@ -13,19 +13,21 @@ export interface Scope {
   readonly displayId: string;
 }
 
-// Resource groups may hold any letter or digit and `_ - . ( )`, but not end in a dot; so no part can be `..` or carry a separator.
-const subscription = '[0-9a-z][0-9a-z-]*';
-const resourceGroup = '[\\p{L}\\p{N}_().-]*[\\p{L}\\p{N}_()-]';
-const computeName = '[\\p{L}\\p{N}_](?:[\\p{L}\\p{N}_.-]*[\\p{L}\\p{N}_-])?';
-const identityName = '[0-9a-z_-]+';
+// ASCII only: the flags `iu` would take U+017F for `s` and U+212A for `k`, and such an id hides from whoever compares or searches texts.
+// No part can be `..` or carry a separator.
+const subscription = '[0-9A-Za-z][0-9A-Za-z-]*';
+const resourceGroup = '[0-9A-Za-z_().-]*[0-9A-Za-z_()-]';
+const computeName = '[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_-])?';
+const identityName = '[0-9A-Za-z_-]+';
 
 const group = `/subscriptions/(?<subscription>${subscription})/resourceGroups/(?<resourceGroup>${resourceGroup})/providers`;
 const scaleSetPattern = new RegExp(
   `^${group}/Microsoft\\.Compute/virtualMachineScaleSets/(?<name>${computeName})(?:/virtualMachines/${computeName})?/?$`,
-  'iu',
+  'i',
 );
-const machinePattern = new RegExp(`^${group}/Microsoft\\.Compute/virtualMachines/(?<name>${computeName})/?$`, 'iu');
-const identityPattern = new RegExp(`^${group}/Microsoft\\.ManagedIdentity/userAssignedIdentities/${identityName}$`, 'iu');
+const machinePattern = new RegExp(`^${group}/Microsoft\\.Compute/virtualMachines/(?<name>${computeName})/?$`, 'i');
+const identityText = `${group}/Microsoft\\.ManagedIdentity/userAssignedIdentities/${identityName}`;
+const identityPattern = new RegExp(`^${identityText}$`, 'i');
 
 /**
  * Where the identities of a node's pods are attached. `pending`: the cloud provider has not set the id yet. `unsupported`: not an Azure machine,
@@ -58,3 +60,14 @@ export function identityIdOf(resourceId: string): string | undefined {
   const trimmed = resourceId.trim();
   return identityPattern.test(trimmed) ? trimmed.toLowerCase() : undefined;
 }
+
+/** Every user-assigned identity that a text names, lower case, each once. Lists come quoted, comma-joined, or nested with escaped quotes. */
+export const identityIdsIn = (text: string): string[] => [
+  ...new Set([...unescaped(text).matchAll(new RegExp(identityText, 'gi'))].map(([id]) => id.toLowerCase())),
+];
+
+/** The text without the identities that `isOwn` refuses: a status of one namespace must not show what another one uses. */
+export const redactIdentities = (text: string, isOwn: (id: string) => boolean): string =>
+  unescaped(text).replaceAll(new RegExp(identityText, 'gi'), (id) => (isOwn(id.toLowerCase()) ? id : '<another identity>'));
+
+const unescaped = (text: string): string => text.replaceAll('\\/', '/');

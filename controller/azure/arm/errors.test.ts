@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { identityIdsIn } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
 import type { ArmFailure } from './errors.ts';
-import { errorOf, identityIdsIn, operationErrorOf } from './errors.ts';
+import { errorOf, operationErrorOf } from './errors.ts';
 
 const now = new Date('2026-01-01T00:00:00Z');
 const subscription = '/subscriptions/0a1b2c3d-0000-4000-8000-00000000000f';

@@ -1,6 +1,7 @@
 // What went wrong in a call to Azure, told from what it answered. Pure. Texts and codes: spec/azure-protocols.md 3.5; several failures can only be
 // told by their text, because compute wraps what the identity service said into a string.
 
+import { identityIdsIn } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
 
@@ -121,8 +122,7 @@ function failureOf(answer: Answer, azureCode: string, text: string, now: Date, w
     if (denied) return { code: 'badIdentities', ids, reason: 'denied' };
     if (/AuthorizationFailed/i.test(azureCode) || status === 403) return { code: 'badIdentities', ids, reason: 'missingRole' };
     if (/not\s*found|could not be found|does not exist/i.test(text)) return { code: 'badIdentities', ids, reason: 'notFound' };
-    if (azureCode === 'FailedIdentityOperation' || azureCode === 'InvalidParameter')
-      return { code: 'badIdentities', ids, reason: 'invalid' };
+    if (isClientFault(status, azureCode)) return { code: 'badIdentities', ids, reason: 'invalid' };
   }
   if (denied) return { code: 'denyAssignment' };
   if (status === 403 || /AuthorizationFailed$/.test(azureCode)) return { code: 'missingRole', action: /action '([^']+)'/.exec(text)?.[1] };
@@ -133,6 +133,10 @@ function failureOf(answer: Answer, azureCode: string, text: string, now: Date, w
     return { code: 'transient', retryAfterSeconds: retryAfter };
   return { code: 'unknown' };
 }
+
+/** A fault of what was sent: any 400, and the codes that a 400 has where they come as the end of an operation, which has no status. */
+export const isClientFault = (status: number | undefined, azureCode: string): boolean =>
+  status === 400 || /^(FailedIdentityOperation|BadRequest|Invalid\w*|LinkedInvalidPropertyId|IdentityNotFound)$/i.test(azureCode);
 
 const isPreemption = (azureCode: string, text: string): boolean =>
   /^OperationPreempted$|^CanceledAndSuperseded/i.test(azureCode) || /preempted by a more recent|canceledandsuperseded/i.test(text);
@@ -171,13 +175,6 @@ function spentBudget(headers: Answer['headers'], azureCode: string): Throttled['
   // Policies of a subscription are called so, or, of older kind, by their window, as in PutVM3Min.
   const ofSubscription = /(?:Subscription|\dMin);0(?:,|$)/.test(headers['x-ms-ratelimit-remaining-resource'] ?? '');
   return ofSubscription ? 'subscription' : 'scope';
-}
-
-/** Every user-assigned identity that a text names, lower case, each once. Lists come quoted, comma-joined, or nested with escaped quotes. */
-export function identityIdsIn(text: string): string[] {
-  const pattern =
-    /\/subscriptions\/[^/\\'",\s]+\/resourceGroups\/[^/\\'",\s]+\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[\w-]+/gi;
-  return [...new Set([...text.replaceAll('\\/', '/').matchAll(pattern)].map(([id]) => id.toLowerCase()))];
 }
 
 /**
