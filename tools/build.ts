@@ -1,5 +1,5 @@
 // `npm run build`: one bundled file a program, in dist/.
-// CommonJS for the Node programs: an ES module entry costs 5 MiB more private memory (spec/node-runtime.md 1.3).
+// CommonJS for the Node programs: an ES module entry costs 5 MiB more private memory (docs/reference/node-runtime.md).
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';

@@ -6,6 +6,8 @@ import type { ServingCertificate } from './core/certificates.ts';
 import { alternativeNames, createServingCertificate } from './core/certificates.ts';
 import type { Clock } from './core/clock.ts';
 import { createClock } from './core/clock.ts';
+import type { EmulatedService, Engine } from './core/engine.ts';
+import { createEngine } from './core/engine.ts';
 import { createKeyRing } from './core/keys.ts';
 import type { Log } from './core/log.ts';
 import { createLog } from './core/log.ts';
@@ -14,10 +16,8 @@ import { json } from './core/messages.ts';
 import { createRandom } from './core/random.ts';
 import type { ListenAddress, Listener, ListenerOptions } from './core/serve.ts';
 import { startListener } from './core/serve.ts';
-import type { EmulatedService, World } from './core/world.ts';
-import { createWorld } from './core/world.ts';
 import type { Action } from './faults/actions.ts';
-import { readFault } from './faults/menu.ts';
+import { readFault } from './faults/catalog.ts';
 import { problem as imdsProblem } from './imds/errors.ts';
 import { patchedState, replacedState } from './state/change.ts';
 import { readState } from './state/document.ts';
@@ -45,7 +45,7 @@ export type Emulator = {
   readonly ca: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** The state as it is now, everything done that is due. */
+  /** The state with all changes that are due by now. */
   state(): State;
   /** As PUT /state and PATCH /state. */
   setState(document: unknown): void;
@@ -67,7 +67,7 @@ const refusals: Readonly<Record<EmulatedService | 'control', (status: number, me
   control: (status, message) => json(status, { error: message }),
 };
 
-// Making RSA keys is most of the time a start takes: the emulators of one process share an authority for the same names.
+// RSA keys take most of the time of a start, so the emulators of one process share an authority for the same names.
 const certificates = new Map<string, Promise<ServingCertificate>>();
 
 function servingCertificate(names: readonly string[]): Promise<ServingCertificate> {
@@ -85,15 +85,15 @@ function vmOf(state: State, name: string): VmReference {
   return vm;
 }
 
-function createParts(world: World, options: EmulatorOptions, tls: ListenerOptions['tls']) {
-  const { clock } = world;
+function createParts(engine: Engine, options: EmulatorOptions, tls: ListenerOptions['tls']) {
+  const { clock } = engine;
   return (service: EmulatedService, vm: () => VmReference | null, address: ListenAddress): Promise<Listener> =>
     startListener({
       address,
       tls: service === 'imds' ? null : tls,
       clock,
       lenientPaths: service === 'imds' && options.paths === 'lenient',
-      exchange: (request, signal) => world.exchange(service, request, signal, vm()),
+      exchange: (request, signal) => engine.exchange(service, request, signal, vm()),
       refusal: refusals[service],
     });
 }
@@ -108,7 +108,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const log = createLog();
   const listeners: Listener[] = [];
   let entraUrl = '';
-  const world = createWorld({
+  const engine = createEngine({
     state,
     clock,
     log,
@@ -118,7 +118,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     listenersOf: (service) => byService[service],
   });
   const byService: Record<EmulatedService, Listener[]> = { imds: [], arm: [], entra: [] };
-  const listenFor = createParts(world, options, tls);
+  const listenFor = createParts(engine, options, tls);
 
   async function open(service: EmulatedService, vm: () => VmReference | null, address: ListenAddress): Promise<string> {
     const listener = await listenFor(service, vm, address);
@@ -128,12 +128,12 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   }
 
   async function stop(): Promise<void> {
-    await world.stop();
+    await engine.stop();
     await Promise.all(listeners.map((listener) => listener.close()));
   }
 
   try {
-    const imds = await open('imds', () => ownVm ?? world.state().config.vm, listen.imds);
+    const imds = await open('imds', () => ownVm ?? engine.state().config.vm, listen.imds);
     const arm = await open('arm', () => null, listen.arm);
     entraUrl = await open('entra', () => null, listen.entra);
     const control = await startListener({
@@ -141,7 +141,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       tls: null,
       clock,
       lenientPaths: true,
-      exchange: async (request, signal) => ({ answer: await answerControl(request, world, signal), manner: 'whole' }),
+      exchange: async (request, signal) => ({ answer: await answerControl(request, engine, signal), manner: 'whole' }),
       refusal: refusals.control,
     });
     listeners.push(control);
@@ -150,16 +150,16 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
       ca: tls.ca,
       clock,
       log,
-      state: world.state,
-      setState: (document) => world.replaceState(replacedState(document, clock.now())),
-      patchState: (patch) => world.replaceState(patchedState(world.state(), patch, clock.now())),
-      addFault: (document) => world.addFault(readFault(document, '', clock.now())).id,
-      removeFaults: (id) => world.removeFaults(id ?? null),
+      state: engine.state,
+      setState: (document) => engine.replaceState(replacedState(document, clock.now())),
+      patchState: (patch) => engine.replaceState(patchedState(engine.state(), patch, clock.now())),
+      addFault: (document) => engine.addFault(readFault(document, '', clock.now())).id,
+      removeFaults: (id) => engine.removeFaults(id ?? null),
       async act(action) {
-        const reason = await world.act(action);
+        const reason = await engine.act(action);
         if (reason !== null) throw new DocumentError('', reason);
       },
-      addImds: (name) => open('imds', () => findVm(world.state().resources, name), anywhere),
+      addImds: (name) => open('imds', () => findVm(engine.state().resources, name), anywhere),
       stop,
     };
   } catch (error) {

@@ -35,7 +35,7 @@ async function start(flags: Flags): Promise<Emulator> {
   }
 }
 
-/** What a person can do something about is said in one line; anything else is a defect and shows its stack. */
+/** One line where the user can act; anything else is a defect and shows its stack. */
 function explain(error: unknown): string {
   if (error instanceof FlagError) return error.message;
   if (error instanceof Error && 'code' in error && 'syscall' in error) {

@@ -12,19 +12,19 @@ const root = mkdtempSync(path.join(tmpdir(), 'cache-test-'));
 after(() => rmSync(root, { recursive: true, force: true }));
 const silent = () => {};
 
-test('the cache is where the variables say, in order', () => {
+test('is in the folder that the variables name, in order', () => {
   assert.equal(cacheRoot({ AAD_POD_IDENTITY_CACHE: '/a', XDG_CACHE_HOME: '/b', HOME: '/c' }), '/a');
   assert.equal(cacheRoot({ XDG_CACHE_HOME: '/b', HOME: '/c' }), '/b/aad-pod-identity-webhook');
   assert.equal(cacheRoot({ AAD_POD_IDENTITY_CACHE: '', XDG_CACHE_HOME: '', HOME: '/c' }), '/c/.cache/aad-pod-identity-webhook');
 });
 
-test('a key tells inputs apart, also where their concatenation is the same', () => {
+test('has different keys for inputs whose concatenation is the same', () => {
   assert.equal(cacheKey(['a', 'b']), cacheKey(['a', 'b']));
   assert.notEqual(cacheKey(['ab', 'c']), cacheKey(['a', 'bc']));
   assert.notEqual(cacheKey(['a', 'b']), cacheKey(['b', 'a']));
 });
 
-test('two that need the same folder at once make it once, and both get it whole', async () => {
+test('makes a folder once for two callers at the same time', async () => {
   let made = 0;
   const make = async (folder: string) => {
     made += 1;
@@ -40,7 +40,7 @@ test('two that need the same folder at once make it once, and both get it whole'
   assert.equal(made, 1);
 });
 
-test('a folder that could not be made leaves nothing, and is tried again', async () => {
+test('leaves nothing of a folder that failed, and makes it at the next call', async () => {
   const failing = async (folder: string) => {
     writeFileSync(path.join(folder, 'half'), '');
     throw new Error('no');
@@ -50,7 +50,7 @@ test('a folder that could not be made leaves nothing, and is tried again', async
   assert.ok(existsSync(await cached('broken', 'key', silent, async () => {}, root)));
 });
 
-test('a lock of a process that died is taken over', async () => {
+test('takes over the lock of a process that died', async () => {
   const dead = spawnSync(process.execPath, ['-e', '']);
   const file = path.join(root, 'dead.lock');
   writeFileSync(file, `${dead.pid} 1\n`);
@@ -65,7 +65,7 @@ test('a lock of a process that died is taken over', async () => {
   assert.ok(!existsSync(file));
 });
 
-test('a lock names its holder while it is held, and is free after a failure', async () => {
+test('names the holder of a lock, and frees the lock after a failure', async () => {
   const file = path.join(root, 'held.lock');
   const { pid, start } = identify(process.pid);
   await assert.rejects(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { environmentIn, packagesToAdd } from './debian.ts';
 
-test('only packages that are not there yet are added; upgrades of others are left alone', () => {
+test('adds only packages that are missing, without upgrades of others', () => {
   const simulation = [
     'NOTE: This is only a simulation!',
     'Inst passwd [1:4.13-1] (1:4.13-2 Debian:12.15/oldstable [amd64])',
@@ -13,7 +13,7 @@ test('only packages that are not there yet are added; upgrades of others are lef
   assert.deepEqual(packagesToAdd(simulation), ['runc', 'libsubid4']);
 });
 
-test('unpacked programs come before the machine’s own', () => {
+test('puts unpacked programs before those of the machine', () => {
   const env = environmentIn('/cache', 'arm64', '/usr/bin');
   assert.equal(env.PATH, '/cache/usr/sbin:/cache/usr/bin:/cache/sbin:/cache/bin:/usr/bin');
   assert.equal(env.LD_LIBRARY_PATH, '/cache/usr/lib/aarch64-linux-gnu:/cache/lib/aarch64-linux-gnu');

@@ -24,7 +24,7 @@ async function chain(): Promise<{ client: Socket; served: Socket; close: () => v
   return { client, served, close };
 }
 
-test('bytes flow both ways as they come, and one side may finish before the other', async () => {
+test('forwards bytes both ways, also after one side has finished', async () => {
   const { client, served, close } = await chain();
   served.write('watch event');
   assert.equal(String((await once(client, 'data'))[0]), 'watch event');
@@ -41,7 +41,7 @@ test('bytes flow both ways as they come, and one side may finish before the othe
   close();
 });
 
-test('a broken connection breaks its other half', async () => {
+test('breaks the other half of a broken connection', async () => {
   const { client, served, close } = await chain();
   served.resume();
   const told = once(served, 'end');
@@ -50,7 +50,7 @@ test('a broken connection breaks its other half', async () => {
   close();
 });
 
-test('a target that is not there closes the connection, not the forwarder', async () => {
+test('closes the connection when the target is missing, and goes on', async () => {
   const forwarder = await forward({ host: '127.0.0.1', port: 0 }, { path: '/nowhere.sock' });
   const client = connect({ port: portOf(forwarder), host: '127.0.0.1' });
   client.on('error', () => {});

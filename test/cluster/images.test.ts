@@ -6,7 +6,7 @@ import { proxyId, sidecarCommand } from '../../api/names.ts';
 
 const dockerfile = readFileSync(path.resolve(import.meta.dirname, '../../Dockerfile'), 'utf8');
 
-test('the sidecar image starts as injected pods start it', () => {
+test('starts the sidecar image as injected pods do', () => {
   const sidecar = dockerfile.slice(dockerfile.indexOf('AS sidecar'));
   assert.deepEqual(JSON.parse(sidecar.match(/^ENTRYPOINT (.*)$/m)?.[1] ?? ''), sidecarCommand);
   assert.match(sidecar, new RegExp(`^USER ${proxyId}:${proxyId}$`, 'm'));

@@ -4,14 +4,14 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { identify, isAlive, startTimeOf } from './procfs.ts';
 
-test('the start time is found whatever a program calls itself', () => {
+test('finds the start time of a process whatever its name', () => {
   const rest = `S ${Array.from({ length: 18 }, (_, index) => index).join(' ')} 4711 rest`;
   assert.deepEqual(startTimeOf(`12 (plain) ${rest}`), { state: 'S', start: '4711' });
   assert.deepEqual(startTimeOf(`12 (a ) S 1 (b) ${rest}`), { state: 'S', start: '4711' });
   assert.equal(startTimeOf(''), undefined);
 });
 
-test('a process is alive until it ends, and a recycled number is somebody else', async () => {
+test('tells a live process from one that ended and from a reused number', async () => {
   const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'inherit'] });
   const identity = identify(child.pid ?? 0);
   assert.ok(isAlive(identity));

@@ -8,26 +8,26 @@ import { quote, renderSetup } from './namespace.ts';
 import { cniConfig, containerdConfig, kernelSettings, kubeletConfig } from './node-config.ts';
 import { clusterPlaces } from './state.ts';
 
-test('a kubeconfig is read back as it was written', () => {
+test('reads a kubeconfig back as it was written', () => {
   const { admin } = makeUsers('node-0');
   const text = renderKubeconfig('https://127.0.0.1:1', 'PEM\n', admin);
   assert.deepEqual(parseKubeconfig(text), { ca: 'PEM\n', token: admin.token, server: 'https://127.0.0.1:1' });
 });
 
-test('every user has a token of its own, with its groups in one quoted column', () => {
+test('writes a token for each user, with its groups in one quoted column', () => {
   const users = makeUsers('node-0');
   const lines = renderTokenFile(users).trimEnd().split('\n');
   assert.equal(new Set(lines.map((line) => line.split(',')[0])).size, Object.keys(users).length);
   assert.ok(lines.some((line) => line.endsWith(',system:node:node-0,system:node:node-0,"system:nodes"')));
 });
 
-test('a word survives the shell', () => {
+test('quotes a word for the shell', () => {
   for (const word of ["it's", '$HOME `x` "y"', '\\', 'a b']) {
     assert.equal(spawnSync('sh', ['-c', `printf %s ${quote(word)}`], { encoding: 'utf8' }).stdout, word);
   }
 });
 
-test('a folder that is needed stays visible below one that is hidden', () => {
+test('keeps a needed folder visible below a hidden one', () => {
   const setup = renderSetup('/var/lib/ci/cluster', ['/var/lib/ci/cluster', '/home/x'], ['node', 'inside.ts']);
   const lines = setup.split('\n');
   const held = lines.indexOf("exec 4<'/var/lib/ci/cluster'");
@@ -37,12 +37,12 @@ test('a folder that is needed stays visible below one that is hidden', () => {
   assert.ok(!setup.includes('/home/x'), 'what is not below a hidden folder needs nothing');
 });
 
-test('kubelet finds its kernel wishes fulfilled, so that it changes nothing on the machine', () => {
+test('sets what kubelet expects of the kernel, so that kubelet changes nothing', () => {
   const setup = renderSetup('/c', [], ['node']);
   for (const name of Object.keys(kernelSettings)) assert.ok(setup.includes(` '/c/kernel/${name}' /proc/sys/${name}`), name);
 });
 
-test('everything a cluster writes is in its own folder', () => {
+test('keeps everything that a cluster writes in its own folder', () => {
   const containerd = containerdConfig({
     folder: '/c',
     snapshotter: 'native',
@@ -58,7 +58,7 @@ test('everything a cluster writes is in its own folder', () => {
   assert.doesNotMatch(kubelet, /"\/(var|usr|etc)/);
 });
 
-test('control group hierarchies of both versions are found', () => {
+test('finds control group hierarchies of both versions', () => {
   const mounts =
     'tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n';
   assert.deepEqual(hierarchies(mounts), [
@@ -67,7 +67,7 @@ test('control group hierarchies of both versions are found', () => {
   ]);
 });
 
-test('a cluster name that could leave its folder is refused with what is accepted', () => {
+test('refuses a cluster name that could leave its folder', () => {
   for (const name of ['', '..', 'a/b', 'A', '-a', 'a-', 'a'.repeat(31)])
     assert.throws(() => clusterPlaces(name), /lower-case letters, digits and dashes/);
   assert.notEqual(clusterPlaces('a').cgroup, clusterPlaces('b').cgroup);

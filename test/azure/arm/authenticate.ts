@@ -1,4 +1,4 @@
-// Who calls ARM (A1): a bearer token that this emulator signed, for ARM, still valid, of a tenant that exists.
+// Who calls ARM: a bearer token that this emulator signed, for ARM, still valid, of a tenant that exists.
 import type { Context } from '../core/handler.ts';
 import { readJwt } from '../core/jwt.ts';
 import type { Answer, Incoming } from '../core/messages.ts';

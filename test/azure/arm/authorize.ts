@@ -1,8 +1,8 @@
-// Who may do what (A10): role assignments, deny assignments, and the linked check of the identities that a write assigns.
+// Who may do what: role assignments, deny assignments, and the linked check of the identities that a write assigns.
 import type { Context } from '../core/handler.ts';
 import type { Answer } from '../core/messages.ts';
 import { effectOf, effectsOf } from '../faults/effects.ts';
-import type { IdentityWish, State } from '../state/model.ts';
+import type { IdentityUpdate, State } from '../state/model.ts';
 import { findIdentity, keyOf } from '../state/names.ts';
 import type { Caller } from './authenticate.ts';
 import { failure } from './errors.ts';
@@ -65,12 +65,12 @@ export function forbids(context: Context, caller: Caller, action: string, id: st
 }
 
 /** The 403 that names every identity of a write that the caller may not assign, or null. */
-export function forbidsAssigning(context: Context, caller: Caller, wish: IdentityWish, action: string, id: string): Answer | null {
+export function forbidsAssigning(context: Context, caller: Caller, update: IdentityUpdate, action: string, id: string): Answer | null {
   const { state, effects } = context;
   const hidden = effectsOf(effects, 'role-missing').map((effect) =>
     keyOf(findIdentity(state.identities, effect.identity)?.id ?? effect.identity),
   );
-  const wanted = Object.values(wish.user).flatMap((entry) => (entry === null ? [] : [entry.id]));
+  const wanted = Object.values(update.user).flatMap((entry) => (entry === null ? [] : [entry.id]));
   const offenders = wanted.filter((one) => hidden.includes(keyOf(one)) || !mayDo(state, caller, assignAction, one));
   if (offenders.length === 0) return null;
   const message = `${who(caller)} has permission to perform action '${action}' on scope '${id}'; however, it does not have permission to perform action(s) '${assignAction}' on the linked scope(s) '${offenders.join(',')}' (respectively) or the linked scope(s) are invalid.`;

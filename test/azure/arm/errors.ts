@@ -1,4 +1,4 @@
-// ARM's error answers (spec 3.5), with the words the service uses: clients match on them.
+// Error answers of ARM in its own words, because clients match on them. docs/reference/arm.md#identity-errors
 import type { Answer } from '../core/messages.ts';
 import { json } from '../core/messages.ts';
 import type { ServiceError } from '../state/model.ts';
@@ -34,7 +34,7 @@ export const conflict = (): Answer =>
 export const preconditionFailed = (given: string, actual: string): Answer =>
   failure(412, 'PreconditionFailed', `Etag provided in if-match header ${given} does not match etag ${actual} of resource.`);
 
-/** The wrapper around what the identity service said; `missing` is the id it complained about. */
+/** ARM's wrapper around an error of the identity service; `missing` is the id that does not exist. */
 export function missingIdentity(resourceId: string, missing: string): ServiceError {
   const inner = JSON.stringify({ error: { code: 'BadRequest', message: `Resource '${missing}' was not found.` } });
   return {
@@ -43,7 +43,7 @@ export function missingIdentity(resourceId: string, missing: string): ServiceErr
   };
 }
 
-/** The wait stands in the text only: there is no Retry-After header. */
+/** The wait is in the text only; there is no Retry-After header. */
 export function throttledIdentity(resourceId: string, seconds: number): Answer {
   const inner = JSON.stringify({
     error: {

@@ -19,7 +19,7 @@ import { writeCompute } from './write.ts';
 
 const identityType = 'Microsoft.ManagedIdentity/userAssignedIdentities';
 
-/** A2: any date from the oldest that knows identity maps on. */
+/** Any date from the oldest version with identity maps on. */
 function apiVersionProblem(request: Incoming, state: State): Answer | null {
   const given = request.query.get('api-version');
   if (given === null || given === '')
@@ -169,7 +169,7 @@ function answerCaller(request: Incoming, context: Context, caller: Caller): Outc
   return { answer: { ...answer, headers: { ...charged.headers, ...answer.headers } }, changes: [...charged.changes, ...changes] };
 }
 
-/** What Azure Stack and custom clouds are discovered by (spec 4.3); the only thing told without a token. */
+/** The document by which clients discover Azure Stack and custom clouds; the only one that needs no token. */
 function endpoints(request: Incoming, { state, entraUrl }: Context): Answer {
   const authentication = { loginEndpoint: `${entraUrl}/`, audiences: state.config.settings.arm.audiences };
   return json(200, { galleryEndpoint: '', graphEndpoint: '', portalEndpoint: request.origin, authentication });

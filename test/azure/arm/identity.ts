@@ -1,7 +1,7 @@
-// The `identity` property: reading what a write wants (A4) and merging it, all type transitions of spec 3.1.
+// The `identity` property: reading the update of a write and merging it. docs/reference/arm.md#the-identity-property
 import type { Answer } from '../core/messages.ts';
 import { isRecord } from '../core/messages.ts';
-import type { AttachedIdentities, Attachment, IdentityType, IdentityWish, State, SystemIdentity } from '../state/model.ts';
+import type { AttachedIdentities, Attachment, IdentityType, IdentityUpdate, State, SystemIdentity } from '../state/model.ts';
 import { identityIdPattern, keyOf } from '../state/names.ts';
 import { badContent, failure } from './errors.ts';
 
@@ -14,7 +14,7 @@ function readType(value: unknown): IdentityType | null {
 }
 
 /** Reads `identity` of a body; null when the body does not touch it. */
-export function readIdentityWish(value: unknown, current: IdentityType): IdentityWish | null | { refused: Answer } {
+export function readIdentityUpdate(value: unknown, current: IdentityType): IdentityUpdate | null | { refused: Answer } {
   if (value === undefined || value === null) return null;
   if (!isRecord(value)) return { refused: badContent("Error converting value to type 'ResourceIdentity'. Path 'identity'") };
   const type = value.type === undefined ? current : readType(value.type);
@@ -59,9 +59,9 @@ export function readIdentityWish(value: unknown, current: IdentityType): Identit
   return { type, user };
 }
 
-/** Ids that a wish adds and that do not exist. */
-export function missingIdentities(wish: IdentityWish, identities: State['identities'], hidden: readonly string[]): string[] {
-  const wanted = Object.values(wish.user).flatMap((entry) => (entry === null ? [] : [entry.id]));
+/** Ids that an update adds and that do not exist. */
+export function missingIdentities(update: IdentityUpdate, identities: State['identities'], hidden: readonly string[]): string[] {
+  const wanted = Object.values(update.user).flatMap((entry) => (entry === null ? [] : [entry.id]));
   return wanted.filter((id) => !identities.has(keyOf(id)) || hidden.includes(keyOf(id)));
 }
 
@@ -71,13 +71,13 @@ export function missingIdentities(wish: IdentityWish, identities: State['identit
  */
 export function mergeIdentity(
   current: AttachedIdentities,
-  wish: IdentityWish,
+  update: IdentityUpdate,
   options: { replace: boolean; identities: State['identities']; system: SystemIdentity },
 ): AttachedIdentities {
-  const system = wish.type.startsWith('SystemAssigned') ? (current.system ?? options.system) : null;
-  if (!wish.type.includes('UserAssigned')) return { system, user: {} };
+  const system = update.type.startsWith('SystemAssigned') ? (current.system ?? options.system) : null;
+  if (!update.type.includes('UserAssigned')) return { system, user: {} };
   const user: Record<string, Attachment> = options.replace ? {} : { ...current.user };
-  for (const [key, entry] of Object.entries(wish.user)) {
+  for (const [key, entry] of Object.entries(update.user)) {
     if (entry === null) {
       delete user[key];
       continue;

@@ -1,18 +1,19 @@
-// Long-running operations (A7-A9): accepted now, done when their time has come. Time is asked, never waited for, so a jump of the clock ends them.
+// Long-running operations: accepted now, completed at their end time. Each request asks for the time and nothing waits for it, so a jump of the clock ends
+// operations.
 
 import { drawFrom, drawGuid } from '../core/random.ts';
 import { resize } from '../faults/actions.ts';
 import type { Effect } from '../faults/effects.ts';
 import { effectOf } from '../faults/effects.ts';
 import { systemIdentity } from '../state/document.ts';
-import type { AttachedIdentities, Change, ComputeResource, Operation, ServiceError, State, Wish } from '../state/model.ts';
+import type { AttachedIdentities, Change, ComputeResource, Operation, ServiceError, State, Update } from '../state/model.ts';
 import { keyOf } from '../state/names.ts';
 import { mergeIdentity } from './identity.ts';
 
-function withWish(state: State, resource: ComputeResource, identity: AttachedIdentities, wish: Wish): AttachedIdentities {
-  if (wish.identity === null) return identity;
+function withUpdate(state: State, resource: ComputeResource, identity: AttachedIdentities, update: Update): AttachedIdentities {
+  if (update.identity === null) return identity;
   const system = systemIdentity(resource.id, state.config.defaults.tenant);
-  return mergeIdentity(identity, wish.identity, { replace: wish.replace, identities: state.identities, system });
+  return mergeIdentity(identity, update.identity, { replace: update.replace, identities: state.identities, system });
 }
 
 export function running(state: State, key: string): Operation[] {
@@ -23,41 +24,41 @@ function lastVisible(resource: ComputeResource): AttachedIdentities {
   return resource.visible.at(-1)?.identity ?? resource.identity;
 }
 
-/** IMDS learns of the new identities once the propagation delay is over, never in another order than they were made. */
-function propagate(state: State, resource: ComputeResource, wish: Wish, now: number, random: () => number): ComputeResource['visible'] {
-  if (wish.identity === null) return resource.visible;
+/** IMDS learns of the new identities after the propagation delay, in the order of the operations. */
+function propagate(state: State, resource: ComputeResource, update: Update, now: number, random: () => number): ComputeResource['visible'] {
+  if (update.identity === null) return resource.visible;
   const from = Math.max(now + drawFrom(state.config.settings.propagationMs, random), resource.visible.at(-1)?.from ?? 0);
-  // What is over before the newest that counts now can never be asked for again (except by a clock set back, which sees the present).
+  // Nothing reads what was replaced before now. (A clock that is set back sees the present.)
   const current = resource.visible.findLastIndex((entry) => entry.from <= now);
-  return [...resource.visible.slice(Math.max(0, current)), { from, identity: withWish(state, resource, lastVisible(resource), wish) }];
+  return [...resource.visible.slice(Math.max(0, current)), { from, identity: withUpdate(state, resource, lastVisible(resource), update) }];
 }
 
 function finished(
   state: State,
   resource: ComputeResource,
-  wish: Wish,
+  update: Update,
   options: { appliedBefore: boolean; bump: boolean; busy: boolean; now: number; random: () => number },
 ): ComputeResource {
   const { now, random } = options;
   return {
     ...resource,
-    identity: options.appliedBefore ? resource.identity : withWish(state, resource, resource.identity, wish),
+    identity: options.appliedBefore ? resource.identity : withUpdate(state, resource, resource.identity, update),
     instances:
-      wish.capacity === null || resource.orchestration !== 'Uniform' ? resource.instances : resize(resource.instances, wish.capacity),
-    tags: wish.tags ?? resource.tags,
+      update.capacity === null || resource.orchestration !== 'Uniform' ? resource.instances : resize(resource.instances, update.capacity),
+    tags: update.tags ?? resource.tags,
     provisioningState: options.busy ? 'Updating' : 'Succeeded',
     etag: resource.etag + (options.bump ? 1 : 0),
-    visible: propagate(state, resource, wish, now, random),
+    visible: propagate(state, resource, update, now, random),
   };
 }
 
-/** An operation that did not succeed leaves no trace in the identities. */
+/** The identities without the operation, which did not succeed. */
 function undone(resource: ComputeResource, operation: Operation, alone: boolean): AttachedIdentities {
-  const { before, wish } = operation;
-  if (before === null || wish.identity === null) return resource.identity;
+  const { before, update } = operation;
+  if (before === null || update.identity === null) return resource.identity;
   if (alone) return before;
   const user = { ...resource.identity.user };
-  for (const key of Object.keys(wish.identity.user)) {
+  for (const key of Object.keys(update.identity.user)) {
     const earlier = before.user[key];
     if (earlier === undefined) delete user[key];
     else user[key] = earlier;
@@ -77,7 +78,7 @@ function end(state: State, operation: Operation, status: Operation['end'], at: n
   const bump = state.config.settings.arm.etagBump !== 'accept';
   const value =
     status.status === 'Succeeded'
-      ? finished(state, resource, operation.wish, { appliedBefore: operation.before !== null, bump, busy, now: at, random })
+      ? finished(state, resource, operation.update, { appliedBefore: operation.before !== null, bump, busy, now: at, random })
       : {
           ...resource,
           identity: undone(resource, operation, !busy),
@@ -89,11 +90,11 @@ function end(state: State, operation: Operation, status: Operation['end'], at: n
 
 export type Accepted = { readonly operation: Operation | null; readonly resource: ComputeResource; readonly changes: readonly Change[] };
 
-/** Takes a write on: the resource as it is from now on, and the operation (null where the service answers only when all is done). */
+/** Accepts a write: the resource as it is from now on, and the operation; null where the service answers after the write is complete. */
 export function accept(
   state: State,
   resource: ComputeResource,
-  wish: Wish,
+  update: Update,
   failing: ServiceError | null,
   context: { now: number; random: () => number; effects: readonly Effect[] },
 ): Accepted {
@@ -101,7 +102,7 @@ export function accept(
   const key = keyOf(resource.id);
   const { arm } = state.config.settings;
   if (arm.lro === '200' && failing === null) {
-    const value = finished(state, resource, wish, { appliedBefore: false, bump: true, busy: false, now, random });
+    const value = finished(state, resource, update, { appliedBefore: false, bump: true, busy: false, now, random });
     return { operation: null, resource: value, changes: [{ table: 'resources', key, value }] };
   }
   let current = resource;
@@ -137,12 +138,12 @@ export function accept(
         : fault === null
           ? { status: 'Succeeded', error: null }
           : { status: fault.end, error: fault.error },
-    wish,
+    update,
     before: applies ? current.identity : null,
   };
   const value = {
     ...current,
-    identity: applies ? withWish(state, current, current.identity, wish) : current.identity,
+    identity: applies ? withUpdate(state, current, current.identity, update) : current.identity,
     provisioningState: 'Updating',
     etag: current.etag + (arm.etagBump === 'completion' ? 0 : 1),
   };
@@ -150,7 +151,7 @@ export function accept(
   return { operation, resource: value, changes };
 }
 
-/** However many writes there are, the number of operations that can be asked for stays bounded. */
+/** Bounds the number of operations that can be asked for. */
 function forgotten(state: State): Change[] {
   if (state.operations.size < 5000) return [];
   for (const [key, operation] of state.operations)
@@ -158,7 +159,7 @@ function forgotten(state: State): Change[] {
   return [];
 }
 
-/** The next thing that time alone brings about by `now`, or null: an operation that ends, or one that is forgotten. */
+/** The next change that is due by `now`, or null: an operation ends, or an old one is dropped. */
 export function settle(state: State, now: number, random: () => number): { changes: readonly Change[]; at: number } | null {
   let due: Operation | null = null;
   for (const operation of state.operations.values()) {

@@ -1,11 +1,11 @@
-// Resources as ARM shows them. Ids come back in the case they were created with (A3).
+// Resources as ARM shows them. Ids have the case that they were created with.
 import { guidOf } from '../core/random.ts';
 import type { AttachedIdentities, ComputeResource, State, UserAssignedIdentity } from '../state/model.ts';
 import { keyOf } from '../state/names.ts';
 import { identityType } from '../state/write.ts';
 import { typeName } from './target.ts';
 
-/** A5: principal and client ids are filled in, both null where the identity was deleted or recreated since. */
+/** Principal and client id are both null where the identity was deleted or recreated since. */
 function renderIdentity(identity: AttachedIdentities, identities: State['identities']): Record<string, unknown> | undefined {
   const type = identityType(identity);
   if (type === 'None') return undefined;
@@ -21,7 +21,7 @@ function renderIdentity(identity: AttachedIdentities, identities: State['identit
   };
 }
 
-/** From this api-version on answers carry `etag` and writes take If-Match (spec 3.4). */
+/** From this api-version on answers carry `etag` and writes take If-Match. */
 export const etagsSince = '2024-03-01';
 
 export const quoted = (etag: number): string => `"${etag}"`;
@@ -57,7 +57,7 @@ export function renderCompute(state: State, resource: ComputeResource, apiVersio
   };
 }
 
-/** One instance of a Uniform set: it has the identities of its set and none of its own (A13). */
+/** One instance of a Uniform set: it has the identities of its set and none of its own. */
 export function renderInstance(state: State, set: ComputeResource, instance: string, apiVersion: string): Record<string, unknown> {
   const { tags: _tags, sku: _sku, ...shared } = renderCompute(state, set, apiVersion);
   return {

@@ -1,4 +1,4 @@
-// Which resource, list or operation a path means. Paths are matched without regard to case (A3).
+// Which resource, list or operation a path means. Paths are matched without regard to case.
 import type { Incoming } from '../core/messages.ts';
 import { pathSegments } from '../core/messages.ts';
 import { identityId, scaleSetId, virtualMachineId } from '../state/names.ts';
@@ -64,7 +64,7 @@ function inProvider(subscription: string, group: string | null, provider: string
   return { kind: 'instance', set: id, instance: childName ?? null, subscription, group, name };
 }
 
-/** Null where nothing lives at the path. */
+/** Null where the path is no resource. */
 export function targetOf(request: Pick<Incoming, 'path'>): Target | null {
   const segments = pathSegments(request.path);
   if (segments === null || segments.includes('')) return null;

@@ -1,4 +1,4 @@
-// Request budgets (A12, spec 3.6): one bucket per resource and one per subscription for each kind of call, and one of ARM's own per caller.
+// Request budgets, docs/reference/arm.md#throttling: one bucket per resource and one per subscription for each kind of call, and one of ARM's own per caller.
 import type { Bucket, Change, State } from '../state/model.ts';
 import type { Target } from './target.ts';
 
@@ -26,7 +26,7 @@ function policyOf(target: Target, method: string): keyof typeof policies | null 
   return reads ? 'getVm' : 'updateVm';
 }
 
-/** ARM's front door: per subscription and principal, refilled every second. */
+/** ARM's own budget: per subscription and principal, refilled every second. */
 const frontDoor = {
   reads: { name: 'reads', perMinute: 25 * 60, burst: 250 },
   writes: { name: 'writes', perMinute: 10 * 60, burst: 200 },
@@ -94,7 +94,7 @@ export function charge(state: State, target: Target, method: string, caller: str
   // A refused call costs nothing in the buckets that would have let it through.
   const kept = drawn.filter(({ wait }) => !refused || wait !== null);
   const changes = kept.map(({ draw, after }): Change => ({ table: 'buckets', key: draw.key, value: after }));
-  // Callers make up subscriptions at will: what is kept of them is bounded.
+  // Callers can invent subscriptions, so the number of buckets is bounded.
   const surplus = state.buckets.size + changes.length - 10_000;
   const oldest = surplus > 0 ? [...state.buckets.keys()].slice(0, surplus) : [];
   changes.unshift(...oldest.map((key): Change => ({ table: 'buckets', key, value: null })));

@@ -4,13 +4,13 @@ import { only } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';
 import { isRecord, json, parseJson } from '../core/messages.ts';
 import { effectOf, effectsOf } from '../faults/effects.ts';
-import type { ComputeResource, Operation, Wish } from '../state/model.ts';
+import type { ComputeResource, Operation, Update } from '../state/model.ts';
 import { findIdentity, keyOf } from '../state/names.ts';
 import { identityType } from '../state/write.ts';
 import type { Caller } from './authenticate.ts';
 import { forbidsAssigning } from './authorize.ts';
 import { badContent, conflict, failure, missingIdentity, notFound, preconditionFailed, throttledIdentity } from './errors.ts';
-import { missingIdentities, readIdentityWish } from './identity.ts';
+import { missingIdentities, readIdentityUpdate } from './identity.ts';
 import { accept, running } from './operations.ts';
 import { etagsSince, quoted, renderCompute } from './render.ts';
 import type { Target } from './target.ts';
@@ -18,9 +18,9 @@ import { typeName } from './target.ts';
 
 type ComputeTarget = Extract<Target, { kind: 'compute' }>;
 
-function readWish(body: unknown, current: ComputeResource, replace: boolean): Wish | { refused: Answer } {
+function readWish(body: unknown, current: ComputeResource, replace: boolean): Update | { refused: Answer } {
   if (!isRecord(body)) return { refused: badContent('The request body must be a JSON object') };
-  const identity = readIdentityWish(body.identity, replace ? 'None' : identityType(current.identity));
+  const identity = readIdentityUpdate(body.identity, replace ? 'None' : identityType(current.identity));
   if (identity !== null && 'refused' in identity) return identity;
   const sku = body.sku;
   const capacity = isRecord(sku) && sku.capacity !== undefined ? sku.capacity : null;
@@ -42,7 +42,7 @@ function readTags(value: unknown): { value: Record<string, string> } | null | { 
   return { value: Object.fromEntries(entries) };
 }
 
-/** If-Match and If-None-Match (A6): the refusal, or null. */
+/** If-Match and If-None-Match : the refusal, or null. */
 function precondition(request: Incoming, context: Context, existing: ComputeResource | undefined, apiVersion: string): Answer | null {
   if (effectOf(context.effects, 'precondition-failed') !== null) {
     const etag = existing?.etag ?? 1;
@@ -117,10 +117,10 @@ export function writeCompute(request: Incoming, context: Context, target: Comput
   const body = parseJson(request.body);
   const resource = existing ?? creation(target, body, context.now);
   if ('refused' in resource) return only(resource.refused);
-  const wish = readWish(body, resource, replace);
-  if ('refused' in wish) return only(wish.refused);
+  const update = readWish(body, resource, replace);
+  if ('refused' in update) return only(update.refused);
   const action = `${typeName[target.of]}/write`;
-  const unlinked = wish.identity === null ? null : forbidsAssigning(context, caller, wish.identity, action, resource.id);
+  const unlinked = update.identity === null ? null : forbidsAssigning(context, caller, update.identity, action, resource.id);
   const refused = unlinked ?? precondition(request, context, existing, apiVersion);
   if (refused !== null) return only(refused);
   if (effectOf(effects, 'conflict') !== null) return only(conflict());
@@ -130,24 +130,24 @@ export function writeCompute(request: Incoming, context: Context, target: Comput
   const hidden = effectsOf(effects, 'missing-identity').map((effect) =>
     keyOf(findIdentity(state.identities, effect.identity)?.id ?? effect.identity),
   );
-  const [missing] = wish.identity === null ? [] : missingIdentities(wish.identity, state.identities, hidden);
+  const [missing] = update.identity === null ? [] : missingIdentities(update.identity, state.identities, hidden);
   const failing = missing === undefined ? null : missingIdentity(resource.id, missing);
   if (failing !== null && state.config.settings.arm.missingIdentity === 'accept') return only(failure(400, failing.code, failing.message));
-  if (wish.identity !== null && leavesNone(wish, resource)) {
+  if (update.identity !== null && leavesNone(update, resource)) {
     const message = "The identity ids must not be null or empty for 'UserAssigned' identity type.";
     return only(failure(400, 'InvalidParameter', message, {}, 'identity.userAssignedIdentities'));
   }
-  const accepted = accept(state, resource, wish, failing, context);
+  const accepted = accept(state, resource, update, failing, context);
   return {
     answer: acceptedAnswer(request, context, accepted.operation, accepted.resource, existing === undefined, apiVersion),
     changes: accepted.changes,
   };
 }
 
-/** A type that promises user-assigned identities and a map that leaves none. */
-function leavesNone(wish: Wish, resource: ComputeResource): boolean {
-  if (wish.identity === null || !wish.identity.type.includes('UserAssigned')) return false;
-  const { user } = wish.identity;
-  const kept = wish.replace ? [] : Object.keys(resource.identity.user).filter((key) => user[key] !== null);
+/** The type says user-assigned, and the map leaves none. */
+function leavesNone(update: Update, resource: ComputeResource): boolean {
+  if (update.identity === null || !update.identity.type.includes('UserAssigned')) return false;
+  const { user } = update.identity;
+  const kept = update.replace ? [] : Object.keys(resource.identity.user).filter((key) => user[key] !== null);
   return kept.length === 0 && Object.values(user).every((entry) => entry === null);
 }

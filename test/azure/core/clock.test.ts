@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClock } from './clock.ts';
 
-test('a frozen clock moves only when it is moved, and wakes exactly those whose time has come', async () => {
+test('moves only when advanced while it is frozen, and wakes the sleepers that are due', async () => {
   const clock = createClock(() => 1000);
   clock.freeze();
   const woken: number[] = [];
@@ -15,7 +15,7 @@ test('a frozen clock moves only when it is moved, and wakes exactly those whose 
   assert.deepEqual(woken, [10, 20, 30]);
 });
 
-test('a running clock follows the machine, from where it was moved or frozen', () => {
+test("follows the machine's time from where it was advanced or frozen", () => {
   let machine = 1000;
   const clock = createClock(() => machine);
   clock.advance(500);
@@ -31,7 +31,7 @@ test('a running clock follows the machine, from where it was moved or frozen', (
   assert.equal(clock.now(), 1005);
 });
 
-test('a sleeper whose caller has gone wakes at once; after stop nobody sleeps', async () => {
+test('wakes a sleeper at once when its caller aborts, and all after a stop', async () => {
   const clock = createClock();
   const gone = new AbortController();
   const asleep = clock.sleep(1e9, gone.signal);

@@ -1,5 +1,5 @@
-// The one clock of the three services. It either follows the machine's time (shifted by jumps) or stands still until it is moved,
-// so a test can cross a token's life in a moment and a sleeping request wakes when virtual time passes, not when real time does.
+// The clock of the three services. It follows the machine's time, shifted by jumps, or stands still until it is moved. A test can pass a token's life in
+// a moment, and a sleeping request wakes when emulated time has passed.
 
 export type Clock = {
   /** Milliseconds since the epoch, as the emulated services see them. */
@@ -11,7 +11,7 @@ export type Clock = {
   freeze(): void;
   run(): void;
   readonly frozen: boolean;
-  /** Wakes every sleeper and lets nobody sleep again; part of stopping the emulator. */
+  /** Wakes every sleeper; later sleeps end at once. Part of stopping the emulator. */
   stop(): void;
 };
 

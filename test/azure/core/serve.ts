@@ -7,8 +7,8 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import type { Clock } from './clock.ts';
+import type { Delivery } from './engine.ts';
 import type { Answer, Incoming } from './messages.ts';
-import type { Delivery } from './world.ts';
 
 export type ListenAddress = { readonly host: string; readonly port: number };
 
@@ -108,7 +108,7 @@ function listener(options: ListenerOptions, url: () => string): RequestListener 
     return deliver(await options.exchange(toIncoming(message, body, options, url()), gone.signal), response, options.clock, gone.signal);
   }
   return (message, response) => {
-    // What fails here is the connection itself: there is nobody left to tell.
+    // Only the connection itself can fail here, so nobody can be answered.
     respond(message, response).catch(() => response.destroy());
   };
 }
@@ -137,7 +137,7 @@ function listenOn(server: Server, { host, port }: ListenAddress): Promise<Addres
 export async function startListener(options: ListenerOptions): Promise<Listener> {
   let url = '';
   const onRequest = listener(options, () => url);
-  // Longer than clients keep idle connections, so that it is they who close them.
+  // Longer than clients keep idle connections, so that the clients close them.
   const timeouts = { keepAliveTimeout: 120_000, headersTimeout: 60_000, requestTimeout: 0 };
   const server =
     options.tls === null ? createHttpServer(timeouts, onRequest) : createHttpsServer({ ...timeouts, ...options.tls }, onRequest);

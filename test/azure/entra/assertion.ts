@@ -1,4 +1,4 @@
-// Client assertions (E3, E4): signed by a certificate of the app, or by an issuer that one of its federated credentials trusts.
+// Client assertions: signed by a certificate of the app, or by an issuer that one of its federated credentials trusts.
 import { createHash, X509Certificate } from 'node:crypto';
 import type { Context } from '../core/handler.ts';
 import type { Jwt } from '../core/jwt.ts';

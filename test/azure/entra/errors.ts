@@ -1,4 +1,4 @@
-// Entra's error answers (E7, spec 5): clients branch on `error`, people read the AADSTS number.
+// Error answers of Entra: clients branch on `error`, people read the AADSTS number. docs/reference/entra.md#errors
 import type { Context } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';
 import { json } from '../core/messages.ts';

@@ -1,4 +1,4 @@
-// Entra ID: discovery, keys and the token endpoints (E1). The tenant stands in the path, by its id or one of its domains.
+// Entra ID: discovery, keys and the token endpoints. The tenant stands in the path, by its id or one of its domains.
 import type { Context, Handler, Outcome } from '../core/handler.ts';
 import { only } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';

@@ -1,4 +1,4 @@
-// POST /{tenant}/oauth2/v2.0/token and /{tenant}/oauth2/token: client credentials (spec 5).
+// POST /{tenant}/oauth2/v2.0/token and /{tenant}/oauth2/token: client credentials.
 import type { Context, Outcome } from '../core/handler.ts';
 import { only } from '../core/handler.ts';
 import type { Incoming } from '../core/messages.ts';
@@ -13,7 +13,7 @@ import { aadsts } from './errors.ts';
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-/** The audience a request is for (E6): exactly one trailing `/.default` is taken off, so a resource may itself end in a slash. */
+/** The audience of a request: exactly one trailing `/.default` is taken off, so a resource may itself end in a slash. */
 function audienceOf(form: URLSearchParams, version: 1 | 2): string | Refusal {
   if (version === 1) {
     const resource = form.get('resource');

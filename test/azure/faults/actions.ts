@@ -1,4 +1,4 @@
-// What others do to the same Azure behind our back (A14, A15): AKS, the autoscaler, an operator with a portal.
+// What other writers do to the same Azure: AKS, the autoscaler, an operator in the portal.
 import { guidOf } from '../core/random.ts';
 import { systemIdentity } from '../state/document.ts';
 import type { Change, ComputeResource, State } from '../state/model.ts';

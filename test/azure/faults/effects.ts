@@ -1,4 +1,4 @@
-// What a fault does (spec 8.4), as data. The first group is done by the world around the handlers, the second is the handlers' own.
+// What a fault does, as data. The engine applies effects of transport around the handlers; the handlers apply effects of a service.
 import type { Answer } from '../core/messages.ts';
 import type { Range } from '../core/random.ts';
 import type { ServiceError } from '../state/model.ts';
@@ -17,7 +17,7 @@ export type TransportEffect =
 export type ServiceEffect =
   /** The service's own clock is off by this. */
   | { readonly kind: 'clock-skew'; readonly ms: number }
-  /** The next token is already expired, or meant for somebody else. */
+  /** The next token is expired, or has another audience. */
   | { readonly kind: 'bad-token'; readonly expired: boolean; readonly audience: string | null }
   | { readonly kind: 'entra-error'; readonly aadsts: number; readonly retryAfter: number | null }
   /** How long the operation that this write starts takes (null: for ever) and how it ends. */

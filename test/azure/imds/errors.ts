@@ -1,4 +1,4 @@
-// IMDS error answers (spec 1.5): flat objects of two strings.
+// Error answers of IMDS: flat objects of two strings. docs/reference/imds.md#errors
 import type { Answer } from '../core/messages.ts';
 import { json } from '../core/messages.ts';
 

@@ -1,4 +1,4 @@
-// The Instance Metadata Service of one machine: routing first, then headers, then parameters (I2).
+// The Instance Metadata Service of one machine: it checks the route first, then headers, then parameters.
 import type { Context, Handler, Outcome } from '../core/handler.ts';
 import { only } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';
@@ -68,7 +68,7 @@ function findRoute(path: string): { route: Route; rest: readonly string[] } | nu
   const segments = pathSegments(path);
   if (segments === null || segments[0]?.toLowerCase() !== 'metadata') return null;
   const below = segments.slice(1);
-  // An empty segment is a trailing or doubled slash: not tolerated here (I16), only before it gets here with `--paths lenient`.
+  // An empty segment is a trailing or doubled slash: an unknown path here. With `--paths lenient` it is removed before.
   if (below.includes('')) return null;
   const route = routes[below.join('/').toLowerCase()];
   if (route !== undefined) return { route, rest: [] };
@@ -76,7 +76,7 @@ function findRoute(path: string): { route: Route; rest: readonly string[] } | nu
   return below[0]?.toLowerCase() === 'instance' && instance !== undefined ? { route: instance, rest: below.slice(1) } : null;
 }
 
-/** The newer credential paths: a client takes exactly 400 without the header as "present" (I2). */
+/** The newer credential paths: a client takes exactly 400 without the header as "present". */
 function newerCredentials(request: Incoming, context: Context): Answer | null {
   const newer = /^\/metadata\/identity\/(getplatformmetadata|issuecredential)$/i.test(request.path);
   if (!newer || !context.state.config.settings.imds.v2) return null;
@@ -91,7 +91,7 @@ function missingHeader(context: Context): Answer {
   return problem(400, context.state.config.settings.imds.headerError, 'Required metadata header not specified');
 }
 
-/** I3-I5, I7: what every route asks of a request. */
+/** What every route requires of a request. */
 function requestProblem(request: Incoming, context: Context, route: Route): Answer | null {
   if (request.headers['x-forwarded-for'] !== undefined)
     return problem(400, 'bad_request', 'Requests with the X-Forwarded-For header are not accepted');

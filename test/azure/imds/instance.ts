@@ -1,4 +1,4 @@
-// /metadata/instance: what a machine can read about itself. All primitives are strings, missing ones empty (spec 1.7).
+// /metadata/instance: what a machine can read about itself. All primitives are strings, missing ones empty.
 import type { Context } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';
 import { isRecord, json, text } from '../core/messages.ts';

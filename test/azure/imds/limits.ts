@@ -1,4 +1,4 @@
-// Request limits of one machine's IMDS (I13): 20 a second and 5 at once for tokens, 5 a second for the rest.
+// Request limits of one machine's IMDS (docs/reference/imds.md#rate-limits): 20 a second and 5 at once for tokens, 5 a second for the rest.
 import type { Context } from '../core/handler.ts';
 import type { Bucket, Change } from '../state/model.ts';
 

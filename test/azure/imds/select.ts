@@ -1,4 +1,4 @@
-// Which identity a token request means (I8-I10).
+// Which identity a token request means: docs/reference/imds.md#token-request.
 import type { Answer } from '../core/messages.ts';
 import type { TokenSubject } from '../core/tokens.ts';
 import type { AttachedIdentities, State, VmReference } from '../state/model.ts';
@@ -8,11 +8,11 @@ import { identityNotFound, invalid, severalIdentities } from './errors.ts';
 export const selectorNames = ['client_id', 'object_id', 'msi_res_id', 'mi_res_id'] as const;
 export type Selector = { readonly name: (typeof selectorNames)[number]; readonly value: string };
 
-/** What this machine's IMDS knows by now, which trails what ARM says. */
+/** What this machine's IMDS knows by now; it learns of changes later than ARM. */
 export function visibleIdentities(state: State, vm: VmReference | null, now: number): AttachedIdentities {
   const resource = vm === null ? undefined : state.resources.get(vm.resource);
   if (vm === null || resource === undefined) return { system: null, user: {} };
-  // An instance that was scaled away, or whose set was made anew, has nothing.
+  // An instance that was scaled in, or whose set was recreated, has no identities.
   if (vm.instance !== null && !resource.instances.includes(vm.instance)) return { system: null, user: {} };
   const seen = resource.visible.findLast((entry) => entry.from <= now) ?? resource.visible[0];
   return seen?.identity ?? { system: null, user: {} };
@@ -31,7 +31,7 @@ export function readSelector(query: URLSearchParams): Selector | null | { refuse
 function userSubjects(state: State, attached: AttachedIdentities): TokenSubject[] {
   return Object.entries(attached.user).flatMap(([key, { principalId }]) => {
     const known = state.identities.get(key);
-    // Deleted, or recreated since it was attached: IMDS does not know it until it is removed and added again (I10).
+    // Deleted, or recreated since it was attached: IMDS does not know it until it is removed and added again.
     if (known === undefined || known.principalId !== principalId) return [];
     return [{ objectId: known.principalId, appId: known.clientId, tenantId: known.tenantId, resourceId: known.id, proof: '2' as const }];
   });
@@ -60,7 +60,7 @@ export function selectIdentity(
   }
   if (system !== null) return system;
   const [first] = users;
-  // A stale attachment still counts as one of several: the default is not silently another identity.
+  // A stale attachment counts as one of several, so that the default does not become another identity.
   if (Object.keys(attached.user).length > 1) return { refused: severalIdentities() };
   return first ?? { refused: identityNotFound() };
 }

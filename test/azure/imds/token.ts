@@ -1,4 +1,4 @@
-// GET /metadata/identity/oauth2/token (spec 1.2-1.4).
+// GET /metadata/identity/oauth2/token: docs/reference/imds.md#token-answer.
 import type { Context, Outcome } from '../core/handler.ts';
 import { only } from '../core/handler.ts';
 import type { Incoming } from '../core/messages.ts';
@@ -74,7 +74,7 @@ export function answerToken(request: Incoming, context: Context): Outcome {
   return { answer, changes: effectOf(effects, 'bad-token') === null ? [...forgotten(context), { table: 'tokens', key, value: made }] : [] };
 }
 
-/** Keeps the number of kept tokens bounded: the oldest goes. */
+/** Bounds the number of kept tokens: drops the oldest. */
 function forgotten(context: Context): Change[] {
   const { tokens } = context.state;
   const [oldest] = tokens.size < 5000 ? [] : tokens.keys();

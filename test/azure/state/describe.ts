@@ -1,4 +1,4 @@
-// One line of log for each change of state that a person debugging a test wants to see.
+// The log line of a change of state.
 import type { Change, ComputeResource, State } from './model.ts';
 import { identityType } from './write.ts';
 
@@ -10,7 +10,7 @@ function describeResource(resource: ComputeResource): string {
   return `${shortId(resource.id)}: ${resource.provisioningState}, etag ${resource.etag}, identity ${identities}`;
 }
 
-/** Null for changes that would only be noise: buckets, assertion ids. */
+/** Null for changes that say nothing: buckets, assertion ids. */
 export function describeChange(before: State, change: Change): string | null {
   switch (change.table) {
     case 'resources':

@@ -8,7 +8,7 @@ import { writeState } from './write.ts';
 const text = readFileSync(new URL('../default-state.json', import.meta.url), 'utf8');
 const small = (): Record<string, unknown> => JSON.parse(text);
 
-test('what GET /state writes is read back as the same state', () => {
+test('reads what GET /state writes back as the same state', () => {
   const state = readState(
     {
       ...small(),
@@ -22,14 +22,14 @@ test('what GET /state writes is read back as the same state', () => {
   assert.deepEqual(again, state);
 });
 
-test('an identity that was recreated or deleted since it was attached survives the way out and back', () => {
+test('keeps an attachment whose identity was recreated or deleted since', () => {
   const state = readState(small(), 5);
   const gone = { ...state, identities: new Map([...state.identities].slice(1)) };
   const [set] = readState(JSON.parse(JSON.stringify(writeState(gone))), 5).resources.values();
   assert.deepEqual(set?.identity, state.resources.get(set?.id.toLowerCase() ?? '')?.identity);
 });
 
-test('a patch merges settings, replaces what it names, and leaves what runs', () => {
+test('merges settings of a patch, replaces named sections, keeps what runs', () => {
   const state = readState(small(), 5);
   const next = patchedState(state, { settings: { arm: { lro: '200' } }, apps: [] }, 9);
   assert.deepEqual([next.config.settings.arm.lro, next.config.settings.arm.etagBump, next.apps.size], ['200', 'both', 0]);
@@ -117,7 +117,7 @@ const wrong: [string, (document: Record<string, unknown>) => unknown, RegExp][] 
   ['a setting', (document) => ({ ...document, settings: { arm: { lro: 'never' } } }), /^settings\.arm\.lro: must be one of/],
 ];
 for (const [what, change, message] of wrong) {
-  test(`a document with ${what} wrong is refused with the path of the field`, () => {
+  test(`refuses a document with ${what} wrong and names the field`, () => {
     assert.throws(() => readState(change(small()), 0), { name: 'DocumentError', message });
   });
 }

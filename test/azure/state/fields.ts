@@ -1,4 +1,4 @@
-// Reading a document that a person wrote: every complaint names the path of the field and what is accepted there.
+// Reads a document that a person wrote. Every error names the path of the field and what is accepted there.
 import { isRecord } from '../core/messages.ts';
 import type { Range } from '../core/random.ts';
 import { guidPattern } from './names.ts';

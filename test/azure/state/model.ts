@@ -45,10 +45,10 @@ export type UserAssignedIdentity = {
 export type IdentityType = 'None' | 'SystemAssigned' | 'UserAssigned' | 'SystemAssigned, UserAssigned';
 
 /** What a write wants of `identity`: `null` removes an entry, entries not named stay. */
-export type IdentityWish = { readonly type: IdentityType; readonly user: Readonly<Record<string, { readonly id: string } | null>> };
+export type IdentityUpdate = { readonly type: IdentityType; readonly user: Readonly<Record<string, { readonly id: string } | null>> };
 
-export type Wish = {
-  readonly identity: IdentityWish | null;
+export type Update = {
+  readonly identity: IdentityUpdate | null;
   /** PUT: entries not named go. */
   readonly replace: boolean;
   readonly capacity: number | null;
@@ -69,8 +69,8 @@ export type Operation = {
   readonly finishedAt: number | null;
   /** How it is going to end; `error` is set unless that is success. */
   readonly end: { readonly status: 'Succeeded' | 'Failed' | 'Canceled'; readonly error: ServiceError | null };
-  readonly wish: Wish;
-  /** The identities before it, where its wish was applied when it was accepted; null where it is applied at the end. */
+  readonly update: Update;
+  /** The identities before it, where its update was applied when it was accepted; null where it is applied at the end. */
   readonly before: AttachedIdentities | null;
 };
 

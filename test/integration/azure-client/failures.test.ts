@@ -1,4 +1,4 @@
-// What Azure refuses, and what the client makes of it.
+// Errors of Azure, and what the client reports for them.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { pool1 } from '../azure/fixtures.ts';
@@ -6,16 +6,16 @@ import { attach, connected, detach, errorOf, failureOf, identity, quickAzure, re
 
 const pool = scopeOf(pool1);
 
-describe('identities that spoil a write', () => {
+describe('an identity that fails a write', () => {
   for (const missingIdentity of ['accept', 'completion'])
-    test(`one that does not exist, found out at ${missingIdentity}`, async (t) => {
+    test(`is named when it does not exist, on ${missingIdentity}`, async (t) => {
       const { compute } = await connected(t, quickAzure({ missingIdentity }));
       const state = await compute.read(pool);
       const failure = await failureOf(compute.write(pool, attach('writer', 'no-such'), state));
       assert.deepEqual(failure, { code: 'badIdentities', ids: [identity('no-such')], reason: 'notFound' });
     });
 
-  test('all those that the controller may not assign', async (t) => {
+  test('is named when the controller has no right to assign it', async (t) => {
     const { compute, emulator } = await connected(t);
     emulator.addFault({ fault: 'role-missing', identity: identity('writer') });
     emulator.addFault({ fault: 'role-missing', identity: identity('third') });
@@ -25,7 +25,7 @@ describe('identities that spoil a write', () => {
     assert.ok(failure.ids.length > 0 && failure.ids.every((id) => [identity('writer'), identity('third')].includes(id)));
   });
 
-  test('by the role model: no Managed Identity Operator on two of three', async (t) => {
+  test('is named when Managed Identity Operator is missing for it', async (t) => {
     const roles = [
       { principal: 'cccccccc-0000-4000-8000-000000000001', scope: pool1, role: 'Virtual Machine Contributor' },
       { principal: 'cccccccc-0000-4000-8000-000000000001', scope: identity('reader'), role: 'Managed Identity Operator' },
@@ -39,20 +39,20 @@ describe('identities that spoil a write', () => {
 });
 
 describe('rights', () => {
-  test('no right to write the set', async (t) => {
+  test('reports a missing right to write the scale set', async (t) => {
     const roles = [{ principal: 'cccccccc-0000-4000-8000-000000000001', scope: pool1, role: 'Reader' }];
     const { compute } = await connected(t, quickAzure({}, { roles }));
     const failure = await failureOf(compute.write(pool, attach('writer'), await compute.read(pool)));
     assert.deepEqual(failure, { code: 'missingRole', action: 'Microsoft.Compute/virtualMachineScaleSets/write' });
   });
 
-  test('a deny assignment', async (t) => {
+  test('reports a deny assignment', async (t) => {
     const { compute, emulator } = await connected(t);
     emulator.addFault({ fault: 'deny-assignment', service: 'arm', method: 'write' });
     assert.equal((await failureOf(compute.write(pool, attach('writer'), await compute.read(pool)))).code, 'denyAssignment');
   });
 
-  test('a token that ARM takes no longer is replaced once', async (t) => {
+  test('replaces a token that ARM refuses, once', async (t) => {
     const { compute, emulator } = await connected(t);
     await compute.read(pool);
     emulator.addFault({ fault: 'unauthorized', service: 'arm', count: 1 });
@@ -65,7 +65,7 @@ describe('rights', () => {
 });
 
 describe('throttling', () => {
-  test('by header: no further call is made until it is over, to other scopes it is', async (t) => {
+  test('waits for Retry-After before it calls this scope again, not for others', async (t) => {
     const { compute, emulator } = await connected(t);
     const state = await compute.read(pool);
     emulator.addFault({ fault: 'throttled', retryAfter: 120, resource: pool.id, method: 'PATCH', count: 1 });
@@ -81,7 +81,7 @@ describe('throttling', () => {
     await compute.write(other, attach('writer'), await compute.read(other));
   });
 
-  test('by the text alone', async (t) => {
+  test('reads the wait from the text of the identity service', async (t) => {
     const { compute, emulator } = await connected(t);
     const state = await compute.read(pool);
     emulator.addFault({ fault: 'throttled-identity', seconds: 33, resource: pool.id, method: 'PATCH', count: 1 });
@@ -90,7 +90,7 @@ describe('throttling', () => {
     assert.deepEqual([failure.retryAfterSeconds, failure.source], [33, 'text']);
   });
 
-  test("by Azure's real budgets: the thirteenth write in a minute is refused and told as such", async (t) => {
+  test("reports the thirteenth write in a minute as throttled, by Azure's budgets", async (t) => {
     const { compute } = await connected(
       t,
       quickAzure({ lro: '200' }, { settings: { limits: { imds: false, arm: true }, arm: { lro: '200' } } }),
@@ -109,8 +109,8 @@ describe('throttling', () => {
   });
 });
 
-describe('everything else that goes wrong', () => {
-  test('a conflict, with the request ids that support asks for', async (t) => {
+describe('other errors', () => {
+  test('reports a conflict with the request ids that Azure support needs', async (t) => {
     const { compute, emulator, logged } = await connected(t);
     const state = await compute.read(pool);
     emulator.addFault({ fault: 'conflict', service: 'arm', count: 1 });
@@ -120,14 +120,14 @@ describe('everything else that goes wrong', () => {
     assert.ok(logged.some((line) => line.includes('PATCH') && line.includes(error.ids.requestId ?? '-')));
   });
 
-  test('a newer operation pre-empts ours', async (t) => {
+  test('reports an operation that a newer one preempts', async (t) => {
     const { compute, emulator } = await connected(t);
     const state = await compute.read(pool);
     emulator.addFault({ fault: 'operation', ms: 20, end: 'Canceled', code: 'OperationPreempted' });
     assert.equal((await failureOf(compute.write(pool, attach('writer'), state))).code, 'canceled');
   });
 
-  test('the set is gone', async (t) => {
+  test('reports a scale set that was deleted', async (t) => {
     const { compute, emulator } = await connected(t);
     const state = await compute.read(pool);
     await emulator.act({ do: 'delete', resource: pool.id });
@@ -135,7 +135,7 @@ describe('everything else that goes wrong', () => {
     assert.equal((await failureOf(compute.write(pool, attach('writer'), state))).code, 'notFound');
   });
 
-  test('a broken connection and a bad gateway are transient; while polling they only delay', async (t) => {
+  test('takes a broken connection and a 502 for transient, and polls on', async (t) => {
     const { compute, emulator } = await connected(t);
     const state = await compute.read(pool);
     emulator.addFault({ fault: 'reset', service: 'arm', count: 1 });
@@ -155,7 +155,7 @@ describe('everything else that goes wrong', () => {
     assert.ok((await compute.read(pool)).identities.has(identity('writer')));
   });
 
-  test('an answer that never comes ends with the signal', async (t) => {
+  test('stops waiting for an answer when the signal aborts', async (t) => {
     const { compute, emulator } = await connected(t);
     emulator.addFault({ fault: 'hang', service: 'arm' });
     const stop = new AbortController();
@@ -166,7 +166,7 @@ describe('everything else that goes wrong', () => {
     await assert.rejects(reading, (error) => error === reason);
   });
 
-  test('an api-version that the server does not know is replaced by the newest it offers, from then on', async (t) => {
+  test('replaces an unknown api-version by the newest that the server offers', async (t) => {
     const { compute, emulator } = await connected(t);
     const body = {
       error: {

@@ -47,14 +47,14 @@ function issue() {
   };
 }
 
-test('a client secret; only a token for Resource Manager is asked for, once for many calls', async (t) => {
+test('signs in with a client secret, once for many calls', async (t) => {
   const { compute, emulator } = await connected(t);
   await Promise.all([compute.read(pool), compute.read(pool), compute.read(pool)]);
   const entra = emulator.log.list().flatMap((entry) => (entry.kind === 'request' && entry.service === 'entra' ? [entry.method] : []));
   assert.deepEqual(entra, ['POST']);
 });
 
-test('a wrong secret is told with the code of Entra, and neither secret nor token is ever logged', async (t) => {
+test('reports a wrong secret with the code of Entra, and logs no secret', async (t) => {
   const { compute, logged } = await connected(t, quickAzure(), (_, folder) => ({
     ...application,
     clientSecretFile: put(folder, 'wrong', 'hunter2'),
@@ -65,7 +65,7 @@ test('a wrong secret is told with the code of Entra, and neither secret nor toke
   assert.doesNotMatch(error.message + logged.join(''), /hunter2|eyJ/);
 });
 
-test('a certificate, as PEM and as PKCS#12', async (t) => {
+test('signs in with a certificate, as PEM and as PKCS#12', async (t) => {
   const made = issue();
   const state = quickAzure({}, { apps: [{ clientId: app.clientId, certificates: [made.certificatePem] }] });
   const byPem = await connected(t, state, (_, folder) => ({
@@ -81,7 +81,7 @@ test('a certificate, as PEM and as PKCS#12', async (t) => {
   await byPkcs12.compute.read(pool);
 });
 
-test('a projected service account token', async (t) => {
+test('signs in with a projected service account token', async (t) => {
   const { privateKey, publicPem } = keyPair();
   const issuer = 'https://cluster.example';
   const subject = 'system:serviceaccount:default:controller';
@@ -101,7 +101,7 @@ test('a projected service account token', async (t) => {
   await compute.read(pool);
 });
 
-test("the node's managed identity, by client id and as the only one there", async (t) => {
+test("signs in as the node's managed identity, named and as the only one", async (t) => {
   for (const userAssignedMsiClientId of [clientIds.reader, '']) {
     const { compute, emulator } = await connected(t, quickAzure(), () => ({ useMsi: true, userAssignedMsiClientId }));
     await compute.read(pool);
@@ -109,14 +109,14 @@ test("the node's managed identity, by client id and as the only one there", asyn
   }
 });
 
-test('a managed identity that is not on the node', async (t) => {
+test('reports a managed identity that is not on the node', async (t) => {
   const { compute } = await connected(t, quickAzure(), () => ({ useMsi: true, userAssignedMsiClientId: clientIds.writer }));
   const error = await errorOf(compute.read(pool));
   assert.equal(error.failure.code, 'signInFailed');
   assert.match(error.message, /Identity not found/);
 });
 
-test('azure.json is taken up again however it changes, at the next call', async (t) => {
+test('reads azure.json again at the next call after a change', async (t) => {
   const apps = ['one', 'two', 'three', 'four'].map((secret, index) => ({
     clientId: app.clientId.replace(/.$/, String(index + 1)),
     secrets: [secret],
@@ -155,7 +155,7 @@ test('azure.json is taken up again however it changes, at the next call', async 
   assert.doesNotMatch(logged.join(''), /aadClientSecret|"(one|two|three|four)"/);
 });
 
-test('one user agent for Resource Manager, Entra and IMDS, however many calls there were', async (t) => {
+test('sends one user agent to Resource Manager, Entra and IMDS', async (t) => {
   const expected = `aad-pod-identity/controller/${version} fleet 7`;
   const byApplication = await connected(t, quickAzure(), (_, folder) => ({
     ...application,

@@ -10,7 +10,7 @@ const pool = scopeOf(pool1.toUpperCase());
 const attached = (state: { identities: ReadonlyMap<string, unknown> }) => [...state.identities.keys()].sort();
 
 describe('a write', () => {
-  test('attaches one identity beside another and detaches it again, to the last', async (t) => {
+  test('attaches an identity beside another and detaches both', async (t) => {
     const { compute } = await connected(t);
     const before = await compute.read(pool);
     assert.deepEqual([before.type, attached(before)], ['UserAssigned', [identity('reader')]]);
@@ -39,7 +39,7 @@ describe('a write', () => {
     assert.deepEqual(attached(await compute.read(vm)), [identity('writer')]);
   });
 
-  test('is only the delta', async (t) => {
+  test('sends only the difference', async (t) => {
     const { compute, emulator } = await connected(t);
     await compute.write(pool, attach('writer'), await compute.read(pool));
     const [patch] = requests(emulator, 'PATCH');
@@ -48,7 +48,7 @@ describe('a write', () => {
     });
   });
 
-  test('brings a recreated identity of ours back to life, and leaves a foreign one', async (t) => {
+  test('attaches a recreated identity of ours again, and leaves a foreign one', async (t) => {
     const { compute, emulator } = await connected(t);
     await emulator.act({ do: 'recreate-identity', identity: identity('reader') });
     let state = await compute.read(pool);
@@ -64,7 +64,7 @@ describe('a write', () => {
 });
 
 describe('a race with another writer', () => {
-  test('is lost by the etag, and nothing of the other is undone', async (t) => {
+  test('loses by the etag, and keeps what the other writer did', async (t) => {
     const { compute, emulator } = await connected(t);
     const old = await compute.read(pool);
     await emulator.act({ do: 'bump-etag', resource: pool.id });
@@ -72,7 +72,7 @@ describe('a race with another writer', () => {
     assert.deepEqual(attached(await compute.read(pool)), [identity('reader')]);
   });
 
-  test('without etags an old state is read anew, so that None cannot wipe what came in between', async (t) => {
+  test('reads an old state again without etags, so that None detaches nothing new', async (t) => {
     const { compute } = await connected(t, quickAzure({ etags: false }));
     const old = { ...(await compute.read(pool)), readAt: Date.now() - 2001 };
     assert.equal(old.etag, undefined);
@@ -84,7 +84,7 @@ describe('a race with another writer', () => {
 
 describe('an operation', () => {
   for (const lro of ['202+async+location', '202+async', '200+async', '202+location', '200'])
-    test(`accepted as ${lro} is over when the write returns`, async (t) => {
+    test(`is complete when the write returns, accepted as ${lro}`, async (t) => {
       const { compute, emulator } = await connected(t, quickAzure({ lro, identityVisible: 'completion' }));
       const told: string[] = [];
       await compute.write(pool, attach('writer'), await compute.read(pool), { onOperation: (url) => void told.push(url) });
@@ -93,7 +93,7 @@ describe('an operation', () => {
       assert.equal(requests(emulator, 'PATCH').length, 1);
     });
 
-  test('that a stopped controller began is followed by the next one', async (t) => {
+  test('is awaited by the next controller after a stop', async (t) => {
     const { compute } = await connected(t, quickAzure({ identityVisible: 'completion', operationMs: 300 }));
     const stop = new AbortController();
     const reason = new Error('stopped');
@@ -111,7 +111,7 @@ describe('an operation', () => {
     assert.deepEqual(attached(await compute.read(pool)), [identity('reader'), identity('writer')]);
   });
 
-  test('whose URL is known no longer leaves the outcome open', async (t) => {
+  test('has an unknown outcome when its URL is not found', async (t) => {
     const { compute } = await connected(t);
     const gone = `/subscriptions/${pool.subscription}/providers/Microsoft.Compute/locations/westeurope/operations/gone?api-version=2026-04-01`;
     assert.equal((await failureOf(compute.resume(pool, gone))).code, 'operationLost');

@@ -1,4 +1,4 @@
-// Rows A6-A9 of spec/azure-protocols.md 8.2: etags, long-running operations and their concurrency.
+// Etags, long-running operations and their concurrency: rows A6 to A9 of docs/emulator.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
@@ -11,7 +11,7 @@ function propertiesOf(reply: Reply): Record<string, unknown> {
   return isRecord(reply.json.properties) ? reply.json.properties : {};
 }
 
-test('A6 the etag is a counter in quotes, bumped on accept and on completion, as configured', async (context) => {
+test('A6: counts the etag up on accept and on completion, as configured', async (context) => {
   for (const [etagBump, accepted, completed] of [
     ['both', '"2"', '"3"'],
     ['accept', '"2"', '"2"'],
@@ -26,7 +26,7 @@ test('A6 the etag is a counter in quotes, bumped on accept and on completion, as
   }
 });
 
-test('A6 If-Match of another etag is 412 with both etags; If-None-Match * is 412 where the resource exists', async (context) => {
+test('A6: answers 412 when If-Match or If-None-Match does not hold', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const write = (headers: Record<string, string>) => call('PATCH', pool1, identityPatch('UserAssigned', ['writer']), { headers });
@@ -45,7 +45,7 @@ test('A6 If-Match of another etag is 412 with both etags; If-None-Match * is 412
   assert.equal((await call('PUT', fresh, { location: 'x' }, { headers: { 'if-none-match': '*' } })).status, 201);
 });
 
-test('A6 before api-version 2024-03-01, or switched off, there is no etag', async (context) => {
+test('A6: has no etag before api-version 2024-03-01, or when switched off', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   assert.equal((await call('GET', pool1, undefined, { apiVersion: '2023-09-01' })).json.etag, undefined);
@@ -54,7 +54,7 @@ test('A6 before api-version 2024-03-01, or switched off, there is no etag', asyn
   assert.equal((await call('GET', pool1)).json.etag, undefined);
 });
 
-test('A7 a write is accepted with the headers of its variant, runs, and ends', async (context) => {
+test('A7: accepts a write with the headers of its variant, runs it, ends it', async (context) => {
   const variants = [
     ['202+async+location', 202, true, true],
     ['202+async', 202, true, false],
@@ -89,7 +89,7 @@ test('A7 a write is accepted with the headers of its variant, runs, and ends', a
   }
 });
 
-test('A7 Retry-After as configured, and operations that are asked for too late are 404', async (context) => {
+test('A7: sends Retry-After as configured, and 404 for an expired operation', async (context) => {
   const emulator = await emulate(context, {
     state: smallAzure({ settings: { arm: { retryAfterSeconds: 7, operationRetentionSeconds: 60 } } }),
   });
@@ -108,7 +108,7 @@ test('A7 Retry-After as configured, and operations that are asked for too late a
   );
 });
 
-test('A8 the resource is Updating while an operation runs, and shows its identities at once or at the end', async (context) => {
+test('A8: shows Updating during an operation, and identities at once or at its end', async (context) => {
   for (const [identityVisible, during] of [
     ['accept', ['reader', 'writer']],
     ['completion', ['reader']],
@@ -124,7 +124,7 @@ test('A8 the resource is Updating while an operation runs, and shows its identit
   }
 });
 
-test('A9 a second write while one runs: after it, refused, or in its place', async (context) => {
+test('A9: queues, refuses or prefers a second write while one runs', async (context) => {
   const start = async (concurrency: string) => {
     const emulator = await emulate(context, { state: smallAzure({ settings: { arm: { concurrency } } }) });
     const call = await arm(emulator);

@@ -1,21 +1,16 @@
-// Rows A1-A5 of spec/azure-protocols.md 8.2: who may ask, what is there, and what a write does to identities.
+// Authentication, resources, and what a write does to identities: rows A1 to A5 of docs/emulator.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
 import { alone, armAudience, clientIds, flex1, flexVm, group, idOf, pool1, smallAzure, subscription } from './fixtures.ts';
 import { emulate } from './harness.ts';
-import type { Reply } from './requests.ts';
-import { arm, attachedNames, call, claimsOf, errorOf, identityPatch, signIn, tokenOf } from './requests.ts';
+import { arm, attachedNames, call, claimsOf, errorOf, identityPatch, propertiesOf, signIn, tokenOf } from './requests.ts';
 
 const version = '?api-version=2026-04-01';
 
 const unlimited = { limits: { arm: false } };
 
-function propertiesOf(reply: Reply): Record<string, unknown> {
-  return isRecord(reply.json.properties) ? reply.json.properties : {};
-}
-
-test('A1 a bearer token is required: signed here, for ARM in one of its four names, not expired; else 401 with a challenge', async (context) => {
+test('A1: answers 401 with a challenge without a valid bearer token for ARM', async (context) => {
   const emulator = await emulate(context);
   const ask = (authorization?: string) =>
     call(emulator.urls.arm, pool1 + version, { headers: authorization === undefined ? {} : { authorization }, ca: emulator.ca });
@@ -55,7 +50,7 @@ test('A1 a bearer token is required: signed here, for ARM in one of its four nam
   assert.equal(errorOf(await ask(`Bearer ${good}`)).code, 'InvalidAuthenticationTokenTenant');
 });
 
-test('A1 it is TLS, by the CA it hands out', async (context) => {
+test('A1: serves TLS with a certificate of its CA', async (context) => {
   const emulator = await emulate(context);
   assert.match(emulator.urls.arm, /^https:/);
   await assert.rejects(call(emulator.urls.arm, '/'), { code: 'SELF_SIGNED_CERT_IN_CHAIN' });
@@ -63,7 +58,7 @@ test('A1 it is TLS, by the CA it hands out', async (context) => {
     assert.equal((await call(emulator.urls.arm.replace('127.0.0.1', host), '/', { ca: emulator.ca })).status, 401);
 });
 
-test('A2 api-version is required, any date from 2018-06-01 on', async (context) => {
+test('A2: requires an api-version, any date from 2018-06-01 on', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const ask = async (apiVersion: string | null) => errorOf(await call('GET', pool1, undefined, { apiVersion }));
@@ -76,7 +71,7 @@ test('A2 api-version is required, any date from 2018-06-01 on', async (context) 
   for (const good of ['2018-06-01', '2019-12-01', '2031-01-01', '2026-04-01-preview']) assert.equal((await ask(good)).status, 200, good);
 });
 
-test('A3 GET, PUT, PATCH and lists; paths in any case, ids in the case of creation', async (context) => {
+test('A3: serves GET, PUT, PATCH and lists; paths in any case, ids as created', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ settings: unlimited }) });
   const call = await arm(emulator);
   for (const id of [pool1, flex1, flexVm, alone]) {
@@ -110,7 +105,7 @@ test('A3 GET, PUT, PATCH and lists; paths in any case, ids in the case of creati
   assert.equal((await call('POST', pool1, {})).status, 405);
 });
 
-test('A3 several subscriptions and resource groups: the same name elsewhere is another resource', async (context) => {
+test('A3: tells resources of one name in other groups and subscriptions apart', async (context) => {
   const other = { subscription: '00000000-0000-4000-8000-000000000002', resourceGroup: 'MC_other' };
   const sets = [
     { name: 'Pool1', instances: 1 },
@@ -124,7 +119,7 @@ test('A3 several subscriptions and resource groups: the same name elsewhere is a
   assert.deepEqual((await call('GET', elsewhere)).json.sku, { name: 'Standard_D2s_v5', tier: 'Standard', capacity: 3 });
 });
 
-// From what, by which PATCH, to what (spec 3.1).
+// From what, by which PATCH, to what: docs/reference/arm.md#the-identity-property.
 
 const transitions = [
   { from: 'None', patch: ['UserAssigned', ['writer'], []], type: 'UserAssigned', ids: ['writer'] },
@@ -153,7 +148,7 @@ for (const {
   patch: [type, add, remove],
   ...expected
 } of transitions) {
-  test(`A4 PATCH of ${from} with ${type} +[${add}] -[${remove}] gives ${expected.type ?? 'no identity'}`, async (context) => {
+  test(`A4: merges a PATCH ${type} +[${add}] -[${remove}] into ${from}`, async (context) => {
     const identity = { type: from, ...(from.includes('User') ? { ids: ['reader', 'third'] } : {}) };
     const emulator = await emulate(context, {
       state: smallAzure({ virtualMachines: [{ name: 'alone', identity }], scaleSets: [], imds: { vm: 'alone' } }),
@@ -169,7 +164,7 @@ for (const {
   });
 }
 
-test('A4 PUT replaces: what it does not name goes, also all of it', async (context) => {
+test('A4: replaces the identities by a PUT, also by none', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   await call('PUT', pool1, { location: 'westeurope', ...identityPatch('UserAssigned', ['writer']) });
@@ -180,7 +175,7 @@ test('A4 PUT replaces: what it does not name goes, also all of it', async (conte
   assert.equal((await call('GET', pool1)).json.identity, undefined);
 });
 
-test('A4 what a write of identities must not be: twice by case, empty, of another type, of something else', async (context) => {
+test('A4: refuses identities that are repeated, empty, of another type or kind', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ settings: unlimited }) });
   const call = await arm(emulator);
   const write = async (method: string, identity: unknown) => {
@@ -214,7 +209,7 @@ test('A4 what a write of identities must not be: twice by case, empty, of anothe
   assert.deepEqual(attachedNames(await call('GET', pool1)), ['reader'], 'nothing of it was applied');
 });
 
-test('A5 GET tells principal and client ids; both are null for an identity that was recreated or deleted', async (context) => {
+test('A5: shows principal and client id, null for a recreated or deleted identity', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const reader = async () => {

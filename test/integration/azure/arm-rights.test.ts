@@ -1,17 +1,12 @@
-// Rows A10-A15 of spec/azure-protocols.md 8.2: rights, budgets, orchestration, other writers, identities as resources.
+// Rights, budgets, orchestration, other writers, identities as resources: rows A10 to A15 of docs/emulator.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord, parseJson } from '../../azure/core/messages.ts';
 import { alone, app, clientIds, flex1, flexVm, group, idOf, pool1, smallAzure, subscription } from './fixtures.ts';
 import { emulate } from './harness.ts';
-import type { Reply } from './requests.ts';
-import { arm, attachedNames, call, errorOf, identityPatch, imds, tokenOf } from './requests.ts';
+import { arm, attachedNames, call, errorOf, identityPatch, imds, propertiesOf, tokenOf } from './requests.ts';
 
 const version = '?api-version=2026-04-01';
-
-function propertiesOf(reply: Reply): Record<string, unknown> {
-  return isRecord(reply.json.properties) ? reply.json.properties : {};
-}
 
 const contributor = {
   principal: app.clientId,
@@ -21,7 +16,7 @@ const contributor = {
 
 const operator = (name: string) => ({ principal: app.clientId, role: 'Managed Identity Operator', scope: idOf(name) });
 
-test('A10 writing the set and assigning an identity are separate rights; the 403 lists all offenders', async (context) => {
+test('A10: needs two rights to write and to assign, and names all offenders', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ roles: [contributor, operator('writer')] }) });
   const call = await arm(emulator);
   const patch = (...names: string[]) => call('PATCH', pool1, identityPatch('UserAssigned', names));
@@ -38,7 +33,7 @@ test('A10 writing the set and assigning an identity are separate rights; the 403
   );
 });
 
-test('A10 without the right on the set: AuthorizationFailed, for writes and reads, also for what does not exist', async (context) => {
+test('A10: answers AuthorizationFailed without a right, also for a missing set', async (context) => {
   const emulator = await emulate(context, {
     state: smallAzure({ roles: [{ principal: app.clientId, actions: ['Microsoft.Compute/*/read'], scope: pool1 }] }),
   });
@@ -57,7 +52,7 @@ test('A10 without the right on the set: AuthorizationFailed, for writes and read
   }
 });
 
-test('A10 a deny assignment wins over every role, except for those it names', async (context) => {
+test('A10: applies a deny assignment to all but its exceptions', async (context) => {
   const lockdown = { name: 'lockdown', scope: `/subscriptions/${subscription}/resourceGroups/nodes`, actions: ['*/write', '*/delete'] };
   const emulator = await emulate(context, { state: smallAzure({ denyAssignments: [lockdown] }) });
   const call = await arm(emulator);
@@ -68,7 +63,7 @@ test('A10 a deny assignment wins over every role, except for those it names', as
   assert.equal((await call('PATCH', pool1, {})).status, 202);
 });
 
-test('A10 a managed identity calls by its own rights', async (context) => {
+test('A10: checks the rights of a managed identity that calls', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ roles: [{ ...contributor, principal: clientIds.reader }] }) });
   const token = tokenOf(await imds(emulator.urls.imds, { resource: 'https://management.azure.com/' }));
   const ask = (id: string) => call(emulator.urls.arm, id + version, { headers: { authorization: `Bearer ${token}` }, ca: emulator.ca });
@@ -76,7 +71,7 @@ test('A10 a managed identity calls by its own rights', async (context) => {
   assert.equal((await ask(idOf('reader'))).status, 403);
 });
 
-test('A11 an identity that does not exist fails the whole batch, at once or at the end of the operation', async (context) => {
+test('A11: fails the whole write for a missing identity, at once or at the end', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const expected = {
@@ -96,7 +91,7 @@ test('A11 an identity that does not exist fails the whole batch, at once or at t
   assert.equal(propertiesOf(await call('GET', pool1)).provisioningState, 'Failed');
 });
 
-test('A12 a scale set takes 12 writes and then 4 a minute; an early retry starts its wait again; others are not concerned', async (context) => {
+test('A12: takes 12 writes of a scale set, then 4 a minute', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const write = () => call('PATCH', pool1, identityPatch('UserAssigned', ['writer']));
@@ -124,7 +119,7 @@ test('A12 a scale set takes 12 writes and then 4 a minute; an early retry starts
   assert.equal((await write()).status, 202);
 });
 
-test('A12 polling an operation has a budget of 45 and then 15 a minute, reads one of 36 and 12', async (context) => {
+test('A12: takes 45 polls of an operation, then 15 a minute; 36 reads, then 12', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const url = (await call('PATCH', pool1, {})).headers['azure-asyncoperation'] ?? '';
@@ -139,7 +134,7 @@ test('A12 polling an operation has a budget of 45 and then 15 a minute, reads on
   assert.deepEqual(await statuses(url, 16), [...Array(15).fill(200), 429]);
 });
 
-test('A12 ARM itself counts per subscription and principal, whatever is asked', async (context) => {
+test('A12: counts all requests per subscription and principal', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const ask = (sub: string) => call('GET', `/subscriptions/${sub}/providers/Microsoft.ManagedIdentity/userAssignedIdentities`);
@@ -154,7 +149,7 @@ test('A12 ARM itself counts per subscription and principal, whatever is asked', 
   assert.equal((await ask(subscription)).headers['x-ms-ratelimit-remaining-subscription-reads'], '24');
 });
 
-test('A12 the identity service throttles on its own: 429 FailedIdentityOperation with the wait only in the text', async (context) => {
+test('A12: throttles an identity operation with the wait in the text only', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   emulator.addFault({ fault: 'throttled-identity', resource: pool1, seconds: 20 });
@@ -163,7 +158,7 @@ test('A12 the identity service throttles on its own: 429 FailedIdentityOperation
   assert.ok(errorOf(reply).message.includes(`resource ${pool1} has issued too many requests. Retry after 20 seconds.`));
 });
 
-test('A13 all instances of a Uniform set see its identities, of a Flexible one only the VM that has them', async (context) => {
+test('A13: shows identities to all of a Uniform set, to one VM of a Flexible set', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const [second, flexible] = await Promise.all([emulator.addImds('Pool1/1'), emulator.addImds('flex1-a')]);
@@ -183,7 +178,7 @@ test('A13 all instances of a Uniform set see its identities, of a Flexible one o
   );
 });
 
-test('A14 other writers: capacity, etag, attached and wiped identities, a set deleted and made again', async (context) => {
+test('A14: acts as another writer: capacity, etag, identities, deletion', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const look = async () => {
@@ -215,7 +210,7 @@ test('A14 other writers: capacity, etag, attached and wiped identities, a set de
   assert.deepEqual([made.json.etag, attachedNames(made)], ['"1"', []], 'the operation of the old one does not touch the new one');
 });
 
-test('A15 user-assigned identities can be read, made and deleted', async (context) => {
+test('A15: reads, creates and deletes user-assigned identities', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const known = emulator.state().identities.get(idOf('reader').toLowerCase());

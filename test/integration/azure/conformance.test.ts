@@ -1,4 +1,4 @@
-// Clients nobody here wrote, against the emulator on loopback: @azure/identity, @azure/msal-node, @azure/arm-compute (spec 8.5).
+// Microsoft's client libraries against the emulator on loopback: @azure/identity, @azure/msal-node, @azure/arm-compute.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { arm, attachedNames, claimsOf, signIn, tokenOf } from './requests.ts';
 import { runClient } from './run-client.ts';
 
 for (const { what, one, clientId, error } of managedIdentityCases) {
-  test(`lenient paths, endpoint by variable: ${what}`, async (context) => {
+  test(`gives a token over lenient paths to ${what}`, async (context) => {
     const emulator = await emulate(context, { state: conformanceState(), paths: 'lenient', running: true });
     const outcome = await runClient(one, { ca: emulator.ca, env: { AZURE_POD_IDENTITY_AUTHORITY_HOST: emulator.urls.imds } });
     if (error !== undefined) return assert.match(String(outcome.error?.message), error);
@@ -53,7 +53,7 @@ const signIns: Record<string, SignInCase> = {
 };
 
 for (const [what, make] of Object.entries(signIns)) {
-  test(`${what} signs in at Entra`, async (context) => {
+  test(`signs in ${what} at Entra`, async (context) => {
     const federated = [{ issuer, subject, audience: 'api://AzureADTokenExchange' }];
     const apps = [{ clientId: app.clientId, secrets: [app.secret], certificates: [certified.cert], federated }];
     const issuers = [{ issuer, keys: [issuerKey.publicKey.export({ format: 'pem', type: 'spki' }).toString()] }];
@@ -76,7 +76,7 @@ for (const [what, make] of Object.entries(signIns)) {
   });
 }
 
-test('MSAL and @azure/identity read the AADSTS number of a refusal', async (context) => {
+test('gives MSAL and @azure/identity the AADSTS number of a refusal', async (context) => {
   const emulator = await emulate(context, { state: conformanceState(), running: true });
   for (const client of ['identity-secret', 'msal-secret'] as const) {
     const outcome = await runClient({ client, ...base(emulator.urls.entra), secret: 'wrong' }, { ca: emulator.ca });
@@ -100,7 +100,7 @@ const compute = async (emulator: Awaited<ReturnType<typeof emulate>>) => {
 };
 
 for (const lro of ['202+async+location', '202+async', '200+async', '202+location', '200']) {
-  test(`arm-compute adds and removes identities of a scale set, with operations as ${lro}`, async (context) => {
+  test(`lets arm-compute attach and detach, with operations as ${lro}`, async (context) => {
     const emulator = await emulate(context, { state: conformanceState({ settings: { arm: { lro, operationMs: 60 } } }), running: true });
     const update = await compute(emulator);
     const added = await update({ ids: { [idOf('writer')]: {} } });
@@ -111,7 +111,7 @@ for (const lro of ['202+async+location', '202+async', '200+async', '202+location
   });
 }
 
-test('arm-compute on a virtual machine keeps the system identity and gets it back alone', async (context) => {
+test('lets arm-compute keep the system-assigned identity of a virtual machine', async (context) => {
   const emulator = await emulate(context, { state: conformanceState({ settings: { arm: { operationMs: 20 } } }), running: true });
   const update = await compute(emulator);
   const machine = { kind: 'virtualMachine', name: 'alone' } as const;
@@ -124,7 +124,7 @@ test('arm-compute on a virtual machine keeps the system identity and gets it bac
   assert.deepEqual(attachedNames(await (await arm(emulator))('GET', alone)), []);
 });
 
-test('arm-compute tells apart what went wrong: refused, stale etag, failed and canceled operations', async (context) => {
+test('gives arm-compute errors: refused, stale etag, failed, canceled', async (context) => {
   const emulator = await emulate(context, { state: conformanceState({ settings: { arm: { operationMs: 20 } } }), running: true });
   const update = await compute(emulator);
   const writer = { ids: { [idOf('writer')]: {} } };

@@ -1,4 +1,4 @@
-// The control address of design 8.
+// The control address: docs/emulator.md#control-address.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Emulator } from '../../azure/emulator.ts';
@@ -15,7 +15,7 @@ const control = (emulator: Emulator, method: string, path: string, body?: unknow
 const entriesOf = (reply: { text: string }): { seq: number; kind: string; what?: string; service?: string; cause?: number }[] =>
   JSON.parse(reply.text).entries;
 
-test('GET /requests is one ordered log of requests and changes, with causes; since, service and kind select from it', async (context) => {
+test('GET /requests returns the ordered log, selected by since, service and kind', async (context) => {
   const emulator = await emulate(context);
   const send = await arm(emulator);
   await send('PATCH', pool1, identityPatch('UserAssigned', ['writer']));
@@ -54,7 +54,7 @@ test('GET /requests is one ordered log of requests and changes, with causes; sin
   assert.deepEqual(JSON.parse((await control(emulator, 'GET', '/requests')).text), { last: 7, dropped: 0, entries: [] });
 });
 
-test('GET /requests?wait answers as soon as something new is there', async (context) => {
+test('GET /requests?wait answers as soon as there is a new entry', async (context) => {
   const emulator = await emulate(context);
   const waiting = control(emulator, 'GET', '/requests?since=0&service=imds&wait=30');
   await imds(emulator.urls.imds);
@@ -64,7 +64,7 @@ test('GET /requests?wait answers as soon as something new is there', async (cont
   );
 });
 
-test('GET and PUT /state: what is read can be written back; PATCH changes sections', async (context) => {
+test('PUT /state takes what GET returns; PATCH changes sections', async (context) => {
   const emulator = await emulate(context);
   const before = (await control(emulator, 'GET', '/state')).text;
   const put = await control(emulator, 'PUT', '/state', before);
@@ -86,7 +86,7 @@ test('GET and PUT /state: what is read can be written back; PATCH changes sectio
   assert.equal((await imds(emulator.urls.imds, { client_id: clientIds.writer })).status, 200, 'a refused state changes nothing');
 });
 
-test('POST, GET and DELETE /faults', async (context) => {
+test('POST, GET and DELETE /faults add, list and remove faults', async (context) => {
   const emulator = await emulate(context);
   const made = JSON.parse((await control(emulator, 'POST', '/faults', [{ fault: 'imds-404' }, { fault: 'conflict' }])).text);
   assert.deepEqual(
@@ -108,7 +108,7 @@ test('POST, GET and DELETE /faults', async (context) => {
   assert.deepEqual(emulator.removeFaults(), 0, 'all or none');
 });
 
-test('POST /clock moves, sets, freezes and runs the clock', async (context) => {
+test('POST /clock advances, sets, freezes and runs the clock', async (context) => {
   const emulator = await emulate(context);
   const before = emulator.clock.now();
   assert.equal((await control(emulator, 'POST', '/clock', { advanceMs: 86_400_000 })).json.ms, before + 86_400_000);
@@ -123,7 +123,7 @@ test('POST /clock moves, sets, freezes and runs the clock', async (context) => {
   assert.equal((await control(emulator, 'POST', '/clock', { advance: 1 })).status, 400);
 });
 
-test('POST /actions does what another writer does', async (context) => {
+test('POST /actions acts as another writer', async (context) => {
   const emulator = await emulate(context);
   assert.equal((await control(emulator, 'POST', '/actions', { do: 'recreate-identity', identity: idOf('reader') })).status, 200);
   assert.equal((await imds(emulator.urls.imds)).status, 400);
@@ -131,7 +131,7 @@ test('POST /actions does what another writer does', async (context) => {
   assert.deepEqual([refused.status, refused.json.error], [400, 'resource: there is no scale set or virtual machine "/nothing"']);
 });
 
-test('what the control address does not know is said', async (context) => {
+test('names what the control address does not know', async (context) => {
   const emulator = await emulate(context);
   assert.match(String((await control(emulator, 'GET', '/')).json.error), /^known here: \/requests, \/state/);
   assert.deepEqual(

@@ -1,4 +1,4 @@
-// Rows E1-E7 of spec/azure-protocols.md 8.3, one test or more each.
+// Entra: rows E1 to E7 of docs/emulator.md.
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
@@ -79,7 +79,7 @@ const codeOf = (reply: Awaited<ReturnType<typeof call>>) => {
   return [reply.status, reply.json.error, Array.isArray(codes) ? codes[0] : undefined];
 };
 
-test('E1 both token endpoints, with the tenant by id or by domain, in any case', async (context) => {
+test('E1: serves both token endpoints, the tenant by id or domain in any case', async (context) => {
   const emulator = await emulate(context);
   for (const name of [tenant, tenant.toUpperCase(), 'contoso.example', 'Contoso.Example']) {
     assert.equal(claimsOf(tokenOf(await signIn(emulator, {}, `/${name}/oauth2/v2.0/token`))).tid, tenant);
@@ -88,7 +88,7 @@ test('E1 both token endpoints, with the tenant by id or by domain, in any case',
   assert.equal((await get(emulator, v2)).status, 405);
 });
 
-test('E1 discovery names this server, an issuer that fits, and keys that verify what it signs, also after they were rolled', async (context) => {
+test('E1: publishes discovery and keys that verify its tokens, also after a roll', async (context) => {
   const emulator = await emulate(context, { running: true });
   const before = tokenOf(await signIn(emulator));
   const discovered = (await get(emulator, `/${tenant}/v2.0/.well-known/openid-configuration`)).json;
@@ -109,7 +109,7 @@ test('E1 discovery names this server, an issuer that fits, and keys that verify 
   }
 });
 
-test('E1 instance discovery and the documents of "common" are there, tokens for it are not', async (context) => {
+test('E1: serves documents of "common" and issues no tokens for it', async (context) => {
   const emulator = await emulate(context);
   const found = (await get(emulator, '/common/discovery/instance?api-version=1.1&authorization_endpoint=x')).json;
   assert.equal(found.tenant_discovery_endpoint, `${emulator.urls.entra}/common/v2.0/.well-known/openid-configuration`);
@@ -121,7 +121,7 @@ test('E1 instance discovery and the documents of "common" are there, tokens for 
   assert.equal((await get(emulator, `/${tenant}/nothing`)).status, 404);
 });
 
-test('E2 the fields that clients add are taken, and the request id of the query comes back as correlation id', async (context) => {
+test('E2: ignores fields that clients add, and returns their request id', async (context) => {
   const emulator = await emulate(context);
   const extra = {
     'x-client-SKU': 'msal.js.node',
@@ -135,7 +135,7 @@ test('E2 the fields that clients add are taken, and the request id of the query 
   assert.equal((await signIn(emulator, { ...extra, client_secret: 'x' }, `${v2}?client-request-id=${id}`)).json.correlation_id, id);
 });
 
-test('E3 a secret: right, wrong, expired, of another app', async (context) => {
+test('E3: accepts a secret unless it is wrong, expired or of another app', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   assert.equal((await signIn(emulator)).status, 200);
   assert.deepEqual(codeOf(await signIn(emulator, { client_secret: 'wrong' })), [401, 'invalid_client', 7000215]);
@@ -143,7 +143,7 @@ test('E3 a secret: right, wrong, expired, of another app', async (context) => {
   assert.deepEqual(codeOf(await signIn(emulator, { client_secret: 'other' })), [401, 'invalid_client', 7000215]);
 });
 
-test('E3 a certificate assertion: PS256 with x5t#S256, RS256 with x5t, or by the chain it carries', async (context) => {
+test('E3: accepts a certificate by PS256, by RS256 and by its chain', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   const none = { 'x5t#S256': undefined };
   const x5c = [new X509Certificate(certified.cert).raw.toString('base64')];
@@ -158,7 +158,7 @@ test('E3 a certificate assertion: PS256 with x5t#S256, RS256 with x5t, or by the
   assert.deepEqual(codeOf(await signInWith(emulator, await assertion(emulator, { header: { ...none } }))), refused);
 });
 
-test('E3 a federated assertion: issuer, subject, audience and signature must all fit', async (context) => {
+test('E3: checks issuer, subject, audience and signature of a federated assertion', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   assert.equal((await signInWith(emulator, await foreign(emulator))).status, 200);
   assert.equal((await signInWith(emulator, await foreign(emulator, { aud: federation.audience }))).status, 200);
@@ -175,7 +175,7 @@ test('E3 a federated assertion: issuer, subject, audience and signature must all
   assert.deepEqual(codeOf(await signInWith(without, await foreign(without))), [401, 'invalid_client', 70021]);
 });
 
-test('E4 the audience of an assertion is a token endpoint or the issuer of the tenant', async (context) => {
+test('E4: accepts a token endpoint or the issuer as audience of an assertion', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   const { entra } = emulator.urls;
   for (const aud of [`${entra}${v2}`, `${entra}${v1}`, `${entra}/${tenant}/v2.0`, `https://sts.windows.net/${tenant}/`]) {
@@ -189,7 +189,7 @@ test('E4 the audience of an assertion is a token endpoint or the issuer of the t
   }
 });
 
-test('E4 an assertion is good from nbf to exp, give or take five minutes', async (context) => {
+test('E4: accepts an assertion from nbf to exp, with five minutes of tolerance', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   const late = [401, 'invalid_client', 700024];
   for (const make of [(at: number) => assertion(emulator, { at }), (at: number) => foreign(emulator, {}, at)]) {
@@ -198,7 +198,7 @@ test('E4 an assertion is good from nbf to exp, give or take five minutes', async
   }
 });
 
-test('E4 an assertion used twice is refused where that is switched on', async (context) => {
+test('E4: refuses a repeated assertion when that is switched on', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   const once = await assertion(emulator);
   for (let count = 0; count < 2; count += 1) assert.equal((await signInWith(emulator, once)).status, 200);
@@ -209,7 +209,7 @@ test('E4 an assertion used twice is refused where that is switched on', async (c
   }
 });
 
-test('E5 numbers are strings on v1 and numbers on v2; refresh_in is optional; a token lives 3599 s', async (context) => {
+test('E5: answers strings on v1 and numbers on v2, with an optional refresh_in', async (context) => {
   const emulator = await emulate(context);
   const old = (await signIn(emulator, { scope: null, resource: armAudience }, v1)).json;
   assert.ok(Object.values(old).every((value) => typeof value === 'string'));
@@ -225,7 +225,7 @@ test('E5 numbers are strings on v1 and numbers on v2; refresh_in is optional; a 
   assert.equal((await signIn(emulator)).json.refresh_in, 1800);
 });
 
-test('E6 the audience is the scope without exactly one /.default, or the resource as it is', async (context) => {
+test('E6: takes exactly one /.default off the scope', async (context) => {
   const emulator = await emulate(context);
   const table = [
     ['https://management.azure.com/.default', 'https://management.azure.com'],
@@ -237,7 +237,7 @@ test('E6 the audience is the scope without exactly one /.default, or the resourc
     assert.equal(claimsOf(tokenOf(await signIn(emulator, { scope: null, resource }, v1))).aud, resource);
 });
 
-test('E7 the documented errors, as full JSON with ids', async (context) => {
+test('E7: answers the documented errors with all fields', async (context) => {
   const emulator = await emulate(context, { state: manyWays() });
   emulator.patchState({ audiences: [armAudience] });
   const table: [Parameters<typeof signIn>[1], string, unknown[]][] = [
@@ -272,7 +272,7 @@ test('E7 the documented errors, as full JSON with ids', async (context) => {
   }
 });
 
-test('E7 the errors that only Entra itself decides on come by a fault', async (context) => {
+test('E7: answers errors that only Entra decides on, by a fault', async (context) => {
   const emulator = await emulate(context);
   const table: [number, number, string][] = [
     [90033, 503, 'temporarily_unavailable'],

@@ -1,4 +1,4 @@
-// The fault menu of spec/azure-protocols.md 8.4: what goes wrong at ARM, one test or more a line.
+// Faults at ARM.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
@@ -6,7 +6,7 @@ import { alone, clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
 import { emulate } from './harness.ts';
 import { arm, attachedNames, call, errorOf, identityPatch, imds, signIn, tokenOf } from './requests.ts';
 
-test('8.4 operation time: drawn from a range by kind, a long tail, or never', async (context) => {
+test('operation: takes a time from a range, a long time, or never ends', async (context) => {
   const emulator = await emulate(context, {
     state: smallAzure({
       settings: { arm: { operationMs: { virtualMachine: { min: 10_000, max: 20_000 }, scaleSet: { min: 40_000, max: 60_000 } } } },
@@ -34,7 +34,7 @@ test('8.4 operation time: drawn from a range by kind, a long tail, or never', as
   assert.equal(await state(never), 'InProgress');
 });
 
-test('8.4 operation end: Failed, Canceled, 404 on its URL, 5xx while polling', async (context) => {
+test('operation: ends as Failed or Canceled; its URL answers 404 or 5xx', async (context) => {
   const emulator = await emulate(context);
   const patch = await arm(emulator);
   for (const end of ['Failed', 'Canceled']) {
@@ -61,7 +61,7 @@ test('8.4 operation end: Failed, Canceled, 404 on its URL, 5xx while polling', a
   assert.equal((await patch('GET', url)).status, 200);
 });
 
-test('8.4 conflict: 409 and 412 so many times, and an operation that is preempted', async (context) => {
+test('conflict, precondition-failed: answer 409 and 412 so many times', async (context) => {
   const emulator = await emulate(context);
   const patch = await arm(emulator);
   const write = async (headers: Record<string, string> = {}) => errorOf(await patch('PATCH', pool1, {}, { headers }));
@@ -80,7 +80,7 @@ test('8.4 conflict: 409 and 412 so many times, and an operation that is preempte
   assert.ok(isRecord(error) && error.code === 'OperationPreempted');
 });
 
-test('8.4 throttling: 429 with and without Retry-After, on one resource only', async (context) => {
+test('throttled: answers 429 for one resource, with and without Retry-After', async (context) => {
   const emulator = await emulate(context);
   const patch = await arm(emulator);
   for (const retryAfter of [1, 20, 300, null]) {
@@ -92,7 +92,7 @@ test('8.4 throttling: 429 with and without Retry-After, on one resource only', a
   }
 });
 
-test('8.4 partial failure: one bad identity, or one role missing, in a batch', async (context) => {
+test('missing-identity, role-missing: fail one identity of a write', async (context) => {
   const emulator = await emulate(context);
   const patch = await arm(emulator);
   const write = async (...names: string[]) => errorOf(await patch('PATCH', pool1, identityPatch('UserAssigned', names)));
@@ -106,7 +106,7 @@ test('8.4 partial failure: one bad identity, or one role missing, in a batch', a
   assert.equal((await write('third')).status, 202);
 });
 
-test('8.4 foreign writer: wipe, etag race, capacity, deletion, at the moment of a request', async (context) => {
+test('write: acts as another writer at the moment of a request', async (context) => {
   const emulator = await emulate(context);
   const patch = await arm(emulator);
   const write = async (headers: Record<string, string> = {}) =>
@@ -122,7 +122,7 @@ test('8.4 foreign writer: wipe, etag race, capacity, deletion, at the moment of 
   assert.equal((await patch('GET', pool1)).status, 404);
 });
 
-test('8.4 authorisation: a role taken away, a deny assignment, while it runs', async (context) => {
+test('forbidden, deny-assignment: take rights away while the emulator runs', async (context) => {
   const emulator = await emulate(context);
   const patch = await arm(emulator);
   const write = async () => errorOf(await patch('PATCH', pool1, {})).code;
@@ -139,7 +139,7 @@ test('8.4 authorisation: a role taken away, a deny assignment, while it runs', a
   assert.equal(await write(), 'AuthorizationFailed');
 });
 
-test('8.4 an expired token, or one for somebody else, once, from Entra and from IMDS; ARM that refuses a good one', async (context) => {
+test('bad-token, unauthorized: spoil one token, or the answer to a good one', async (context) => {
   const emulator = await emulate(context);
   const ask = async (token: string) =>
     errorOf(

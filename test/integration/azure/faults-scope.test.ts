@@ -1,7 +1,7 @@
-// What the faults of spec/azure-protocols.md 8.4 can be aimed at, and how they are asked for.
+// What faults select by, and how they are set.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { menu } from '../../azure/faults/menu.ts';
+import { catalog } from '../../azure/faults/catalog.ts';
 import { alone, clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
 import { emulate } from './harness.ts';
 import type { Reply } from './requests.ts';
@@ -9,7 +9,7 @@ import { arm, identityPatch, imds, signIn } from './requests.ts';
 
 const unlimited = smallAzure({ settings: { limits: { imds: false, arm: false } } });
 
-test('8.4 scope: service, method, path, resource, identity, skip, count; and a fault can be removed', async (context) => {
+test('hits by service, method, path, resource, identity, skip and count', async (context) => {
   const emulator = await emulate(context, { state: unlimited });
   const patch = await arm(emulator);
   const hit = async (scope: Record<string, unknown>, requests: (() => Promise<Reply>)[]) => {
@@ -44,7 +44,7 @@ test('8.4 scope: service, method, path, resource, identity, skip, count; and a f
   assert.deepEqual(await hit({ forMs: 0 }, [token]), [false]);
 });
 
-test('8.4 probability: the same seed meets the same requests', async (context) => {
+test('hits the same requests for the same seed and probability', async (context) => {
   const run = async (seed: number) => {
     const emulator = await emulate(context, { seed, state: unlimited });
     emulator.addFault({ fault: 'imds-429', count: null, probability: 0.5 });
@@ -58,9 +58,9 @@ test('8.4 probability: the same seed meets the same requests', async (context) =
   assert.ok(first.includes('429') && first.includes('200'));
 });
 
-test('8.4 every entry of the menu works by its name and a scope alone', async (context) => {
+test('needs only a name and a scope for every kind', async (context) => {
   const emulator = await emulate(context);
-  for (const fault of Object.keys(menu)) {
+  for (const fault of Object.keys(catalog)) {
     const needed =
       {
         'missing-identity': { identity: 'x' },
@@ -70,10 +70,10 @@ test('8.4 every entry of the menu works by its name and a scope alone', async (c
       }[fault] ?? {};
     assert.match(emulator.addFault({ fault, path: '/nowhere', ...needed }), /^fault-\d+$/, fault);
   }
-  assert.equal(emulator.removeFaults(), Object.keys(menu).length);
+  assert.equal(emulator.removeFaults(), Object.keys(catalog).length);
 });
 
-test('8.4 a wrong fault is refused with the name of what is wrong', async (context) => {
+test('refuses a wrong fault and names the field', async (context) => {
   const emulator = await emulate(context);
   const table: [Record<string, unknown>, RegExp][] = [
     [{}, /^fault: must be one of "latency"/],

@@ -1,4 +1,4 @@
-// The fault menu of spec/azure-protocols.md 8.4: transport, IMDS, Entra and the clock, one test or more a line.
+// Faults of transport, IMDS, Entra and the clock.
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
@@ -17,7 +17,7 @@ const unlimited = smallAzure({ settings: { limits: { imds: false, arm: false } }
 const arrival = (emulator: Emulator, mark: string) =>
   emulator.log.waitFor((entry) => entry.kind === 'request' && entry.query.mark === mark);
 
-test('8.4 latency: answers come as late as asked, in emulated time, or as late as the service usually is', async (context) => {
+test('latency: delays answers by a given or a usual time, in emulated time', async (context) => {
   const emulator = await emulate(context);
   emulator.addFault({ fault: 'latency', service: 'imds', ms: 30_000 });
   const arrived = arrival(emulator, 'slow');
@@ -42,7 +42,7 @@ test('8.4 latency: answers come as late as asked, in emulated time, or as late a
   assert.equal((await usual).status, 200);
 });
 
-test('8.4 hang, half-open, reset, slow body: the answer is lost on its way, before or after the work was done', async (context) => {
+test('hang, half-open, reset, slow-body: lose or delay the answer', async (context) => {
   const emulator = await emulate(context, { state: unlimited });
   const patch = await arm(emulator);
   for (const processed of [false, true]) {
@@ -88,7 +88,7 @@ test('8.4 hang, half-open, reset, slow body: the answer is lost on its way, befo
   await ended;
 });
 
-test('8.4 IMDS 404 burst: three answers, then it is over', async (context) => {
+test('imds-404: hits three requests', async (context) => {
   const emulator = await emulate(context);
   emulator.addFault({ fault: 'imds-404' });
   const seen: Reply[] = [];
@@ -105,7 +105,7 @@ test('8.4 IMDS 404 burst: three answers, then it is over', async (context) => {
   assert.match(seen[0]?.headers.server ?? '', /^IMDS\//);
 });
 
-test('8.4 IMDS 410 window: 70 s of emulated time', async (context) => {
+test('imds-410: lasts 70 s of emulated time', async (context) => {
   const emulator = await emulate(context);
   emulator.addFault({ fault: 'imds-410' });
   assert.equal(await statusOf(imds(emulator.urls.imds)), 410);
@@ -115,7 +115,7 @@ test('8.4 IMDS 410 window: 70 s of emulated time', async (context) => {
   assert.equal(await statusOf(imds(emulator.urls.imds)), 200);
 });
 
-test('8.4 IMDS 429, forced: the observed body and no Retry-After', async (context) => {
+test('imds-429: answers the observed body without Retry-After', async (context) => {
   const emulator = await emulate(context);
   emulator.addFault({ fault: 'imds-429' });
   const reply = await imds(emulator.urls.imds);
@@ -125,7 +125,7 @@ test('8.4 IMDS 429, forced: the observed body and no Retry-After', async (contex
   );
 });
 
-test('8.4 IMDS 500 in text, without the IMDS name', async (context) => {
+test('imds-500-text: answers text without the name of IMDS', async (context) => {
   const emulator = await emulate(context);
   emulator.addFault({ fault: 'imds-500-text', count: 5 });
   for (let count = 0; count < 5; count += 1) {
@@ -138,7 +138,7 @@ test('8.4 IMDS 500 in text, without the IMDS name', async (context) => {
   assert.equal(await statusOf(imds(emulator.urls.imds)), 200);
 });
 
-test('8.4 IMDS propagation lag: a fixed or drawn delay after the operation, or one identity that is not found for a while', async (context) => {
+test('identity-not-found: hides one identity; propagationMs delays all', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ settings: { propagationMs: { min: 10_000, max: 60_000 } } }) });
   const patch = await arm(emulator);
   await patch('PATCH', pool1, identityPatch('UserAssigned', ['writer']));
@@ -153,7 +153,7 @@ test('8.4 IMDS propagation lag: a fixed or drawn delay after the operation, or o
   assert.equal(await statusOf(imds(emulator.urls.imds, { client_id: clientIds.writer })), 200);
 });
 
-test('8.4 connection refused: the port is closed for its time, and open on the same address afterwards', async (context) => {
+test('refuse: closes the port for a time and opens it at the same address', async (context) => {
   const emulator = await emulate(context);
   const closed = emulator.addFault({ fault: 'refuse', service: 'imds', forMs: 5000 });
   await emulator.log.waitFor((entry) => entry.kind === 'change' && entry.what === 'imds refuses connections');
@@ -165,7 +165,7 @@ test('8.4 connection refused: the port is closed for its time, and open on the s
   assert.equal(emulator.removeFaults(closed), 0, 'it has ended by itself');
 });
 
-test('8.4 Entra errors: one-shot or sticky, for one app or all', async (context) => {
+test('entra-error: hits once or always, one app or all', async (context) => {
   const emulator = await emulate(context);
   emulator.addFault({ fault: 'entra-error', aadsts: 90055, count: 1, retryAfter: 60 });
   assert.deepEqual([await statusOf(signIn(emulator)), await statusOf(signIn(emulator))], [429, 200]);
@@ -175,7 +175,7 @@ test('8.4 Entra errors: one-shot or sticky, for one app or all', async (context)
   assert.equal(await statusOf(signIn(emulator)), 200);
 });
 
-test("8.4 clock skew: Entra's clock is ten minutes off, so what ARM thinks of its tokens changes", async (context) => {
+test("clock-skew: makes Entra's clock ten minutes wrong, so ARM refuses its tokens", async (context) => {
   const emulator = await emulate(context);
   const ask = async () => {
     const token = tokenOf(await signIn(emulator));
@@ -193,7 +193,7 @@ test("8.4 clock skew: Entra's clock is ten minutes off, so what ARM thinks of it
   assert.deepEqual(await ask(), { status: 200, issued: now - 600 });
 });
 
-test('8.4 key roll: new tokens by a new key, old ones still good', async (context) => {
+test('signs new tokens with a new key after a roll, and accepts old ones', async (context) => {
   const emulator = await emulate(context);
   const old = tokenOf(await signIn(emulator));
   await emulator.act({ do: 'roll-keys' });
@@ -208,7 +208,7 @@ test('8.4 key roll: new tokens by a new key, old ones still good', async (contex
     );
 });
 
-test('8.4 clock: one for all three services, forward 12 and 24 hours and back 5 minutes', async (context) => {
+test('has one clock for all services, which moves forward and back', async (context) => {
   const emulator = await emulate(context);
   const left = async () => Number((await imds(emulator.urls.imds)).json.expires_in);
   const first = tokenOf(await imds(emulator.urls.imds));

@@ -1,15 +1,13 @@
-// Rows I1-I8 of spec/azure-protocols.md 8.1: machines, routes, headers, parameters, selectors.
+// IMDS: machines, routes, headers, parameters, selectors. Rows I1 to I8 of docs/emulator.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alone, armAudience, clientIds, idOf, pool1, smallAzure, tenant } from './fixtures.ts';
 import { emulate } from './harness.ts';
-import { arm, call, claimsOf, errorOf, identityPatch, imds, tokenOf, tokenPath } from './requests.ts';
+import { arm, claimsOf, errorOf, getMetadata, identityPatch, imds, tokenOf, tokenPath } from './requests.ts';
 
 const metadata = { metadata: 'true' };
 
-const get = (base: string, target: string, headers: Record<string, string> = metadata) => call(base, target, { headers });
-
-test('I1 what IMDS knows follows ARM after the propagation delay, which starts when the operation ends', async (context) => {
+test("I1: knows an identity after the propagation delay from the operation's end", async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ settings: { propagationMs: 5000 } }) });
   const call = await arm(emulator);
   const ask = async () => errorOf(await imds(emulator.urls.imds, { client_id: clientIds.writer }));
@@ -28,7 +26,7 @@ test('I1 what IMDS knows follows ARM after the propagation delay, which starts w
   assert.equal((await ask()).message, 'Identity not found');
 });
 
-test('I1 each machine has an IMDS of its own', async (context) => {
+test('I1: gives each machine an IMDS of its own', async (context) => {
   const emulator = await emulate(context);
   const [second, single] = await Promise.all([emulator.addImds('Pool1/1'), emulator.addImds('alone')]);
   assert.equal((await imds(second, { client_id: clientIds.reader })).status, 200);
@@ -36,7 +34,7 @@ test('I1 each machine has an IMDS of its own', async (context) => {
   assert.equal(claimsOf(tokenOf(await imds(single))).xms_mirid, alone);
 });
 
-test('I2 routes come before headers: unknown paths are 404 without Metadata too', async (context) => {
+test('I2: answers 404 to unknown paths, also without the header Metadata', async (context) => {
   const { urls } = await emulate(context);
   for (const path of [
     '/',
@@ -47,19 +45,19 @@ test('I2 routes come before headers: unknown paths are 404 without Metadata too'
     '/latest/meta-data',
     '/metadata/%zz',
   ]) {
-    assert.equal((await get(urls.imds, path, {})).status, 404, path);
+    assert.equal((await getMetadata(urls.imds, path, {})).status, 404, path);
   }
 });
 
-test('I2 the newer credential paths are 404, or 400 without the header where they are switched on', async (context) => {
+test('I2: answers 404 on newer credential paths, or 400 when switched on', async (context) => {
   const emulator = await emulate(context);
   const paths = ['/metadata/identity/getplatformmetadata?cred-api-version=2.0', '/metadata/identity/issuecredential?cred-api-version=2.0'];
-  for (const path of paths) assert.equal((await get(emulator.urls.imds, path, {})).status, 404, path);
+  for (const path of paths) assert.equal((await getMetadata(emulator.urls.imds, path, {})).status, 404, path);
   emulator.patchState({ settings: { imds: { v2: true } } });
-  for (const path of paths) assert.equal((await get(emulator.urls.imds, path, {})).status, 400, path);
+  for (const path of paths) assert.equal((await getMetadata(emulator.urls.imds, path, {})).status, 400, path);
 });
 
-test('I3 Metadata missing or not true is 400, with either of the two codes; its case does not matter', async (context) => {
+test('I3: answers 400 without Metadata: true, with either of two codes', async (context) => {
   const emulator = await emulate(context);
   const ask = async (headers: Record<string, string>) => errorOf(await imds(emulator.urls.imds, {}, headers));
   const refused = { status: 400, code: 'bad_request_102', message: 'Required metadata header not specified' };
@@ -70,13 +68,13 @@ test('I3 Metadata missing or not true is 400, with either of the two codes; its 
   assert.deepEqual(await ask({}), { ...refused, code: 'invalid_request' });
 });
 
-test('I4 any X-Forwarded-For is 400', async (context) => {
+test('I4: answers 400 to any X-Forwarded-For', async (context) => {
   const { urls } = await emulate(context);
   assert.equal((await imds(urls.imds, {}, { ...metadata, 'x-forwarded-for': '10.0.0.1' })).status, 400);
   assert.equal((await imds(urls.imds, {}, { ...metadata, 'x-forwarded-for': '' })).status, 400);
 });
 
-test('I5 api-version missing, unknown or older than the category is 400 with the newest versions', async (context) => {
+test('I5: answers 400 with the newest versions to a wrong api-version', async (context) => {
   const { urls } = await emulate(context);
   for (const version of [null, '', '2018-02-02', 'latest', '2017-12-01']) {
     const reply = await imds(urls.imds, { 'api-version': version });
@@ -87,7 +85,7 @@ test('I5 api-version missing, unknown or older than the category is 400 with the
   for (const version of ['2018-02-01', '2025-04-07']) assert.equal((await imds(urls.imds, { 'api-version': version })).status, 200);
 });
 
-test('I6 resource missing or blank is 400, and unknown to the tenant AADSTS500011', async (context) => {
+test('I6: answers 400 to a missing resource, AADSTS500011 to an unknown one', async (context) => {
   const emulator = await emulate(context);
   const ask = async (resource: string | null) => errorOf(await imds(emulator.urls.imds, { resource }));
   const required = { status: 400, code: 'invalid_request', message: 'Required audience parameter not specified' };
@@ -101,11 +99,11 @@ test('I6 resource missing or blank is 400, and unknown to the tenant AADSTS50001
   assert.equal((await ask(armAudience)).status, 200);
 });
 
-test('I7 duplicate parameters and two selectors are 400', async (context) => {
+test('I7: answers 400 to a repeated parameter and to two selectors', async (context) => {
   const { urls } = await emulate(context);
   const start = `${tokenPath}?api-version=2018-02-01&resource=a`;
   for (const rest of ['&resource=a', '&Resource=b', '&api-version=2018-02-01', '&client_id=a&client_id=a']) {
-    assert.equal(errorOf(await get(urls.imds, start + rest)).code, 'invalid_request', rest);
+    assert.equal(errorOf(await getMetadata(urls.imds, start + rest)).code, 'invalid_request', rest);
   }
   for (const [left, right] of [
     ['client_id', 'object_id'],
@@ -114,14 +112,14 @@ test('I7 duplicate parameters and two selectors are 400', async (context) => {
     ['msi_res_id', 'mi_res_id'],
   ]) {
     assert.match(
-      errorOf(await get(urls.imds, `${start}&${left}=x&${right}=x`)).message,
+      errorOf(await getMetadata(urls.imds, `${start}&${left}=x&${right}=x`)).message,
       /^Only one of client_id, object_id, msi_res_id/,
       `${left} ${right}`,
     );
   }
 });
 
-test('I8 an identity is named by client id, object id or resource id, in any case', async (context) => {
+test('I8: selects by client id, object id or resource id, in any case', async (context) => {
   const emulator = await emulate(context);
   const reader = emulator.state().identities.get(idOf('reader').toLowerCase());
   assert.ok(reader !== undefined);

@@ -1,4 +1,4 @@
-// Rows I9-I16 of spec/azure-protocols.md 8.1: the default identity, tokens, limits, other paths, the log.
+// IMDS: default identity, tokens, limits, other paths, log. Rows I9 to I16 of docs/emulator.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { JSONWebKeySet } from 'jose';
@@ -8,13 +8,11 @@ import { parseJson } from '../../azure/core/messages.ts';
 import { apiVersions } from '../../azure/imds/versions.ts';
 import { armAudience, clientIds, flexVm, idOf, pool1, smallAzure, tenant } from './fixtures.ts';
 import { emulate } from './harness.ts';
-import { arm, call, claimsOf, errorOf, identityPatch, imds, tokenOf, tokenPath } from './requests.ts';
+import { arm, call, claimsOf, errorOf, getMetadata, identityPatch, imds, tokenOf, tokenPath } from './requests.ts';
 
 const metadata = { metadata: 'true' };
 
-const get = (base: string, target: string, headers: Record<string, string> = metadata) => call(base, target, { headers });
-
-test('I9 the default identity: the system one, else the only user one, else an error', async (context) => {
+test('I9: answers for the system identity, else the only other, else an error', async (context) => {
   const emulator = await emulate(context);
   const attach = (type: string, ids: string[]) =>
     emulator.patchState({
@@ -33,7 +31,7 @@ test('I9 the default identity: the system one, else the only user one, else an e
   assert.deepEqual(errorOf(await ask()), { status: 400, code: 'invalid_request', message: 'Identity not found' });
 });
 
-test('I10 an identity that is not attached, or was recreated since, is not found until it is attached again', async (context) => {
+test('I10: does not find an identity that is not attached or was recreated', async (context) => {
   const emulator = await emulate(context);
   const call = await arm(emulator);
   const find = async (name: 'reader' | 'writer') => {
@@ -55,7 +53,7 @@ test('I10 an identity that is not attached, or was recreated since, is not found
   assert.equal((await find('reader')).status, 200);
 });
 
-test('I11 the body: strings only, the resource echoed byte for byte, the IMDS name in Server, optional fields as configured', async (context) => {
+test('I11: answers strings, the resource as it was sent, and the name of IMDS', async (context) => {
   const emulator = await emulate(context);
   for (const resource of ['https://vault.azure.net', 'https://vault.azure.net/', 'api://x y%20z', 'https://management.azure.com//']) {
     const reply = await imds(emulator.urls.imds, { resource });
@@ -84,7 +82,7 @@ test('I11 the body: strings only, the resource echoed byte for byte, the IMDS na
   ]);
 });
 
-test('I12 tokens are JWTs that the published keys verify, with the claims of a managed identity', async (context) => {
+test('I12: signs JWTs with the claims of a managed identity', async (context) => {
   const emulator = await emulate(context, { running: true });
   const token = tokenOf(await imds(emulator.urls.imds, { resource: 'api://mine/' }));
   const keys = await call(emulator.urls.entra, `/${tenant}/discovery/keys`, { ca: emulator.ca });
@@ -102,7 +100,7 @@ test('I12 tokens are JWTs that the published keys verify, with the claims of a m
   assert.equal((payload.exp ?? 0) - (payload.iat ?? 0), 86_400);
 });
 
-test('I12 one token is handed out until its refresh age; bypass_cache gives another', async (context) => {
+test('I12: repeats a token until its refresh age, not with bypass_cache', async (context) => {
   const emulator = await emulate(context);
   const ask = async (query = {}) => tokenOf(await imds(emulator.urls.imds, query));
   const first = await ask();
@@ -118,7 +116,7 @@ test('I12 one token is handed out until its refresh age; bypass_cache gives anot
   assert.notEqual(await ask(), bypassed);
 });
 
-test('I13 more than 20 token requests a second, or 5 at once, are 429 without Retry-After; other paths get 5 a second', async (context) => {
+test('I13: answers 429 above 20 token requests a second or 5 at once', async (context) => {
   const emulator = await emulate(context);
   const second = await emulator.addImds('Pool1/1');
   const answers = [];
@@ -137,7 +135,7 @@ test('I13 more than 20 token requests a second, or 5 at once, are 429 without Re
   emulator.clock.advance(50);
   assert.equal((await imds(emulator.urls.imds)).status, 200);
   const versions = [];
-  for (let count = 0; count < 6; count += 1) versions.push((await get(emulator.urls.imds, '/metadata/versions')).status);
+  for (let count = 0; count < 6; count += 1) versions.push((await getMetadata(emulator.urls.imds, '/metadata/versions')).status);
   assert.deepEqual(versions, [200, 200, 200, 200, 200, 429]);
 
   emulator.clock.advance(1000);
@@ -150,7 +148,7 @@ test('I13 more than 20 token requests a second, or 5 at once, are 429 without Re
   assert.deepEqual(statuses, [200, 200, 200, 200, 200, 429, 429]);
 });
 
-test('I14 other verbs are 405 on every route', async (context) => {
+test('I14: answers 405 to other methods on every route', async (context) => {
   const { urls } = await emulate(context);
   for (const path of [
     tokenPath,
@@ -167,35 +165,38 @@ test('I14 other verbs are 405 on every route', async (context) => {
   }
 });
 
-test('I14 the other paths answer what a client reads there', async (context) => {
+test('I14: answers the other paths that clients read', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ settings: { limits: { imds: false } } }) });
   const { imds: base } = emulator.urls;
   const version = 'api-version=2021-02-01';
-  assert.deepEqual((await get(base, '/metadata/versions')).json, { apiVersions });
-  const { compute } = (await get(base, `/metadata/instance?${version}`)).json;
-  assert.deepEqual((await get(base, `/metadata/instance/compute?${version}`)).json, compute);
-  const leaf = await get(base, `/metadata/instance/compute/location?${version}&format=text`);
+  assert.deepEqual((await getMetadata(base, '/metadata/versions')).json, { apiVersions });
+  const { compute } = (await getMetadata(base, `/metadata/instance?${version}`)).json;
+  assert.deepEqual((await getMetadata(base, `/metadata/instance/compute?${version}`)).json, compute);
+  const leaf = await getMetadata(base, `/metadata/instance/compute/location?${version}&format=text`);
   assert.deepEqual([leaf.text, leaf.headers['content-type']], ['westeurope', 'text/plain; charset=utf-8']);
-  assert.equal((await get(base, `/metadata/instance/compute/location?${version}`)).status, 400, 'a leaf needs format=text');
-  assert.equal((await get(base, `/metadata/instance/compute/resourceId?${version}&format=text`)).text, `${pool1}/virtualMachines/0`);
+  assert.equal((await getMetadata(base, `/metadata/instance/compute/location?${version}`)).status, 400, 'a leaf needs format=text');
   assert.equal(
-    (await get(base, `/metadata/instance/network/interface/0/ipv4/ipAddress/0/privateIpAddress?${version}&format=text`)).text,
+    (await getMetadata(base, `/metadata/instance/compute/resourceId?${version}&format=text`)).text,
+    `${pool1}/virtualMachines/0`,
+  );
+  assert.equal(
+    (await getMetadata(base, `/metadata/instance/network/interface/0/ipv4/ipAddress/0/privateIpAddress?${version}&format=text`)).text,
     '10.0.0.4',
   );
-  assert.equal((await get(base, `/metadata/instance/compute/nothing?${version}`)).status, 404);
-  assert.equal((await get(base, '/metadata/instance')).status, 400, 'api-version is needed');
-  assert.deepEqual((await get(base, `/metadata/identity/info?${version}`)).json, { tenantId: tenant });
-  const attested = await get(base, `/metadata/attested/document?${version}&nonce=1234567890`);
+  assert.equal((await getMetadata(base, `/metadata/instance/compute/nothing?${version}`)).status, 404);
+  assert.equal((await getMetadata(base, '/metadata/instance')).status, 400, 'api-version is needed');
+  assert.deepEqual((await getMetadata(base, `/metadata/identity/info?${version}`)).json, { tenantId: tenant });
+  const attested = await getMetadata(base, `/metadata/attested/document?${version}&nonce=1234567890`);
   assert.equal(attested.json.encoding, 'pkcs7');
   assert.ok(Buffer.from(String(attested.json.signature), 'base64').toString('latin1').includes('"nonce":"1234567890"'));
-  assert.equal((await get(base, `/metadata/loadbalancer?${version}`)).status, 404);
-  assert.deepEqual((await get(base, `/metadata/scheduledevents?${version}`)).json, { DocumentIncarnation: 1, Events: [] });
+  assert.equal((await getMetadata(base, `/metadata/loadbalancer?${version}`)).status, 404);
+  assert.deepEqual((await getMetadata(base, `/metadata/scheduledevents?${version}`)).json, { DocumentIncarnation: 1, Events: [] });
   const flexible = await emulator.addImds('flex1-a');
-  const machine = parseJson((await get(flexible, `/metadata/instance/compute?${version}`)).text);
+  const machine = parseJson((await getMetadata(flexible, `/metadata/instance/compute?${version}`)).text);
   assert.partialDeepStrictEqual(machine, { name: 'flex1-a', vmScaleSetName: 'flex1', resourceId: flexVm });
 });
 
-test('I15 the log has every request with headers, parameters and time, and tokens only as fingerprints', async (context) => {
+test('I15: logs every request, with tokens as fingerprints only', async (context) => {
   const emulator = await emulate(context);
   const token = tokenOf(await imds(emulator.urls.imds, { client_id: clientIds.reader }, { ...metadata, 'x-mark': '1' }));
   await imds(emulator.urls.imds, { client_id: clientIds.writer });
@@ -217,14 +218,14 @@ test('I15 the log has every request with headers, parameters and time, and token
   assert.ok(!JSON.stringify(emulator.log.list()).includes(token));
 });
 
-test('I16 strict paths: a trailing or doubled slash is 404; lenient ones take them, and both take any case', async (context) => {
+test('I16: answers 404 to a trailing or doubled slash unless paths are lenient', async (context) => {
   const strict = await emulate(context);
   const lenient = await emulate(context, { paths: 'lenient' });
   const query = `?api-version=2018-02-01&resource=${encodeURIComponent(armAudience)}`;
   for (const path of [`${tokenPath}/`, `/${tokenPath}`, `/${tokenPath}/`, '/metadata//identity/oauth2/token']) {
-    assert.equal((await get(strict.urls.imds, path + query)).status, 404, path);
-    assert.equal((await get(lenient.urls.imds, path + query)).status, 200, path);
+    assert.equal((await getMetadata(strict.urls.imds, path + query)).status, 404, path);
+    assert.equal((await getMetadata(lenient.urls.imds, path + query)).status, 200, path);
   }
   for (const base of [strict.urls.imds, lenient.urls.imds])
-    assert.equal((await get(base, `/Metadata/Identity/OAuth2/Token${query}`)).status, 200);
+    assert.equal((await getMetadata(base, `/Metadata/Identity/OAuth2/Token${query}`)).status, 200);
 });

@@ -36,7 +36,7 @@ const folderOf = (context: TestContext): string => {
 };
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  test(`it prints one line with its addresses, serves its own example, and ends cleanly on ${signal}`, async (context) => {
+  test(`prints its addresses, serves its own example and ends on ${signal}`, async (context) => {
     const { child, ended, line } = start(context, []);
     const ready: Record<string, string> = JSON.parse(await line());
     assert.deepEqual(Object.keys(ready), ['imds', 'arm', 'entra', 'control', 'ca']);
@@ -48,7 +48,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-test('state, CA file, machine and paths as asked', async (context) => {
+test('takes state, CA file, machine and paths from its flags', async (context) => {
   const folder = folderOf(context);
   const [state, ca] = [path.join(folder, 'state.json'), path.join(folder, 'ca.pem')];
   writeFileSync(state, JSON.stringify(smallAzure()));
@@ -76,7 +76,7 @@ test('state, CA file, machine and paths as asked', async (context) => {
   assert.equal(existsSync(ca), true, 'a CA file that was asked for stays');
 });
 
-test('a wrong command line or state ends it with one line that names what is wrong', async (context) => {
+test('ends with one line that names a wrong flag or field of the state', async (context) => {
   const folder = folderOf(context);
   const file = (name: string, text: string) => {
     writeFileSync(path.join(folder, name), text);
@@ -106,7 +106,7 @@ test('a wrong command line or state ends it with one line that names what is wro
   );
 });
 
-test('a port that is taken is said in one line, and nothing is left running', async (context) => {
+test('ends with one line when a port is taken, and leaves nothing running', async (context) => {
   const first = start(context, []);
   const { imds: taken = '' }: Record<string, string> = JSON.parse(await first.line());
   const { code, errors } = await start(context, ['--entra', taken.replace('http://', '')]).ended;
@@ -114,7 +114,7 @@ test('a port that is taken is said in one line, and nothing is left running', as
   assert.match(errors, /^listen EADDRINUSE.*choose another address or port\n$/);
 });
 
-test('--help tells every flag', async (context) => {
+test('lists every flag with --help', async (context) => {
   const { ended, line } = start(context, ['--help']);
   let text = '';
   for (let next = await line(); next !== 'undefined'; next = await line()) text += `${next}\n`;

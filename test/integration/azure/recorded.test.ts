@@ -1,4 +1,4 @@
-// The requests of spec/azure-protocols.md section 2, as clients that cannot run here put them on the wire, against strict and lenient paths.
+// Requests as clients send them that cannot run here, with strict and lenient paths: docs/reference/client-libraries.md.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
@@ -172,7 +172,7 @@ const requests: readonly Recorded[] = [
 ];
 
 for (const { client, target, headers, strict, lenient } of requests) {
-  test(`recorded request: ${client}`, async (context) => {
+  test(`answers the recorded request of ${client}`, async (context) => {
     for (const [paths, expected] of [
       ['strict', strict],
       ['lenient', lenient],
@@ -181,13 +181,13 @@ for (const { client, target, headers, strict, lenient } of requests) {
       const reply = await call(emulator.urls.imds, target, { headers });
       assert.equal(reply.status, expected, `${paths}: ${reply.text}`);
       if (expected === 200 && target.includes('oauth2')) assert.equal(claimsOf(tokenOf(reply)).appid, clientIds.reader);
-      // Chained credentials read these words of an error as "no identity here" and give up (spec 2.2).
+      // Chained credentials take these words of an error for "no identity here" and give up.
       if (expected === 400) assert.doesNotMatch(reply.text, /Identity not found|unreachable/);
     }
   });
 }
 
-test('recorded requests of the controller of aad-pod-identity (MIC): the delta of a PATCH, ids in lower case', async (context) => {
+test('accepts the PATCH of MIC: only the difference, ids in lower case', async (context) => {
   const emulator = await emulate(context, { state: smallAzure() });
   const send = await arm(emulator);
   const body = JSON.stringify(identityPatch('UserAssigned', ['writer', 'third']))

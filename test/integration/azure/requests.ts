@@ -40,6 +40,9 @@ export function call(base: string, target: string, { method = 'GET', headers = {
   });
 }
 
+/** The `properties` of an ARM answer. */
+export const propertiesOf = ({ json }: Reply): Record<string, unknown> => (isRecord(json.properties) ? json.properties : {});
+
 export const tokenPath = '/metadata/identity/oauth2/token';
 
 /** Asks IMDS for a token; `query` replaces or adds to a good request's parameters, null leaves one out. */
@@ -52,6 +55,10 @@ export function imds(
   const given = Object.entries(all).flatMap(([name, value]) => (value === null ? [] : [[name, value] satisfies [string, string]]));
   return call(base, `${tokenPath}?${new URLSearchParams(given)}`, { headers });
 }
+
+/** A GET of IMDS, with the header that it requires. */
+export const getMetadata = (base: string, target: string, headers: Record<string, string> = { metadata: 'true' }): Promise<Reply> =>
+  call(base, target, { headers });
 
 /** Signs in at Entra; `form` replaces or adds to a good v2 request by secret, null leaves a field out. */
 export function signIn(

@@ -4,10 +4,10 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
+import { createEngine } from '../../azure/core/engine.ts';
 import { createKeyRing } from '../../azure/core/keys.ts';
 import { createLog } from '../../azure/core/log.ts';
 import { createRandom } from '../../azure/core/random.ts';
-import { createWorld } from '../../azure/core/world.ts';
 import type { Emulator } from '../../azure/emulator.ts';
 import { readState } from '../../azure/state/document.ts';
 import { pool1, smallAzure, tenant } from './fixtures.ts';
@@ -30,7 +30,7 @@ function ask(base: string, agent: Agent, resource: string): Promise<number> {
   });
 }
 
-test('1 000 slow requests at once are all answered', async (context) => {
+test('answers 1 000 slow requests at once', async (context) => {
   const emulator = await emulate(context, { state: unlimited });
   emulator.addFault({ fault: 'latency', service: 'imds', ms: 60_000 });
   const agent = new Agent({ maxSockets: 1000 });
@@ -43,7 +43,7 @@ test('1 000 slow requests at once are all answered', async (context) => {
   assert.deepEqual(new Set(await Promise.all(pending)), new Set([200]));
 });
 
-test('a burst of 10 000 requests loses none, and what is kept of them stays bounded', async (context) => {
+test('answers all of a burst of 10 000 requests in bounded memory', async (context) => {
   const emulator = await emulate(context, { state: unlimited });
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   context.after(() => agent.destroy());
@@ -53,12 +53,12 @@ test('a burst of 10 000 requests loses none, and what is kept of them stays boun
   assert.ok(emulator.state().tokens.size <= 5000);
 });
 
-test('operations and budgets stay bounded, whatever callers make up', async (context) => {
+test('bounds operations and budgets, whatever callers invent', async (context) => {
   const emulator = await emulate(context);
   const keys = { ...(await createKeyRing()), verifies: () => true };
   const log = createLog(1000);
   const state = readState(smallAzure({ settings: { limits: { arm: false }, arm: { operationMs: 0 } } }), emulator.clock.now());
-  const world = createWorld({
+  const engine = createEngine({
     state,
     clock: emulator.clock,
     log,
@@ -72,15 +72,15 @@ test('operations and budgets stay bounded, whatever callers make up', async (con
   const base = { target: '', query: new URLSearchParams('api-version=2026-04-01'), headers: { authorization }, origin: 'https://x' };
   const { signal } = new AbortController();
   for (let count = 0; count < 6000; count += 1)
-    await world.exchange('arm', { ...base, method: 'PATCH', path: pool1, body: '{}' }, signal, null);
+    await engine.exchange('arm', { ...base, method: 'PATCH', path: pool1, body: '{}' }, signal, null);
   for (let count = 0; count < 6000; count += 1)
-    await world.exchange(
+    await engine.exchange(
       'arm',
       { ...base, method: 'GET', path: `/subscriptions/s${count}/providers/Microsoft.Compute/virtualMachines`, body: '' },
       signal,
       null,
     );
-  const { operations, buckets } = world.state();
+  const { operations, buckets } = engine.state();
   assert.ok(operations.size <= 5000, `${operations.size} operations`);
   assert.ok(buckets.size <= 10_000, `${buckets.size} buckets`);
   assert.ok(log.list().length <= 1100 && log.dropped > 10_000);
@@ -102,7 +102,7 @@ function raw(emulator: Emulator, service: 'imds' | 'arm' | 'entra', bytes: strin
   });
 }
 
-test('bytes that are not HTTP get the 400 of the service, and the next request is served', async (context) => {
+test('answers 400 to bytes that are not HTTP, and serves the next request', async (context) => {
   const emulator = await emulate(context);
   const host = 'host: x\r\n';
   const bad = [
@@ -125,13 +125,13 @@ test('bytes that are not HTTP get the 400 of the service, and the next request i
   assert.equal((await signIn(emulator)).status, 200);
 });
 
-test('plain HTTP on a TLS port is dropped, and the next request is served', async (context) => {
+test('drops plain HTTP on a TLS port, and serves the next request', async (context) => {
   const emulator = await emulate(context);
   await assert.rejects(call(emulator.urls.arm.replace('https', 'http'), '/'));
   assert.equal((await signIn(emulator)).status, 200);
 });
 
-test('a body that is too long is 413', async (context) => {
+test('answers 413 to a body that is too long', async (context) => {
   const emulator = await emulate(context);
   const send = await arm(emulator);
   const reply = await send('PATCH', pool1, JSON.stringify({ tags: { long: 'x'.repeat(5 * 1024 * 1024) } }));
@@ -139,7 +139,7 @@ test('a body that is too long is 413', async (context) => {
   assert.equal((await send('GET', pool1)).status, 200);
 });
 
-test('JSON that is broken, deep or strange gets the documented error', async (context) => {
+test('answers the documented error to broken, deep or strange JSON', async (context) => {
   const emulator = await emulate(context);
   const send = await arm(emulator);
   for (const body of [
@@ -164,7 +164,7 @@ test('JSON that is broken, deep or strange gets the documented error', async (co
   assert.deepEqual(Object.keys(JSON.parse((await send('GET', pool1)).text).tags), ['__proto__', 'constructor']);
 });
 
-test('JWTs that are none are refused, by ARM and by Entra', async (context) => {
+test('refuses malformed JWTs at ARM and Entra', async (context) => {
   const emulator = await emulate(context);
   const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const strange = [
@@ -193,7 +193,7 @@ test('JWTs that are none are refused, by ARM and by Entra', async (context) => {
   }
 });
 
-test('forms that are none are refused by Entra with AADSTS900144', async (context) => {
+test('refuses malformed forms with AADSTS900144', async (context) => {
   const emulator = await emulate(context);
   const send = (body: string, type: string) =>
     call(emulator.urls.entra, `/${tenant}/oauth2/v2.0/token`, { method: 'POST', body, headers: { 'content-type': type }, ca: emulator.ca });
@@ -211,7 +211,7 @@ test('forms that are none are refused by Entra with AADSTS900144', async (contex
   }
 });
 
-test('a caller that goes away in the middle harms nobody', async (context) => {
+test('serves others when a caller leaves in the middle', async (context) => {
   const emulator = await emulate(context, { state: unlimited });
   emulator.addFault({ fault: 'latency', service: 'imds', ms: 60_000, count: 20 });
   const { port } = new URL(emulator.urls.imds);

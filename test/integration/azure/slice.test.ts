@@ -1,4 +1,4 @@
-// The main job through client libraries nobody here wrote: sign in with MSAL, attach an identity with arm-compute, get its token from IMDS.
+// The main path through Microsoft's client libraries: sign in with MSAL, attach an identity with arm-compute, get its token from IMDS.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { app, armAudience, clientIds, idOf, pool1, smallAzure, subscription, tenant } from './fixtures.ts';
@@ -6,7 +6,7 @@ import { emulate } from './harness.ts';
 import { claimsOf, imds, tokenOf } from './requests.ts';
 import { runClient } from './run-client.ts';
 
-test('MSAL signs in, arm-compute attaches an identity, and IMDS has its token once it has propagated', async (context) => {
+test('signs in by MSAL, attaches by arm-compute, then gives the token by IMDS', async (context) => {
   const state = smallAzure({ settings: { propagationMs: 60_000, arm: { operationMs: 100 } } });
   const emulator = await emulate(context, { state, running: true });
   const { ca, urls } = emulator;

@@ -21,7 +21,7 @@ function obstacle(): string | null {
 
 const reason = obstacle();
 
-test('strict paths on 169.254.169.254: @azure/identity and MSAL', { skip: reason ?? false }, async (context) => {
+test('serves @azure/identity and MSAL at 169.254.169.254 over strict paths', { skip: reason ?? false }, async (context) => {
   const inside = path.join(import.meta.dirname, 'strict-inside.ts');
   // The namespace ends with its last process: nothing has to be cleaned up.
   const script = 'ip link set lo up && ip address add 169.254.169.254/32 dev lo && exec "$0" "$1"';

@@ -50,7 +50,7 @@ describe('the kinds in a real API server', () => {
     return client.call('POST', `/apis/aadpodidentity.k8s.io/v1/namespaces/default/${plurals[kind]}`, { body });
   };
 
-  it('take what aad-pod-identity wrote, whole', async () => {
+  it('stores all fields that aad-pod-identity writes', async () => {
     const embedded = (kind: Kind, spec: object) => ({
       apiVersion: 'aadpodidentity.k8s.io/v1',
       kind,
@@ -77,7 +77,7 @@ describe('the kinds in a real API server', () => {
     });
   });
 
-  it('take objects with next to nothing in them, as upstream did', async () => {
+  it('accepts objects that are nearly empty, as aad-pod-identity does', async () => {
     for (const kind of Object.keys(plurals) as Kind[]) {
       await create(kind, {});
       await create(kind, { spec: {} });
@@ -99,9 +99,9 @@ describe('the kinds in a real API server', () => {
     ],
     ['a selector that no label can hold', 'AzureIdentityBinding', { selector: 'x'.repeat(64) }, /at most 63 characters/],
   ];
-  for (const [name, kind, spec, says] of refused) it(`refuse ${name}`, () => assert.rejects(create(kind, { spec }), says));
+  for (const [name, kind, spec, says] of refused) it(`refuses ${name}`, () => assert.rejects(create(kind, { spec }), says));
 
-  it('print pod, namespace, identity, node, status and age of an assignment', async () => {
+  it('prints pod, namespace, identity, node, status and age of an assignment', async () => {
     const spec = {
       azureIdentityRef: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata: { name: 'reader' } },
       pod: 'web-1',

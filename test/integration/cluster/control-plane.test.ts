@@ -32,7 +32,7 @@ function processesNaming(text: string): string[] {
   });
 }
 
-test('kubectl and its kubeconfig work', async () => {
+test('serves kubectl with its kubeconfig', async () => {
   const { stdout, code, stderr } = await run(plane.kubectl, [
     '--kubeconfig',
     plane.kubeconfig,
@@ -46,7 +46,7 @@ test('kubectl and its kubeconfig work', async () => {
   assert.equal(stdout, 'namespace/default\n');
 });
 
-test('controllers run: a deployment gets its pods', async () => {
+test('runs controllers: a deployment gets its pods', async () => {
   const containers = [{ name: 'app', image: 'none' }];
   const spec = {
     replicas: 1,
@@ -59,7 +59,7 @@ test('controllers run: a deployment gets its pods', async () => {
   assert.equal((await watch).code, 0);
 });
 
-test('tokens are issued for service accounts, reviewed, and verifiable by the published keys', async () => {
+test('issues and reviews service account tokens, and publishes their keys', async () => {
   const made = await call('/api/v1/namespaces/default/serviceaccounts/default/token', { spec: { audiences: ['broker'] } });
   assert.equal(made.status, 201, made.body);
   const { token }: { token: string } = JSON.parse(made.body).status;
@@ -70,7 +70,7 @@ test('tokens are issued for service accounts, reviewed, and verifiable by the pu
   assert.ok(keys.keys.some(({ kid }) => kid === JSON.parse(Buffer.from(header, 'base64url').toString()).kid));
 });
 
-test('an admission webhook on this machine is asked by url', async () => {
+test('calls an admission webhook on this machine by its URL', async () => {
   const certificates = await makeCertificates(['127.0.0.1'], new Date());
   let asked = '';
   const server = createServer({ cert: certificates.apiServer.certificate, key: certificates.apiServer.key }, (request, response) => {
@@ -120,7 +120,7 @@ test('an admission webhook on this machine is asked by url', async () => {
   }
 });
 
-test('after compaction and a restart of the API server an old resourceVersion is gone', async () => {
+test('answers 410 to an old resourceVersion after compaction and a restart', async () => {
   const version = async () => JSON.parse((await call('/api/v1/namespaces/default/configmaps')).body).metadata.resourceVersion as string;
   const old = await version();
   assert.equal((await call('/api/v1/namespaces/default/configmaps', { metadata: { name: 'later' } })).status, 201);
@@ -131,7 +131,7 @@ test('after compaction and a restart of the API server an old resourceVersion is
   assert.equal((await call('/api/v1/namespaces/default/configmaps/later')).status, 200, 'data survives the restart');
 });
 
-test('stopping leaves no process and no file', async () => {
+test('leaves no process and no file after a stop', async () => {
   const second = await startControlPlane();
   assert.ok(processesNaming(second.folder).length >= 3);
   await second.stop();
@@ -139,7 +139,7 @@ test('stopping leaves no process and no file', async () => {
   assert.ok(!existsSync(second.folder));
 });
 
-test('a test that is killed takes its control plane along, and the next one removes its files', async () => {
+test('ends with a killed test, whose files the next control plane removes', async () => {
   const file = path.resolve(import.meta.dirname, '../../cluster/control-plane.ts');
   const script = `const { startControlPlane } = await import(${JSON.stringify(file)});
     const plane = await startControlPlane(); console.log(plane.folder); process.stdin.resume();`;

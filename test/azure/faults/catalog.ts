@@ -1,10 +1,10 @@
-// The fault menu of spec 8.4: what POST /faults accepts. Every entry has a default, so its name and a scope are enough.
+// The kinds of fault that POST /faults accepts. Every option has a default, so a name and a scope are enough. docs/emulator.md lists them.
 import { isRecord, json, text as textAnswer } from '../core/messages.ts';
 import { knownCodes } from '../entra/errors.ts';
 import type { Read } from '../state/fields.ts';
 import { count, DocumentError, fields, flag, listOf, oneOf, orNull, range, text, textMap, whole } from '../state/fields.ts';
 import type { Action } from './actions.ts';
-import type { Fault } from './book.ts';
+import type { Fault } from './active-faults.ts';
 import type { Effect } from './effects.ts';
 
 function within(least: number, most: number): Read<number> {
@@ -61,12 +61,12 @@ const imdsAnswer = (status: number, error: string, description: string): Effect 
 type Service = 'imds' | 'arm' | 'entra';
 type Options = Record<string, unknown>;
 type Entry = {
-  /** The only service it makes sense for. */
+  /** The only service that has it. */
   readonly service?: Service;
   /** How many requests it meets unless the document says otherwise. */
   readonly count?: number;
   readonly forMs?: number;
-  /** The methods it is about when the document names none. */
+  /** The methods it hits when the document names none. */
   readonly method?: 'write';
   readonly effect: (options: Options, identity: string | null) => Effect;
 };
@@ -86,7 +86,7 @@ const ofIdentity =
     return { kind, identity };
   };
 
-export const menu: Readonly<Record<string, Entry>> = {
+export const catalog: Readonly<Record<string, Entry>> = {
   latency: {
     effect(options) {
       const { ms, median, p99 } = fields(options, '', { ms: [count, null], median: [count, null], p99: [count, null] });
@@ -125,7 +125,7 @@ export const menu: Readonly<Record<string, Entry>> = {
     count: 1,
     effect: (options) => ({ ...bare(options), ...imdsAnswer(429, 'invalid_request', 'Temporarily throttled, too many requests') }),
   },
-  // IMDS restarting: the host's other front end answers, in text and without the IMDS name.
+  // While IMDS restarts, another server of the host answers: in text, without the name of IMDS.
   'imds-500-text': {
     service: 'imds',
     count: 3,
@@ -157,7 +157,7 @@ export const menu: Readonly<Record<string, Entry>> = {
     }),
   },
 
-  // How long operations usually take: 40-60 s on a scale set. `null` never ends.
+  // An operation on a scale set usually takes 40 to 60 s. `null` never ends.
   operation: {
     service: 'arm',
     method: 'write',
@@ -209,9 +209,9 @@ const common = {
 /** Reads one entry of POST /faults; throws a DocumentError that names the field. */
 export function readFault(value: unknown, path: string, now: number): Omit<Fault, 'id'> {
   if (!isRecord(value)) throw new DocumentError(path, 'must be an object with "fault" and what it needs');
-  const name = oneOf(...Object.keys(menu))(value.fault, path === '' ? 'fault' : `${path}.fault`);
-  const entry = menu[name];
-  if (entry === undefined) throw new DocumentError(path, 'is not on the menu');
+  const name = oneOf(...Object.keys(catalog))(value.fault, path === '' ? 'fault' : `${path}.fault`);
+  const entry = catalog[name];
+  if (entry === undefined) throw new DocumentError(path, 'is not in the catalog');
   const split = Object.groupBy(Object.entries(value), ([key]) =>
     key === 'fault' ? 'name' : Object.hasOwn(common, key) ? 'common' : 'options',
   );

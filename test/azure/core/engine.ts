@@ -1,4 +1,4 @@
-// The one place where state changes: takes a request through log, faults and handler, and writes down everything in order.
+// The engine holds the state and is the only part that changes it. It takes each request through faults and handler, and logs everything in order.
 
 import { describeArm } from '../arm/describe.ts';
 import { armHandler } from '../arm/handler.ts';
@@ -7,8 +7,8 @@ import { describeEntra } from '../entra/describe.ts';
 import { entraHandler } from '../entra/handler.ts';
 import type { Action } from '../faults/actions.ts';
 import { act } from '../faults/actions.ts';
-import type { Facts, Fault, FaultBook } from '../faults/book.ts';
-import { createFaultBook } from '../faults/book.ts';
+import type { ActiveFaults, Facts, Fault } from '../faults/active-faults.ts';
+import { createActiveFaults } from '../faults/active-faults.ts';
 import type { Effect } from '../faults/effects.ts';
 import { effectOf, effectsOf } from '../faults/effects.ts';
 import { describeImds } from '../imds/describe.ts';
@@ -26,24 +26,24 @@ import { drawLogNormal } from './random.ts';
 
 export type EmulatedService = 'imds' | 'arm' | 'entra';
 
-/** How the answer leaves: whole, or as a fault has it. */
+/** How the answer is sent: whole, or as a fault says. */
 export type Delivery = { readonly answer: Answer; readonly manner: 'whole' | 'hang' | 'reset' | 'half-open' | { readonly slowMs: number } };
 
-export type World = {
+export type Engine = {
   readonly clock: Clock;
   readonly log: Log;
   readonly keys: KeyRing;
-  readonly faults: Pick<FaultBook, 'list'>;
+  readonly faults: Pick<ActiveFaults, 'list'>;
   addFault(fault: Omit<Fault, 'id'>): Fault;
-  /** One by id, or (null) all; tells how many went. */
+  /** One by id, or (null) all; returns how many were removed. */
   removeFaults(id: string | null): number;
-  /** The state with everything done that is due by now. */
+  /** The state with all changes that are due by now. */
   state(): State;
   replaceState(next: State): void;
   exchange(service: EmulatedService, request: Incoming, signal: AbortSignal, vm: VmReference | null): Promise<Delivery>;
-  /** Does what another writer does; the text is the reason it could not. */
+  /** Acts as another writer; returns the reason where that is impossible. */
   act(action: Action): Promise<string | null>;
-  /** Wakes whoever waits, and opens no port any more. */
+  /** Wakes all sleepers; no port opens again. */
   stop(): Promise<void>;
 };
 
@@ -61,7 +61,7 @@ const services: Readonly<
   entra: { handler: entraHandler, describe: describeEntra },
 };
 
-/** The slowness seen of each service, in ms (spec 8.4). */
+/** The latency measured of each service, in ms. */
 const usualLatency = { imds: { median: 30, p99: 800 }, entra: { median: 150, p99: 1500 }, arm: { median: 120, p99: 2000 } } as const;
 
 /** What the fault `refuse` closes and opens again. */
@@ -69,7 +69,7 @@ type Refusable = { close(): Promise<void>; open(): Promise<void> };
 
 type MutableTables = { [T in TableName]: Map<string, unknown> };
 
-export function createWorld(parts: {
+export function createEngine(parts: {
   state: State;
   clock: Clock;
   log: Log;
@@ -77,9 +77,9 @@ export function createWorld(parts: {
   random: () => number;
   entraUrl: () => string;
   listenersOf: (service: EmulatedService) => readonly Refusable[];
-}): World {
+}): Engine {
   const { clock, log, keys, random, entraUrl } = parts;
-  const faults = createFaultBook(random);
+  const faults = createActiveFaults(random);
   const refusals: Record<EmulatedService, Promise<void>> = { imds: Promise.resolve(), arm: Promise.resolve(), entra: Promise.resolve() };
   const inFlight = new Map<string, number>();
   let stopped = false;
@@ -108,7 +108,7 @@ export function createWorld(parts: {
       else table.set(change.key, change.value);
       if (what !== null) log.change(what, at, cause);
       if (change.table === 'operations' && change.value?.status === 'InProgress' && change.value.endsAt !== null) {
-        // Nobody needs to ask for the log to tell of the end in time.
+        // Logs the end in time, although no request asks for it.
         void clock.sleep(change.value.endsAt - clock.now()).then(settled);
       }
     }
@@ -194,7 +194,7 @@ export function createWorld(parts: {
     return { answer: outcome.answer, manner: slow === null ? 'whole' : { slowMs: slow.ms } };
   }
 
-  /** Closed ports are the one fault that no request can meet: they are looked after here. */
+  /** No request can hit a closed port, so this fault is applied here. */
   async function followRefusals(service: EmulatedService): Promise<void> {
     if (stopped) return;
     const closed = faults.list(clock.now()).some((fault) => fault.effect.kind === 'refuse' && (fault.scope.service ?? service) === service);

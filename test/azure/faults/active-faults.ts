@@ -1,4 +1,4 @@
-// The faults in force: which requests each one meets, and how often.
+// The faults that are set: which requests each one hits, and how often.
 import type { Service } from '../core/messages.ts';
 import type { Effect } from './effects.ts';
 
@@ -20,7 +20,7 @@ export type Fault = {
   readonly scope: Scope;
   /** Matching requests to let pass first. */
   readonly skip: number;
-  /** How many requests it meets; null: all. */
+  /** How many requests it hits; null: all. */
   readonly count: number | null;
   readonly probability: number;
   /** Emulated time at which it ends by itself. */
@@ -28,7 +28,7 @@ export type Fault = {
   readonly effect: Effect;
 };
 
-/** What of a request faults can be aimed at. */
+/** Properties of a request that a fault can select by. */
 export type Facts = {
   readonly service: Service;
   readonly method: string;
@@ -53,16 +53,16 @@ function meets(scope: Scope, facts: Facts): boolean {
   return identity === null || facts.identities.some((one) => same(one, identity));
 }
 
-export type FaultBook = {
+export type ActiveFaults = {
   add(fault: Omit<Fault, 'id'>): Fault;
   list(now: number): readonly Fault[];
-  /** One by id, or all. Tells how many went. */
+  /** One by id, or all. Returns how many were removed. */
   remove(id?: string): number;
-  /** The faults that meet this request; each one is used once by the asking. */
+  /** The faults that hit this request; each of them counts it. */
   take(facts: Facts, now: number): readonly Fault[];
 };
 
-export function createFaultBook(random: () => number): FaultBook {
+export function createActiveFaults(random: () => number): ActiveFaults {
   let faults: Fault[] = [];
   let made = 0;
   const live = (fault: Fault, now: number) => fault.count !== 0 && (fault.until === null || now < fault.until);
