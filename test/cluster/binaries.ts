@@ -1,5 +1,5 @@
 // The Kubernetes programs and helm at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
-// There is no download step: the official archives' checksums are not in this repository, and an unverified download would be worse than none.
+// Nothing is downloaded as a binary: the checksums of the official archives are not in this repository.
 import { renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -32,7 +32,7 @@ export function requiredVersion(goMod: string, module: string): string {
   return version;
 }
 
-/** Flags that give the programs the version they report; without them kubectl and helm choke on `v0.0.0-master`. */
+/** Flags that give the programs the version that they report; kubectl and helm fail with `v0.0.0-master`. */
 export function linkFlags(kind: 'kubernetes' | 'helm', version: string): string {
   if (kind === 'helm') return `-s -w -X helm.sh/helm/v3/internal/version.version=${version}`;
   const [major, minor] = version.slice(1).split('.');
@@ -59,7 +59,7 @@ async function allFit(names: readonly ProgramName[], versionOf: (name: ProgramNa
   return (await Promise.all(fits)).every((fit) => fit);
 }
 
-/** Undefined where it fits, else what is wrong with the machine's Go. */
+/** What is wrong with the machine's Go; undefined where it suits. */
 async function missingGo(goMod: string): Promise<string | undefined> {
   const needed = goMod.match(/^go (\d+)\.(\d+)/m);
   const wanted = `Go ${needed?.[1]}.${needed?.[2]} or later`;

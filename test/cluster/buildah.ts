@@ -1,4 +1,4 @@
-// buildah without a daemon and without a trace: its storage is in the cache, its mounts are in a mount namespace of their own.
+// buildah without a daemon: its storage is in the cache, its mounts are in a mount namespace of their own.
 import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cacheRoot } from './cache.ts';
@@ -13,7 +13,7 @@ export function runAlone(file: string, args: string[], env: Record<string, strin
   return mustRun('unshare', [...alone, file, ...args], { env });
 }
 
-/** Runs one buildah command on a storage folder; answers its output. */
+/** Runs one buildah command on a storage folder; returns its output. */
 export type Buildah = (...args: string[]) => Promise<string>;
 
 /** buildah starts itself anew with an empty environment, so that the loader must find its libraries without LD_LIBRARY_PATH. */

@@ -1,4 +1,4 @@
-// What is slow to make is made once, outside the repository: a folder named by a hash of all its inputs.
+// A cache outside of the repository for what is slow to make: each folder is named by a hash of all its inputs.
 import { createHash } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -21,7 +21,7 @@ export function cacheKey(inputs: Iterable<string | Uint8Array>): string {
 
 export type Log = (line: string) => void;
 
-/** The folder that {@link cached} made before, if it did. */
+/** The folder that {@link cached} made before; undefined without one. */
 export function existing(kind: string, key: string): string | undefined {
   const folder = path.join(cacheRoot(), kind, key);
   return existsSync(folder) ? folder : undefined;
@@ -47,7 +47,7 @@ export async function cached(
     const draft = mkdtempSync(path.join(parent, `.${key}-`));
     try {
       await make(draft);
-      // Others on the machine may run what root has built.
+      // Other users of the machine may run what root has built.
       chmodSync(draft, 0o755);
       renameSync(draft, folder);
     } finally {

@@ -19,7 +19,7 @@ export function hierarchies(mounts: string): Hierarchy[] {
 
 const mounted = () => hierarchies(readFileSync('/proc/mounts', 'utf8'));
 
-/** Makes the group everywhere; under version 2 it hands the controllers down that kubelet needs. */
+/** Makes the group in every hierarchy; under version 2 it enables the controllers that kubelet needs. */
 export function makeCgroup(name: string): void {
   const all = mounted();
   for (const { folder, version } of all) {
@@ -46,7 +46,7 @@ function removeTree(group: string): void {
   rmdirSync(group);
 }
 
-/** Removes the group everywhere, once its last processes are gone. */
+/** Removes the group from every hierarchy, once its last processes have ended. */
 export async function removeCgroup(name: string): Promise<void> {
   const deadline = Date.now() + 10_000;
   for (const { folder } of mounted()) {

@@ -40,7 +40,7 @@ export interface UpOptions {
 export interface Cluster {
   name: string;
   nodeName: string;
-  /** Path of an administrator's kubeconfig, good from outside the cluster's namespaces. */
+  /** Path of an administrator's kubeconfig for use outside of the cluster's namespaces. */
   kubeconfig: string;
   /** Path of kubectl at the cluster's version. */
   kubectlProgram: string;
@@ -74,7 +74,7 @@ function signal(process_: ProcessIdentity, name: 'SIGTERM' | 'SIGKILL'): void {
   }
 }
 
-/** Ends whatever is left of a cluster. The caller holds the lock. Answers whether there was anything. */
+/** Ends what is left of a cluster; returns whether there was anything. The caller holds the lock. */
 async function clean(name: string): Promise<boolean> {
   const places = clusterPlaces(name);
   if (!existsSync(places.folder)) return false;
@@ -83,7 +83,7 @@ async function clean(name: string): Promise<boolean> {
     signal(keeper, 'SIGTERM');
     if (!(await untilGone(keeper, 20))) signal(keeper, 'SIGKILL');
   }
-  // With its keeper gone a cluster ends by itself; this is for one that hangs.
+  // A cluster ends by itself without its keeper; this is for one that hangs.
   const init = readRecord(places.folder)?.init ?? undefined;
   if (init !== undefined && !(await untilGone(init, 5))) {
     signal(init, 'SIGKILL');
@@ -100,7 +100,7 @@ function lockCluster<T>(name: string, log: Log, work: () => Promise<T>): Promise
   });
 }
 
-/** Ends a cluster, or what a killed run left of it; answers whether there was anything. */
+/** Ends a cluster, or what a killed run left of it; returns whether there was anything. */
 export function tearDown(name: string, log: Log): Promise<boolean> {
   return lockCluster(name, log, () => clean(name));
 }
@@ -111,7 +111,7 @@ export function running(name: string): ClusterRecord | undefined {
   return record?.ready && isAlive(record.keeper) ? record : undefined;
 }
 
-/** Starts the keeper and resolves once the cluster takes pods. */
+/** Starts the keeper and resolves once the cluster accepts pods. */
 function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
   const keeperLog = path.join(settings.folder, 'keeper.log');
   const output = openSync(keeperLog, 'a');
@@ -175,8 +175,8 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
 }
 
 /**
- * A fresh cluster of that name; ready for pods when it resolves. What a killed run left, or one that nobody owns, is ended first; one whose
- * owner lives is refused.
+ * A new cluster of that name; resolves when it is ready for pods. Ends first what a killed run left, or a cluster that nobody owns. Refuses to replace
+ * one whose owner lives.
  */
 export async function up(options: UpOptions): Promise<Cluster> {
   const { name, log } = options;
@@ -201,7 +201,7 @@ export async function up(options: UpOptions): Promise<Cluster> {
   return attach(name);
 }
 
-/** The cluster of that name that runs already. */
+/** The running cluster of that name. */
 export function attach(name: string): Cluster {
   const record = running(name);
   if (record === undefined) throw new Error(`cluster "${name}" is not up: npm run cluster -- up --name ${name}`);

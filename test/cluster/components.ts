@@ -69,7 +69,7 @@ export function apiServer(
     'token-auth-file': files.tokens,
     'kubelet-client-certificate': files.apiServerCertificate,
     'kubelet-client-key': files.apiServerKey,
-    // Names are resolved by nobody in the cluster's namespace.
+    // The cluster's namespace has no name server.
     'kubelet-preferred-address-types': 'InternalIP',
     'authorization-mode': 'Node,RBAC',
     'allow-privileged': 'true',
@@ -92,11 +92,11 @@ export function controllerManager(file: string, files: ControlPlaneFiles, extra:
     'use-service-account-credentials': 'true',
     'service-account-private-key-file': files.serviceAccountKey,
     'root-ca-file': files.ca,
-    // Its default is a folder of the machine, which it would make.
+    // By default it makes a folder on the machine.
     'flex-volume-plugin-dir': path.join(path.dirname(files.ca), 'volume-plugins'),
-    // CNI gives addresses; nothing has to hand out ranges.
+    // CNI assigns the addresses, so no ranges are allocated.
     'allocate-node-cidrs': 'false',
-    // It makes some forty service accounts before it does anything else; at the default rate that takes 4 s.
+    // It creates about forty service accounts first, which takes 4 s at the default rate.
     'kube-api-qps': '500',
     'kube-api-burst': '500',
     ...extra,

@@ -47,7 +47,7 @@ async function freePort(): Promise<number> {
   return free ? port : freePort();
 }
 
-/** Ready in about 5 s once the programs are built. The caller stops it; a caller that dies takes it along. */
+/** Ready in about 5 s once the programs are built. It ends with its caller. */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
   const log = options.log ?? (() => {});
   const programs = await findKubernetes(log);
@@ -65,7 +65,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     return one;
   };
   const stop = async () => {
-    // The API server first would wait for its watchers; all of them may go at once.
+    // The API server alone would wait for its watchers, so all programs end at once.
     await Promise.all(running.map((one) => one.stop(0)));
     await rm(folder, { recursive: true, force: true });
   };
@@ -84,7 +84,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await untilReady(store, () => etcdReady(etcdUrl), 30);
     let server = launch(apiServerCommand);
     await untilReady(server, ready, 60);
-    // Pods stay where they are until a test says otherwise, also those of a node that is not (or no longer) there.
+    // Pods stay until a test deletes them, also those of a node that does not exist.
     const controllers = '*,-pod-garbage-collector-controller';
     const manager = launch(controllerManager(programs['kube-controller-manager'], files, { controllers }));
     await untilReady(manager, () => defaultServiceAccountExists(url, certificates.ca, users.admin.token), 30);

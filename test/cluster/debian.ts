@@ -1,4 +1,4 @@
-// Debian packages, fetched and unpacked into the cache and never installed: an installed containerd or runc would fight a Docker on the machine.
+// Debian packages, fetched and unpacked into the cache. They are not installed, because containerd or runc would conflict with a Docker on the machine.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -39,7 +39,7 @@ export function environmentIn(root: string, arch: string, searchPath: string): U
   };
 }
 
-/** What this machine lacks for unpacking packages, one line each. */
+/** What this machine needs to unpack packages and does not have, one line each. */
 export function missingForPackages(): string[] {
   return ['apt-get', 'dpkg']
     .filter((name) => findOnPath(name) === undefined)

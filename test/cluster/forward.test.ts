@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { forward, portOf } from './forward.ts';
 
-/** A server that hands its connections out, a forwarder to it, and a client of the forwarder. */
+/** A server whose connections are returned, a forwarder to it, and a client of the forwarder. */
 async function chain(): Promise<{ client: Socket; served: Socket; close: () => void }> {
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');

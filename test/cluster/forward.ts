@@ -1,4 +1,4 @@
-// Bytes from one socket to another: how the machine reaches into a cluster's network namespace without a device between the two.
+// Forwards bytes from one socket to another. By it the machine reaches into a cluster's network namespace without a device between them.
 
 import type { IpcNetConnectOpts, ListenOptions, Server, TcpNetConnectOpts } from 'node:net';
 import { connect, createServer } from 'node:net';

@@ -1,4 +1,4 @@
-// Container images, made from the repository's Dockerfile and kept as archives; each is remade only when what goes into it has changed.
+// Container images, made from the repository's Dockerfile and kept as archives; each is made again only when its inputs have changed.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
@@ -93,7 +93,7 @@ async function withBuildah(log: Log, work: (buildah: Buildah, baseReference: str
     path.join(folder, 'storage.lock'),
     async () => {
       let buildah = buildahIn(layers, driver, tools);
-      // Layers of old Dockerfiles are never used again, and nothing else would remove them.
+      // Removes layers of old Dockerfiles, which are never used again.
       if ((await buildah('images', '--all', '--quiet')).split('\n').length > 200) {
         rmSync(layers, { recursive: true });
         buildah = buildahIn(layers, driver, tools);

@@ -1,5 +1,5 @@
-// The cluster's own supervisor, inside its namespaces: starts every program, waits until the node takes pods, and lives until its input ends.
-// Started by namespace.ts's setup. Says on stdout, one JSON message a line, how far it is.
+// The supervisor inside the cluster's namespaces: starts every program, waits until the node accepts pods, and runs until its input ends. The setup of
+// namespace.ts starts it. It reports its progress on stdout, one JSON message a line.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseKubeconfig } from './access.ts';
@@ -80,7 +80,7 @@ async function startAll(): Promise<Running[]> {
   const etcdUrl = 'http://127.0.0.1:2379';
   const store = launch(etcd(programs.etcd, files, etcdUrl, 'http://127.0.0.1:2380'));
   const runtime = startNode();
-  // Whoever fails first is reported; a later failure of this one must not end the process unhandled.
+  // The first failure is reported; a later one must not end the process unhandled.
   runtime.catch(() => {});
   await untilReady(store, () => etcdReady(etcdUrl), 30);
   const server = launch(
@@ -107,7 +107,7 @@ await forward({ path: sockets.control }, { host, port: Number(port) });
 try {
   const all = await startAll();
   tell({ type: 'ready' });
-  // A cluster that lacks a program is none: it ends as a whole, and its logs stay.
+  // When one program ends, the whole cluster ends; its logs stay.
   const first = await Promise.race(all.map(async (one) => `${one.name} ${await one.exited}`));
   throw new Error(first);
 } catch (error) {

@@ -1,5 +1,5 @@
-// The process that keeps one cluster, outside its namespaces: makes the namespaces, forwards 127.0.0.1 into them, and tidies up when they end, when
-// it is told to (SIGTERM), or when the process that started it is gone. Started by cluster.ts, with the cluster's folder as argument.
+// The process outside of the namespaces that keeps one cluster: makes the namespaces, forwards 127.0.0.1 into them, and cleans up when they end, on
+// SIGTERM, or when the process that started it is gone. cluster.ts starts it, with the cluster's folder as argument.
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -55,7 +55,7 @@ async function prepare(server: string): Promise<string[]> {
   return unshareArguments(renderSetup(folder, needed, [process.execPath, path.join(import.meta.dirname, 'inside.ts'), folder]));
 }
 
-/** Runs the cluster to its end; answers why it ended by itself, or undefined where it was told to. */
+/** Runs the cluster to its end; returns why it ended by itself, or undefined after a request to end. */
 async function keep(record: ClusterRecord): Promise<string | undefined> {
   const unshareLine = await prepare(record.server);
   const log = openSync(path.join(places.logs, 'inside.log'), 'a');
@@ -73,7 +73,7 @@ async function keep(record: ClusterRecord): Promise<string | undefined> {
     if (message.type === 'failed') failure = message.reason;
     if (message.type === 'ready') record.ready = true;
     writeRecord(folder, record);
-    // What a failure leaves behind is tidied up before it is told.
+    // Cleans up before the failure is reported.
     if (message.type !== 'failed') tell(message);
   });
 
@@ -84,7 +84,7 @@ async function keep(record: ClusterRecord): Promise<string | undefined> {
     input.end();
   };
   process.on('SIGTERM', end).on('SIGINT', end).on('SIGHUP', end).on('disconnect', end);
-  // A starter that is not the owner says good-bye first.
+  // A starter that is not the owner disconnects first.
   process.on('message', (message) => {
     if (message === 'stay') process.off('disconnect', end);
   });
@@ -117,7 +117,7 @@ async function main(): Promise<void> {
     tell({ type: 'failed', reason: failure.replaceAll(places.logs, places.failedLogs) });
   }
   rmSync(folder, { recursive: true, force: true });
-  // A starter that was killed could not give it back.
+  // A starter that was killed could not release the lock.
   breakDeadLock(places.lock);
 }
 

@@ -1,4 +1,4 @@
-// One builder at a time over a shared folder, also across processes, and never stuck on one that died.
+// A lock file for one builder at a time, across processes. The lock of a process that died does not hold up others.
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -35,8 +35,8 @@ function take(file: string): boolean {
 }
 
 /**
- * Takes a dead holder's lock away; answers whether the holder is dead. It works under a second lock, so that two that do it cannot remove each
- * other's fresh one.
+ * Removes a dead holder's lock; returns whether the holder is dead. It works under a second lock, so that two processes cannot remove each other's new
+ * lock.
  */
 export function breakDeadLock(file: string): boolean {
   const isDead = (lock: string) => {
@@ -52,7 +52,7 @@ export function breakDeadLock(file: string): boolean {
   return true;
 }
 
-/** Runs `work` while holding `file`; `waiting` is told once a second who holds it. */
+/** Runs `work` while it holds `file`; calls `waiting` once a second with the holder. */
 export async function withLock<T>(
   file: string,
   work: () => Promise<T>,

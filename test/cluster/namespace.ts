@@ -1,10 +1,10 @@
-// The namespaces a cluster lives in: network, processes, mounts. All of them end with their first process, so the kernel itself does the tidying:
-// whoever ends that one process ends every program, pod, mount and address of the cluster.
+// The namespaces of a cluster: network, processes, mounts. All of them end with their first process, so the kernel cleans up: when that process ends,
+// every program, pod, mount and address of the cluster is gone.
 import path from 'node:path';
 import { serviceRange } from './components.ts';
 import { kernelSettings, nodeAddress } from './node-config.ts';
 
-/** Folders of the machine that containerd, kubelet, CNI and runc write to at fixed paths; empty ones that vanish lie over them. */
+/** Fixed paths that containerd, kubelet, CNI and runc write to. Temporary empty folders are mounted over them. */
 const hidden = ['/run', '/var/lib', '/var/log'];
 
 /** One word for a shell. */
@@ -31,8 +31,8 @@ export function hideCommands(needed: readonly string[]): string[] {
 }
 
 /**
- * What the first process of the namespaces does. A shell, since the first process has to reap everybody's orphans; its last command runs
- * `program` with this process's own input, and ends everything with it.
+ * What the first process of the namespaces does. It is a shell, because the first process has to reap all orphans. Its last command runs `program`
+ * with the shell's own input, and everything ends with it.
  */
 export function renderSetup(folder: string, needed: readonly string[], program: readonly string[]): string {
   return [

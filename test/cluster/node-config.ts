@@ -88,7 +88,7 @@ export function kubeletConfig({ folder, cgroup, clientCA, providerID }: KubeletS
     failSwapOn: false,
     oomScoreAdj: 0,
     providerID,
-    // Nobody answers there; without an address every pod would get a warning event.
+    // Nothing answers there, but without an address every pod gets a warning Event.
     clusterDNS: ['10.96.0.10'],
     clusterDomain: 'cluster.local',
     resolvConf: path.join(folder, 'resolv.conf'),
@@ -116,7 +116,7 @@ export function kubeProxyConfig(kubeconfig: string): object {
   };
 }
 
-/** Kernel settings of the whole machine that kubelet would change. It sees these files in their place and finds its wishes fulfilled. */
+/** Kernel settings of the whole machine that kubelet would change. It reads these files instead, which have the values that it wants. */
 export const kernelSettings: Record<string, string> = {
   'vm/overcommit_memory': '1',
   'vm/panic_on_oom': '0',

@@ -1,4 +1,4 @@
-// Programs that keep running: started with their output in a file, awaited until they answer, ended for certain.
+// Programs that keep running: their output goes to a file, a start waits until they answer, a stop ends them for certain.
 
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
@@ -20,7 +20,7 @@ export interface Running {
   logFile: string;
   /** Resolves with how it ended, never rejects. */
   exited: Promise<string>;
-  /** SIGTERM, then SIGKILL once the grace is over; resolves when it is gone. */
+  /** SIGTERM, then SIGKILL after the grace period; resolves when the program has ended. */
   stop(graceSeconds: number): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ function ending(child: ChildProcess): Promise<string> {
   });
 }
 
-/** The program is told by the kernel to end when this process does, however it does (where setpriv exists). */
+/** The kernel ends the program with this process, however this process ends (where setpriv exists). */
 export function start(command: Command, logFile: string): Running {
   const log = openSync(logFile, 'a');
   const setpriv = process.platform === 'linux' ? findOnPath('setpriv') : undefined;
@@ -56,7 +56,7 @@ export function start(command: Command, logFile: string): Running {
   return { name: command.name, pid: child.pid ?? 0, logFile, exited, stop };
 }
 
-/** Error text with the end of the program's own words. */
+/** Error text with the end of the program's output. */
 function describeFailure(running: Running, what: string): string {
   let log = '';
   try {
@@ -67,7 +67,7 @@ function describeFailure(running: Running, what: string): string {
   return `${running.name} ${what}; the end of ${running.logFile}:\n${log}`;
 }
 
-/** Asks `ready` until it says true; fails as soon as the program ends, or after the time is over. */
+/** Calls `ready` until it returns true. Fails as soon as the program ends, or when the time is over. */
 export async function untilReady(running: Running, ready: () => Promise<boolean>, seconds: number): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   let ended: string | undefined;

@@ -1,7 +1,7 @@
-// Who a process is, beyond its reusable number. Linux only; elsewhere a start time is unknown and only the number counts.
+// Identity of a process beyond its number, which is reused. Linux only; elsewhere the start time is unknown and only the number counts.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** A process: its number, and its start time in clock ticks since boot, so that a recycled number is never taken for it. */
+/** A process: its number, and its start time in clock ticks since boot, so that a reused number is not taken for it. */
 export interface ProcessIdentity {
   pid: number;
   start: string;

@@ -1,4 +1,4 @@
-// Questions to running programs, over HTTP and etcd's JSON gateway.
+// Requests to running programs: HTTP, and etcd's JSON gateway.
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 
@@ -40,11 +40,11 @@ export const etcdReady = async (url: string) => (await ask(`${url}/health`)).sta
 
 export const apiServerReady = async (url: string, ca: string, token: string) => (await ask(`${url}/readyz`, { ca, token })).status === 200;
 
-/** Pods need it; the controller manager makes it within its first second. */
+/** Pods need it. The controller manager creates it within its first second. */
 export const defaultServiceAccountExists = async (url: string, ca: string, token: string) =>
   (await ask(`${url}/api/v1/namespaces/default/serviceaccounts/default`, { ca, token })).status === 200;
 
-/** Ready, and no taint left that would keep pods away. */
+/** The node is ready and has no taint that keeps pods away. */
 export async function nodeReady(url: string, ca: string, token: string, name: string): Promise<boolean> {
   const answer = await ask(`${url}/api/v1/nodes/${name}`, { ca, token });
   if (answer.status !== 200) return false;

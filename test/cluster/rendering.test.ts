@@ -1,4 +1,4 @@
-// What the programs of a cluster are told, as far as a mistake there would be hard to see from outside.
+// Configuration of a cluster's programs, as far as a mistake would be hard to see from outside.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';

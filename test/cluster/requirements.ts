@@ -1,10 +1,10 @@
-// What a machine must have for a cluster; everything that is missing is told at once.
+// What a machine must have for a cluster. All that is missing is listed at once.
 import { existsSync } from 'node:fs';
 import { missingForPrograms } from './binaries.ts';
 import { missingForPackages } from './debian.ts';
 import { findOnPath } from './run.ts';
 
-/** Linux, root and the small tools; without Linux the rest cannot be told. */
+/** Linux, root and the small tools; the rest can be checked on Linux only. */
 function missingForNamespaces(): string[] {
   if (process.platform !== 'linux') return [`Linux: this is ${process.platform}, and namespaces and control groups are needed`];
   const root =
@@ -16,7 +16,7 @@ function missingForNamespaces(): string[] {
   return [...root, ...programs];
 }
 
-/** One line each; none means all is there. */
+/** One line for each missing thing. */
 export function missingForImages(): string[] {
   return [...missingForNamespaces(), ...(process.platform === 'linux' ? missingForPackages() : [])];
 }

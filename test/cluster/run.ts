@@ -35,7 +35,7 @@ export function run(file: string, args: readonly string[], options: RunOptions =
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
     });
-    // A program that ends without reading its input is no failure of ours.
+    // A program may end without reading its input.
     child.stdin.on('error', () => {});
     child.stdin.end(options.input ?? '');
     child.on('error', (error) => reject(new Error(`cannot start ${file}: ${error.message}`)));
@@ -55,7 +55,7 @@ export async function mustRun(file: string, args: readonly string[], options: Ru
   return stdout;
 }
 
-/** Announces a long step, then tells the elapsed seconds often enough that nobody thinks it hangs. */
+/** Announces a long step, then logs the elapsed seconds every 8 s. */
 export async function withProgress<T>(log: Log, what: string, usually: string, work: () => Promise<T>): Promise<T> {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);

@@ -1,4 +1,4 @@
-// What `up` decides and the processes of the cluster read: one file in the cluster's folder.
+// Settings of a cluster: `up` writes them into the cluster's folder, the processes of the cluster read them.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { KubernetesProgram } from './binaries.ts';

@@ -1,4 +1,5 @@
-// Folders of what runs now: one a cluster, named; one a control plane of a test, anonymous. Each says who owns it, so that a killed run's can go.
+// Folders of what runs now: a named one for each cluster, an anonymous one for each control plane of a test. Each names its owner, so that the folder of
+// a killed run can be removed.
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cacheKey, cacheRoot } from './cache.ts';
@@ -26,7 +27,7 @@ const keeperIn = (folder: string) => path.join(folder, 'keeper');
 export const readKeeper = (folder: string) => readIdentity(keeperIn(folder));
 export const writeKeeper = (folder: string, pid: number) => writeIdentity(keeperIn(folder), pid);
 
-/** A fresh folder that belongs to this process; folders of dead processes go on the way. */
+/** A new folder that belongs to this process. Removes folders of dead processes. */
 export function newRunFolder(): string {
   const parent = path.join(cacheRoot(), 'runs');
   mkdirSync(parent, { recursive: true, mode: 0o700 });
@@ -72,7 +73,7 @@ export function clusterNames(): string[] {
 /** What the keeper writes about its cluster. */
 export interface ClusterRecord {
   keeper: ProcessIdentity;
-  /** Whose end is the cluster's end; null for one that stays until `down`. */
+  /** The cluster ends with this process; null for one that stays until `down`. */
   owner: ProcessIdentity | null;
   /** First process of the namespaces. */
   init: ProcessIdentity | null;
@@ -90,7 +91,7 @@ export function writeRecord(folder: string, record: ClusterRecord): void {
   renameSync(draft, path.join(folder, recordFile));
 }
 
-/** Undefined for a cluster that is not there or died before its first record. */
+/** Undefined for a cluster that does not exist or ended before its first record. */
 export function readRecord(folder: string): ClusterRecord | undefined {
   try {
     const record: ClusterRecord = JSON.parse(readFileSync(path.join(folder, recordFile), 'utf8'));

@@ -1,4 +1,4 @@
-// What upstream's identityvalidator does inside a pod (spec/aad-pod-identity.md 6.1), here from outside through the pod's sidecar.
+// What identityvalidator of aad-pod-identity does inside a pod, here from outside through the pod's sidecar.
 import assert from 'node:assert/strict';
 import type { Emulator } from '../../azure/emulator.ts';
 import { keyOf } from '../../azure/state/names.ts';
