@@ -15,7 +15,7 @@ describe('GET /v1/identities', { timeout: 60_000 }, () => {
   });
   afterEach(() => harness.stop());
 
-  it('answers with the rows of the pod, the CA bundle, a cursor and an ETag, then with 304', async () => {
+  it('answers with rows, CA bundle, cursor and ETag, then with 304', async () => {
     const first = await harness.ask('/v1/identities');
     assert.equal(first.status, 200);
     const { asOf, ...rest } = first.body;

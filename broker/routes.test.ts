@@ -43,7 +43,7 @@ describe('broker', () => {
     assert.deepEqual(harness.reports, []);
   });
 
-  it('mints tokens for identities of the calling pod only, and returns the error of the minter', async () => {
+  it('mints tokens for identities of the calling pod only', async () => {
     const minted = {
       access_token: 'a',
       client_id: 'c',
@@ -117,7 +117,7 @@ describe('broker', () => {
     }
   });
 
-  it('holds polls while it drains, and answers them with Connection: close when it stops', async () => {
+  it('holds polls while it drains, and answers them when it stops', async () => {
     const { headers } = await harness.ask('/v1/identities');
     const poll = harness.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(headers.etag) } });
     await harness.untilHeld(1);

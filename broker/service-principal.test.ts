@@ -79,7 +79,7 @@ test('accepts as clientID a GUID', () => {
   for (const clientID of ['', 'msi', `${guid}&x=1`]) refusedBy({ clientID }, /clientID must be/);
 });
 
-test('requires the Secret in the namespace of the identity, unless a setting allows others', () => {
+test('requires the Secret in the namespace of the identity by default', () => {
   const clientPassword = { name: 'secret', namespace: 'other' };
   refusedBy({ clientPassword }, /must be in namespace team.*allowCrossNamespaceSecrets/, 'CrossNamespaceSecret');
   const lax = { ...rules, allowCrossNamespaceSecrets: true };

@@ -77,7 +77,7 @@ describe('token minter', () => {
     });
   });
 
-  it('answers in the shape of IMDS, with the resource as written and its slash in the scope', async () => {
+  it('answers in the shape of IMDS, and keeps the slash of the resource', async () => {
     const answer = await mint('team/sp', resource);
     const expiresOn = Number(answer.expires_on);
     assert.ok(Math.abs(expiresOn - now / 1000 - 3600) < 5);

@@ -12,7 +12,7 @@ import { runProgram } from '../lib/program.ts';
 import { SettingsError } from '../lib/settings.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import { connectAzure } from './azure/connect.ts';
-import { maintainCertificates } from './certificates/maintain.ts';
+import { startCertificateController } from './certificates/controller.ts';
 import { translateMicArguments } from './coexistence/mic-flags.ts';
 import { warnAboutOldCrds } from './crd-check.ts';
 import { onStartedLeading } from './leader.ts';
@@ -60,7 +60,7 @@ void runProgram({
       renewDeadlineMs: values.leaseRenew * 1000,
       retryPeriodMs: values.leaseRetry * 1000,
       async onStartedLeading(signal) {
-        const maintenance = maintainCertificates({
+        const certificates = startCertificateController({
           client,
           log,
           namespace: values.namespace,
@@ -80,7 +80,7 @@ void runProgram({
           remainingMs: () => leadership.remainingMs(),
         });
         await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-        await Promise.all([maintenance.stop(), leading.stop()]);
+        await Promise.all([certificates.stop(), leading.stop()]);
       },
     });
     // Registered last of what writes, so stopped first.

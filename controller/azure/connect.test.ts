@@ -29,7 +29,7 @@ const settings: AzureSettings = {
   userAssignedMsiClientId: '',
 };
 
-test('the cloud comes from the setting, else from azure.json, else it is the public one', async (t) => {
+test('takes the cloud from the setting, else from azure.json, else the public one', async (t) => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'connect-'));
   t.after(() => rm(folder, { recursive: true }));
   const cloudConfig = path.join(folder, 'azure.json');
@@ -41,11 +41,11 @@ test('the cloud comes from the setting, else from azure.json, else it is the pub
   assert.equal(cloudOf({}), 'AzurePublicCloud');
   assert.equal(cloudOf({ cloudConfig }), 'AzureChinaCloud');
   assert.equal(cloudOf({ cloudConfig, cloud: 'AzureUSGovernmentCloud' }), 'AzureUSGovernmentCloud');
-  // The identity that we sign in with is known, so that it can be protected.
+  // The client id of the sign-in is known, so that this identity is never detached.
   assert.equal(connectAzure({ ...settings, useMsi: false, cloudConfig }, silentLogger, {}).ownClientId(), 'kubelet');
 });
 
-test('AzureStackCloud is what its file says, whoever names it; another cloud does not look at that file', async (t) => {
+test('reads the file of AzureStackCloud, and of no other cloud', async (t) => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'connect-'));
   t.after(() => rm(folder, { recursive: true }));
   const file = path.join(folder, 'akscustom.json');
@@ -62,7 +62,7 @@ test('AzureStackCloud is what its file says, whoever names it; another cloud doe
   assert.equal(cloudOf({ azureEnvironmentFilepath: '/nowhere' }).name, 'AzurePublicCloud');
 });
 
-test('what cannot work is one line at start', () => {
+test('refuses unusable settings at start in one line', () => {
   const refused: [Partial<AzureSettings>, Record<string, string>, RegExp][] = [
     [{ cloud: 'AzureGermanCloud' }, {}, /^--cloud is 'AzureGermanCloud', which was closed in 2021: accepted is AzurePublicCloud/],
     [{ cloud: 'AzureStackCloud' }, {}, /^--cloud is 'AzureStackCloud': .*AzureStackCloud with --azure-environment-filepath/],

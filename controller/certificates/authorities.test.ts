@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { before, describe, test } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { dayMs, generateKey, issueAuthority, issueLeaf } from '../../lib/tls/issue.ts';
 import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import type { Authorities, StoredAuthorities } from './authorities.ts';
@@ -17,24 +17,24 @@ describe('certificate authorities', () => {
     key = await generateKey();
   });
 
-  /** What a pass leaves behind: what was kept, completed. */
+  /** What a reconciliation stores: the CAs that were kept, and new ones. */
   const settle = (stored: StoredAuthorities, days: number): Authorities => {
     const kept = planAuthorities(stored, day(days));
     return { ...kept, current: kept.current ?? authority(days), next: kept.next ?? authority(days) };
   };
 
-  test('nothing stored: both are missing', () => {
+  it('keeps none where none is stored', () => {
     assert.deepEqual(planAuthorities({}, start), {});
   });
 
-  test('nothing changes before two thirds of the life, nor while the next one was not published for a year', () => {
+  it('keeps both before two thirds of the life, or until the next is a year old', () => {
     const stored = { current: authority(0), next: authority(0) };
     assert.deepEqual(planAuthorities(stored, day(2400)), stored);
     const young = { current: authority(0), next: authority(2300) };
     assert.deepEqual(planAuthorities(young, day(2500)), young);
   });
 
-  test('after two thirds the next one signs, the old one stays trusted for as long as its leaves live', () => {
+  it('signs with the next CA after two thirds, and trusts the old one while its leaves live', () => {
     const stored = { current: authority(0), next: authority(0) };
     const rotated = settle(stored, 2500);
     assert.equal(rotated.current, stored.next);
@@ -45,7 +45,7 @@ describe('certificate authorities', () => {
     assert.deepEqual(later, { current: rotated.current, next: rotated.next });
   });
 
-  test('over fifty years every signing CA was published a year before it signs and never ends under a leaf', () => {
+  it('publishes every CA a year before it signs, over fifty years of rotations', () => {
     let stored: StoredAuthorities = {};
     const known = new Map<string, number>();
     let signing = '';
@@ -67,12 +67,12 @@ describe('certificate authorities', () => {
     assert.ok(rotations >= 5, `${rotations} rotations`);
   });
 
-  test('an installation that slept for eleven years starts anew', () => {
+  it('issues new CAs after eleven years without a reconciliation', () => {
     const settled = settle({ current: authority(0), next: authority(0) }, 4015);
     assert.ok(lifeEnd(settled.current) > day(4015).getTime() && lifeEnd(settled.next) > day(4015).getTime());
   });
 
-  test('damage: a broken current gives way to the next, a broken next is made anew, anything else in the Secret counts for nothing', () => {
+  it('replaces damaged CAs, and ignores anything else in the Secret', () => {
     const good = { current: authority(0), next: authority(0) };
     const data = writeAuthorities(good);
     assert.deepEqual(planAuthorities(readAuthorities({ ...data, 'current.crt': 'x' }), day(1)), { current: good.next });

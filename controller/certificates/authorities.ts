@@ -1,26 +1,26 @@
-// Which CAs there should be: pure. Two of them exist from the start and both are trusted everywhere, so that at a rotation everyone who
-// verifies already knows the CA that signs from then on.
+// Which CAs to keep. Two exist from the start and both are trusted everywhere, so that every client knows the next CA before it signs
+// (docs/adr/0016-certificates-in-two-generations.md). Pure.
 import { X509Certificate } from 'node:crypto';
 import { dayMs, leafLifeMs } from '../../lib/tls/issue.ts';
 import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import { lifeOf, readPair } from './leaf.ts';
 
-/** As the CA Secret holds them. `previous` is a certificate without its key: its last leaves may still be served. */
+/** The contents of the CA Secret. `previous` is a certificate without its key: its last leaves may still be served. */
 export interface Authorities {
   current: KeyPair;
   next: KeyPair;
   previous?: string;
 }
 
-/** The parts of `Authorities` that a Secret really holds; a part that does not hold together is absent. */
+/** The parts of `Authorities` that a Secret holds; a damaged part is absent. */
 export type StoredAuthorities = Partial<Authorities>;
 
-/** A CA signs only after it was trusted for so long: pods injected before it existed learn of it from the broker's answers. */
+/** A CA signs only after it was published for so long: pods injected before learn of it from the broker. */
 const publishedMs = 365 * dayMs;
 
 /**
- * What to keep of the stored CAs; what is absent must be issued anew. The present CA gives way after two thirds of its life, if the next
- * one was published for a year; at the latest when less than a year is left.
+ * The CAs to keep; an absent one must be issued. The next CA replaces the current one after two thirds of its life if it was published for a year,
+ * and at the latest when less than a year is left.
  */
 export function planAuthorities(stored: StoredAuthorities, now: Date): StoredAuthorities {
   const time = now.getTime();
@@ -34,7 +34,7 @@ export function planAuthorities(stored: StoredAuthorities, now: Date): StoredAut
     const stillServed = stored.previous !== undefined && time < lifeOf(next.certificate).notBefore + leafLifeMs;
     return { current, next, ...(stillServed ? { previous: stored.previous } : {}) };
   }
-  // Also where the current pair was damaged: the next one is trusted already.
+  // Also where the current pair is damaged: the next one is trusted already.
   const retired = stored.current?.certificate;
   return { ...(next === undefined ? {} : { current: next }), ...(retired === undefined ? {} : { previous: retired }) };
 }

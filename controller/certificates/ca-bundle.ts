@@ -1,4 +1,4 @@
-// Tells the API server which CAs to trust when it calls the webhook.
+// The CAs that the API server trusts when it calls the webhook.
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { jsonPatch } from '../../lib/kube/client.ts';
 import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
@@ -8,8 +8,8 @@ import { mutatingWebhookConfigurations, resourcePath } from '../../lib/kube/reso
 const attempts = 5;
 
 /**
- * JSON patch that puts the bundle into every webhook of the configuration that has another one; empty if none has. A webhook in another namespace
- * has its certificate from the release there. Pure.
+ * JSON patch that puts the bundle into every webhook of the configuration that has another one; empty where none has. Skips a webhook of another namespace:
+ * the release there issues its certificate. Pure.
  */
 function caBundlePatch(configuration: unknown, bundle: string, namespace: string): unknown[] {
   const encoded = Buffer.from(bundle).toString('base64');
@@ -21,21 +21,29 @@ function caBundlePatch(configuration: unknown, bundle: string, namespace: string
       : [{ op: 'add', path: `/webhooks/${index}/clientConfig/caBundle`, value: encoded }],
   );
   if (changes.length === 0) return [];
-  // Indices are only good for the version they were read from: with it in the patch, another version is a conflict.
+  // The indices hold for the version that was read. With the version in the patch, another one is a conflict.
   return [
     { op: 'add', path: '/metadata/resourceVersion', value: stringAt(configuration, 'metadata', 'resourceVersion') ?? '' },
     ...changes,
   ];
 }
 
-/** Returns `patched`, `unchanged`, or `absent` where the configuration does not exist (yet). */
-export async function settleCaBundle(
-  client: KubeClient,
-  name: string,
-  bundle: string,
-  namespace: string,
-  signal: AbortSignal,
-): Promise<'patched' | 'unchanged' | 'absent'> {
+/** Returns `absent` where the configuration does not exist. */
+export async function patchCaBundle({
+  client,
+  name,
+  bundle,
+  namespace,
+  signal,
+}: {
+  client: KubeClient;
+  /** Of the MutatingWebhookConfiguration. */
+  name: string;
+  bundle: string;
+  /** The release namespace. */
+  namespace: string;
+  signal: AbortSignal;
+}): Promise<'patched' | 'unchanged' | 'absent'> {
   const path = resourcePath(mutatingWebhookConfigurations, { name });
   for (let attempt = 1; ; attempt += 1) {
     try {

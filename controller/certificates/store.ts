@@ -1,4 +1,4 @@
-// Reading and writing the objects that hold certificates, without a lock: whoever loses a race reads again what the winner wrote.
+// Reads and writes the objects that hold certificates without a lock: a writer that loses a race reads again what the other wrote.
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import { at, isRecord, stringMapAt } from '../../lib/kube/objects.ts';
@@ -15,30 +15,30 @@ export interface Store {
   signal: AbortSignal;
 }
 
-interface Wanted {
+interface Desired {
   data: Record<string, string>;
   /** Keys to remove. */
   drop?: readonly string[];
 }
 
-type Decide = (data: Record<string, string>) => Wanted | undefined | Promise<Wanted | undefined>;
+type Decide = (data: Record<string, string>) => Desired | undefined | Promise<Desired | undefined>;
 
 /**
- * Brings a Secret to what `decide` wants, given its decoded data (empty if it does not exist); undefined leaves it as it is.
- * Keys that `decide` does not name are kept, since others may add theirs. Returns the data that are there in the end.
+ * Writes what `decide` returns for the decoded data of a Secret, which are empty where it does not exist; undefined leaves it as it is.
+ * Keeps keys that `decide` does not name. Returns the data that the Secret holds in the end.
  */
-export async function settleSecret(
+export async function ensureSecret(
   store: Store,
   name: string,
   type: 'Opaque' | 'kubernetes.io/tls',
   decide: Decide,
 ): Promise<Record<string, string>> {
-  return settle(store, secrets, name, decodeSecretData, decide, (data) => ({ type, data: encodeSecretData(data) }));
+  return ensure(store, secrets, name, decodeSecretData, decide, (data) => ({ type, data: encodeSecretData(data) }));
 }
 
-/** As {@link settleSecret}, for a ConfigMap. */
-export async function settleConfigMap(store: Store, name: string, decide: Decide): Promise<Record<string, string>> {
-  return settle(
+/** As {@link ensureSecret}, for a ConfigMap. */
+export async function ensureConfigMap(store: Store, name: string, decide: Decide): Promise<Record<string, string>> {
+  return ensure(
     store,
     configMaps,
     name,
@@ -48,7 +48,7 @@ export async function settleConfigMap(store: Store, name: string, decide: Decide
   );
 }
 
-async function settle(
+async function ensure(
   { client, namespace, signal }: Store,
   resource: Resource,
   name: string,
@@ -64,10 +64,10 @@ async function settle(
       throw error;
     });
     const before = read(existing);
-    const wanted = await decide(before);
-    if (wanted === undefined) return before;
-    const data = { ...before, ...wanted.data };
-    for (const key of wanted.drop ?? []) delete data[key];
+    const desired = await decide(before);
+    if (desired === undefined) return before;
+    const data = { ...before, ...desired.data };
+    for (const key of desired.drop ?? []) delete data[key];
     const base = isRecord(existing) ? existing : { apiVersion: resource.version, kind: resource.kind, metadata: { name, namespace } };
     const metadata = at(base, 'metadata');
     const body = {

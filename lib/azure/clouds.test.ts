@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { SettingsError } from '../settings.ts';
 import { cloudNamed, customCloud } from './clouds.ts';
 
-test('every name that aad-pod-identity took finds its cloud, in any case', () => {
+test('finds a cloud by every name that aad-pod-identity takes, in any case', () => {
   for (const [name, arm, entra] of [
     ['AzurePublicCloud', 'https://management.azure.com', 'https://login.microsoftonline.com'],
     ['azurecloud', 'https://management.azure.com', 'https://login.microsoftonline.com'],
@@ -18,7 +18,7 @@ test('every name that aad-pod-identity took finds its cloud, in any case', () =>
   }
 });
 
-test('an unknown cloud needs both endpoints, and then takes its tokens for its own Resource Manager', () => {
+test('requires both endpoints of an unknown cloud, and takes its Resource Manager as audience', () => {
   for (const name of ['', 'AzureGermanCloud', 'constructor']) assert.equal(cloudNamed(name), undefined, name);
   assert.equal(cloudNamed('AzureStackCloud', { armEndpoint: 'https://management.local' }), undefined);
   assert.equal(
@@ -28,14 +28,14 @@ test('an unknown cloud needs both endpoints, and then takes its tokens for its o
   );
 });
 
-test('a known cloud behind another address keeps its audience', () => {
+test('keeps the audience of a known cloud behind another endpoint', () => {
   const cloud = cloudNamed('AzurePublicCloud', { armEndpoint: 'https://localhost:1234/', entraEndpoint: '' });
   assert.equal(cloud?.resourceManager, 'https://localhost:1234');
   assert.equal(cloud?.resourceManagerScope, 'https://management.azure.com/.default');
   assert.equal(cloud?.authority, 'https://login.microsoftonline.com');
 });
 
-test('the file of AZURE_ENVIRONMENT_FILEPATH: two addresses and an audience, in the order in which it may be given', () => {
+test('reads endpoints and audience of a cloud from its JSON file', () => {
   const stack = {
     name: 'AzureStackCloud',
     managementPortalURL: 'https://portal.local.azurestack.external/',
@@ -55,7 +55,7 @@ test('the file of AZURE_ENVIRONMENT_FILEPATH: two addresses and an audience, in 
   assert.equal(audience({ serviceManagementEndpoint: '' }), 'https://management.local.azurestack.external/.default');
 });
 
-test('a file that describes no cloud is one line that says what is missing', () => {
+test('refuses a file that describes no cloud with one line that says why', () => {
   const refused: [string, RegExp][] = [
     ['name: AzureStackCloud', /^--azure-environment-filepath f is not JSON/],
     ['[]', /^--azure-environment-filepath f has no resourceManagerEndpoint/],

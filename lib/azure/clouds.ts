@@ -1,4 +1,4 @@
-// The Azure clouds by the names that aad-pod-identity and azure.json use (spec/aad-pod-identity.md 2.12, spec/azure-protocols.md 4.3).
+// The Azure clouds by the names that aad-pod-identity and azure.json use (docs/reference/aad-pod-identity.md, docs/reference/entra.md).
 import { stringAt } from '../kube/objects.ts';
 import { SettingsError } from '../settings.ts';
 
@@ -6,7 +6,7 @@ export interface Cloud {
   readonly name: string;
   /** Origin of Resource Manager, without a trailing slash. */
   readonly resourceManager: string;
-  /** What tokens for Resource Manager are asked for. */
+  /** The scope of tokens for Resource Manager. */
   readonly resourceManagerScope: string;
   /** Origin of Entra ID, without a trailing slash. */
   readonly authority: string;
@@ -40,7 +40,7 @@ export const customCloudName = 'AzureStackCloud';
 export const isCustomCloud = (name: string): boolean => name.toLowerCase() === customCloudName.toLowerCase();
 export const isClosedCloud = (name: string): boolean => name.toLowerCase() === 'azuregermancloud';
 
-/** Hosts where Entra ID answers, for checking what an AzureIdentity names as its own endpoint. `.partner` is how MSAL spells China. */
+/** Hosts of Entra ID that an AzureIdentity may name as its endpoint. `.partner` is MSAL's name for China. */
 export const entraHosts: readonly string[] = [
   ...[publicCloud, governmentCloud, chinaCloud].map(({ authority }) => new URL(authority).host),
   'login.partner.microsoftonline.cn',
@@ -64,7 +64,7 @@ export function customCloud(content: string, file: string): Cloud {
     return value;
   };
   const resourceManager = required('resourceManagerEndpoint');
-  // As it is written: an audience of Azure Stack has a path, and one with a slash at its end is another one than without.
+  // Unchanged: an audience of Azure Stack has a path, and a slash at its end makes another audience.
   const audience = stringAt(parsed, 'tokenAudience') || stringAt(parsed, 'serviceManagementEndpoint') || resourceManager;
   const name = stringAt(parsed, 'name') || customCloudName;
   return { name, resourceManager, resourceManagerScope: `${audience}/.default`, authority: required('activeDirectoryEndpoint') };

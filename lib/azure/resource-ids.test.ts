@@ -14,7 +14,7 @@ const anyCase = (text: string) =>
     .infiniteStream(fc.boolean())
     .map((upper) => [...text].map((letter) => (upper.next().value ? letter.toUpperCase() : letter.toLowerCase())).join(''));
 
-test('an instance of a Uniform set leads to the set, a VM to itself', () => {
+test('takes the set as scope of a Uniform instance, the VM as scope of a VM', () => {
   const root = `azure:///subscriptions/${subscription}/resourceGroups/MC_rg.(1)/providers/Microsoft.Compute`;
   assert.deepEqual(scopeOfProviderId(`${root}/virtualMachineScaleSets/aks-Pool-vmss/virtualMachines/150`), {
     kind: 'scaleSet',
@@ -30,7 +30,7 @@ test('an instance of a Uniform set leads to the set, a VM to itself', () => {
   assert.equal(machine.name, 'Node-1');
 });
 
-test('every spelling of one provider id is one scope', () => {
+test('maps every spelling of a provider id to one scope', () => {
   const provider = fc
     .tuple(subscriptions, resourceGroups, names, fc.option(fc.nat(), { nil: undefined }))
     .map(([subscription, group, name, instance]) =>
@@ -55,13 +55,13 @@ test('every spelling of one provider id is one scope', () => {
   );
 });
 
-test('two sets of one name in different resource groups are two scopes', () => {
+test('tells sets of one name in two resource groups apart', () => {
   const at = (group: string) =>
     scopeOfId(`/subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Compute/virtualMachineScaleSets/pool`);
   assert.notEqual(at('a')?.id, at('b')?.id);
 });
 
-test('no id yet waits; what is not an Azure machine is unsupported', () => {
+test('returns pending without an id, unsupported for a machine outside Azure', () => {
   assert.equal(scopeOfProviderId(''), 'pending');
   assert.equal(scopeOfProviderId('  '), 'pending');
   const root = `azure:///subscriptions/${subscription}/resourceGroups/rg/providers/Microsoft.Compute`;
@@ -80,7 +80,7 @@ test('no id yet waits; what is not an Azure machine is unsupported', () => {
     assert.equal(scopeOfProviderId(other), 'unsupported', other);
 });
 
-test('no text whatever makes parsing throw or lets a separator into a name', () => {
+test('parses any text without throwing or a separator in a name', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -95,7 +95,7 @@ test('no text whatever makes parsing throw or lets a separator into a name', () 
   );
 });
 
-test('an identity id is valid in any case and lower-cased; anything around or inside it is refused', () => {
+test('lower-cases an identity id, and refuses a text that holds more than an id', () => {
   const good = `/subscriptions/${subscription}/resourcegroups/My.(rg)/providers/Microsoft.ManagedIdentity/userAssignedIdentities/App_id-1`;
   assert.equal(identityIdOf(good), good.toLowerCase());
   assert.equal(identityIdOf(` ${good.toUpperCase()}\n`), good.toLowerCase());

@@ -1,15 +1,15 @@
-// ARM ids from nodes and AzureIdentities. ARM compares ids without case and so do we: every `id` here is lower case, `displayId` is as it came
-// (spec/azure-protocols.md 6: kubelets, cloud providers and tools disagree on the case of every part).
+// ARM ids from nodes and AzureIdentities. ARM compares ids without case, and kubelets, cloud providers and tools disagree on the case of every part
+// (docs/reference/arm.md): every `id` here is lower case, `displayId` is as it came.
 
 export interface Scope {
-  /** What carries the identities: a Uniform scale set as a whole, or one VM (stand-alone, or of a Flexible set). */
+  /** Identities are attached to a Uniform scale set as a whole, or to one VM: a stand-alone one, or one of a Flexible set. */
   readonly kind: 'scaleSet' | 'virtualMachine';
   readonly subscription: string;
   readonly resourceGroup: string;
   readonly name: string;
-  /** Lower case: the key for every comparison. */
+  /** Lower case, for comparisons. */
   readonly id: string;
-  /** The ARM path to call and to show. */
+  /** The ARM path, for calls and texts. */
   readonly displayId: string;
 }
 

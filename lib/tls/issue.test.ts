@@ -11,7 +11,7 @@ const endOf = ({ certificate }: KeyPair) => new X509Certificate(certificate).val
 const now = new Date('2026-03-01T00:00:00Z');
 const context = async () => ({ now, key: await generateKey(), serial: randomBytes(16) });
 
-test('a CA is a CA for ten years and may not sign other CAs', async () => {
+test('issues a CA for ten years', async () => {
   const { certificate } = issueAuthority(await context());
   const parsed = new X509Certificate(certificate);
   assert.equal(parsed.ca, true);
@@ -20,7 +20,7 @@ test('a CA is a CA for ten years and may not sign other CAs', async () => {
   assert.match(parsed.subject, /^CN=aad-pod-identity CA [0-9a-f]{16}$/);
 });
 
-test('a serial number is positive and as long as given, whatever the random bytes', async () => {
+test('makes a positive serial number of full length from any random bytes', async () => {
   const key = await generateKey();
   for (const serial of [new Uint8Array(16), new Uint8Array(16).fill(0xff)]) {
     const parsed = new X509Certificate(issueAuthority({ now, key, serial }).certificate);
@@ -28,7 +28,7 @@ test('a serial number is positive and as long as given, whatever the random byte
   }
 });
 
-test('a leaf serves TLS 1.3 under every name of its Service, trusted through a bundle that holds another CA too', async (t) => {
+test('issues a leaf for every name of a Service that TLS 1.3 clients verify', async (t) => {
   const [authority, other] = [issueAuthority(await context()), issueAuthority(await context())];
   const names = serviceNames('broker', 'identity');
   assert.deepEqual(names, ['broker.identity.svc', 'broker.identity.svc.cluster.local', 'broker.identity', 'broker']);
@@ -49,7 +49,7 @@ test('a leaf serves TLS 1.3 under every name of its Service, trusted through a b
   await once(untrusted, 'error');
 });
 
-test('a leaf never outlives its CA', async () => {
+test('ends a leaf with its CA at the latest', async () => {
   const authority = issueAuthority(await context());
   const end = endOf(authority);
   const late = new Date(end - 5 * dayMs);
@@ -57,7 +57,7 @@ test('a leaf never outlives its CA', async () => {
   assert.equal(endOf(leaf), end);
 });
 
-test('a Service name of 63 characters in a long namespace still makes a certificate', async () => {
+test('issues a leaf for names of 63 characters', async () => {
   const authority = issueAuthority(await context());
   const names = serviceNames('s'.repeat(63), 'n'.repeat(63));
   const leaf = issueLeaf(authority, names, await context());

@@ -1,11 +1,11 @@
-// X.509 certificates over RSA keys: node:crypto makes the keys (asynchronously, so that nothing stalls) but cannot issue, node-forge issues
-// but only for RSA (spec/node-runtime.md 4.2). Everything is PEM.
+// Issues X.509 certificates over RSA keys. node:crypto generates keys without blocking but cannot issue; node-forge issues, for RSA only
+// (docs/reference/node-runtime.md). Everything is PEM.
 import { createPrivateKey, generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
 import type { KeyPair } from './key-pair.ts';
 
-/** What makes one issue differ from the next; passed in, so that issuing is a pure function. */
+/** Time and randomness are parameters, so that issuing is pure. */
 export interface IssueContext {
   now: Date;
   /** Private key, PKCS#8 PEM, of the certificate to be issued. */
@@ -17,7 +17,7 @@ export interface IssueContext {
 export const dayMs = 24 * 3600 * 1000;
 const authorityLifeMs = 3650 * dayMs;
 export const leafLifeMs = 90 * dayMs;
-/** Clocks of the machines that verify may be behind ours. */
+/** The clock of a client may be behind. */
 const backdateMs = 3600 * 1000;
 
 const generate = promisify(generateKeyPair);
@@ -31,7 +31,7 @@ export async function generateKey(): Promise<string> {
   return privateKey;
 }
 
-/** A self-signed CA for ten years. Its subject is unique, so that two CAs in one bundle cannot be taken for each other. */
+/** A self-signed CA for ten years. Its subject is unique, so that clients can tell two CAs of one bundle apart. */
 export function issueAuthority({ now, key, serial }: IssueContext): KeyPair {
   const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(now.getTime() + authorityLifeMs) });
   const subject = [{ name: 'commonName', value: `aad-pod-identity CA ${certificate.serialNumber.slice(0, 16)}` }];
@@ -50,7 +50,7 @@ export function issueLeaf(authority: KeyPair, dnsNames: readonly string[], { now
   const ca = forge.pki.certificateFromPem(authority.certificate);
   const end = Math.min(now.getTime() + leafLifeMs, ca.validity.notAfter.getTime());
   const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(end) });
-  // A common name holds 64 characters, which a Service's full name may exceed; clients look at the alternative names only.
+  // A common name holds 64 characters, fewer than the full name of a Service may have. Clients read the alternative names only.
   certificate.setSubject([{ name: 'commonName', value: (dnsNames.at(-1) ?? '').slice(0, 64) }]);
   certificate.setIssuer(ca.subject.attributes);
   certificate.setExtensions([
@@ -74,7 +74,7 @@ function draft(parts: { key: string; serial: Uint8Array; notBefore: Date; notAft
   const certificate = forge.pki.createCertificate();
   const { n, e } = forgeKey(parts.key);
   certificate.publicKey = forge.pki.setRsaPublicKey(n, e);
-  // The first bit of a serial number must be 0 (the number is positive) and the first byte not 0 (it would be left out).
+  // A serial number is positive, so its first bit is 0, and of fixed length, so its first byte is not 0.
   const serial = Buffer.from(parts.serial);
   serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0);
   certificate.serialNumber = serial.toString('hex');

@@ -71,7 +71,7 @@ describe('the chart with its own values', () => {
     assert.doesNotMatch(JSON.stringify(rules), new RegExp(`"${caSecretName}"|"create"|"update"|"patch"`));
   });
 
-  it('lets the broker write only annotations of assignments, Events and token reviews, and read no key but its own', () => {
+  it('limits the writes of the broker to assignments, Events and token reviews', () => {
     const rules = [find(objects, 'Role', broker), find(objects, 'ClusterRole', broker)].flatMap(
       (role) => role.rules as { resources?: string[]; resourceNames?: string[]; verbs: string[] }[],
     );

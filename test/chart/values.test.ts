@@ -101,7 +101,7 @@ describe('values', () => {
     }
   });
 
-  it('images by digest', async () => {
+  it('take images by digest', async () => {
     const digest = `sha256:${'a'.repeat(64)}`;
     const objects = await render('--set', `image.controlPlane.digest=${digest},image.sidecar.repository=r/s,image.sidecar.tag=t`);
     const [container] = podOf(objects, webhook).spec.containers as { image: string }[];
@@ -143,7 +143,7 @@ describe('credentials', () => {
     };
   };
 
-  it('a client secret goes into a Secret and reaches the controller as a file, never as a variable', async () => {
+  it('give a client secret to the controller as a file of a Secret', async () => {
     const { objects, environment, volumes } = await signIn(
       'adminsecret.tenantID=t',
       'adminsecret.clientID=c',
@@ -162,7 +162,7 @@ describe('credentials', () => {
     assert.doesNotMatch(JSON.stringify(podOf(objects, controller)), /s3cret/);
   });
 
-  it('a Secret of yours, also with a certificate', async () => {
+  it('take an existing Secret, also with a certificate', async () => {
     const { objects, environment } = await signIn('adminsecret.existingSecret=mine', 'adminsecret.useCertificate=true');
     assert.equal(
       objects.some((one) => one.kind === 'Secret'),
@@ -173,7 +173,7 @@ describe('credentials', () => {
     assert.match(JSON.stringify(podOf(objects, controller).spec.volumes), /"secretName":"mine"/);
   });
 
-  it('a managed identity, in both spellings of aad-pod-identity', async () => {
+  it('take a managed identity in both spellings of aad-pod-identity', async () => {
     for (const sets of [['adminsecret.clientID=msi', 'adminsecret.clientSecret=msi'], ['adminsecret.useMSI=true']]) {
       const { environment, volumes } = await signIn(...sets, 'adminsecret.userAssignedMSIClientID=u');
       assert.equal(environment.USE_MSI, 'true');
@@ -183,7 +183,7 @@ describe('credentials', () => {
     }
   });
 
-  it('workload identity, azure.json, the file of a cloud and more CAs', async () => {
+  it('take workload identity, azure.json, the file of a cloud and further CAs', async () => {
     const federated = await signIn('adminsecret.workloadIdentity=true', 'adminsecret.clientID=c', 'adminsecret.tenantID=t');
     assert.equal(federated.environment.FEDERATED_TOKEN_FILE, '/var/run/secrets/azure/tokens/azure-identity-token');
     assert.match(JSON.stringify(federated.spec.volumes), /api:\/\/AzureADTokenExchange/);
@@ -204,7 +204,7 @@ describe('credentials', () => {
     assert.equal(stringAt(find(trusting.objects, 'ConfigMap', 'aad-pod-identity-azure-ca'), 'data', 'ca.crt'), 'PEM');
   });
 
-  it('new credentials start new pods', async () => {
+  it('start new pods when they change', async () => {
     const sums = await Promise.all(
       ['a', 'b'].map(
         async (secret) => podOf((await signIn(`adminsecret.clientSecret=${secret}`)).objects, controller).annotations['checksum/config'],

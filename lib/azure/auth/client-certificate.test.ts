@@ -40,21 +40,21 @@ describe('a client certificate', () => {
     assert.ok(new X509Certificate(found.x5c).checkPrivateKey(createPrivateKey(found.privateKey)), 'its own certificate comes first');
   };
 
-  test('is read from PEM in any order, with a chain or an encrypted key', () => {
+  test('reads a client certificate from PEM in any order, with a chain or an encrypted key', () => {
     check(readClientCertificate(Buffer.from(own.key + own.certificate)));
     check(readClientCertificate(Buffer.from(`bag attributes\n${other.certificate}${own.certificate}${own.key}`)));
     const encrypted = createPrivateKey(own.key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'p' });
     check(readClientCertificate(Buffer.from(encrypted + own.certificate), 'p'));
   });
 
-  test('is read from PKCS#12, old and new ciphers, with, without and with an empty password', () => {
+  test('reads a client certificate from PKCS#12 with old and new ciphers and passwords', () => {
     check(readClientCertificate(pkcs12(own, 'p', 'aes256'), 'p'));
     check(readClientCertificate(pkcs12(own, 'p', '3des'), 'p'));
     check(readClientCertificate(pkcs12(own, '', 'aes256')));
     check(readClientCertificate(pkcs12(own, '', 'aes256'), ''));
   });
 
-  test('what is wrong is said without key material', () => {
+  test('refuses a damaged client certificate without quoting key material', () => {
     const refused: [Buffer, string | undefined, RegExp][] = [
       [Buffer.from(own.certificate), undefined, /must hold a CERTIFICATE and its PRIVATE KEY/],
       [Buffer.from(own.key + other.certificate), undefined, /none of the certificates belongs/],

@@ -25,7 +25,7 @@ const granted = (token: string): Reply => ({
   body: { token_type: 'Bearer', expires_in: 3599, ext_expires_in: 3599, access_token: token },
 });
 
-/** Entra as MSAL meets it, without a network. */
+/** Entra without a network, as MSAL calls it. */
 function entra(...replies: Reply[]) {
   const sent: Sent[] = [];
   const network: INetworkModule = {
@@ -58,7 +58,7 @@ const errorOf = async (promise: Promise<unknown>): Promise<SignInError> => {
   return error;
 };
 
-test('a secret is sent to the tenant at the authority that was set, and nothing else is asked before', async () => {
+test('sends the secret to the tenant at the given authority, without discovery', async () => {
   const { credential, sent } = entra(granted('one'));
   const { token, expiresOnTimestamp } = await credential(secretSignIn).getToken([scope]);
   assert.equal(token, 'one');
@@ -68,7 +68,7 @@ test('a secret is sent to the tenant at the authority that was set, and nothing 
   assert.equal(sent[0]?.form.get('scope'), scope);
 });
 
-test('callers at the same time share one request', async () => {
+test('shares one sign-in between callers at the same time', async () => {
   const { credential, sent } = entra(granted('one'));
   const shared = credential(secretSignIn);
   const tokens = await Promise.all([shared.getToken(scope), shared.getToken([scope]), shared.getToken(scope)]);
@@ -79,7 +79,7 @@ test('callers at the same time share one request', async () => {
   assert.equal(sent.length, 1);
 });
 
-test('the way to sign in is chosen anew each time, and one that cannot be chosen is a failure to be told', async () => {
+test('chooses how to sign in each time, and rejects when that is impossible', async () => {
   const { credential, sent, pass } = entra(granted('one'), granted('two'));
   let choose: () => SignIn = () => secretSignIn;
   const { getToken } = credential(() => choose());
@@ -97,7 +97,7 @@ test('the way to sign in is chosen anew each time, and one that cannot be chosen
   );
 });
 
-test('files are read anew for each sign-in', async (t) => {
+test('reads the files of a sign-in again each time', async (t) => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sign-in-'));
   t.after(() => rm(folder, { recursive: true }));
   const file = path.join(folder, 'token');
@@ -115,7 +115,7 @@ test('files are read anew for each sign-in', async (t) => {
   assert.match((await errorOf(federated.getToken(scope))).message, /token cannot be read \(ENOENT\)/);
 });
 
-test('a failure says what Entra said, not the secret, and holds the next request back for a growing while', async () => {
+test('rejects with the text of Entra without the secret, and backs off', async () => {
   const refusal: Reply = {
     status: 401,
     body: { error: 'invalid_client', error_description: 'AADSTS7000215: Invalid client secret hunter2.' },
@@ -135,7 +135,7 @@ test('a failure says what Entra said, not the secret, and holds the next request
   assert.equal((await getToken(scope)).token, 'one');
 });
 
-test("one 503 of Entra is not followed by a minute of MSAL's own failures", async () => {
+test('signs in 1 s after a 503 of Entra, although MSAL would fail for a minute', async () => {
   const { credential, pass } = entra({ status: 503, body: { error: 'temporarily_unavailable' } }, granted('one'));
   const { getToken } = credential(secretSignIn);
   await errorOf(getToken(scope));
@@ -143,7 +143,7 @@ test("one 503 of Entra is not followed by a minute of MSAL's own failures", asyn
   assert.equal((await getToken(scope)).token, 'one');
 });
 
-test('the managed identity of the node is asked of IMDS by client id, and its refusals are told', async (t) => {
+test('gets a token of a managed identity from IMDS, and rejects with its error', async (t) => {
   const urls: string[] = [];
   const server = createServer((request, response) => {
     urls.push(`${request.headers.metadata} ${request.url}`);

@@ -17,7 +17,7 @@ const none: SignInSettings = {
 const application = { tenantId: 'tenant', clientId: 'client' };
 const json = (content: object) => parseAzureJson(JSON.stringify(content), 'azure.json');
 
-test('each way to sign in by our own settings', () => {
+test('chooses each kind of sign-in by settings', () => {
   assert.deepEqual(chooseSignIn({ ...none, useMsi: true }, {}, {}), { kind: 'managedIdentity', clientId: undefined });
   assert.deepEqual(chooseSignIn({ ...none, useMsi: true, userAssignedMsiClientId: 'id' }, {}, {}), {
     kind: 'managedIdentity',
@@ -41,7 +41,7 @@ test('each way to sign in by our own settings', () => {
   });
 });
 
-test("aad-pod-identity's variables and those of the workload identity webhook", () => {
+test('chooses by variables of aad-pod-identity and of the workload identity webhook', () => {
   assert.deepEqual(chooseSignIn({ ...none, ...application }, {}, { CLIENT_SECRET: 'x' }), {
     kind: 'secret',
     ...application,
@@ -53,7 +53,7 @@ test("aad-pod-identity's variables and those of the workload identity webhook", 
   assert.deepEqual(chooseSignIn(none, json({ useManagedIdentityExtension: true, aadClientId: 'msi' }), webhook), expected);
 });
 
-test('the placeholder msi of an adminsecret is no client id and no secret', () => {
+test('takes the placeholder msi of an adminsecret as a managed identity', () => {
   const placeholders = { ...none, tenantId: 'tenant', clientId: 'msi' };
   const expected = { kind: 'managedIdentity', clientId: 'own' };
   assert.deepEqual(chooseSignIn({ ...placeholders, userAssignedMsiClientId: 'own' }, {}, { CLIENT_SECRET: 'msi' }), expected);
@@ -61,7 +61,7 @@ test('the placeholder msi of an adminsecret is no client id and no secret', () =
   assert.throws(() => chooseSignIn(none, json({ aadClientId: 'msi', aadClientSecret: 'msi' }), {}), /^SettingsError: no way to sign in/);
 });
 
-test('azure.json of a node, in its order of precedence, unknown keys and placeholders ignored', () => {
+test('chooses by azure.json, ignoring unknown keys and placeholders', () => {
   const aks = {
     cloud: 'AzurePublicCloud',
     tenantId: 'tenant',
@@ -97,7 +97,7 @@ test('azure.json of a node, in its order of precedence, unknown keys and placeho
   });
 });
 
-test('what is missing or contradictory is one line that names it, never a secret', () => {
+test('refuses missing and conflicting settings in one line without a secret', () => {
   const refused: [() => unknown, RegExp][] = [
     [() => chooseSignIn(none, {}, {}), /^no way to sign in to Azure: accepted is .*--use-msi/],
     [() => chooseSignIn({ ...none, useMsi: true, clientSecretFile: '/s' }, {}, {}), /^--use-msi and --client-secret-file are set/],

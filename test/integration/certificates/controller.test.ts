@@ -1,10 +1,11 @@
-// The system's own certificates against the real API server: made, published, healed, and by two at once.
+// The certificate controller against the real API server, also two of them at once.
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../../api/names.ts';
-import type { Maintenance } from '../../../controller/certificates/maintain.ts';
-import { maintainCertificates } from '../../../controller/certificates/maintain.ts';
+import { systemClock } from '../../../common/clock.ts';
+import type { CertificateController } from '../../../controller/certificates/controller.ts';
+import { startCertificateController } from '../../../controller/certificates/controller.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import type { Informer } from '../../../lib/kube/informer.ts';
@@ -58,18 +59,18 @@ describe('certificates on a real API server', () => {
     await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name: namespace }));
   });
 
-  const maintain = (now?: () => Date): Maintenance => {
-    const maintenance = maintainCertificates({
+  const start = (wall?: () => number): CertificateController => {
+    const controller = startCertificateController({
       client,
       log: silentLogger,
       namespace,
       webhookService: 'hook',
       brokerService: 'broker',
       webhookConfiguration: namespace,
-      ...(now === undefined ? {} : { now }),
+      ...(wall === undefined ? {} : { clock: { ...systemClock, wall } }),
     });
-    running.push(maintenance);
-    return maintenance;
+    running.push(controller);
+    return controller;
   };
   const follow = (): ServingCertificate => {
     const certificate = followServingCertificate({ client, log: silentLogger, namespace, secret: brokerCertificateSecretName });
@@ -102,8 +103,8 @@ describe('certificates on a real API server', () => {
     await copy.stop();
   };
 
-  it('makes everything from nothing; every webhook trusts what the leaves are signed with', async () => {
-    await maintain().whenDone();
+  it('issues all certificates from nothing, and every webhook trusts their CA', async () => {
+    await start().whenReconciled();
     const ca = await secret(caSecretName);
     const both = `${ca['current.crt']}${ca['next.crt']}`;
     assert.deepEqual(caBundles(await configuration()), [both, both]);
@@ -117,8 +118,8 @@ describe('certificates on a real API server', () => {
     }
   });
 
-  it('heals the caBundle, the ConfigMap and a leaf that someone edits or deletes', async () => {
-    await maintain().whenDone();
+  it('repairs the caBundle, the ConfigMap and a leaf that somebody edits or deletes', async () => {
+    await start().whenReconciled();
     const ca = await secret(caSecretName);
     const both = `${ca['current.crt']}${ca['next.crt']}`;
 
@@ -138,19 +139,19 @@ describe('certificates on a real API server', () => {
     await until(secrets, webhookCertificateSecretName, (raw) => decodeSecretData(raw)['tls.crt']?.startsWith('-----BEGIN') === true);
   });
 
-  it('patches a webhook configuration that comes later', async () => {
+  it('patches a webhook configuration that is created later', async () => {
     const whole = await configuration();
     await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name: namespace }));
-    await maintain().whenDone();
+    await start().whenReconciled();
     await client.call('POST', resourcePath(mutatingWebhookConfigurations), {
       body: { metadata: { name: namespace }, webhooks: at(whole, 'webhooks') },
     });
     await until(mutatingWebhookConfigurations, namespace, (raw) => caBundles(raw).every((bundle) => bundle !== ''));
   });
 
-  it('two at once come to one CA, one bundle and leaves of that CA', async () => {
-    const both = [maintain(), maintain()];
-    await Promise.all(both.map((maintenance) => maintenance.whenDone()));
+  it('converges to one CA, one bundle and its leaves when two run at once', async () => {
+    const both = [start(), start()];
+    await Promise.all(both.map((controller) => controller.whenReconciled()));
     const ca = await secret(caSecretName);
     const bundle = `${ca['current.crt']}${ca['next.crt']}`;
     assert.deepEqual(caBundles(await configuration()), [bundle, bundle]);
@@ -158,10 +159,10 @@ describe('certificates on a real API server', () => {
     assert.equal(leaf.verify(new X509Certificate(ca['current.crt'] ?? '').publicKey), true);
   });
 
-  it('every replica gets the renewed leaf; what it served before stays when the Secret breaks', async () => {
-    const start = Date.now();
-    const first = maintain(() => new Date(start));
-    await first.whenDone();
+  it('renews a leaf that followers receive, and they keep it when the Secret is damaged', async () => {
+    const begin = Date.now();
+    const first = start(() => begin);
+    await first.whenReconciled();
     const serving = follow();
     const changed = () =>
       new Promise<void>((resolve) => {
@@ -183,9 +184,9 @@ describe('certificates on a real API server', () => {
     assert.equal(serving.keyPair, before);
 
     const renewed = changed();
-    await maintain(() => new Date(start + 61 * day)).whenDone();
+    await start(() => begin + 61 * day).whenReconciled();
     await renewed;
     assert.notEqual(serving.keyPair.certificate, before.certificate);
-    assert.ok(serving.keyPair.chain[0].validToDate.getTime() > start + 150 * day);
+    assert.ok(serving.keyPair.chain[0].validToDate.getTime() > begin + 150 * day);
   });
 });

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { beforeEach, describe, test } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
+import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { decodeSecretData, encodeSecretData } from '../../lib/kube/secret-data.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { dayMs } from '../../lib/tls/issue.ts';
-import { reconcileCertificates } from './reconcile.ts';
+import { reconcileCertificates } from './reconciler.ts';
 
 const names = {
   ca: '/api/v1/namespaces/home/secrets/aad-pod-identity-ca',
@@ -22,7 +23,7 @@ function fakeCluster() {
   const objects = new Map<string, Record<string, unknown>>();
   const writes: string[] = [];
   let version = 0;
-  /** Runs once, just before the next write: where another writer gets in between. */
+  /** Runs once, just before the next write: another writer. */
   let before: ((path: string) => void) | undefined;
   let failing = '';
   const put = (path: string, object: Record<string, unknown>) => {
@@ -40,9 +41,9 @@ function fakeCluster() {
       }
       const target = method === 'POST' ? `${path}/${stringAt(body, 'metadata', 'name') ?? ''}` : path;
       if (target === failing) throw new KubeError(403, 'Forbidden', 'no');
-      const interloper = before;
+      const otherWriter = before;
       before = undefined;
-      interloper?.(target);
+      otherWriter?.(target);
       const existing = objects.get(target);
       if (method === 'POST') {
         if (existing !== undefined) throw new KubeError(409, 'AlreadyExists', 'exists');
@@ -57,7 +58,7 @@ function fakeCluster() {
       writes.push(target);
       return undefined;
     },
-    watch: () => assert.fail('a pass watches nothing'),
+    watch: () => assert.fail('a reconciliation watches nothing'),
     close: async () => undefined,
   };
   return {
@@ -87,10 +88,10 @@ function patched(object: Record<string, unknown>, operations: unknown): Record<s
   return copy;
 }
 
-describe('a pass over the certificates', () => {
+describe('reconcileCertificates', () => {
   let cluster: ReturnType<typeof fakeCluster>;
   let now: Date;
-  const pass = () =>
+  const reconcile = () =>
     reconcileCertificates(
       {
         client: cluster.client,
@@ -99,7 +100,7 @@ describe('a pass over the certificates', () => {
         webhookService: 'hook',
         brokerService: 'broker',
         webhookConfiguration: 'hook',
-        now: () => now,
+        clock: { ...createFakeClock(), wall: () => now.getTime() },
         random: randomBytes,
       },
       new AbortController().signal,
@@ -124,18 +125,18 @@ describe('a pass over the certificates', () => {
     });
   });
 
-  test('leaves a webhook alone that calls the Service of another release', async () => {
+  it('skips a webhook that calls the Service of another release', async () => {
     const theirs = { name: 'a', clientConfig: { service: { name: 'hook', namespace: 'theirs' } } };
     const ours = { name: 'b', clientConfig: { service: { name: 'hook', namespace: 'home' } } };
     cluster.put(names.configuration, { metadata: { name: 'hook' }, webhooks: [theirs, ours] });
-    await pass();
+    await reconcile();
     const [first, second] = bundles();
     assert.equal(first, '');
     assert.notEqual(second, '');
   });
 
-  test('makes everything, publishes both CAs to all webhooks before any leaf, and then has nothing to do', async () => {
-    await pass();
+  it('issues and publishes both CAs before any leaf, and then writes nothing', async () => {
+    await reconcile();
     assert.deepEqual(cluster.writes, [names.ca, names.bundle, names.configuration, names.webhook, names.broker]);
     const ca = secret(names.ca);
     const both = `${ca['current.crt']}${ca['next.crt']}`;
@@ -148,25 +149,25 @@ describe('a pass over the certificates', () => {
     for (const path of [names.ca, names.bundle, names.webhook, names.broker])
       assert.equal(at(cluster.objects.get(path), 'metadata', 'labels', 'app.kubernetes.io/managed-by'), 'aad-pod-identity-controller');
     cluster.writes.length = 0;
-    await pass();
+    await reconcile();
     assert.deepEqual(cluster.writes, []);
   });
 
-  test('a leaf is renewed at two thirds of its life, nothing else is touched', async () => {
-    await pass();
+  it('renews leaves at two thirds of their life, and nothing else', async () => {
+    await reconcile();
     cluster.writes.length = 0;
     now = new Date(now.getTime() + 61 * dayMs);
-    await pass();
+    await reconcile();
     assert.deepEqual(cluster.writes, [names.webhook, names.broker]);
   });
 
-  test('at a rotation the leaves of the new CA verify under the bundle of before, those of the old CA under the bundle of after', async () => {
-    await pass();
+  it('rotates the CA so that old and new leaves verify with old and new bundles', async () => {
+    await reconcile();
     const old = secret(names.ca);
     const oldBundle = bundles()[0] ?? '';
     const oldLeaf = secret(names.broker)['tls.crt'] ?? '';
     now = new Date(now.getTime() + 2500 * dayMs);
-    await pass();
+    await reconcile();
     const fresh = secret(names.ca);
     assert.equal(fresh['current.crt'], old['next.crt']);
     assert.ok(!Object.values(fresh).includes(old['current.key'] ?? ''), 'the retired key must be gone');
@@ -174,13 +175,13 @@ describe('a pass over the certificates', () => {
     assert.equal(signedBy(secret(names.broker)['tls.crt'] ?? '', fresh['current.crt'] ?? ''), true);
     assert.ok(signedBy(oldLeaf, old['current.crt'] ?? '') && bundles().every((bundle) => bundle.includes(old['current.crt'] ?? '?')));
     now = new Date(now.getTime() + 95 * dayMs);
-    await pass();
+    await reconcile();
     assert.deepEqual(bundles()[0], `${fresh['current.crt']}${fresh['next.crt']}`);
     assert.equal(secret(names.ca)['previous.crt'], undefined);
   });
 
-  test('heals a bundle, a leaf and a webhook that were edited', async () => {
-    await pass();
+  it('repairs a bundle, a leaf and a webhook that were edited', async () => {
+    await reconcile();
     const { 'current.crt': current, 'next.crt': next } = secret(names.ca);
     const configuration = cluster.objects.get(names.configuration) ?? {};
     cluster.put(names.configuration, {
@@ -192,31 +193,31 @@ describe('a pass over the certificates', () => {
     });
     cluster.put(names.bundle, { ...cluster.objects.get(names.bundle), data: { 'ca.crt': 'x', other: 'kept' } });
     cluster.put(names.broker, { ...cluster.objects.get(names.broker), data: encodeSecretData({ 'tls.crt': 'x', 'tls.key': 'y' }) });
-    await pass();
+    await reconcile();
     assert.deepEqual(bundles(), [`${current}${next}`, `${current}${next}`]);
     assert.deepEqual(at(cluster.objects.get(names.bundle), 'data'), { 'ca.crt': `${current}${next}`, other: 'kept' });
     assert.equal(signedBy(secret(names.broker)['tls.crt'] ?? '', current ?? ''), true);
   });
 
-  test('who loses the race to create the CA uses the winner’s', async () => {
+  it('uses the CA of another replica that created it first', async () => {
     const winner = fakeCluster();
     const loser = cluster;
     cluster = winner;
     winner.put(names.configuration, { webhooks: [] });
-    await pass();
+    await reconcile();
     cluster = loser;
     const made = winner.objects.get(names.ca) ?? {};
     loser.interfere((path) => {
       assert.equal(path, names.ca);
       loser.put(names.ca, made);
     });
-    await pass();
+    await reconcile();
     assert.deepEqual(secret(names.ca), decodeSecretData(made));
     assert.equal(signedBy(secret(names.webhook)['tls.crt'] ?? '', secret(names.ca)['current.crt'] ?? ''), true);
   });
 
-  test('a webhook configuration that changes under the patch is read again', async () => {
-    await pass();
+  it('reads a webhook configuration again that changes before the patch', async () => {
+    await reconcile();
     const configuration = cluster.objects.get(names.configuration) ?? {};
     const bare = { ...configuration, webhooks: [{ name: 'a', clientConfig: {} }] };
     cluster.put(names.configuration, bare);
@@ -229,18 +230,18 @@ describe('a pass over the certificates', () => {
         ],
       }),
     );
-    await pass();
+    await reconcile();
     assert.equal(bundles().length, 2);
     assert.equal(new Set(bundles()).size, 1);
     assert.ok(bundles()[0]?.startsWith('-----BEGIN CERTIFICATE-----'));
   });
 
-  test('no leaf switches while the bundle cannot be published; without a configuration there is nothing to wait for', async () => {
+  it('issues no leaf while the bundle cannot be published', async () => {
     cluster.failOn(names.configuration);
-    await assert.rejects(pass(), { name: 'KubeError', status: 403 });
+    await assert.rejects(reconcile(), { name: 'KubeError', status: 403 });
     assert.equal(cluster.objects.has(names.webhook), false);
     cluster.objects.delete(names.configuration);
-    await pass();
+    await reconcile();
     assert.equal(cluster.objects.has(names.webhook), true);
   });
 });

@@ -1,0 +1,99 @@
+// One reconciliation of the certificates: the CA Secret, then whatever publishes the CAs, then the leaves. In this order no leaf is served that a client
+// with the published bundle cannot verify (docs/adr/0016-certificates-in-two-generations.md). Two replicas that reconcile at the same time converge.
+import {
+  brokerCertificateSecretName,
+  caBundleConfigMapName,
+  caBundleKey,
+  caSecretName,
+  webhookCertificateSecretName,
+} from '../../api/names.ts';
+import type { Clock } from '../../common/clock.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { IssueContext } from '../../lib/tls/issue.ts';
+import { generateKey, issueAuthority, issueLeaf, serviceNames } from '../../lib/tls/issue.ts';
+import type { KeyPair } from '../../lib/tls/key-pair.ts';
+import type { Authorities } from './authorities.ts';
+import { authorityKeys, bundleOf, planAuthorities, readAuthorities, writeAuthorities } from './authorities.ts';
+import { patchCaBundle } from './ca-bundle.ts';
+import { isLeafGood, readPair, writePair } from './leaf.ts';
+import { ensureConfigMap, ensureSecret } from './store.ts';
+
+export interface CertificateOptions {
+  client: KubeClient;
+  log: Logger;
+  /** The release namespace. */
+  namespace: string;
+  webhookService: string;
+  brokerService: string;
+  /** Name of the MutatingWebhookConfiguration. */
+  webhookConfiguration: string;
+  clock: Clock;
+  random: (bytes: number) => Uint8Array;
+}
+
+/** Throws as the API server answered. Whatever was written before stays, and the next reconciliation continues from there. */
+export async function reconcileCertificates(options: CertificateOptions, signal: AbortSignal): Promise<void> {
+  const { client, log, namespace, webhookConfiguration } = options;
+  const authorities = await ensureAuthorities(options, signal);
+  const bundle = bundleOf(authorities);
+  await ensureConfigMap({ client, namespace, signal }, caBundleConfigMapName, (data) =>
+    data[caBundleKey] === bundle ? undefined : { data: { [caBundleKey]: bundle } },
+  );
+  const result = await patchCaBundle({ client, name: webhookConfiguration, bundle, namespace, signal });
+  if (result !== 'unchanged') log.info({ configuration: webhookConfiguration, result }, 'CA bundle of the webhook');
+  await ensureLeaf(options, signal, {
+    authority: authorities.current,
+    secret: webhookCertificateSecretName,
+    service: options.webhookService,
+  });
+  await ensureLeaf(options, signal, {
+    authority: authorities.current,
+    secret: brokerCertificateSecretName,
+    service: options.brokerService,
+  });
+}
+
+async function ensureAuthorities(options: CertificateOptions, signal: AbortSignal): Promise<Authorities> {
+  const { client, log, namespace, clock } = options;
+  const issue = async () => issueAuthority(await issueContext(options));
+  let authorities: Authorities | undefined;
+  await ensureSecret({ client, namespace, signal }, caSecretName, 'Opaque', async (data) => {
+    const stored = readAuthorities(data);
+    const kept = planAuthorities(stored, new Date(clock.wall()));
+    authorities = { ...kept, current: kept.current ?? (await issue()), next: kept.next ?? (await issue()) };
+    if (stored.current === authorities.current && stored.next === authorities.next && stored.previous === authorities.previous)
+      return undefined;
+    log.info(
+      { secret: caSecretName, rotated: stored.next !== undefined && stored.next === authorities.current },
+      'certificate authorities issued',
+    );
+    return { data: writeAuthorities(authorities), ...(authorities.previous === undefined ? { drop: [authorityKeys.previous] } : {}) };
+  });
+  // The callback has run, and its last result is what the Secret holds.
+  if (authorities === undefined) throw new Error('the CA Secret was not read');
+  return authorities;
+}
+
+interface Leaf {
+  authority: KeyPair;
+  secret: string;
+  service: string;
+}
+
+async function ensureLeaf(options: CertificateOptions, signal: AbortSignal, { authority, secret, service }: Leaf): Promise<void> {
+  const { client, log, namespace, clock } = options;
+  const names = serviceNames(service, namespace);
+  await ensureSecret({ client, namespace, signal }, secret, 'kubernetes.io/tls', async (data) => {
+    const leaf = readPair(data);
+    if (leaf !== undefined && isLeafGood(leaf, authority.certificate, names, new Date(clock.wall()))) return undefined;
+    log.info({ secret, renewal: leaf !== undefined }, 'certificate issued');
+    return { data: writePair(issueLeaf(authority, names, await issueContext(options))) };
+  });
+}
+
+const issueContext = async ({ clock, random }: CertificateOptions): Promise<IssueContext> => ({
+  now: new Date(clock.wall()),
+  key: await generateKey(),
+  serial: random(16),
+});
