@@ -26,16 +26,18 @@ describe('the product in a real cluster', { skip }, () => {
   };
   const podsOf = (component: string) => items('pods', '-n', system, '-l', `app.kubernetes.io/component=${component}`);
   const uidOf = async (name: string) => stringAt(await product.json(['get', 'pod', name]), 'metadata', 'uid') ?? '';
-  const scaleController = async (replicas: number) => {
-    await product.kubectl(['scale', 'deployment/aad-pod-identity-controller', '-n', system, `--replicas=${replicas}`]);
-    if (replicas > 0) await product.kubectl(['rollout', 'status', 'deployment/aad-pod-identity-controller', '-n', system, '--timeout=60s']);
+  const scale = async (component: 'controller' | 'broker', replicas: number) => {
+    const deployment = `deployment/aad-pod-identity-${component}`;
+    await product.kubectl(['scale', deployment, '-n', system, `--replicas=${replicas}`]);
+    if (replicas > 0) await product.kubectl(['rollout', 'status', deployment, '-n', system, '--timeout=60s']);
     else
       await eventually(
-        'no controller',
-        () => podsOf('controller'),
+        `no ${component}`,
+        () => podsOf(component),
         (left) => left.length === 0,
       );
   };
+  const scaleBoth = (replicas: number) => Promise.all([scale('controller', replicas), scale('broker', replicas)]);
 
   before(async () => {
     product = await startProduct('e2e-product', log);
@@ -143,16 +145,16 @@ describe('the product in a real cluster', { skip }, () => {
     assert.deepEqual(Array.isArray(list_) && list_.map((item) => stringAt(item, 'name')), ['aad-pod-identity-proxy']);
   });
 
-  describe('the product without a controller', () => {
+  describe('the product without controller and broker', () => {
     let waiting: Promise<string>;
     before(async () => {
-      await scaleController(0);
+      await scaleBoth(0);
       await product.apply(pod('late', app('one')));
       await product.ready('pod/late');
       waiting = product.exec('late', ['curl', '-s', '-m', '60', '-D', '-', '-H', 'Metadata: true', `${imds}${vault}`]);
       waiting.catch(() => {});
     });
-    after(() => scaleController(2));
+    after(() => scaleBoth(2));
 
     it('keeps cached tokens and gives new ones', async () => {
       assert.equal(await product.appOf('both'), demo);
@@ -256,17 +258,31 @@ describe('the product in a real cluster', { skip }, () => {
       };
       const writes = ['create', 'update', 'patch', 'delete'];
       for (const verb of writes) assert.equal(await can('controller', verb, 'pods'), 'no', `controller ${verb} pods`);
-      assert.deepEqual([await can('controller', 'list', 'secrets'), await can('controller', 'create', 'secrets')], ['no', 'no']);
+      for (const verb of ['get', 'list', 'create']) assert.equal(await can('controller', verb, 'secrets'), 'no', `controller ${verb} secrets`);
+      assert.equal(await can('controller', 'create', 'tokenreviews.authentication.k8s.io'), 'no');
+      for (const verb of writes) assert.equal(await can('broker', verb, 'pods'), 'no', `broker ${verb} pods`);
+      for (const verb of [...writes, 'list']) assert.equal(await can('broker', verb, 'secrets'), 'no', `broker ${verb} secrets`);
+      assert.equal(await can('broker', 'list', 'secrets/aad-pod-identity-broker-tls', system), 'yes');
+      assert.equal(await can('broker', 'list', 'secrets/aad-pod-identity-ca', system), 'no');
       for (const what of ['pods', 'secrets', 'configmaps']) assert.equal(await can('webhook', 'get', what), 'no', `webhook get ${what}`);
       assert.equal(await can('webhook', 'list', 'secrets/aad-pod-identity-webhook-tls', system), 'yes');
       assert.equal(await can('webhook', 'list', 'secrets/aad-pod-identity-ca', system), 'no');
     });
 
-    it('answers 503 to a new pod, and gives it a token when the controller is back', async () => {
+    it('answers 503 to a new pod, and gives it a token when both are back', async () => {
       assert.match(await waiting, /^HTTP\/1\.1 503 [\s\S]*retry-after: \d+[\s\S]*identity broker .*has not answered/i);
-      await scaleController(2);
+      await scaleBoth(2);
       assert.equal(await product.appOf('late'), demo);
     });
+  });
+
+  it('gives a new pod a token while the broker is restarted', async () => {
+    await product.kubectl(['rollout', 'restart', 'deployment/aad-pod-identity-broker', '-n', system]);
+    await product.apply(pod('restarted', app('one')));
+    await product.ready('pod/restarted');
+    assert.equal(await product.appOf('restarted'), demo);
+    await product.kubectl(['rollout', 'status', 'deployment/aad-pod-identity-broker', '-n', system, '--timeout=90s']);
+    await product.kubectl(['delete', 'pod', 'restarted']);
   });
 
   it('attaches a new identity after the leader is killed', async () => {
@@ -321,6 +337,7 @@ describe('the product in a real cluster', { skip }, () => {
     for (const secret of ['eyJ', controllerSignIn.clientSecret, 'PRIVATE KEY']) assert.ok(!(programs + sidecars).includes(secret), secret);
     for (const [component, most] of [
       ['controller', 256],
+      ['broker', 192],
       ['webhook', 160],
     ] as const)
       for (const entry of (await podsOf(component)).filter(isRecord)) {
