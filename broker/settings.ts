@@ -1,20 +1,15 @@
 import { ports } from '../api/names.ts';
-import { logLevels } from '../lib/log.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
+import { customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
 
 export const settings = {
-  kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
+  kubeconfig,
   namespace: text({ description: 'release namespace: home of the certificate and the CA bundle', default: 'default' }),
   instance: text({ description: 'name of this replica in Events; empty is the host name', default: '' }),
-  logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
+  logLevel,
   clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1, integer: false }),
-  customUserAgent: text({
-    description: 'added to the user agent towards Kubernetes and Entra',
-    form: 'printable ASCII, at most 200 characters',
-    pattern: /^[ -~]{0,200}$/,
-    default: '',
-  }),
+  customUserAgent,
 
   brokerListen: text({ description: 'API for sidecars (TLS)', form: 'address:port', default: `:${ports.broker.api}` }),
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.broker.probes}` }),
@@ -25,7 +20,7 @@ export const settings = {
     description: 'managed: identities are attached by somebody else, so each identity of a pod counts as assigned',
     default: 'standard',
   }),
-  forceNamespaced: boolean({ description: 'a pod may only use identities of its own namespace', default: false }),
+  forceNamespaced,
   allowCrossNamespaceSecrets: boolean({
     description: 'let an AzureIdentity name a Secret of another namespace, as upstream did',
     default: false,
@@ -35,7 +30,7 @@ export const settings = {
     description: 'AzurePublicCloud, AzureUSGovernmentCloud, AzureChinaCloud, or any name with --entra-endpoint; empty is the public cloud',
     default: '',
   }),
-  entraEndpoint: text({ description: 'Entra of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
+  entraEndpoint,
   azureCaFile: text({ description: 'more CAs to trust for Entra, PEM', form: 'a file', default: '' }),
 } as const;
 

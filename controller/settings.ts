@@ -1,14 +1,14 @@
 import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
-import { logLevels } from '../lib/log.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
+import { customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
 import { namesIdentity } from './scopes/protected.ts';
 
 export const settings = {
-  kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
+  kubeconfig,
   namespace: text({ description: 'release namespace: home of the Lease, the certificates and the scope records', default: 'default' }),
   instance: text({ description: 'name of this replica in the Lease; empty is the host name', default: '' }),
-  logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
+  logLevel,
   clientQps: number({ description: 'calls a second to the API server', default: 250, min: 1, integer: false }),
   createDeleteBatch: number({
     description: 'pods whose AzureAssignedIdentities are made or released at the same time',
@@ -16,12 +16,7 @@ export const settings = {
     min: 1,
     max: 1000,
   }),
-  customUserAgent: text({
-    description: 'added to the user agent towards Kubernetes and Azure',
-    form: 'printable ASCII, at most 200 characters',
-    pattern: /^[ -~]{0,200}$/,
-    default: '',
-  }),
+  customUserAgent,
 
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.controller.probes}` }),
   metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.controller.metrics}` }),
@@ -52,7 +47,7 @@ export const settings = {
     description: 'managed: nothing is written to Azure, since somebody else attaches the identities',
     default: 'standard',
   }),
-  forceNamespaced: boolean({ description: 'a pod may only use identities of its own namespace', default: false }),
+  forceNamespaced,
   assignUninjected: boolean({ description: 'assign identities also to labelled pods without our sidecar', default: false }),
   immutableUserMsis: list({
     description: 'identities that are never detached',
@@ -89,7 +84,7 @@ export const settings = {
   cloudConfig: text({ description: 'azure.json of the node; settings below win over it', form: 'a file', default: '' }),
   azureEnvironmentFilepath: text({ description: 'JSON that describes the cloud AzureStackCloud', form: 'a file', default: '' }),
   armEndpoint: text({ description: 'Resource Manager of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
-  entraEndpoint: text({ description: 'Entra of another cloud', form: 'https URL', pattern: /^https:\/\/[^/]+\/?$/, default: '' }),
+  entraEndpoint,
   imdsEndpoint: text({
     description: 'where managed identities sign in',
     form: 'http URL',

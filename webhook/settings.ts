@@ -3,6 +3,7 @@ import { logLevels } from '../common/log-levels.ts';
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
+import { kubeconfig, logLevel } from '../lib/shared-settings.ts';
 
 const quantity = (description: string, fallback: string): Setting<string> => ({
   description,
@@ -12,9 +13,9 @@ const quantity = (description: string, fallback: string): Setting<string> => ({
 });
 
 export const settings = {
-  kubeconfig: text({ description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod', default: '' }),
+  kubeconfig,
   namespace: text({ description: 'release namespace, which holds the certificates and the broker', default: 'default' }),
-  logLevel: choice(logLevels, { description: 'log records below this level are left out', default: 'info' }),
+  logLevel,
   clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1 }),
 
   admissionListen: text({ description: 'admission endpoint (TLS)', form: 'address:port', default: `:${ports.webhook.admission}` }),

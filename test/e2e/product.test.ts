@@ -258,7 +258,8 @@ describe('the product in a real cluster', { skip }, () => {
       };
       const writes = ['create', 'update', 'patch', 'delete'];
       for (const verb of writes) assert.equal(await can('controller', verb, 'pods'), 'no', `controller ${verb} pods`);
-      for (const verb of ['get', 'list', 'create']) assert.equal(await can('controller', verb, 'secrets'), 'no', `controller ${verb} secrets`);
+      for (const verb of ['get', 'list', 'create'])
+        assert.equal(await can('controller', verb, 'secrets'), 'no', `controller ${verb} secrets`);
       assert.equal(await can('controller', 'create', 'tokenreviews.authentication.k8s.io'), 'no');
       for (const verb of writes) assert.equal(await can('broker', verb, 'pods'), 'no', `broker ${verb} pods`);
       for (const verb of [...writes, 'list']) assert.equal(await can('broker', verb, 'secrets'), 'no', `broker ${verb} secrets`);

@@ -1,10 +1,11 @@
-// Memory of the program as the chart starts it, leader and follower, with an assignment for each of many pods.
+// Memory of controller and broker as the chart starts them, with an assignment for each of many pods.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pods as podKind, resourcePath } from '../../../lib/kube/resources.ts';
 import { bundle } from '../../../tools/build.ts';
 import type { RunningProgram } from '../../harness/program.ts';
+import { serveBroker } from '../../integration/controller/broker-service.ts';
 import type { ControllerProgram } from '../../integration/controller/harness/controller-process.ts';
 import { statusOf } from '../../integration/controller/harness/observations.ts';
 import { names, setCluster, spread, until } from './cluster.ts';
@@ -18,7 +19,7 @@ const cluster = { nodes: 100, sets: 10, identities: 50 };
 const lease = ['--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
 
 export async function memory(count: number): Promise<void> {
-  const program = await asInChart();
+  const program = await asInChart('controller');
   const harness = await setCluster(cluster, { operationMs: 1_000 });
   try {
     await spread(names(count, 'pod'), 30, (name, index) => {
@@ -39,20 +40,24 @@ export async function memory(count: number): Promise<void> {
     const next = await harness.startController([...lease, '--instance=next'], program);
     await ready(next);
     tell('follower that became leader', follower);
+    const broker = await serveBroker(harness);
+    const replica = await broker.startReplica(await asInChart('broker'));
+    tell(`broker that read ${count} pods and assignments`, replica);
     await delay(restMs);
-    for (const [what, one] of Object.entries({ leader: follower, follower: next }))
+    for (const [what, one] of Object.entries({ leader: follower, follower: next, broker: replica }))
       row(`  ${what}, at rest`, mib(one, 'VmRSS'), 'MiB', target);
+    await broker.stop();
   } finally {
     await harness.stop();
   }
 }
 
 /** The chart's own node flags and environment for the bundle that its image holds. */
-async function asInChart(): Promise<ControllerProgram> {
-  const { outfile } = await bundle('controller', { write: true });
+async function asInChart(name: 'controller' | 'broker'): Promise<ControllerProgram> {
+  const { outfile } = await bundle(name, { write: true });
   const root = path.resolve(import.meta.dirname, '../../..');
-  const template = readFileSync(path.join(root, 'charts/aad-pod-identity-webhook/templates/controller.yaml'), 'utf8');
-  const flags = /command: \[node, (.*, )?\/app\/controller\.cjs\]/.exec(template)?.[1] ?? '';
+  const template = readFileSync(path.join(root, 'charts/aad-pod-identity-webhook/templates', `${name}.yaml`), 'utf8');
+  const flags = /command: \[node, (.*, )?\/app\/\w+\.cjs\]/.exec(template)?.[1] ?? '';
   const env = [...template.matchAll(/name: (MALLOC_\w+), value: "(\w+)"/g)].map(([, name = '', value = '']) => [name, value]);
   return { nodeFlags: flags.split(', ').filter((flag) => flag !== ''), file: outfile, env: Object.fromEntries(env) };
 }

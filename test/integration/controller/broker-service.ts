@@ -14,6 +14,7 @@ import { startProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import { startProxy } from '../sidecar/process.ts';
+import type { ControllerProgram } from './harness/controller-process.ts';
 import type { Harness } from './harness/harness.ts';
 import { isAbsent } from './harness/objects.ts';
 
@@ -29,7 +30,7 @@ export interface SidecarOptions {
 
 export interface BrokerService {
   /** Starts another replica of the broker; new connections go to it. Resolves when it is ready, for which a controller must run. */
-  startReplica(): Promise<RunningProgram>;
+  startReplica(program?: ControllerProgram): Promise<RunningProgram>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
   /** Sends what the sidecar of a pod in `default` would send, and returns the status of the response. */
@@ -37,7 +38,7 @@ export interface BrokerService {
   stop(): Promise<void>;
 }
 
-const program = path.resolve(import.meta.dirname, '../../../broker/main.ts');
+const fromSource: ControllerProgram = { nodeFlags: [], file: path.resolve(import.meta.dirname, '../../../broker/main.ts'), env: {} };
 
 export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'broker-'));
@@ -75,9 +76,13 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   }
 
   return {
-    async startReplica() {
+    async startReplica({ nodeFlags, file, env } = fromSource) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
-      const replica = startProgram({ name: 'broker', command: [process.execPath, program, ...args] });
+      const replica = startProgram({
+        name: 'broker',
+        command: [process.execPath, ...nodeFlags, file, ...args],
+        env: { ...process.env, ...env },
+      });
       replicas.add(replica);
       const { broker, probes } = await replica.logged((record) => record.msg === 'started');
       await eventually(async () => (await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200, 'a broker that is ready');

@@ -1,0 +1,26 @@
+// Settings that several programs of the control plane have in common.
+import { logLevels } from '../common/log-levels.ts';
+import { boolean, choice, text } from './settings.ts';
+
+export const kubeconfig = text({
+  description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod',
+  default: '',
+});
+
+export const logLevel = choice(logLevels, { description: 'log records below this level are left out', default: 'info' });
+
+export const customUserAgent = text({
+  description: 'added to the user agent towards Kubernetes and Azure',
+  form: 'printable ASCII, at most 200 characters',
+  pattern: /^[ -~]{0,200}$/,
+  default: '',
+});
+
+export const forceNamespaced = boolean({ description: 'a pod may only use identities of its own namespace', default: false });
+
+export const entraEndpoint = text({
+  description: 'Entra of another cloud',
+  form: 'https URL',
+  pattern: /^https:\/\/[^/]+\/?$/,
+  default: '',
+});
