@@ -4,6 +4,7 @@ import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import type { CheckName } from './runner/checks.ts';
 import { checkNames, checks, format, isCheckName, runCheck } from './runner/checks.ts';
+import { prepare } from './runner/prepare.ts';
 import type { Tier, TierFiles, TierName } from './runner/tiers.ts';
 import { isTierName, listFiles, SelectionError, selectFiles, tierNames, tiers } from './runner/tiers.ts';
 
@@ -87,7 +88,13 @@ async function runTier(name: TierName, files: readonly string[], { watch, covera
 
 async function runTiers(files: TierFiles, options: Options): Promise<Counts> {
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
-  for (const name of tierNames.filter((each) => files[each].length > 0)) {
+  const chosen = tierNames.filter((each) => files[each].length > 0);
+  await timed(
+    'prepare',
+    () => prepare(chosen, (line) => console.log(line)),
+    () => 'ok',
+  );
+  for (const name of chosen) {
     const counts = await timed(
       name,
       () => runTier(name, files[name], options),
