@@ -31,7 +31,7 @@ export interface IdentityRow {
 }
 
 /** 200 of `GET /v1/identities?wait=<seconds>&asOf=<cursor>`. The ETag is a hash of everything but `asOf`. */
-export interface IdentitiesAnswer {
+export interface IdentitiesResponse {
   pod: { name: string; namespace: string; uid: string; defaultIdentity?: string };
   /** The pod matches an AzurePodIdentityException at this moment. */
   excepted: boolean;
@@ -54,7 +54,7 @@ export interface TokenRequest {
  * 200 of `POST /v1/token`: a token in the shape of IMDS, where every value is a string. With auxiliary tenants it is a list of tokens, the own
  * tenant's first (docs/reference/aad-pod-identity.md).
  */
-export interface TokenAnswer {
+export interface TokenResponse {
   access_token: string;
   client_id: string;
   expires_in: string;

@@ -1,6 +1,6 @@
 // GET /v1/identities: the rows of the calling pod. A poll is held while the sidecar already has these rows.
 import { hash } from 'node:crypto';
-import type { IdentitiesAnswer } from '../api/broker.ts';
+import type { IdentitiesResponse } from '../api/broker.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Authorize } from './authorize.ts';
 import type { BoundPod } from './bound-token.ts';
@@ -22,7 +22,7 @@ export interface PollRequest {
 /** `body` is undefined for 304. */
 export interface PollResponse {
   etag: string;
-  body: IdentitiesAnswer | undefined;
+  body: IdentitiesResponse | undefined;
 }
 
 export interface PollDependencies {

@@ -1,7 +1,7 @@
 // POST /v1/token for identities of types 1 and 2: the broker signs in for the pod, so that no credential enters a pod.
 import { hash } from 'node:crypto';
 import type { INetworkModule } from '@azure/msal-node';
-import type { TokenAnswer } from '../api/broker.ts';
+import type { TokenResponse } from '../api/broker.ts';
 import type { AzureIdentity } from '../api/kinds.ts';
 import type { Clock } from '../common/clock.ts';
 import type { ApplicationToken, ClientCredential } from '../lib/azure/auth/application-token.ts';
@@ -22,7 +22,7 @@ import { createTtlCache } from './ttl-cache.ts';
  * One token, or with auxiliary tenants a list of them, the own tenant's first. Throws {@link BrokerError}: status 400 where the identity is invalid or Entra
  * refuses, 503 where a retry may succeed.
  */
-export type MintToken = (identity: string, resource: string) => Promise<TokenAnswer | TokenAnswer[]>;
+export type MintToken = (identity: string, resource: string) => Promise<TokenResponse | TokenResponse[]>;
 
 export interface MinterOptions {
   client: KubeClient;
@@ -140,7 +140,7 @@ async function signIn(options: MinterOptions, request: MintRequest, tenantId: st
 }
 
 /** The shape of IMDS. `now` is wall time, ms. */
-function answerOf({ accessToken, expiresOn, obtainedAt }: MintedToken, { principal, resource }: MintRequest, now: number): TokenAnswer {
+function answerOf({ accessToken, expiresOn, obtainedAt }: MintedToken, { principal, resource }: MintRequest, now: number): TokenResponse {
   const seconds = (ms: number) => String(Math.floor(ms / 1000));
   const left = seconds(Math.max(0, expiresOn.getTime() - now));
   return {

@@ -3,7 +3,6 @@ import pino from 'pino';
 import type { LogLevel } from '../common/log-levels.ts';
 
 export type { LogLevel } from '../common/log-levels.ts';
-export { logLevels } from '../common/log-levels.ts';
 export type { Logger };
 
 /** One JSON line a record on standard output. Objects are logged field by field by the caller: nothing here would hide a token. */

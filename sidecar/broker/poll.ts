@@ -1,5 +1,5 @@
-// Keeps the identity store equal to what the broker says, by one long poll after the other.
-import type { IdentitiesAnswer } from '../../api/broker.ts';
+// Keeps the identity store equal to what the broker says, by one long poll after the other (docs/adr/0020-revocation-and-outages.md).
+import type { IdentitiesResponse } from '../../api/broker.ts';
 import { identitiesPath } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import { describeFetchError } from '../http.ts';
@@ -76,13 +76,13 @@ async function poll({ broker, store, clock, random, log, isValidCa, signal }: Po
     return held ? 0 : heldMs;
   }
   if (response.status === 200) {
-    const answer = parseIdentities(response.body);
+    const reported = parseIdentities(response.body);
     const etag = response.headers.get('etag') ?? undefined;
     const changed = etag === undefined || etag !== session.etag;
-    session.cursor = answer.asOf;
+    session.cursor = reported.asOf;
     session.etag = etag;
-    if (isValidCa(answer.caBundle)) broker.trust(answer.caBundle);
-    accept(store, answer, log);
+    if (isValidCa(reported.caBundle)) broker.trust(reported.caBundle);
+    accept(store, reported, log);
     if (held) return 0;
     return changed ? afterChangeMs : heldMs;
   }
@@ -92,10 +92,10 @@ async function poll({ broker, store, clock, random, log, isValidCa, signal }: Po
   return maxRetryMs * (0.5 + 0.5 * random());
 }
 
-function accept(store: IdentityStore, answer: IdentitiesAnswer, log: Log): void {
-  store.accept(answer);
-  const states = answer.identities.map((row) => `${rowKey(row)} ${row.state}`).join(', ');
-  log.info('identities of this pod', { identities: states || 'none', excepted: answer.excepted });
+function accept(store: IdentityStore, reported: IdentitiesResponse, log: Log): void {
+  store.accept(reported);
+  const states = reported.identities.map((row) => `${rowKey(row)} ${row.state}`).join(', ');
+  log.info('identities of this pod', { identities: states || 'none', excepted: reported.excepted });
 }
 
 /** Throws for every error that is not a revocation. */

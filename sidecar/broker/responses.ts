@@ -1,16 +1,16 @@
 // Bodies of the broker's responses, parsed once from unknown JSON into the types of api/broker.ts.
-import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import type { IdentitiesResponse, IdentityRow } from '../../api/broker.ts';
 import { revokingCodes } from '../../api/broker.ts';
 import { isRecord, stringAt, stringsAt } from '../../common/records.ts';
 
 /** The broker responded with something that this sidecar does not understand. */
-export class InvalidResponseError extends Error {
+class InvalidResponseError extends Error {
   override readonly name = 'InvalidResponseError';
   readonly code = 'invalid_response';
 }
 
 /** Throws {@link InvalidResponseError}. */
-export function parseIdentities(body: unknown): IdentitiesAnswer {
+export function parseIdentities(body: unknown): IdentitiesResponse {
   if (!isRecord(body) || !isRecord(body.pod) || !Array.isArray(body.identities)) throw new InvalidResponseError('not an identities answer');
   const { pod } = body;
   const defaultIdentity = optionalText(pod, 'defaultIdentity');

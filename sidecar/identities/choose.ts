@@ -1,4 +1,4 @@
-// Which identity serves a request, or why none does now or ever. Pure.
+// Which identity serves a request, or why none does now or ever (docs/adr/0019-choice-of-identity-and-waiting.md). Pure.
 import type { IdentityRow } from '../../api/broker.ts';
 import { failedMessage, notFoundMessage, pendingMessage, revokedMessage, unknownIdsMessage, unreachedBrokerMessage } from './messages.ts';
 import { rowKey } from './row.ts';

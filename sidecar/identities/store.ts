@@ -1,12 +1,12 @@
 // The identities of this pod as the broker last reported them.
-import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import type { IdentitiesResponse, IdentityRow } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Notifier } from '../notifier.ts';
 import { createNotifier } from '../notifier.ts';
 import { rowKey } from './row.ts';
 
 export interface View {
-  pod: IdentitiesAnswer['pod'];
+  pod: IdentitiesResponse['pod'];
   excepted: boolean;
   identities: readonly IdentityRow[];
   /** Key of the identity that serves requests which name none. It stays the same while that identity is bound. */
@@ -30,7 +30,7 @@ export interface IdentityStore {
   readonly startedAt: number;
   /** Notifies of every change of the view. */
   readonly changed: Notifier;
-  accept(answer: IdentitiesAnswer): void;
+  accept(response: IdentitiesResponse): void;
   /** The broker says that nothing has changed. */
   confirm(): void;
   revoke(code: string, message: string): void;
@@ -55,9 +55,9 @@ export function createIdentityStore(clock: Clock): IdentityStore {
     get contactError() {
       return contactError;
     },
-    accept(answer) {
+    accept(response) {
       contactError = undefined;
-      replace(viewOf(answer, view, clock));
+      replace(viewOf(response, view, clock));
     },
     confirm() {
       contactError = undefined;
@@ -74,16 +74,16 @@ export function createIdentityStore(clock: Clock): IdentityStore {
   };
 }
 
-function viewOf(answer: IdentitiesAnswer, previous: View | undefined, clock: Clock): View {
+function viewOf(response: IdentitiesResponse, previous: View | undefined, clock: Clock): View {
   const now = clock.now();
   const unchanged =
-    previous !== undefined && previous.revoked === undefined && JSON.stringify(previous.identities) === JSON.stringify(answer.identities);
+    previous !== undefined && previous.revoked === undefined && JSON.stringify(previous.identities) === JSON.stringify(response.identities);
   return {
-    pod: answer.pod,
-    excepted: answer.excepted,
-    identities: answer.identities,
-    defaultKey: defaultKeyOf(answer, previous?.defaultKey),
-    pendingSince: pendingSince(answer.identities, previous?.pendingSince, clock.wall()),
+    pod: response.pod,
+    excepted: response.excepted,
+    identities: response.identities,
+    defaultKey: defaultKeyOf(response, previous?.defaultKey),
+    pendingSince: pendingSince(response.identities, previous?.pendingSince, clock.wall()),
     changedAt: unchanged ? previous.changedAt : now,
     confirmedAt: now,
   };
@@ -107,14 +107,14 @@ function revokedView(revoked: NonNullable<View['revoked']>, previous: View | und
  * The pod's annotation decides: `namespace/name`, or a bare name, which means the pod's namespace and else the first identity of that name.
  * Without an annotation the previous default stays while it is bound; else the first identity becomes the default.
  */
-function defaultKeyOf(answer: IdentitiesAnswer, previous: string | undefined): string | undefined {
-  const keys = answer.identities.map(rowKey);
-  const wanted = answer.pod.defaultIdentity;
+function defaultKeyOf(response: IdentitiesResponse, previous: string | undefined): string | undefined {
+  const keys = response.identities.map(rowKey);
+  const wanted = response.pod.defaultIdentity;
   if (wanted !== undefined) {
     if (wanted.includes('/')) return wanted;
-    const own = rowKey({ namespace: answer.pod.namespace, name: wanted });
+    const own = rowKey({ namespace: response.pod.namespace, name: wanted });
     if (keys.includes(own)) return own;
-    const other = answer.identities.find((row) => row.name === wanted);
+    const other = response.identities.find((row) => row.name === wanted);
     return other === undefined ? own : rowKey(other);
   }
   return previous !== undefined && keys.includes(previous) ? previous : keys[0];

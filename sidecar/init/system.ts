@@ -63,7 +63,8 @@ async function hasRoute(address: string): Promise<boolean> {
 }
 
 async function legacyTables(): Promise<string> {
-  // Not Bun.file, which reads nothing from a file of size 0. Imported here, because the module costs the long-running proxy 0.25 MiB.
+  // Not Bun.file, which reads nothing from a file of size 0. Imported here, because the module costs memory (docs/reference/bun.md), which the
+  // proxy would hold too.
   const { readFile } = await import('node:fs/promises');
   return readFile('/proc/net/ip_tables_names', 'utf8').catch(() => '');
 }

@@ -1,4 +1,4 @@
-/** `timingSafeEqual` of Bun's global `crypto` or of node:crypto. Loading node:crypto would cost every sidecar 0.6 MiB. */
+/** Of Bun's global `crypto`, or of node:crypto, which would cost every sidecar 0.6 MiB (docs/reference/bun.md). */
 export type TimingSafeEqual = (a: Uint8Array, b: Uint8Array) => boolean;
 
 /** Compares a header with the secret in a time that depends on their lengths alone. */

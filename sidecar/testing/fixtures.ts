@@ -1,5 +1,5 @@
 // Rows and responses of the broker, and a log that is kept, for unit tests.
-import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import type { IdentitiesResponse, IdentityRow } from '../../api/broker.ts';
 import type { Log } from '../log.ts';
 
 export function row(name: string, changes: Partial<IdentityRow> = {}): IdentityRow {
@@ -17,7 +17,7 @@ export function row(name: string, changes: Partial<IdentityRow> = {}): IdentityR
   };
 }
 
-export function identities(rows: IdentityRow[], changes: Partial<IdentitiesAnswer> = {}): IdentitiesAnswer {
+export function identities(rows: IdentityRow[], changes: Partial<IdentitiesResponse> = {}): IdentitiesResponse {
   return {
     pod: { name: 'app', namespace: 'team', uid: 'uid-1' },
     excepted: false,

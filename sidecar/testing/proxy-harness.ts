@@ -1,6 +1,6 @@
 // A whole proxy on a fake clock. IMDS and the broker are functions of the test.
 import { timingSafeEqual } from 'node:crypto';
-import type { IdentitiesAnswer, IdentityRow } from '../../api/broker.ts';
+import type { IdentitiesResponse, IdentityRow } from '../../api/broker.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { FetchOptions } from '../http.ts';
 import { startProxy } from '../proxy/proxy.ts';
@@ -107,7 +107,7 @@ export async function startProxyHarness({ flags = [], respondToPoll }: HarnessOp
     requestToken: (query = 'resource=r', options?: Parameters<typeof request>[1]) =>
       request(`/metadata/identity/oauth2/token?${query}`, options),
     /** Sets what the broker says, and waits until the proxy knows it. */
-    async bind(rows: IdentityRow[], changes: Partial<IdentitiesAnswer> = {}) {
+    async bind(rows: IdentityRow[], changes: Partial<IdentitiesResponse> = {}) {
       broker.set(identities(rows, changes));
       await clock.advance(150);
     },
@@ -124,15 +124,15 @@ export async function startProxyHarness({ flags = [], respondToPoll }: HarnessOp
 }
 
 /** Holds a poll until its list changes. */
-function createFakeBroker(): { set(answer: IdentitiesAnswer): void; poll: Responder } {
+function createFakeBroker(): { set(response: IdentitiesResponse): void; poll: Responder } {
   let version = 0;
-  let answer = identities([]);
+  let response = identities([]);
   let wake = () => {};
   const etag = () => `"${version}"`;
   return {
     set(next) {
       version += 1;
-      answer = next;
+      response = next;
       wake();
     },
     async poll(url, options) {
@@ -144,7 +144,7 @@ function createFakeBroker(): { set(answer: IdentitiesAnswer): void; poll: Respon
         await Promise.race([hang(options), changed]);
       }
       if (known === etag()) return new Response(null, { status: 304 });
-      return json({ ...answer, asOf: String(version) }, 200, { etag: etag() });
+      return json({ ...response, asOf: String(version) }, 200, { etag: etag() });
     },
   };
 }

@@ -1,4 +1,5 @@
-// Tokens in memory, with one fetch at a time for each of them. A fetch belongs to its entry and outlives its callers.
+// Tokens in memory, with one fetch at a time for each of them. A fetch belongs to its entry and outlives its callers
+// (docs/adr/0021-token-cache-in-the-sidecar.md).
 import type { IdentityRow } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Notifier } from '../notifier.ts';

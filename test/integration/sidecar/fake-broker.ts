@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { IdentitiesAnswer, IdentityRow } from '../../../api/broker.ts';
+import type { IdentitiesResponse, IdentityRow } from '../../../api/broker.ts';
 import { identitiesPath, reportPath, tokenPath } from '../../../api/broker.ts';
 import { createServingCertificate } from '../../azure/core/certificates.ts';
 
-export const brokerName = 'broker.identity.svc';
+const brokerName = 'broker.identity.svc';
 
 export interface BrokerFailure {
   status: number;
@@ -20,7 +20,7 @@ export interface FakeBroker {
   readonly address: string;
   readonly ca: string;
   readonly requests: { method: string; path: string; query: URLSearchParams; token: string; body: unknown }[];
-  set(rows: IdentityRow[], more?: Partial<IdentitiesAnswer>): void;
+  set(rows: IdentityRow[], more?: Partial<IdentitiesResponse>): void;
   /** Answers every poll with this error until {@link set}. */
   fail(failure: BrokerFailure): void;
   /** Responses of `POST /v1/token`. */
@@ -30,7 +30,7 @@ export interface FakeBroker {
 
 export async function startFakeBroker(): Promise<FakeBroker> {
   const certificate = await createServingCertificate([brokerName]);
-  let answer: IdentitiesAnswer = {
+  let answer: IdentitiesResponse = {
     pod: { name: 'app', namespace: 'team', uid: 'uid-1' },
     excepted: false,
     asOf: '0',
