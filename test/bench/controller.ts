@@ -3,7 +3,7 @@
 import { assignAndRelease } from './controller/load.ts';
 import { matching } from './controller/matching.ts';
 import { memory } from './controller/memory.ts';
-import { printTable } from './controller/table.ts';
+import { printTable } from './table.ts';
 
 matching(20_000, 500);
 await assignAndRelease({ pods: 200, nodes: 10, sets: 1, identities: 5, upstreamSeconds: 119 });

@@ -1,18 +1,18 @@
-// Load for the benches of the sidecar: an IMDS that costs nothing, and a client that costs little.
+// Load for the benches of the sidecar: a fake IMDS and a client, both cheap.
 import { once } from 'node:events';
 import type { Agent, Server } from 'node:http';
 import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createConnection } from 'node:net';
 import { rowOf } from '../integration/sidecar/azure.ts';
+import { sendRepeatedly } from './raw-requests.ts';
+import { median } from './table.ts';
 
 const query = '/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net';
 const headers = { Metadata: 'true' };
 
-export const median = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-
-/** An IMDS that costs nothing: one token of 1.5 KB. */
-export async function startStub(): Promise<{ url: string; server: Server }> {
+/** A fake IMDS that always answers one token of 1.5 KB. */
+export async function startFakeImds(): Promise<{ url: string; server: Server }> {
   const server = createServer((_request, response) => {
     const now = Math.floor(Date.now() / 1000);
     const body = {
@@ -38,42 +38,18 @@ export function ask(url: string, agent: Agent): Promise<number> {
   });
 }
 
-/** Requests on this many connections, written as raw bytes so that the client costs little; each waits for its answer. */
+/** Requests on this many connections. */
 export async function load(url: string, connections: number, total: number): Promise<{ perSecond: number; p50: number }> {
   const { hostname, port } = new URL(url);
   const bytes = Buffer.from(`GET ${query} HTTP/1.1\r\nHost: ${hostname}\r\nMetadata: true\r\n\r\n`);
-  const times: number[] = [];
-  const each = Math.floor(total / connections);
-  const began = performance.now();
-  const one = async () => {
+  const loadOne = async () => {
     const socket = createConnection(Number(port), hostname).setNoDelay(true);
     await once(socket, 'connect');
-    let size = 0;
-    let left = each;
-    let heard = 0;
-    let sent = performance.now();
-    await new Promise<void>((resolve, reject) => {
-      socket.on('error', reject);
-      socket.on('data', (chunk: Buffer) => {
-        if (size === 0) {
-          const end = chunk.indexOf('\r\n\r\n');
-          size = end + 4 + Number(/content-length: (\d+)/i.exec(chunk.subarray(0, end).toString())?.[1]);
-        }
-        heard += chunk.length;
-        if (heard < size) return;
-        heard = 0;
-        size = 0;
-        const now = performance.now();
-        times.push(now - sent);
-        left -= 1;
-        if (left === 0) return resolve();
-        sent = now;
-        socket.write(bytes);
-      });
-      socket.write(bytes);
-    });
+    const times = await sendRepeatedly(socket, bytes, Math.floor(total / connections));
     socket.destroy();
+    return times;
   };
-  await Promise.all(Array.from({ length: connections }, one));
-  return { perSecond: times.length / ((performance.now() - began) / 1000), p50: median(times) };
+  const began = performance.now();
+  const times = (await Promise.all(Array.from({ length: connections }, loadOne))).flat();
+  return { perSecond: (times.length * 1000) / (performance.now() - began), p50: median(times) };
 }

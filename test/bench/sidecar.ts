@@ -1,4 +1,4 @@
-// `npm run bench -- sidecar`: memory, start, throughput and a herd of the real bundle on the real Bun. Prints a table, asserts nothing.
+// `npm run bench -- sidecar`: memory, start, throughput and a crowd of cold starts of the real bundle on the real Bun. Prints a table, asserts nothing.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
@@ -11,25 +11,13 @@ import type { FakeBroker } from '../integration/sidecar/fake-broker.ts';
 import { startFakeBroker } from '../integration/sidecar/fake-broker.ts';
 import type { RunningProxy } from '../integration/sidecar/process.ts';
 import { bun, memoryOf, runSidecar, startProxy } from '../integration/sidecar/process.ts';
-import { ask, load, median, startStub } from './sidecar-load.ts';
+import { ask, load, startFakeImds } from './sidecar-load.ts';
+import { median, printTable, round, row, textRow } from './table.ts';
 
 const copies = 20;
 const herdSize = 110;
 const requests = 200_000;
 
-type Row = [what: string, measured: string, target: string, ratio: string];
-const rows: Row[] = [];
-function row(what: string, value: number, unit: string, target: number, better: 'lower' | 'higher'): void {
-  const relation = better === 'lower' ? '<=' : '>=';
-  rows.push([
-    what,
-    `${round(value)} ${unit}`,
-    `${relation} ${target} ${unit}`,
-    `${round(better === 'lower' ? value / target : target / value)}`,
-  ]);
-  progress(`${what}: ${round(value)} ${unit}`);
-}
-const round = (value: number) => (Math.abs(value) >= 100 ? Math.round(value).toString() : value.toFixed(2));
 const progress = (text: string) => console.error(`  ${text}`);
 const mib = (kib: number) => kib / 1024;
 
@@ -38,15 +26,15 @@ async function memory(proxy: RunningProxy): Promise<void> {
   for (let i = 0; i < 100; i += 1) await ask(proxy.url, agent);
   agent.destroy();
   const first = await memoryOf(proxy.pid);
-  row('private memory after the first token and 100 requests', mib(first.privateKiB), 'MiB', 6, 'lower');
-  rows.push(['RSS of the same process', `${round(mib(first.rssKiB))} MiB`, '', '']);
+  row('private memory after the first token and 100 requests', mib(first.privateKiB), 'MiB', { atMost: 6 });
+  textRow('RSS of the same process', `${round(mib(first.rssKiB))} MiB`);
   const single = await load(proxy.url, 1, requests / 10);
-  row('cached token, p50 on 1 connection', single.p50, 'ms', 0.15, 'lower');
+  row('cached token, p50 on 1 connection', single.p50, 'ms', { atMost: 0.15 });
   const four = await load(proxy.url, 4, requests);
-  row('cached token on 4 connections', four.perSecond, 'requests/s', 30_000, 'higher');
+  row('cached token on 4 connections', four.perSecond, 'requests/s', { atLeast: 30_000 });
   progress('a minute of quiet');
   await new Promise((resolve) => setTimeout(resolve, 60_000));
-  row(`private memory a minute after ${requests} requests`, mib((await memoryOf(proxy.pid)).privateKiB), 'MiB', 7, 'lower');
+  row(`private memory a minute after ${requests} requests`, mib((await memoryOf(proxy.pid)).privateKiB), 'MiB', { atMost: 7 });
 }
 
 async function manyCopies(imds: string, broker: FakeBroker): Promise<void> {
@@ -54,8 +42,8 @@ async function manyCopies(imds: string, broker: FakeBroker): Promise<void> {
   const agent = new Agent({ keepAlive: true });
   for (const proxy of proxies) await ask(proxy.url, agent);
   const all = await Promise.all(proxies.map((proxy) => memoryOf(proxy.pid)));
-  row(`PSS of ${copies} copies, each`, mib(all.reduce((sum, one) => sum + one.pssKiB, 0) / copies), 'MiB', 7, 'lower');
-  row(`private memory of ${copies} copies, each`, mib(all.reduce((sum, one) => sum + one.privateKiB, 0) / copies), 'MiB', 6, 'lower');
+  row(`PSS of ${copies} copies, each`, mib(all.reduce((sum, one) => sum + one.pssKiB, 0) / copies), 'MiB', { atMost: 7 });
+  row(`private memory of ${copies} copies, each`, mib(all.reduce((sum, one) => sum + one.privateKiB, 0) / copies), 'MiB', { atMost: 6 });
   agent.destroy();
   await Promise.all(proxies.map((proxy) => proxy.stop()));
 }
@@ -69,7 +57,7 @@ async function emptyScripts(): Promise<void> {
     const child = spawn(command, args, { stdio: 'ignore', env: { BUN_JSC_useJIT: '0' } });
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const { privateKiB, pssKiB, rssKiB } = await memoryOf(child.pid ?? 0);
-    rows.push([name, `${round(mib(privateKiB))} private, ${round(mib(pssKiB))} PSS, ${round(mib(rssKiB))} RSS MiB`, '', '']);
+    textRow(name, `${round(mib(privateKiB))} private, ${round(mib(pssKiB))} PSS, ${round(mib(rssKiB))} RSS MiB`);
     child.kill();
     await once(child, 'exit');
   }
@@ -90,7 +78,7 @@ async function start(broker: FakeBroker, imds: string): Promise<void> {
     times.push(performance.now() - began);
     await (await starting).stop();
   }
-  row('start to listening, median of 15', median(times), 'ms', 30, 'lower');
+  row('start to listening, median of 15', median(times), 'ms', { atMost: 30 });
 }
 
 function accepts(port: number): Promise<boolean> {
@@ -121,8 +109,8 @@ async function initTime(): Promise<void> {
       list.push(performance.now() - began);
     }
   }
-  row('init, median of 11, start of the process included', median(times), 'ms', 150, 'lower');
-  rows.push(['of which an empty command in the same namespace', `${round(median(bare))} ms`, '', '']);
+  row('init, median of 11, start of the process included', median(times), 'ms', { atMost: 150 });
+  textRow('of which an empty command in the same namespace', `${round(median(bare))} ms`);
 }
 
 /** A node full of pods that start at once, on one VM with Azure's limits; each is asked by Microsoft's own library, with its retries. */
@@ -146,13 +134,9 @@ async function herd(broker: FakeBroker): Promise<void> {
   );
   delete process.env.AZURE_POD_IDENTITY_AUTHORITY_HOST;
   const throttled = azure.log.list().filter((entry) => entry.kind === 'request' && entry.status === 429).length;
-  row(`herd: last of ${herdSize} cold sidecars on one VM served`, Math.max(...times) / 1000, 's', 60, 'lower');
-  rows.push([
-    'herd: median, final errors to @azure/identity, 429 from IMDS',
-    `${round(median(times) / 1000)} s, ${times.filter((time) => !Number.isFinite(time)).length}, ${throttled}`,
-    '',
-    '',
-  ]);
+  row(`herd: last of ${herdSize} cold sidecars on one VM served`, Math.max(...times) / 1000, 's', { atMost: 60 });
+  const failed = times.filter((time) => !Number.isFinite(time)).length;
+  textRow('herd: median, final errors to @azure/identity, 429 from IMDS', `${round(median(times) / 1000)} s, ${failed}, ${throttled}`);
   pods.server.closeAllConnections();
   pods.server.close();
   await Promise.all(proxies.map((proxy) => proxy.stop()));
@@ -178,30 +162,23 @@ async function startPods(proxies: readonly RunningProxy[]): Promise<{ url: strin
 
 async function benchSidecar(): Promise<void> {
   console.error('sidecar (about three minutes)');
-  const stub = await startStub();
+  const fakeImds = await startFakeImds();
   const broker = await startFakeBroker();
   broker.set([rowOf('reader')]);
-  const proxy = await startProxy({ imds: stub.url, broker });
+  const proxy = await startProxy({ imds: fakeImds.url, broker });
   await memory(proxy);
   await proxy.stop();
-  await manyCopies(stub.url, broker);
+  await manyCopies(fakeImds.url, broker);
   await emptyScripts();
-  await start(broker, stub.url);
+  await start(broker, fakeImds.url);
   await initTime();
   await herd(broker);
   await broker.stop();
-  stub.server.closeAllConnections();
-  stub.server.close();
-  rows.push(['anchor: NMI of aad-pod-identity, p50 (no cache, IMDS of 30 ms)', '31.8 ms', '', '']);
-  rows.push(['anchor: Go proxy of Azure Workload Identity, idle', '5.9 private, 7.0 PSS MiB', '', '']);
-  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((line) => (line[column] ?? '').length), 8));
-  for (const line of [['what', 'measured', 'target', 'share of target'], ...rows])
-    console.log(
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    );
+  fakeImds.server.closeAllConnections();
+  fakeImds.server.close();
+  textRow('anchor: NMI of aad-pod-identity, p50 (no cache, IMDS of 30 ms)', '31.8 ms');
+  textRow('anchor: Go proxy of Azure Workload Identity, idle', '5.9 private, 7.0 PSS MiB');
+  printTable();
 }
 
 await benchSidecar();

@@ -11,7 +11,7 @@ import { createServingCertificate } from '../azure/core/certificates.ts';
 import { rowOf } from '../integration/sidecar/azure.ts';
 import { startFakeBroker } from '../integration/sidecar/fake-broker.ts';
 import { memoryOf, onBun, startProxy } from '../integration/sidecar/process.ts';
-import { load, startStub } from './sidecar-load.ts';
+import { load, startFakeImds } from './sidecar-load.ts';
 
 const requests = 1_000_000;
 const polls = 100_000;
@@ -23,7 +23,7 @@ async function report(what: string, done: number, pid: number): Promise<void> {
 }
 
 async function soakRequests(): Promise<void> {
-  const imds = await startStub();
+  const imds = await startFakeImds();
   const broker = await startFakeBroker();
   broker.set([rowOf('reader')]);
   const proxy = await startProxy({ imds: imds.url, broker });
@@ -39,7 +39,7 @@ async function soakRequests(): Promise<void> {
   imds.server.close();
 }
 
-/** A broker that answers every poll at once: nine times that nothing changed, then with news. */
+/** A fake broker that answers every poll at once: nine times that nothing changed, then with a change. */
 async function soakPolls(): Promise<void> {
   const certificate = await createServingCertificate(['localhost']);
   let asked = 0;

@@ -9,22 +9,14 @@ import { bundle } from '../../tools/build.ts';
 import type { Harness } from '../integration/webhook/harness.ts';
 import { startHarness } from '../integration/webhook/harness.ts';
 import type { WebhookProcess } from '../integration/webhook/webhook-process.ts';
+import { printTable, quantile, row } from './table.ts';
 
 const rate = 200;
 const seconds = 15;
 
-const rows: string[][] = [];
-const row = (what: string, value: number, unit: string, target?: [limit: number, better: 'lower' | 'higher']) => {
-  const shown = value >= 100 ? Math.round(value) : value.toFixed(2);
-  const ratio = target === undefined ? '' : (target[1] === 'lower' ? value / target[0] : target[0] / value).toFixed(2);
-  rows.push([what, `${shown} ${unit}`, target === undefined ? '' : `${target[1] === 'lower' ? '<=' : '>='} ${target[0]} ${unit}`, ratio]);
-  console.error(`  ${what}: ${shown} ${unit}`);
-};
-const quantile = (values: readonly number[], share: number) =>
-  values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? Number.NaN;
 const residentMiB = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
-/** Creates pods at the rate, whatever the answers take; returns how long each took, in milliseconds. */
+/** Creates pods at the rate, however long the answers take; returns how long each took, in milliseconds. */
 async function createAtRate(harness: Harness, prefix: string, labels: Record<string, string>): Promise<number[]> {
   const times: number[] = [];
   const pending: Promise<void>[] = [];
@@ -47,7 +39,7 @@ async function createAtRate(harness: Harness, prefix: string, labels: Record<str
   return times;
 }
 
-/** In a process of its own: this one reads the webhook's log, and who reads it slowly slows the webhook. */
+/** In a process of its own: this process reads the webhook's log, and would slow the webhook by reading it slowly. */
 async function loadReviews(port: number): Promise<{ perSecond: number; p99: number }> {
   const { stdout } = await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, 'review-load.ts'), String(port)]);
   return JSON.parse(stdout) as { perSecond: number; p99: number };
@@ -61,9 +53,9 @@ async function underApiServer(harness: Harness, webhook: WebhookProcess): Promis
   const own = webhook.log
     .slice(before)
     .flatMap((record) => (record.msg === 'admission' && typeof record.ms === 'number' ? [record.ms] : []));
-  row(`webhook's own time at ${rate} pods/s, p50`, quantile(own, 0.5), 'ms', [1, 'lower']);
-  row(`webhook's own time at ${rate} pods/s, p99`, quantile(own, 0.99), 'ms', [5, 'lower']);
-  row('the longest of them', quantile(own, 1), 'ms', [1000, 'lower']);
+  row(`webhook's own time at ${rate} pods/s, p50`, quantile(own, 0.5), 'ms', { atMost: 1 });
+  row(`webhook's own time at ${rate} pods/s, p99`, quantile(own, 0.99), 'ms', { atMost: 5 });
+  row('the longest of them', quantile(own, 1), 'ms', { atMost: 1000 });
   for (const [share, name] of [
     [0.5, 'p50'],
     [0.99, 'p99'],
@@ -82,12 +74,10 @@ try {
   await underApiServer(harness, webhook);
   await loadReviews(webhook.port);
   const { perSecond, p99 } = await loadReviews(webhook.port);
-  row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', [5_000, 'higher']);
+  row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', { atLeast: 5_000 });
   row('the same, p99', p99, 'ms');
-  row('RSS after it', residentMiB(webhook.process.pid ?? 0), 'MiB', [160, 'lower']);
+  row('RSS after it', residentMiB(webhook.process.pid ?? 0), 'MiB', { atMost: 160 });
 } finally {
   await harness.stop();
 }
-const width = [0, 1, 2].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
-for (const cells of [['', 'measured', 'target', 'ratio (1 or less is good)'], ...rows])
-  console.log(cells.map((cell, column) => cell.padEnd(width[column] ?? 0)).join('  '));
+printTable();

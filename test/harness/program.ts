@@ -16,6 +16,13 @@ export interface RunningProgram {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
+/** A Node program: its file, and how node starts it. */
+export interface NodeProgram {
+  file: string;
+  nodeFlags?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+}
+
 export interface ProgramOptions {
   /** Stands in error messages. */
   name: string;

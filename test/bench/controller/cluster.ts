@@ -1,5 +1,4 @@
-// What the controller's benches share: scale sets with nodes, identities with bindings, and work in great numbers.
-import { setTimeout as delay } from 'node:timers/promises';
+// Fixtures of the controller's benches: scale sets with nodes, identities with bindings, many pods.
 import { group } from '../../integration/azure/fixtures.ts';
 import type { Harness } from '../../integration/controller/harness/harness.ts';
 import { startHarness } from '../../integration/controller/harness/harness.ts';
@@ -13,8 +12,8 @@ export interface Cluster {
   identities: number;
 }
 
-/** Nodes `node-0` ... in turn on the sets; `identity-0` ... each bound to the selector of its own name. */
-export async function setCluster({ nodes, sets, identities }: Cluster, arm: Record<string, unknown>): Promise<Harness> {
+/** Nodes `node-0` ... spread over the sets; `identity-0` ... each bound to the selector of its own name. */
+export async function startCluster({ nodes, sets, identities }: Cluster, arm: Record<string, unknown>): Promise<Harness> {
   const harness = await startHarness({
     azure: {
       imds: { vm: 'set-0/0' },
@@ -41,9 +40,4 @@ export async function spread<T>(items: readonly T[], width: number, work: (item:
       for (const [index, item] of queue) await work(item, index);
     }),
   );
-}
-
-export async function until(condition: () => boolean, seconds: number, everyMs = 20): Promise<void> {
-  for (const deadline = Date.now() + seconds * 1000; !condition(); await delay(everyMs))
-    if (Date.now() > deadline) throw new Error(`the system did not come to rest within ${seconds} s`);
 }

@@ -1,7 +1,7 @@
 import { binding as bindingOf, identity as identityOf, pod as podOf } from '../../../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../../../lib/identities/testing/informers.ts';
+import { row } from '../table.ts';
 import { names } from './cluster.ts';
-import { row } from './table.ts';
 
 /** Matching alone, without an API server. */
 export function matching(podCount: number, bindingCount: number): void {
@@ -17,7 +17,7 @@ export function matching(podCount: number, bindingCount: number): void {
   const began = performance.now();
   let matches = 0;
   for (const pod of informers.pods.values()) matches += informers.matches.matchesOf(pod).length;
-  row(`matching ${matches} pods, ${bindingCount} bindings from scratch`, performance.now() - began, 'ms', 1_000);
+  row(`matching ${matches} pods, ${bindingCount} bindings from scratch`, performance.now() - began, 'ms', { atMost: 1_000 });
 
   let touched = 0;
   const off = informers.matches.onPod((key) => {
@@ -26,6 +26,6 @@ export function matching(podCount: number, bindingCount: number): void {
   });
   const changed = performance.now();
   informers.bindings.put('app/b-0', bindingOf('app/b-0', 'i-1', selectors[0] ?? ''));
-  row(`one binding change, ${touched} pods touched`, performance.now() - changed, 'ms', 5);
+  row(`one binding change, ${touched} pods touched`, performance.now() - changed, 'ms', { atMost: 5 });
   off();
 }

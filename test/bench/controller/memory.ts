@@ -4,77 +4,82 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pods as podKind, resourcePath } from '../../../lib/kube/resources.ts';
 import { bundle } from '../../../tools/build.ts';
-import type { RunningProgram } from '../../harness/program.ts';
+import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
+import { eventually } from '../../harness/wait.ts';
 import { serveBroker } from '../../integration/controller/broker-service.ts';
-import type { ControllerProgram } from '../../integration/controller/harness/controller-process.ts';
+import type { Harness } from '../../integration/controller/harness/harness.ts';
 import { statusOf } from '../../integration/controller/harness/observations.ts';
-import { names, setCluster, spread, until } from './cluster.ts';
+import { row } from '../table.ts';
+import { names, spread, startCluster } from './cluster.ts';
 import { realisticPod } from './pods.ts';
-import { row } from './table.ts';
 
-const target = 250;
-/** For garbage that goes by itself, and for whatever comes late. */
+const controllerTarget = { atMost: 250 };
+/** For garbage collection, and for changes that arrive late. */
 const restMs = 20_000;
+const readySeconds = 300;
 const cluster = { nodes: 100, sets: 10, identities: 50 };
 const lease = ['--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
 
 export async function memory(count: number): Promise<void> {
-  const program = await asInChart('controller');
-  const harness = await setCluster(cluster, { operationMs: 1_000 });
+  const [controller, broker] = [await asInChart('controller'), await asInChart('broker')];
+  const harness = await startCluster(cluster, { operationMs: 1_000 });
+  const service = await serveBroker(harness);
   try {
-    await spread(names(count, 'pod'), 30, (name, index) => {
-      const selector = `identity-${index % cluster.identities}`;
-      const body = realisticPod(`${selector}-6d4f9c7b58-${name}`, selector, `node-${index % cluster.nodes}`);
-      return harness.client.call('POST', resourcePath(podKind, { namespace: 'default' }), { body });
-    });
-    // Faster than by default only so that the bench ends sooner.
-    const leader = await harness.startController([...lease, '--instance=leader', '--client-qps=1000'], program);
+    await createPods(harness, count);
+    // A higher rate than the default, so that the bench ends sooner.
+    const leader = await harness.startController([...lease, '--instance=leader', '--client-qps=1000'], controller);
     const assigned = () => [...harness.assigned.values()].filter((each) => statusOf(each) === 'Assigned').length;
-    await until(() => assigned() === count, 3_600, 1_000);
-    const follower = await harness.startController([...lease, '--instance=follower'], program);
-    await ready(follower);
-    tell(`leader that wrote ${count} assignments`, leader);
-    tell(`follower that read ${count} pods and assignments`, follower);
+    await eventually(() => assigned() === count, 'all pods are Assigned', { seconds: 3_600, everyMs: 1_000 });
+    const follower = await harness.startController([...lease, '--instance=follower'], controller);
+    await untilReady(follower);
+    memoryRows(`leader that wrote ${count} assignments`, leader, controllerTarget);
+    memoryRows(`follower that read ${count} pods and assignments`, follower, controllerTarget);
+    const replica = await service.startReplica(broker, readySeconds);
+    memoryRows(`broker that read ${count} pods and assignments`, replica);
 
     await leader.stop();
-    const next = await harness.startController([...lease, '--instance=next'], program);
-    await ready(next);
-    tell('follower that became leader', follower);
-    const broker = await serveBroker(harness);
-    const replica = await broker.startReplica(await asInChart('broker'));
-    tell(`broker that read ${count} pods and assignments`, replica);
+    const next = await harness.startController([...lease, '--instance=next'], controller);
+    await untilReady(next);
+    memoryRows('follower that became leader', follower, controllerTarget);
     await delay(restMs);
-    for (const [what, one] of Object.entries({ leader: follower, follower: next, broker: replica }))
-      row(`  ${what}, at rest`, mib(one, 'VmRSS'), 'MiB', target);
-    await broker.stop();
+    row('leader, at rest: RSS', mib(follower, 'VmRSS'), 'MiB', controllerTarget);
+    row('follower, at rest: RSS', mib(next, 'VmRSS'), 'MiB', controllerTarget);
+    row('broker, at rest: RSS', mib(replica, 'VmRSS'), 'MiB');
   } finally {
+    await service.stop();
     await harness.stop();
   }
 }
 
-/** The chart's own node flags and environment for the bundle that its image holds. */
-async function asInChart(name: 'controller' | 'broker'): Promise<ControllerProgram> {
+const createPods = (harness: Harness, count: number): Promise<void> =>
+  spread(names(count, 'pod'), 30, (name, index) => {
+    const selector = `identity-${index % cluster.identities}`;
+    const body = realisticPod(`${selector}-6d4f9c7b58-${name}`, selector, `node-${index % cluster.nodes}`);
+    return harness.client.call('POST', resourcePath(podKind, { namespace: 'default' }), { body });
+  });
+
+/** The bundle of the image, with the node flags and variables of the chart. */
+async function asInChart(name: 'controller' | 'broker'): Promise<NodeProgram> {
   const { outfile } = await bundle(name, { write: true });
   const root = path.resolve(import.meta.dirname, '../../..');
-  const template = readFileSync(path.join(root, 'charts/aad-pod-identity-webhook/templates', `${name}.yaml`), 'utf8');
-  const flags = /command: \[node, (.*, )?\/app\/\w+\.cjs\]/.exec(template)?.[1] ?? '';
-  const env = [...template.matchAll(/name: (MALLOC_\w+), value: "(\w+)"/g)].map(([, name = '', value = '']) => [name, value]);
+  const template = readFileSync(path.join(root, `charts/aad-pod-identity-webhook/templates/${name}.yaml`), 'utf8');
+  const flags = new RegExp(`command: \\[node, (.*, )?/app/${name}\\.cjs\\]`).exec(template)?.[1] ?? '';
+  const env = [...template.matchAll(/name: (MALLOC_\w+), value: "(\w+)"/g)].map(([, variable = '', value = '']) => [variable, value]);
   return { nodeFlags: flags.split(', ').filter((flag) => flag !== ''), file: outfile, env: Object.fromEntries(env) };
 }
 
-async function ready(controller: RunningProgram): Promise<void> {
+async function untilReady(controller: RunningProgram): Promise<void> {
   const { probes } = await controller.logged(({ msg }) => msg === 'started');
-  for (const deadline = Date.now() + 300_000; Date.now() < deadline; await delay(200))
-    if ((await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200) return;
-  throw new Error('the controller is not ready after 300 s');
+  const isReady = async () => (await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200;
+  await eventually(isReady, 'a controller that is ready', { seconds: readySeconds, everyMs: 200 });
 }
 
-function mib(controller: RunningProgram, what: 'VmRSS' | 'VmHWM'): number {
-  const status = readFileSync(`/proc/${String(controller.process.pid)}/status`, 'utf8');
+function mib(program: RunningProgram, what: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${String(program.process.pid)}/status`, 'utf8');
   return Number(new RegExp(`${what}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
 }
 
-function tell(what: string, controller: RunningProgram): void {
-  row(`${what}: RSS`, mib(controller, 'VmRSS'), 'MiB', target);
-  row('  at most so far', mib(controller, 'VmHWM'), 'MiB', target);
+function memoryRows(what: string, program: RunningProgram, target?: { atMost: number }): void {
+  row(`${what}: RSS`, mib(program, 'VmRSS'), 'MiB', target);
+  row('  at most so far', mib(program, 'VmHWM'), 'MiB', target);
 }

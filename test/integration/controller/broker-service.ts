@@ -9,12 +9,11 @@ import { brokerAudience, caBundleConfigMapName, caBundleKey } from '../../../api
 import { metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { forward, portOf } from '../../cluster/forward.ts';
-import type { RunningProgram } from '../../harness/program.ts';
+import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
 import { startProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import { startProxy } from '../sidecar/process.ts';
-import type { ControllerProgram } from './harness/controller-process.ts';
 import type { Harness } from './harness/harness.ts';
 import { isAbsent } from './harness/objects.ts';
 
@@ -30,7 +29,7 @@ export interface SidecarOptions {
 
 export interface BrokerService {
   /** Starts another replica of the broker; new connections go to it. Resolves when it is ready, for which a controller must run. */
-  startReplica(program?: ControllerProgram): Promise<RunningProgram>;
+  startReplica(program?: NodeProgram, readySeconds?: number): Promise<RunningProgram>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
   /** Sends what the sidecar of a pod in `default` would send, and returns the status of the response. */
@@ -38,7 +37,7 @@ export interface BrokerService {
   stop(): Promise<void>;
 }
 
-const fromSource: ControllerProgram = { nodeFlags: [], file: path.resolve(import.meta.dirname, '../../../broker/main.ts'), env: {} };
+const source: NodeProgram = { file: path.resolve(import.meta.dirname, '../../../broker/main.ts') };
 
 export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'broker-'));
@@ -76,16 +75,14 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   }
 
   return {
-    async startReplica({ nodeFlags, file, env } = fromSource) {
+    async startReplica({ file, nodeFlags = [], env = {} } = source, readySeconds = 30) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
-      const replica = startProgram({
-        name: 'broker',
-        command: [process.execPath, ...nodeFlags, file, ...args],
-        env: { ...process.env, ...env },
-      });
+      const command = [process.execPath, ...nodeFlags, file, ...args];
+      const replica = startProgram({ name: 'broker', command, env: { ...process.env, ...env } });
       replicas.add(replica);
       const { broker, probes } = await replica.logged((record) => record.msg === 'started');
-      await eventually(async () => (await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200, 'a broker that is ready');
+      const isReady = async () => (await fetch(`http://127.0.0.1:${String(probes)}/readyz`)).status === 200;
+      await eventually(isReady, 'a broker that is ready', { seconds: readySeconds });
       target.port = Number(broker);
       return replica;
     },

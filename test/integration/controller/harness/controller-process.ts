@@ -4,29 +4,18 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Emulator } from '../../../azure/emulator.ts';
 import type { ControlPlane } from '../../../cluster/control-plane.ts';
-import type { RunningProgram } from '../../../harness/program.ts';
+import type { NodeProgram, RunningProgram } from '../../../harness/program.ts';
 import { startProgram } from '../../../harness/program.ts';
 import { app, tenant } from '../../azure/fixtures.ts';
 
-/** What is started where it is not the source. */
-export interface ControllerProgram {
-  nodeFlags: string[];
-  file: string;
-  env: Record<string, string>;
-}
-
 export interface Controllers {
-  /** Resolves when it serves its probes. Flags win over the settings of the harness. */
-  startController(flags?: string[], program?: ControllerProgram): Promise<RunningProgram>;
+  /** Resolves when it serves its probes. From its source by default; flags win over the settings of the harness. */
+  startController(flags?: string[], program?: NodeProgram): Promise<RunningProgram>;
   /** Ends all that still run. */
   stop(): Promise<void>;
 }
 
-const fromSource: ControllerProgram = {
-  nodeFlags: [],
-  file: path.resolve(import.meta.dirname, '../../../../controller/main.ts'),
-  env: {},
-};
+const source: NodeProgram = { file: path.resolve(import.meta.dirname, '../../../../controller/main.ts') };
 
 export async function prepareControllers(plane: ControlPlane, emulator: Emulator): Promise<Controllers> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'controller-'));
@@ -55,7 +44,7 @@ export async function prepareControllers(plane: ControlPlane, emulator: Emulator
   };
   const started = new Set<RunningProgram>();
   return {
-    async startController(flags = [], { nodeFlags, file, env } = fromSource) {
+    async startController(flags = [], { file, nodeFlags = [], env = {} } = source) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
       const controller = startProgram({
         name: 'controller',
