@@ -27,7 +27,7 @@ const places = clusterPlaces(settings.name);
 // Sockets are named relative to it.
 process.chdir(folder);
 
-const tell = (message: Message) => {
+const send = (message: Message) => {
   if (process.connected) process.send?.(message);
 };
 
@@ -74,13 +74,13 @@ async function keep(record: ClusterRecord): Promise<string | undefined> {
     if (message.type === 'ready') record.ready = true;
     writeRecord(folder, record);
     // Cleans up before the failure is reported.
-    if (message.type !== 'failed') tell(message);
+    if (message.type !== 'failed') send(message);
   });
 
-  let told = false;
+  let isRequested = false;
   const end = () => {
-    told = true;
-    // Its input's end makes inside.ts end, the first process with it, and with that everything in there; unshare ends last.
+    isRequested = true;
+    // The end of its input ends inside.ts, with it the first process and everything in the namespaces; unshare ends last.
     input.end();
   };
   process.on('SIGTERM', end).on('SIGINT', end).on('SIGHUP', end).on('disconnect', end);
@@ -91,7 +91,7 @@ async function keep(record: ClusterRecord): Promise<string | undefined> {
   if (!process.connected) end();
   input.on('error', () => {});
   await gone;
-  return told
+  return isRequested
     ? undefined
     : (failure ?? `its first process ended:\n${lastLines(readFileSync(path.join(places.logs, 'inside.log'), 'utf8'), 12)}`);
 }
@@ -114,7 +114,7 @@ async function main(): Promise<void> {
   rmSync(places.failedLogs, { recursive: true, force: true });
   if (failure !== undefined) {
     renameSync(places.logs, places.failedLogs);
-    tell({ type: 'failed', reason: failure.replaceAll(places.logs, places.failedLogs) });
+    send({ type: 'failed', reason: failure.replaceAll(places.logs, places.failedLogs) });
   }
   rmSync(folder, { recursive: true, force: true });
   // A starter that was killed could not release the lock.

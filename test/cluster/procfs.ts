@@ -54,3 +54,19 @@ export function processesInNamespace(namespace: string): number[] {
     .map(Number)
     .filter((pid) => networkNamespaceOf(pid) === namespace);
 }
+
+/** Processes of this machine in the pod with this uid that have this word on their command line. */
+export function processesInPod(podUid: string, word: string): number[] {
+  const uids = [podUid, podUid.replaceAll('-', '_')];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        const group = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+        return uids.some((uid) => group.includes(uid)) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(word);
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}

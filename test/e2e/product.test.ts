@@ -5,10 +5,13 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import * as esbuild from 'esbuild';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { processesInPod } from '../cluster/procfs.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
 import { controllerSignIn, identities } from '../demo/azure.ts';
-import type { PodParts, Product } from './product.ts';
-import { eventually, identity, imds, pod, podTemplate, processesOf, residentOf, startProduct, system, vault, workload } from './product.ts';
+import type { PodParts } from './fixtures.ts';
+import { identity, pod, podTemplate, workload } from './fixtures.ts';
+import type { Product } from './harness.ts';
+import { eventually, imds, residentOf, startProduct, system, vault } from './harness.ts';
 
 const missing = await missingForCluster();
 const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
@@ -249,7 +252,7 @@ describe('the product in a real cluster', { skip }, () => {
     });
 
     it('gives the sidecar no API token and the programs no more rights than they need', async () => {
-      const [pid] = processesOf(await uidOf('both'), 'proxy');
+      const [pid] = processesInPod(await uidOf('both'), 'proxy');
       assert.ok(pid);
       assert.deepEqual(readdirSync(`/proc/${pid}/root/var/run/secrets/kubernetes.io/serviceaccount`), []);
       const can = async (program: string, verb: string, what: string, namespace = 'default') => {
@@ -293,7 +296,7 @@ describe('the product in a real cluster', { skip }, () => {
     const holder = stringAt(lease, 'spec', 'holderIdentity') ?? '';
     const leader = (await podsOf('controller')).find((entry) => holder.startsWith(stringAt(entry, 'metadata', 'name') ?? '-'));
     const name = stringAt(leader, 'metadata', 'name') ?? '';
-    const [pid] = processesOf(stringAt(leader, 'metadata', 'uid') ?? '', '/app/controller.cjs');
+    const [pid] = processesInPod(stringAt(leader, 'metadata', 'uid') ?? '', '/app/controller.cjs');
     assert.ok(pid);
     process.kill(pid, 'SIGKILL');
     await product.kubectl(['delete', 'pod', name, '-n', system, '--grace-period=0', '--force']);
@@ -342,7 +345,7 @@ describe('the product in a real cluster', { skip }, () => {
       ['webhook', 160],
     ] as const)
       for (const entry of (await podsOf(component)).filter(isRecord)) {
-        const [pid] = processesOf(stringAt(entry, 'metadata', 'uid') ?? '', `/app/${component}.cjs`);
+        const [pid] = processesInPod(stringAt(entry, 'metadata', 'uid') ?? '', `/app/${component}.cjs`);
         if (pid === undefined) continue;
         const resident = residentOf(pid);
         log(`${component}: ${resident.toFixed(0)} MiB resident`);

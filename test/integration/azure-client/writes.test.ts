@@ -86,10 +86,10 @@ describe('an operation', () => {
   for (const lro of ['202+async+location', '202+async', '200+async', '202+location', '200'])
     test(`is complete when the write returns, accepted as ${lro}`, async (t) => {
       const { compute, emulator } = await connected(t, quickAzure({ lro, identityVisible: 'completion' }));
-      const told: string[] = [];
-      await compute.write(pool, attach('writer'), await compute.read(pool), { onOperation: (url) => void told.push(url) });
+      const urls: string[] = [];
+      await compute.write(pool, attach('writer'), await compute.read(pool), { onOperation: (url) => void urls.push(url) });
       assert.deepEqual(attached(await compute.read(pool)), [identity('reader'), identity('writer')]);
-      assert.equal(told.length, lro === '200' ? 0 : 1);
+      assert.equal(urls.length, lro === '200' ? 0 : 1);
       assert.equal(requests(emulator, 'PATCH').length, 1);
     });
 

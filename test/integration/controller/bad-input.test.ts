@@ -141,7 +141,7 @@ describe('missing rights of the controller', () => {
       await isReported(name, 'writer', reason, message);
       const line = await controller.logged((record) => record.msg === 'scope not written' && message.test(String(record.error)));
       assert.ok(Number(line.retryMs) >= 60_000, 'it does not try again and again');
-      // The next pod of this scale set costs no further call but is told; other scale sets are written.
+      // The next pod of this scale set costs no further call and gets the reason; other scale sets are written.
       await harness.createPod(`${name}-second`, 'writer', { node: `node-${name}` });
       await harness.untilReason(`${name}-second-default-writer`, reason);
       await harness.createPod(`${name}-elsewhere`, 'writer', { node: 'node-pool1' });

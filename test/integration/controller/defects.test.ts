@@ -101,7 +101,7 @@ describe('the controller', () => {
     else await harness.deletePod('a', 'b-c');
     await harness.until(() => leaving().length === 0, 'one is gone');
     const [goneFrom, staysOn] = leaving === first ? [pool1, namesake] : [namesake, pool1];
-    await harness.until(() => !harness.attached(goneFrom).includes('writer'), 'detached where nobody is left');
+    await harness.until(() => !harness.attached(goneFrom).includes('writer'), 'detached from the scale set without pods');
     assert.deepEqual(
       staying().map((one) => [one.metadata.uid, statusOf(one)]),
       [[uid, 'Assigned']],
@@ -244,21 +244,23 @@ describe('the controller', () => {
       return (await run(kubectl, args, { env: { KUBECONFIG: kubeconfig }, timeoutSeconds: 60 })).stdout;
     };
     await refuseAssigned('refused');
-    await harness.createIdentity('told', { resourceID: idOf('writer') });
-    await harness.createBinding('told', 'told', 'told');
-    await harness.createPod('refused', 'told');
-    await harness.createPod('shown', 'told');
-    const object = 'refused-default-told';
+    await harness.createIdentity('described', { resourceID: idOf('writer') });
+    await harness.createBinding('described', 'described', 'described');
+    await harness.createPod('refused', 'described');
+    await harness.createPod('shown', 'described');
+    const object = 'refused-default-described';
     await eventually(
       async () =>
-        /Warning +status update error .*failed to update AzureAssignedIdentity default\/refused-default-told status to Assigned/.test(
+        /Warning +status update error .*failed to update AzureAssignedIdentity default\/refused-default-described status to Assigned/.test(
           await describe('azureassignedidentity', object),
         ),
       'the Event of the object',
     );
     await eventually(
       async () =>
-        /Normal +binding applied .*Binding told applied on node node-0 for pod shown/.test(await describe('azureidentitybinding', 'told')),
+        /Normal +binding applied .*Binding described applied on node node-0 for pod shown/.test(
+          await describe('azureidentitybinding', 'described'),
+        ),
       'the Event of the binding',
     );
     // Another pod does not wait for the object that cannot be written.

@@ -1,13 +1,14 @@
 // The product as a platform team runs it: the chart in a namespace of its own in the real cluster, pods in others, and ways to ask them.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readJwt } from '../azure/core/jwt.ts';
 import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
-import { azureState, identities, providerID } from '../demo/azure.ts';
+import { azureState, providerID } from '../demo/azure.ts';
 import { chartValues } from '../demo/chart-values.ts';
+import { listOf } from './fixtures.ts';
 
 const chart = path.resolve(import.meta.dirname, '../../charts/aad-pod-identity-webhook');
 export const system = 'identity-system';
@@ -44,7 +45,7 @@ export async function startProduct(name: string, log: (line: string) => void) {
     const answer = await ask(pod, query);
     return typeof answer.access_token === 'string' ? readJwt(answer.access_token)?.claims.appid : answer;
   };
-  const apply = (...objects: unknown[]) => kubectl(['apply', '-f', '-'], list(objects));
+  const apply = (...objects: unknown[]) => kubectl(['apply', '-f', '-'], listOf(objects));
   const ready = (...what: string[]) => kubectl(['wait', '--for=condition=Ready', ...what, '--timeout=60s']);
   /** Names of the user-assigned identities on the scale set, as Azure has them. */
   const attached = async (): Promise<string[]> => {
@@ -55,69 +56,6 @@ export async function startProduct(name: string, log: (line: string) => void) {
     return ids.map((entry) => (typeof entry === 'string' ? entry : entry.id).split('/').at(-1)?.toLowerCase() ?? '').sort();
   };
   return { cluster, images, kubectl, helm, exec, json, ask, appOf, apply, ready, attached };
-}
-
-const list = (items: unknown[]): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
-
-/** An AzureIdentity and a binding for each selector. */
-export function identity(name: keyof typeof identities, ...selectors: string[]): unknown[] {
-  const api = { apiVersion: 'aadpodidentity.k8s.io/v1' };
-  return [
-    { ...api, kind: 'AzureIdentity', metadata: { name }, spec: { type: 0, resourceID: identities[name].id } },
-    ...selectors.map((selector) => ({
-      ...api,
-      kind: 'AzureIdentityBinding',
-      metadata: { name: `${name}-${selector}` },
-      spec: { azureIdentity: name, selector },
-    })),
-  ];
-}
-
-export interface PodParts {
-  annotations?: Record<string, string>;
-  spec?: Record<string, unknown>;
-  app?: Record<string, unknown>;
-}
-
-/** What a template and a pod have in common: a labelled app that sleeps. */
-export function podTemplate(image: string, selector: string, { annotations = {}, spec = {}, app = {} }: PodParts = {}) {
-  const container = { name: 'app', image, command: ['sleep', 'infinity'], ...app };
-  return {
-    metadata: { labels: { aadpodidbinding: selector }, annotations },
-    spec: { terminationGracePeriodSeconds: 1, containers: [container], ...spec },
-  };
-}
-
-export function pod(name: string, template: ReturnType<typeof podTemplate>, namespace = 'default') {
-  return { apiVersion: 'v1', kind: 'Pod', ...template, metadata: { name, namespace, ...template.metadata } };
-}
-
-/** A Deployment, StatefulSet or DaemonSet. */
-export function workload(kind: string, name: string, template: ReturnType<typeof podTemplate>, spec: object = {}) {
-  const labels = { ...template.metadata.labels, app: name };
-  const labelled = { ...template, metadata: { ...template.metadata, labels } };
-  return {
-    apiVersion: 'apps/v1',
-    kind,
-    metadata: { name },
-    spec: { selector: { matchLabels: { app: name } }, template: labelled, ...spec },
-  };
-}
-
-/** Processes of this machine in the pod with this uid whose command line has this word. */
-export function processesOf(podUid: string, word: string): number[] {
-  const uids = [podUid, podUid.replaceAll('-', '_')];
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        const group = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
-        return uids.some((uid) => group.includes(uid)) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(word);
-      } catch {
-        return false;
-      }
-    })
-    .map(Number);
 }
 
 /** MiB of resident memory. */
