@@ -8,7 +8,7 @@ import type { Metrics } from './metrics.ts';
 import type { Review } from './review.ts';
 import { parseReview, ReviewError, responseBody } from './review.ts';
 
-export const admissionPath = '/mutate';
+const admissionPath = '/mutate';
 /** kube-apiserver itself limits an object to 3 MB. */
 const bodyLimit = 4 * 1024 * 1024;
 

@@ -8,7 +8,7 @@ import { KubeError } from '../../lib/kube/errors.ts';
 
 const generate = promisify(generateKeyPair);
 
-export const issuerName = 'https://cluster.test';
+const issuerName = 'https://cluster.test';
 export const pod = { namespace: 'team', name: 'app-0', uid: 'uid-1' };
 
 export async function signer(kid: string) {

@@ -16,7 +16,7 @@ import type { Signer } from './cluster-tokens.ts';
 import { fakeApi, mint, signer } from './cluster-tokens.ts';
 import { fakeRows } from './fake-rows.ts';
 
-export const serverName = 'broker.home.svc';
+const serverName = 'broker.home.svc';
 export const podPath = '/api/v1/namespaces/team/pods/app-0';
 export const row: IdentityRow = {
   name: 'id',

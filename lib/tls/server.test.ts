@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { RequestOptions } from 'node:https';
 import { Agent, request } from 'node:https';
+import os from 'node:os';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import type { Clock } from '../../common/clock.ts';
@@ -92,6 +93,18 @@ describe('TLS server', () => {
 
   it('serves TLS 1.3 only', async () => {
     await assert.rejects(once(dial({ maxVersion: 'TLSv1.2' }), 'secureConnect'), { code: 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION' });
+  });
+
+  it('listens on IPv6 and IPv4 when the listener has no address', async () => {
+    await server.stop();
+    await start({ listen: { host: '', port: 0 } });
+    const addresses = Object.values(os.networkInterfaces()).flatMap((each) => each ?? []);
+    const hosts = ['127.0.0.1', ...(addresses.some(({ address }) => address === '::1') ? ['::1'] : [])];
+    for (const host of hosts) {
+      const socket = dial({ host });
+      await once(socket, 'secureConnect');
+      socket.destroy();
+    }
   });
 
   it('maps the errors of routes, of fastify and of unknown paths', async () => {

@@ -15,7 +15,7 @@ export async function createTestAuthority(): Promise<TestAuthority> {
   return { ...authority, issue: async (...dnsNames) => check(issueLeaf(authority, dnsNames, await context())) };
 }
 
-export const check = ({ certificate, key }: KeyPair): CheckedKeyPair => parseKeyPair({ 'tls.crt': certificate, 'tls.key': key });
+const check = ({ certificate, key }: KeyPair): CheckedKeyPair => parseKeyPair({ 'tls.crt': certificate, 'tls.key': key });
 
 interface Values {
   keyPair: CheckedKeyPair | undefined;
