@@ -5,7 +5,7 @@ import { brokerCertificateSecretName } from '../api/names.ts';
 import { version } from '../api/version.ts';
 import { systemClock as clock } from '../common/clock.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
-import { parseListener, serveSmall } from '../lib/http.ts';
+import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
 import { startIdentityInformers } from '../lib/identities/informers.ts';
 import { connect } from '../lib/kube/client.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
@@ -19,18 +19,18 @@ import { createMetrics } from './metrics.ts';
 import { missing } from './readiness.ts';
 import { createReportWriter } from './reports.ts';
 import { createRowSource } from './rows.ts';
-import type { BrokerServer } from './server.ts';
 import { startBrokerServer } from './server.ts';
 import type { BrokerSettings } from './settings.ts';
 import { createTokenMinter } from './token-minter.ts';
 
+/** Returns once everything listens. Throws {@link SettingsError} for settings that cannot be used. */
 export async function startBroker(values: BrokerSettings, { log, stopper }: { log: Logger; stopper: Stopper }): Promise<void> {
-  const listeners = {
+  const listen = {
     broker: parseListener('--broker-listen', values.brokerListen),
     probes: parseListener('--probes-listen', values.probesListen),
     metrics: parseListener('--metrics-listen', values.metricsListen),
   };
-  const { authority, network } = connectEntra(values);
+  const entra = connectEntra(values);
   const managed = values.operationMode === 'managed';
   const client = connect({
     kubeconfig: values.kubeconfig || undefined,
@@ -45,16 +45,16 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   const certificate = followServingCertificate({ client, log, namespace: values.namespace, secret: brokerCertificateSecretName });
   stopper.add('certificate', () => certificate.stop());
 
-  let server: BrokerServer | undefined;
+  let draining = false;
   const registry = createRegistry();
   const metrics = createMetrics(registry, {
-    heldPolls: () => server?.heldPolls ?? 0,
+    heldPolls: () => server.heldPolls,
     certificateExpiry: () => certificate.keyPair?.chain[0].validToDate,
   });
-  server = await startBrokerServer({
+  const server = await startBrokerServer({
     client,
     log,
-    listen: listeners.broker,
+    listen: listen.broker,
     rows: createRowSource(informers, { managed }),
     certificate,
     onReport: createReportWriter({ client, log, informers, clock }),
@@ -64,31 +64,26 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
         log,
         events,
         identityOf: (key) => informers.identities.get(key)?.object,
-        rules: { authority, knownHosts: entraHosts, allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets },
-        network,
+        rules: { authority: entra.authority, knownHosts: entraHosts, allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets },
+        network: entra.network,
         clock,
       }),
     ),
   });
-  const { port } = server;
   stopper.add('server', () => server.stop());
-
-  const metricsServer = await serveMetrics(listeners.metrics, registry);
+  const metricsServer = await serveMetrics(listen.metrics, registry);
   stopper.add('metrics', () => metricsServer.stop());
-  let draining = false;
-  const probes = await serveSmall(listeners.probes, {
+  const probes = await serveSmall(listen.probes, {
     '/healthz': () => ({ status: 200, body: 'ok\n' }),
-    '/readyz': () => {
-      const found = missing({ informers, certificate, draining });
-      return found === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `not ready: ${found}\n` };
-    },
+    '/readyz': () => readinessAnswer(missing({ informers, certificate, draining })),
   });
   stopper.add('probes', () => probes.stop());
-  // Stopped first: the Service takes this replica out of its endpoints while polls are still held.
+
+  // Stops first: the Service drops this endpoint while polls are still held.
   stopper.add('drain', async () => {
     draining = true;
     server.drain();
     await delay(values.drainDelay * 1000);
   });
-  log.info({ version, broker: port, metrics: metricsServer.port, probes: probes.port }, 'started');
+  log.info({ version, broker: server.port, metrics: metricsServer.port, probes: probes.port }, 'started');
 }

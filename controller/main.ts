@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { leaderLeaseName } from '../api/names.ts';
 import { version } from '../api/version.ts';
-import { parseListener, serveSmall } from '../lib/http.ts';
+import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
 import { startInformers } from '../lib/identities/informers.ts';
 import { connect } from '../lib/kube/client.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
@@ -89,12 +89,11 @@ void runProgram({
     registerGauges(registry, { informers, leadership });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
-    const missing = () => `the list of ${informers.waitingFor().join(', ')}`;
+    const missing = () => (informers.synced ? undefined : `waiting for the list of ${informers.waitingFor().join(', ')}`);
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
       // Upstream's path and bodies: 200 whether it leads or not.
       '/healthz': () => ({ status: 200, body: leadership.leading ? 'Active' : 'Not Active' }),
-      '/readyz': () =>
-        informers.synced ? { status: 200, body: 'ready\n' } : { status: 503, body: `not ready: waiting for ${missing()}\n` },
+      '/readyz': () => readinessAnswer(missing()),
     });
     stopper.add('probes', () => probes.stop());
     log.info({ version, metrics: metrics.port, probes: probes.port }, 'started');

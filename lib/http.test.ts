@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import { describe, it } from 'node:test';
-import { parseListener, serveSmall } from './http.ts';
+import { parseListener, readinessAnswer, serveSmall } from './http.ts';
 import { SettingsError } from './settings.ts';
 
 describe('parseListener', () => {
@@ -65,5 +65,10 @@ describe('serveSmall', () => {
     const first = await serveSmall(local, {});
     await assert.rejects(serveSmall({ ...local, port: first.port }, {}), /127\.0\.0\.1:\d+ is in use by another program/);
     await first.stop();
+  });
+
+  it('answers /readyz with 503 and the problem, or with 200', () => {
+    assert.deepEqual(readinessAnswer(undefined), { status: 200, body: 'ready\n' });
+    assert.deepEqual(readinessAnswer('stopping'), { status: 503, body: 'not ready: stopping\n' });
   });
 });

@@ -29,6 +29,11 @@ export interface SmallAnswer {
   contentType?: string;
 }
 
+/** The answer of `/readyz`. `problem` is what is still missing, in one line; undefined when ready. */
+export function readinessAnswer(problem: string | undefined): SmallAnswer {
+  return problem === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `not ready: ${problem}\n` };
+}
+
 /** A plain HTTP server for probes and metrics: exact paths, GET only. */
 export async function serveSmall(
   listener: Listener,

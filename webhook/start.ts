@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { webhookCertificateSecretName } from '../api/names.ts';
 import { version } from '../api/version.ts';
 import { systemClock } from '../common/clock.ts';
-import { parseListener, serveSmall } from '../lib/http.ts';
+import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
 import { connect } from '../lib/kube/client.ts';
 import type { Logger } from '../lib/log.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
@@ -65,7 +65,10 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
     ready: () => problem() === undefined,
   });
 
-  const probes = await serveSmall(listen.probes, probeRoutes(problem));
+  const probes = await serveSmall(listen.probes, {
+    '/healthz': () => ({ status: 200, body: 'ok\n' }),
+    '/readyz': () => readinessAnswer(problem()),
+  });
   stopper.add('probes', () => probes.stop());
   const metricsServer = await serveMetrics(listen.metrics, registry);
   stopper.add('metrics', () => metricsServer.stop());
@@ -85,16 +88,6 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
     await delay(values.drainDelay * 1000);
   });
   log.info({ admissionPort: server.port, probesPort: probes.port, metricsPort: metricsServer.port }, 'listening');
-}
-
-function probeRoutes(problem: () => string | undefined): Parameters<typeof serveSmall>[1] {
-  return {
-    '/healthz': () => ({ status: 200, body: 'ok\n' }),
-    '/readyz': () => {
-      const found = problem();
-      return found === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `${found}\n` };
-    },
-  };
 }
 
 interface AdmissionSources {
