@@ -78,14 +78,6 @@ export interface AzureAssignedIdentity {
   status?: { status?: string; availableReplicas?: number };
 }
 
-export interface AzurePodIdentityException {
-  apiVersion?: string;
-  kind?: string;
-  metadata: ObjectMeta;
-  /** A pod of the same namespace that carries any one of these labels is excepted. */
-  spec?: { podLabels?: Record<string, string> };
-}
-
 export const plurals = {
   AzureIdentity: 'azureidentities',
   AzureIdentityBinding: 'azureidentitybindings',

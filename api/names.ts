@@ -61,7 +61,6 @@ export const assignedIdentityFinalizer = `azureassignedidentity.finalizers.${api
 export const nodeNameLabel = 'nodename';
 
 export const leaderLeaseName = 'aad-pod-identity-controller';
-export const eventSource = apiGroup;
 export const metricPrefix = 'aadpodidentity_';
 
 // The controller creates and renews these in the release namespace: docs/adr/0016-certificates-in-two-generations.md.

@@ -194,7 +194,7 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
 }
 
 /** When the budget of the namespace allows another trial. */
-export function nextTrialAt(quarantine: Quarantine, namespace: string, now: number): number {
+function nextTrialAt(quarantine: Quarantine, namespace: string, now: number): number {
   const freed = within(quarantine.trials.get(namespace), now).at(-trialsInWindow);
   return freed === undefined ? now : freed + windowMs;
 }

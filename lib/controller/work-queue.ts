@@ -11,8 +11,6 @@ import { systemClock } from '../../common/clock.ts';
 import { backoff } from '../kube/backoff.ts';
 import type { QueueMetrics } from './metrics.ts';
 
-export { createWorkQueue } from './old-work-queue.ts';
-
 export interface Debounce {
   /** A key becomes ready after so long without another add. */
   quietMs: number;

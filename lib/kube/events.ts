@@ -1,4 +1,4 @@
-import { eventSource } from '../../api/names.ts';
+import { apiGroup } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
 import type { Logger } from '../log.ts';
@@ -87,7 +87,7 @@ export function createEventRecorder(options: {
           namespace: regarding.namespace,
         },
         eventTime: microTime(new Date(wall)),
-        reportingController: eventSource,
+        reportingController: apiGroup,
         reportingInstance: options.instance.slice(0, 128),
         action: 'Assign',
         type,
