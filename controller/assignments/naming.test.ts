@@ -6,12 +6,12 @@ import { assignmentName } from './naming.ts';
 
 const free = () => false;
 
-describe('the name of an AzureAssignedIdentity', () => {
-  it('is upstream’s where it can be', () => {
+describe('assignmentName', () => {
+  it('gives an object the name that upstream gives it', () => {
     assert.equal(assignmentName(pod(), identity('app/i'), free), 'web-app-i');
   });
 
-  it('gets a hash where another pod has it, a stable one that tells the pods apart', () => {
+  it('adds a stable hash to a name that the object of another pod has', () => {
     const taken = (name: string) => name === 'a-b-c-i';
     const one = assignmentName(pod({ key: 'c/a-b', namespace: 'c', name: 'a-b' }), identity('x/i'), taken);
     const other = assignmentName(pod({ key: 'b-c/a', namespace: 'b-c', name: 'a' }), identity('x/i'), taken);
@@ -19,7 +19,7 @@ describe('the name of an AzureAssignedIdentity', () => {
     assert.notEqual(one, other);
   });
 
-  it('never exceeds what Kubernetes allows', () => {
+  it('never makes a name longer than Kubernetes allows', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 253 }), fc.integer({ min: 1, max: 253 }), (podLength, identityLength) => {
         const name = assignmentName(pod({ name: 'p'.repeat(podLength) }), identity(`app/${'i'.repeat(identityLength)}`), free);

@@ -9,8 +9,8 @@ export function assignmentNamespace(identity: Identity, forceNamespaced: boolean
 }
 
 /**
- * Upstream's name, `<pod>-<pod namespace>-<identity>`; with a hash of all three where the name is too long, or where `taken` says that another
- * pod's object has it: pod `a-b` in `c` and pod `a` in `b-c` would share one (spec/aad-pod-identity.md 1.4).
+ * Upstream's name, `<pod>-<pod namespace>-<identity>`. With a hash of all three where the name is too long, or where `taken` says that the object of
+ * another pod has it: pod `a-b` in `c` and pod `a` in `b-c` would share one (docs/reference/aad-pod-identity.md#azureassignedidentity).
  */
 export function assignmentName(pod: Pod, identity: Identity, taken: (name: string) => boolean): string {
   const name = `${pod.name}-${pod.namespace}-${identity.name}`;

@@ -11,7 +11,7 @@ const match = (bindings: Binding[], identities: Identity[], rules = { forceNames
 };
 
 describe('matching', () => {
-  it('takes every binding with the selector, in any namespace, and the identity of the binding’s own namespace', () => {
+  it('takes bindings of all namespaces, each with an identity of its namespace', () => {
     assert.deepEqual(
       match(
         [binding('app/b', 'i'), binding('other/b', 'j'), binding('app/c', 'i', 'another')],
@@ -31,15 +31,15 @@ describe('matching', () => {
     ]);
   });
 
-  it('E26: of two identities of one name the first wins', () => {
+  it('takes the first of two identities of one name', () => {
     assert.deepEqual(match([binding('b/x', 'same'), binding('a/x', 'same')], [identity('a/same'), identity('b/same')]), ['a/x>a/same']);
   });
 
-  it('skips a binding whose identity does not exist, which is how deleting one revokes it', () => {
+  it('skips a binding whose identity does not exist', () => {
     assert.deepEqual(match([binding('app/b', 'gone')], []), []);
   });
 
-  it('keeps a namespaced identity, or all of them with forceNamespaced, to its own namespace', () => {
+  it('keeps namespaced identities, or with forceNamespaced all, to their namespace', () => {
     const bindings = [binding('app/b', 'i'), binding('other/b', 'j')];
     assert.deepEqual(match(bindings, [identity('app/i'), identity('other/j', { namespaced: true })]), ['app/b>app/i']);
     assert.deepEqual(match(bindings, [identity('app/i'), identity('other/j')], { forceNamespaced: true }), ['app/b>app/i']);

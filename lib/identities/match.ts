@@ -1,4 +1,4 @@
-// Which identities a pod may use: pure, and the same for the leader that assigns them and for every replica's broker.
+// Which identities a pod may use. Pure, and the same in the controller and in the broker.
 import type { Binding, Identity, Pod } from './objects.ts';
 
 export interface Match {
@@ -15,8 +15,9 @@ export interface MatchRules {
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /**
- * The identities of a pod in order of preference: the pod's own namespace first, then binding namespace, binding name (design 5).
- * An identity name counts once: the first match wins, since an AzureAssignedIdentity is named by it (spec/aad-pod-identity.md 2.4.2, E26).
+ * The identities of a pod in order of preference: the pod's own namespace first, then by namespace and name of the binding
+ * (docs/adr/0019-choice-of-identity-and-waiting.md). The first of several identities of one name wins, because the name of an AzureAssignedIdentity
+ * has the identity's name in it (docs/reference/aad-pod-identity.md#matching).
  */
 export function matchPod(
   pod: Pod,

@@ -202,7 +202,7 @@ export function assignmentOf(raw: unknown, key?: string): Assignment | undefined
   };
 }
 
-/** An object without a pod uid was written by aad-pod-identity and counts for the live pod of that name (design 3). */
+/** An object without a pod uid is from aad-pod-identity and counts for any pod of its name: docs/adr/0006-pod-uid-decides-ownership.md. */
 export const belongsTo = (assignment: Assignment, pod: Pod): boolean => assignment.podUid === undefined || assignment.podUid === pod.uid;
 
 function referenceOf(raw: unknown): { metadata: ObjectMeta; spec?: Record<string, unknown> } | undefined {

@@ -1,5 +1,5 @@
-// Keeps a local copy of a collection: paged list, then watch, for ever. What client-node's informer lacks (spec/node-runtime.md 5.2):
-// pages, projection at ingestion, bookmarks, an inactivity timeout, and a retry that never stops.
+// Keeps a local copy of a collection: paged list, then watch, for ever. In place of the informer of client-node, which has no pages, no bookmarks,
+// no timeout and no retry: docs/reference/client-libraries.md#kubernetesclient-node.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ObjectMeta } from '../../api/kinds.ts';
 import type { Logger } from '../log.ts';

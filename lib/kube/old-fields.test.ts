@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { specOf } from './old-fields.ts';
 
-test('fields of before aad-pod-identity 1.6 are read under their names of today, which win', () => {
+test('renames fields of aad-pod-identity before 1.6, and prefers the new names', () => {
   const old = { type: 0, ResourceID: '/r', ClientID: 'c', ClientPassword: { name: 's' }, TenantID: 't', adEndpoint: 'e' };
   const today = { type: 0, resourceID: '/r', clientID: 'c', clientPassword: { name: 's' }, tenantID: 't', adEndpoint: 'e' };
   assert.deepEqual(specOf({ spec: old }), today);
@@ -15,7 +15,7 @@ test('fields of before aad-pod-identity 1.6 are read under their names of today,
     assert.deepEqual(specOf({ spec: both }), { clientID: 'new' });
 });
 
-test('every other spec is given as it is', () => {
+test('returns a spec without old fields as it is', () => {
   const spec = { resourceID: '/r', clientid: 'x', constructor: 'y' };
   assert.equal(specOf({ spec }), spec);
   for (const raw of [undefined, {}, { spec: null }, { spec: [] }]) assert.equal(specOf(raw), undefined);

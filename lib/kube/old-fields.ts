@@ -1,5 +1,5 @@
-// Before 1.6 aad-pod-identity wrote some fields with a capital letter (spec/aad-pod-identity.md 1.7). Its MIC rewrote such objects once; where that never
-// ran, and the CRDs are so old that the API server keeps unknown fields, they are still there.
+// Before 1.6 the fields of aad-pod-identity began with a capital letter (docs/reference/aad-pod-identity.md#capitalised-fields). Its MIC rewrote such
+// objects once. Where it never ran, and the CRDs are so old that the API server keeps unknown fields, they are still there.
 import { at, isRecord } from './objects.ts';
 
 const today: Readonly<Record<string, string>> = {

@@ -1,6 +1,5 @@
-// One call to Resource Manager. Of @azure/arm-compute this takes the client with its pipeline (sign-in, TLS, proxy, user agent); its generated
-// operations fix the api-version, lose the error of a failed operation and ignore its first Retry-After (spec/azure-protocols.md 3.7), so the answers
-// are read here.
+// One call to Resource Manager. The client of @azure/arm-compute has the pipeline: sign-in, TLS, proxy, user agent. This file reads the answers
+// itself, because the generated operations lose errors and ignore settings (docs/reference/client-libraries.md#azurearm-compute).
 import { getCACertificates } from 'node:tls';
 import { createComputeManagement } from '@azure/arm-compute/api';
 import { untilAborted } from '../../../lib/azure/abort.ts';
@@ -22,14 +21,14 @@ export interface ArmRequest {
 }
 
 /**
- * Gives every answer that came, also a refusal. Throws {@link ArmError} `transient` where none came and `signInFailed` where no token was to be had,
- * or the reason of the signal.
+ * Returns every answer, also an error. Throws {@link ArmError} `transient` when there is no answer and `signInFailed` when there is no token, or the
+ * reason of the signal.
  */
 export type Send = (request: ArmRequest) => Promise<Answer>;
 
 /** Of the compute operations that @azure/arm-compute 25.1.1 is made for. */
 const defaultApiVersion = '2026-04-01';
-/** Maps of identities that merge exist from this one on (spec 3.1); with an older one a PATCH would replace the whole list. */
+/** An older one has a list of identities, which a PATCH replaces as a whole (docs/reference/arm.md#the-identity-property). */
 const oldestApiVersion = '2018-06-01';
 const callTimeoutMs = 30_000;
 
@@ -42,7 +41,7 @@ export interface ArmOptions {
   ca?: string | undefined;
   apiVersion?: string | undefined;
   userAgent: string;
-  /** Whether the credential signs in as another, or otherwise, since it was last asked: tokens of before are not used any more then. */
+  /** Whether the credential signs in in another way than at the last call. The tokens from before are then dropped. */
   signInChanged(): boolean;
   log: Logger;
 }
@@ -121,7 +120,7 @@ export function createArm(options: ArmOptions): Send {
   };
 }
 
-/** The newest version that a refusal of ours lists, a preview only if there is nothing else; undefined for any other answer. */
+/** The newest version in an error that lists the supported ones; a preview only where there is no other. Undefined for any other answer. */
 function newestApiVersionIn(answer: Answer): string | undefined {
   const code = stringAt(answer.body, 'error', 'code') ?? '';
   if (answer.status < 400 || !/^(InvalidApiVersionParameter|InvalidResourceType|NoRegisteredProviderFound)$/.test(code)) return undefined;

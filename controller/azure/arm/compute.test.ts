@@ -24,7 +24,7 @@ function scopeNamed(name: string) {
 const scope = scopeNamed('pool');
 
 const answer = (status: number, body: unknown = undefined, headers: Record<string, string> = {}): Answer => ({ status, body, headers });
-const refusal = (status: number, code: string, message = '', headers: Record<string, string> = {}) =>
+const errorAnswer = (status: number, code: string, message = '', headers: Record<string, string> = {}) =>
   answer(status, { error: { code, message } }, headers);
 const resource = (about: { type?: string; ids?: Record<string, unknown>; etag?: string; state?: string } = {}) =>
   answer(200, {
@@ -86,8 +86,8 @@ const seen = () => ({
 });
 const attachTwo = { attach: [two], detach: [] };
 
-describe('read', () => {
-  test('ids come lower-cased, a recreated identity as null, the etag from body or header', async () => {
+describe('Compute.read', () => {
+  test('reads ids in lower case, recreated identities as null, and the etag', async () => {
     const { compute } = against(
       resource({
         ids: { [one.toUpperCase()]: { clientId: 'c', principalId: 'p' }, [two]: { clientId: null, principalId: null } },
@@ -109,7 +109,7 @@ describe('read', () => {
     assert.equal((await compute.read(scope)).etag, '"8"');
   });
 
-  test('an answer that is not the resource never passes for one without identities', async () => {
+  test('rejects a body that is not the resource instead of reading no identities', async () => {
     const { compute } = against(answer(200, '<html>'), answer(200, {}), answer(200, { id: 'x', identity: { type: 'Unheard' } }));
     assert.equal((await failureOf(compute.read(scope))).code, 'transient');
     assert.equal((await failureOf(compute.read(scope))).code, 'transient');
@@ -117,28 +117,28 @@ describe('read', () => {
   });
 });
 
-describe('write', () => {
-  test('sends the delta against the etag that was seen and follows the operation to its end', async () => {
+describe('Compute.write', () => {
+  test('sends the difference with If-Match and follows the operation to its end', async () => {
     const { compute, requests } = against(accepted(), status('InProgress'), status('Succeeded'));
-    const told: string[] = [];
-    await compute.write(scope, attachTwo, seen(), { onOperation: (url) => void told.push(url) });
+    const urls: string[] = [];
+    await compute.write(scope, attachTwo, seen(), { onOperation: (url) => void urls.push(url) });
     assert.equal(requests[0]?.method, 'PATCH');
     assert.equal(requests[0]?.ifMatch, '"1"');
     assert.deepEqual(requests[0]?.body, { identity: { type: 'UserAssigned', userAssignedIdentities: { [two]: {} } } });
-    assert.deepEqual(told, [operations]);
+    assert.deepEqual(urls, [operations]);
     assert.deepEqual(
       requests.map(({ at }) => at),
       [0, 2000, 4000],
     );
   });
 
-  test('nothing is sent when the state is already so', async () => {
+  test('sends nothing when the identities are already as wanted', async () => {
     const { compute, requests } = against();
     await compute.write(scope, { attach: [one], detach: [two] }, seen());
     assert.equal(requests.length, 0);
   });
 
-  test('without an etag an old state is read anew, and what came in between decides the type', async () => {
+  test('reads the scope again before a write when an old state has no etag', async () => {
     const { compute, requests, pass } = against(resource({ ids: { [one]: {}, [two]: {} } }), answer(200));
     pass(2001);
     await compute.write(scope, { attach: [], detach: [one] }, { ...seen(), etag: undefined });
@@ -149,7 +149,7 @@ describe('write', () => {
     assert.deepEqual(requests[1]?.body, { identity: { type: 'UserAssigned', userAssignedIdentities: { [one]: null } } });
   });
 
-  test('without an etag a state is as old as its question, however late the answer came', async () => {
+  test('counts the age of a state without etag from the start of its GET', async () => {
     const late = () => {
       pass(2001);
       return resource();
@@ -159,30 +159,30 @@ describe('write', () => {
     assert.deepEqual(requests.at(-1)?.body, { identity: { type: 'UserAssigned', userAssignedIdentities: { [one]: null } } });
   });
 
-  test('a set that is being deleted is left alone', async () => {
+  test('sends nothing to a scale set that is being deleted', async () => {
     const { compute, requests } = against();
     assert.equal((await failureOf(compute.write(scope, attachTwo, { ...seen(), provisioningState: 'Deleting' }))).code, 'notFound');
     assert.equal(requests.length, 0);
   });
 });
 
-describe('the operation', () => {
+describe('operation of a write', () => {
   const write = (...script: (Answer | Error)[]) => {
     const informers = against(...script);
     return { ...informers, done: informers.compute.write(scope, attachTwo, seen()) };
   };
 
-  test('every way to accept it is understood', async () => {
+  test('follows an operation announced by either header or by the resource', async () => {
     await write(answer(200)).done;
     await write(resource()).done;
     await write(answer(200, resource().body, { 'azure-asyncoperation': operations }), status('Succeeded')).done;
     await write(answer(202, undefined, { location: operations }), answer(202), resource({ state: 'Updating' })).done;
-    // Only the resource itself can tell.
+    // Only the resource itself has the state.
     await write(answer(202), resource({ state: 'Updating' }), resource()).done;
     await write(resource({ state: 'Updating' }), resource()).done;
   });
 
-  test('is looked at every 2 s for a minute and then every 10 s', async () => {
+  test('polls an operation every 2 s for a minute, then every 10 s', async () => {
     const { polls, done } = write(accepted(), ...Array.from({ length: 40 }, () => status('InProgress')), status('Succeeded'));
     await done;
     const gaps = polls().map((at, index, all) => at - (all[index - 1] ?? 0));
@@ -196,7 +196,7 @@ describe('the operation', () => {
     );
   });
 
-  test('Retry-After is obeyed, from the first answer on', async () => {
+  test('obeys Retry-After from the answer to the PATCH on', async () => {
     const { polls, done } = write(
       accepted({ 'retry-after': '15' }),
       status('InProgress', undefined, { 'retry-after': '7' }),
@@ -207,19 +207,19 @@ describe('the operation', () => {
     assert.deepEqual(polls(), [15_000, 22_000, 24_000]);
   });
 
-  test('a failed question is asked again, a throttled one when its gate opens', async () => {
+  test('polls again after a failed poll, and after a throttled one when its gate opens', async () => {
     const { polls, done } = write(
       accepted(),
       answer(503),
       new ArmError({ code: 'transient', retryAfterSeconds: undefined }, 'reset'),
-      refusal(429, 'TooManyRequests', '', { 'retry-after': '30' }),
+      errorAnswer(429, 'TooManyRequests', '', { 'retry-after': '30' }),
       status('Succeeded'),
     );
     await done;
     assert.deepEqual(polls(), [2000, 4000, 6000, 36_000]);
   });
 
-  test('its failure is told by code; a throttled one closes the gate for writes', async () => {
+  test('maps a failed operation, and closes the gate for writes if it was throttled', async () => {
     const failed = write(accepted(), status('Failed', { code: 'FailedIdentityOperation', message: `Resource '${two}' was not found.` }));
     assert.deepEqual(await failureOf(failed.done), { code: 'badIdentities', ids: [two], reason: 'notFound' });
     assert.equal(
@@ -239,14 +239,14 @@ describe('the operation', () => {
     });
   });
 
-  test('one whose URL expired, or that never ends, has an unknown outcome', async () => {
-    assert.equal((await failureOf(write(accepted(), refusal(404, 'NotFound')).done)).code, 'operationLost');
+  test('reports an operation as lost when its URL expired or it never ends', async () => {
+    assert.equal((await failureOf(write(accepted(), errorAnswer(404, 'NotFound')).done)).code, 'operationLost');
     const endless = write(accepted(), ...Array.from({ length: 200 }, () => status('InProgress')));
     assert.equal((await failureOf(endless.done)).code, 'operationLost');
     assert.ok((endless.polls().at(-1) ?? 0) <= 900_000);
   });
 
-  test('of another host is not asked, since our token goes with every question', async () => {
+  test('never sends its token to an operation URL of another host', async () => {
     for (const url of ['https://evil.example/op', 'http://management.azure.com/op', 'https://management.azure.com.evil.example/op']) {
       const { requests, done } = write(answer(202, undefined, { 'azure-asyncoperation': url }), resource());
       await done;
@@ -258,13 +258,13 @@ describe('the operation', () => {
     assert.equal(requests[1]?.url, regional);
   });
 
-  test('is followed on after a restart, at once', async () => {
+  test('polls a resumed operation at once', async () => {
     const { compute, polls } = against(status('InProgress'), status('Succeeded'));
     await compute.resume(scope, operations);
     assert.deepEqual(polls(), [0, 2000]);
   });
 
-  test('waiting ends with the signal, with its reason', async () => {
+  test('stops waiting for an operation with the reason of its signal', async () => {
     const reason = new Error('leadership lost');
     const stop = new AbortController();
     const { compute } = against(accepted());
@@ -273,10 +273,10 @@ describe('the operation', () => {
   });
 });
 
-describe('gates', () => {
-  test('a refused call closes the way for that scope only, and no call passes until it opens', async () => {
+describe('gates of Compute', () => {
+  test('makes no call for a throttled scope until its wait is over', async () => {
     const { compute, requests, pass } = against(
-      refusal(429, 'OperationNotAllowed', '', { 'retry-after': '300' }),
+      errorAnswer(429, 'OperationNotAllowed', '', { 'retry-after': '300' }),
       answer(200),
       answer(200),
     );

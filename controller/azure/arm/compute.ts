@@ -59,7 +59,7 @@ export interface ComputeOptions {
   sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
 }
 
-/** Without an etag nothing tells that somebody else has written since: then the state must be fresh (design 7). */
+/** Without an etag another write goes unnoticed, so the state must be younger than this. */
 const freshMs = 2000;
 
 export function createCompute(options: ComputeOptions): Compute {

@@ -20,15 +20,15 @@ const failed = (code: string, message: string, status = 'Failed'): ArmFailure =>
 const wrapped = (status: string, inner: string) =>
   `Identity operation for resource '${scaleSet}' failed with error 'Failed to perform resource identity operation. Status: '${status}'. Response: '{"error":{"code":"${status}","message":"${inner}"}}'.'.`;
 
-describe('bad identities', () => {
-  test('one that does not exist is found inside the wrapped answer; the scale set named beside it is not taken for one', () => {
+describe('errorOf for bad identities', () => {
+  test('finds the missing identity, not the scale set, in the wrapped answer', () => {
     const message = wrapped('BadRequest', `Resource '${identity('gone')}' was not found.`);
     const expected = { code: 'badIdentities', ids: [identity('gone').toLowerCase()], reason: 'notFound' };
     assert.deepEqual(refused(400, 'FailedIdentityOperation', message), expected);
     assert.deepEqual(failed('FailedIdentityOperation', message), expected);
   });
 
-  test('all offenders of a missing role are read from the joined list', () => {
+  test('finds all identities of a missing role in the joined list', () => {
     const list = [identity('one'), identity('two', 'rg-2'), identity('three', 'a_b.c(d)')];
     const message =
       `The client 'x' with object id 'y' has permission to perform action 'Microsoft.Compute/virtualMachineScaleSets/write' on scope '${scaleSet}'; ` +
@@ -40,7 +40,7 @@ describe('bad identities', () => {
     });
   });
 
-  test('a deny assignment on an identity', () => {
+  test('finds the identity that a deny assignment covers', () => {
     const message = `... on the linked scope(s) '${identity('one')}'; however, the access is denied because of the deny assignment with name 'lock' and Id 'z' at scope '${subscription}'.`;
     assert.deepEqual(refused(403, 'LinkedAuthorizationFailed', message), {
       code: 'badIdentities',
@@ -49,7 +49,7 @@ describe('bad identities', () => {
     });
   });
 
-  test('one of another tenant or of no subscription is told by the subscription that Azure names alone', () => {
+  test('finds an identity of another tenant by the subscription in the error', () => {
     const [here, abroad] = [identity('one').toLowerCase(), identity('two').toLowerCase().replace('00000000000f', '00000000000e')];
     const other = abroad.split('/')[2]?.toUpperCase();
     const action = `The client has permission to perform action 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on scope '${scaleSet}', however`;
@@ -64,7 +64,7 @@ describe('bad identities', () => {
     }
   });
 
-  test('the same id twice by case', () => {
+  test('finds the identity whose id is there twice, in another case', () => {
     const message = `The identity id(s) '${identity('one')}', '${identity('ONE')}' cannot be duplicated in the provided identityIds list.`;
     assert.deepEqual(refused(400, 'InvalidParameter', message), {
       code: 'badIdentities',
@@ -73,7 +73,7 @@ describe('bad identities', () => {
     });
   });
 
-  test('ids of any legal name are found whatever quotes and punctuation surround them', () => {
+  test('finds ids of any legal name in any quotes and punctuation', () => {
     const names = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{2,30}$/);
     const groups = fc.stringMatching(/^[A-Za-z0-9_().-]{0,20}[A-Za-z0-9_()-]$/);
     const around = fc.constantFrom(["'", "'"], ['"', '"'], ["\\'", "\\'"], ['\\"', '\\"'], [' ', '.'], [' ', ', ']);
@@ -87,8 +87,8 @@ describe('bad identities', () => {
   });
 });
 
-describe('throttling', () => {
-  test('the wait comes from the header', () => {
+describe('errorOf for throttling', () => {
+  test('takes the wait of a 429 from its header', () => {
     assert.deepEqual(refused(429, 'OperationNotAllowed', 'too many', { 'retry-after': '300' }), {
       code: 'throttled',
       retryAfterSeconds: 300,
@@ -97,7 +97,7 @@ describe('throttling', () => {
     });
   });
 
-  test('or only from the text of the wrapped answer, also inside a failed operation', () => {
+  test('takes the wait of a 429 from the text of the wrapped answer', () => {
     const message = wrapped(
       'TooManyRequests',
       `Request is temporarily throttled because resource ${scaleSet} has issued too many requests. Retry after 27 seconds.`,
@@ -107,11 +107,11 @@ describe('throttling', () => {
     assert.deepEqual(failed('FailedIdentityOperation', message), expected);
   });
 
-  test('or is the default where nobody says', () => {
+  test('waits 20 s after a 429 that names no time', () => {
     assert.deepEqual(refused(429, 'TooManyRequests', ''), { code: 'throttled', retryAfterSeconds: 20, of: 'scope', source: 'default' });
   });
 
-  test('whose budget is spent', () => {
+  test('finds out whose budget is spent by the headers, not by the text', () => {
     const of = (code: string, message: string, headers: Record<string, string> = {}) => {
       const failure = refused(429, code, message, headers);
       return failure.code === 'throttled' ? failure.of : failure.code;
@@ -130,7 +130,7 @@ describe('throttling', () => {
     assert.equal(of('TooManyRequests', '', { 'x-ms-ratelimit-remaining-subscription-reads': '200' }), 'scope');
   });
 
-  test('Retry-After is seconds or a date, never negative', () => {
+  test('reads Retry-After as seconds or as a date, never negative', () => {
     assert.equal(parseRetryAfter('17', now), 17);
     assert.equal(parseRetryAfter('Thu, 01 Jan 2026 00:01:30 GMT', now), 90);
     assert.equal(parseRetryAfter('Thu, 01 Jan 2015 00:01:30 GMT', now), 0);
@@ -139,7 +139,7 @@ describe('throttling', () => {
   });
 });
 
-describe('everything else', () => {
+describe('errorOf', () => {
   const table: [number, string, string, ArmFailure][] = [
     [
       403,
@@ -169,12 +169,12 @@ describe('everything else', () => {
     [400, 'InvalidParameter', 'Something else', { code: 'unknown' }],
   ];
   for (const [status, code, message, expected] of table)
-    test(`${status} ${code}`, () => assert.deepEqual(refused(status, code, message), expected));
+    test(`maps ${status} ${code} to ${expected.code}`, () => assert.deepEqual(refused(status, code, message), expected));
 
-  test('503 keeps its Retry-After', () =>
+  test('keeps the Retry-After of a 503', () =>
     assert.deepEqual(refused(503, 'ServerBusy', 'x', { 'retry-after': '7' }), { code: 'transient', retryAfterSeconds: 7 }));
 
-  test('an operation that was canceled or preempted', () => {
+  test('maps an operation that was preempted to canceled', () => {
     assert.deepEqual(failed('OperationPreempted', 'preempted', 'Canceled'), { code: 'canceled' });
     assert.deepEqual(failed('OperationPreempted', 'preempted', 'Failed'), { code: 'canceled' });
     assert.deepEqual(failed('InternalExecutionError', 'An internal execution error occurred.'), {
@@ -183,7 +183,7 @@ describe('everything else', () => {
     });
   });
 
-  test('carries the request ids, and answers that are no JSON or no error at all', () => {
+  test('keeps the request ids, and accepts a body of any shape', () => {
     const headers = { 'x-ms-request-id': 'r', 'x-ms-correlation-request-id': 'c' };
     const error = errorOf({ status: 502, headers, body: '<html>Bad gateway</html>' }, now);
     assert.deepEqual(error.ids, { requestId: 'r', correlationId: 'c' });

@@ -1,5 +1,5 @@
-// What went wrong in a call to Azure, told from what it answered. Pure. Texts and codes: spec/azure-protocols.md 3.5; several failures can only be
-// told by their text, because compute wraps what the identity service said into a string.
+// The errors of Resource Manager as {@link ArmFailure}. Pure. Some differ by their text only, because compute wraps the answer of the identity
+// service into a string: docs/reference/arm.md#identity-errors.
 
 import { identityIdsIn } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
@@ -10,7 +10,7 @@ export interface Throttled {
   readonly retryAfterSeconds: number;
   /** Whose budget is spent: the resource's, the subscription's, or this caller's in the subscription. */
   readonly of: 'scope' | 'subscription' | 'principal';
-  /** `gate`: the call was not made, because an earlier refusal still holds. */
+  /** `gate`: no call was made, because the wait of an earlier 429 is not over. */
   readonly source: 'header' | 'text' | 'default' | 'gate';
 }
 
@@ -146,7 +146,7 @@ const isThrottling = (azureCode: string, text: string): boolean =>
   /TooManyRequests|Throttl/i.test(azureCode) ||
   /temporarily throttled|has issued too many requests|too many requests have been received/i.test(text);
 
-/** What is waited where a refusal names no time (spec 3.5). */
+/** The wait where a 429 names none: the value that Azure's text shows (docs/reference/arm.md#throttling). */
 const defaultRetryAfterSeconds = 20;
 const longestRetryAfterSeconds = 3600;
 
@@ -165,8 +165,8 @@ function throttled(headers: Answer['headers'], azureCode: string, text: string, 
   };
 }
 
-// By the budgets that the answer shows as spent. Compute's usual text blames the subscription also where only the resource's is, so it tells nothing;
-// and to take a resource's for the subscription's would stop every other scope.
+// By the headers that show a spent budget. The text is no proof: it blames the subscription also where only the resource's budget is spent, and
+// closing the subscription would stop every other scope.
 function spentBudget(headers: Answer['headers'], azureCode: string): Throttled['of'] {
   const frontDoor = Object.entries(headers).some(
     ([name, value]) => /^x-ms-ratelimit-remaining-subscription-/.test(name) && Number.parseInt(value, 10) === 0,

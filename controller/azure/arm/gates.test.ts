@@ -10,7 +10,7 @@ function scope(subscription: string, name: string): Scope {
   assert.ok(found);
   return found;
 }
-const refusal = (of: Throttled['of'], retryAfterSeconds = 20): Throttled => ({
+const throttled = (of: Throttled['of'], retryAfterSeconds = 20): Throttled => ({
   code: 'throttled',
   of,
   retryAfterSeconds,
@@ -20,10 +20,10 @@ const one = scope('s1', 'one');
 const two = scope('S1', 'two');
 const elsewhere = scope('s2', 'one');
 
-test('a throttled scope waits for its kind of call, others go on', () => {
+test('closes a throttled scope for that kind of call only', () => {
   let now = 1000;
   const gates = createGates(() => now);
-  gates.close(one, 'write', refusal('scope'));
+  gates.close(one, 'write', throttled('scope'));
   assert.equal(gates.waitMs(one, 'write'), 20_000);
   assert.equal(gates.waitMs(one, 'read'), 0);
   assert.equal(gates.waitMs(one, 'poll'), 0);
@@ -34,32 +34,32 @@ test('a throttled scope waits for its kind of call, others go on', () => {
   assert.equal(gates.waitMs(one, 'write'), 0);
 });
 
-test('a throttled subscription holds that kind of call for all its scopes, whatever their case, and no other subscription', () => {
+test('closes a throttled subscription for that kind of call, whatever its case', () => {
   const gates = createGates(() => 0);
-  gates.close(one, 'write', refusal('subscription'));
+  gates.close(one, 'write', throttled('subscription'));
   assert.equal(gates.waitMs(two, 'write'), 20_000);
   assert.equal(gates.waitMs(two, 'read'), 0);
   assert.equal(gates.waitMs(elsewhere, 'write'), 0);
 });
 
-test('a throttled caller makes no call at all to that subscription', () => {
+test('closes the subscription for every kind of call of a throttled caller', () => {
   const gates = createGates(() => 0);
-  gates.close(one, 'read', refusal('principal'));
+  gates.close(one, 'read', throttled('principal'));
   for (const kind of ['read', 'write', 'poll'] as const) assert.equal(gates.waitMs(two, kind), 20_000);
   assert.equal(gates.waitMs(elsewhere, 'read'), 0);
 });
 
-test('a throttled look at an operation holds only the looks of that scope', () => {
+test('closes a scope only for polls when a poll is throttled', () => {
   const gates = createGates(() => 0);
-  gates.close(one, 'poll', refusal('subscription'));
+  gates.close(one, 'poll', throttled('subscription'));
   assert.equal(gates.waitMs(one, 'poll'), 20_000);
   assert.equal(gates.waitMs(one, 'read'), 0);
   assert.equal(gates.waitMs(two, 'poll'), 0);
 });
 
-test('a shorter refusal does not open a gate early', () => {
+test('does not open a gate early after a shorter wait', () => {
   const gates = createGates(() => 0);
-  gates.close(one, 'write', refusal('scope', 300));
-  gates.close(one, 'write', refusal('scope', 1));
+  gates.close(one, 'write', throttled('scope', 300));
+  gates.close(one, 'write', throttled('scope', 1));
   assert.equal(gates.waitMs(one, 'write'), 300_000);
 });

@@ -1,5 +1,5 @@
-// Which ARM calls must wait. Azure counts per resource, per subscription, and per subscription and caller; a call made before a wait is over is
-// refused and begins the wait anew (spec/azure-protocols.md 3.6), so none may pass a closed gate, and a throttled scope must not hold up others.
+// Which ARM calls must wait. Azure counts per resource, per subscription, and per subscription and caller. A call before a wait is over starts the
+// wait again, so none may pass a closed gate; a throttled scope must not hold up others (docs/reference/arm.md#throttling).
 
 import type { Scope } from '../../../lib/azure/resource-ids.ts';
 import type { Throttled } from './errors.ts';
@@ -9,8 +9,8 @@ export type CallKind = 'read' | 'write' | 'poll';
 export interface Gates {
   /** Milliseconds until this call may be made; 0 when the way is free. */
   waitMs(scope: Scope, kind: CallKind): number;
-  /** Closes what the refusal of such a call is about. A gate that is closed for longer stays so. */
-  close(scope: Scope, kind: CallKind, refusal: Throttled): void;
+  /** Closes the gate that a throttled call is about. A gate that is closed for longer stays so. */
+  close(scope: Scope, kind: CallKind, throttled: Throttled): void;
 }
 
 /** `now` in milliseconds, of any epoch. */
@@ -21,10 +21,10 @@ export function createGates(now: () => number): Gates {
     waitMs(scope, kind) {
       return Math.max(0, ...gatesOf(scope, kind).map((gate) => (closedUntil.get(gate) ?? 0) - now()));
     },
-    close(scope, kind, refusal) {
+    close(scope, kind, throttled) {
       for (const [gate, until] of closedUntil) if (until <= now()) closedUntil.delete(gate);
-      const gate = gateOf(scope, kind, refusal.of);
-      closedUntil.set(gate, Math.max(closedUntil.get(gate) ?? 0, now() + refusal.retryAfterSeconds * 1000));
+      const gate = gateOf(scope, kind, throttled.of);
+      closedUntil.set(gate, Math.max(closedUntil.get(gate) ?? 0, now() + throttled.retryAfterSeconds * 1000));
     },
   };
 }
@@ -32,7 +32,7 @@ export function createGates(now: () => number): Gates {
 function gateOf(scope: Scope, kind: CallKind, of: Throttled['of']): string {
   const subscription = scope.subscription.toLowerCase();
   if (of === 'principal') return `principal ${subscription}`;
-  // Looking at an operation has a budget of its own, not the subscription's reads.
+  // Polls of an operation have a budget of their own, apart from the reads of the subscription.
   if (of === 'subscription' && kind !== 'poll') return `subscription ${subscription} ${kind}`;
   return `scope ${scope.id} ${kind}`;
 }

@@ -14,7 +14,7 @@ const hasSystem = (type: IdentityKind) => type.startsWith('SystemAssigned');
 const hasUser = (type: IdentityKind) => type.endsWith('UserAssigned');
 const seen = (type: IdentityKind, ...attached: string[]): SeenIdentity => ({ type, identities: new Map(attached.map((id) => [id, live])) });
 
-/** What ARM does with a PATCH (spec/azure-protocols.md 3.1): the type decides what kinds exist, the map merges; what is attached anew is live. */
+/** ARM's part of a PATCH: it replaces the type and merges the map (docs/reference/arm.md#the-identity-property). A new entry is live. */
 function arm(before: SeenIdentity, patch: WireIdentity): SeenIdentity {
   const map = patch.userAssignedIdentities;
   if (!hasUser(patch.type)) {
@@ -54,7 +54,7 @@ function start(situation: { system: boolean; attached: Record<string, AttachedId
   };
 }
 
-test('carried out by ARM, the writes end where the change wants, foreign identities and the system identity untouched at every step', () => {
+test('plans writes that reach the change and never touch foreign identities', () => {
   fc.assert(
     fc.property(situations, (situation) => {
       const owned = new Set(situation.owned);
@@ -79,7 +79,7 @@ test('carried out by ARM, the writes end where the change wants, foreign identit
   );
 });
 
-test('what is wanted already needs no write: planning the result again gives nothing', () => {
+test('plans no write for a state that is as wanted', () => {
   fc.assert(
     fc.property(situations, (situation) => {
       const change = { ...situation, owned: new Set(situation.owned) };
@@ -90,7 +90,7 @@ test('what is wanted already needs no write: planning the result again gives not
   );
 });
 
-test('no identity that stays or is in use ever disappears in between, except a recreated one', () => {
+test('keeps every needed identity attached between the planned writes', () => {
   fc.assert(
     fc.property(situations, (situation) => {
       const before = start(situation);
@@ -104,7 +104,7 @@ test('no identity that stays or is in use ever disappears in between, except a r
   );
 });
 
-test('type transitions', () => {
+test('sends the identity type that the result needs', () => {
   const owned = new Set(ids);
   const only = (before: SeenIdentity, add: string[], remove: string[]) =>
     planWrites(before, { add, remove, owned }).map((write) => wireIdentity(write, before));
@@ -116,7 +116,7 @@ test('type transitions', () => {
   assert.deepEqual(only(seen('UserAssigned', a), [b], [a]), [{ type: 'UserAssigned', userAssignedIdentities: { [b]: {}, [a]: null } }]);
 });
 
-test('a foreign identity keeps the type from becoming None, also one that came after the planning', () => {
+test('never sends type None while a foreign identity is attached', () => {
   const writes = planWrites(seen('UserAssigned', a, b), { add: [], remove: [a, b], owned: new Set([a]) });
   assert.deepEqual(writes, [{ attach: [], detach: [a] }]);
   const planned = planWrites(seen('UserAssigned', a), { add: [], remove: [a], owned: new Set([a]) });
@@ -126,7 +126,7 @@ test('a foreign identity keeps the type from becoming None, also one that came a
   );
 });
 
-test('many changes are cut into chunks, adds first', () => {
+test('splits a change of many identities into writes of 150, attachments first', () => {
   const many = Array.from({ length: 400 }, (_, index) => `${a}${index}`);
   const sizes = (writes: Write[]) => writes.map(({ attach, detach }) => [attach.length, detach.length]);
   assert.deepEqual(sizes(planWrites(seen('None'), { add: many, remove: [], owned: new Set() })), [
@@ -141,14 +141,14 @@ test('many changes are cut into chunks, adds first', () => {
   ]);
 });
 
-test('every spelling of the type is understood, nothing else', () => {
+test('reads every spelling of the identity type, and no other text', () => {
   for (const kind of identityTypes)
     for (const text of [kind, kind.replace(' ', ''), kind.toUpperCase()]) assert.equal(identityKindOf(text), kind);
   assert.equal(identityKindOf(undefined), 'None');
   assert.equal(identityKindOf('Unheard'), undefined);
 });
 
-test('a recreated identity goes off and on again only if it is ours', () => {
+test('detaches and attaches a recreated identity only if it is owned', () => {
   const before: SeenIdentity = {
     type: 'UserAssigned',
     identities: new Map([

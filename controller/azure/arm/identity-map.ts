@@ -1,5 +1,5 @@
-// What to write into the `identity` of a scale set or VM. Pure. ARM merges the map of a PATCH: `{}` adds, `null` removes, the rest stays
-// (spec/azure-protocols.md 3.1); but the type is absolute: `None` wipes everything and a type without SystemAssigned drops the system identity.
+// What to write into the `identity` of a scale set or VM. Pure. ARM merges the map of a PATCH: `{}` adds, `null` removes, the rest stays. It replaces
+// the type: `None` removes all, a type without SystemAssigned drops the system identity (docs/reference/arm.md#the-identity-property).
 
 export const identityTypes = ['None', 'SystemAssigned', 'UserAssigned', 'SystemAssigned, UserAssigned'] as const;
 export type IdentityKind = (typeof identityTypes)[number];

@@ -1,4 +1,4 @@
-// Long-running operations of ARM (spec/azure-protocols.md 3.3): where to ask, what an answer means, when to ask again. Pure.
+// Long-running operations of ARM (docs/reference/arm.md#long-running-operations): where to poll, what an answer means, when to poll again. Pure.
 
 import type { Scope } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
@@ -7,8 +7,8 @@ import type { Answer } from './errors.ts';
 import { ArmError, errorOf, operationErrorOf } from './errors.ts';
 
 /**
- * Where to ask how a PATCH that ARM accepted goes on; undefined: it is done. A 202 without any URL, and a resource that says it is being updated,
- * are followed by looking at the resource itself. So is a URL of another host: our token goes to Resource Manager only.
+ * Where to poll the operation of an accepted PATCH; undefined: it is done. The resource itself is polled after a 202 without a URL, when it says that
+ * it is being updated, and in place of a URL of another host: our token goes to Resource Manager only.
  */
 export function operationUrlOf(accepted: Answer, scope: Scope, resourceManager: string): string | undefined {
   const given = accepted.headers['azure-asyncoperation'] ?? accepted.headers.location;
@@ -57,7 +57,7 @@ export function progressOf(answer: Answer, ofResource: boolean, now: Date): Prog
       ? { state: 'failed', error: operationErrorOf({ ...answer, body: { status: state } }, now) }
       : { state: 'succeeded' };
   }
-  // A status URL tells by its body; a result URL (Location) by its HTTP status, its body is the resource.
+  // A status URL has the state in its body. A result URL (Location) has it in its HTTP status; its body is the resource.
   const status = stringAt(answer.body, 'status');
   if (status === undefined) return answer.status === 202 ? running : { state: 'succeeded' };
   if (/^succeeded$/i.test(status)) return { state: 'succeeded' };
@@ -66,13 +66,13 @@ export function progressOf(answer: Answer, ofResource: boolean, now: Date): Prog
 }
 
 export interface PollPace {
-  /** Between two looks at first; later five times as long (design 7: 2 s for 60 s, then 10 s). */
+  /** Between two polls for the first 30 of them, then five times as long. */
   readonly pollMs: number;
 }
 
-/** Time until the next look. A Retry-After is obeyed where it asks for more patience. */
+/** Time until the next poll. A Retry-After counts where it is longer. */
 export function nextPollMs(pace: PollPace, elapsedMs: number, ofResource: boolean, retryAfterMs: number | undefined): number {
-  // A look at the resource counts against its reads, of which there are few: always the slow pace.
+  // A GET of the resource counts against its reads, of which there are few: always the slow pace.
   const slow = ofResource || elapsedMs >= 30 * pace.pollMs;
   return Math.max(slow ? 5 * pace.pollMs : pace.pollMs, retryAfterMs ?? 0);
 }
