@@ -42,7 +42,7 @@ test('lets the last of several equal flags win', () => {
   assert.equal(parseOptions(options, ['--timeout=1', '--verbose', '--timeout=2']).timeout, 2);
 });
 
-test('takes an option that is not on the command line from elsewhere, then from its fallback', () => {
+test('takes an absent option from elsewhere, then from its fallback', () => {
   const elsewhere = (name: string) => (name === 'timeout' ? { spelling: 'TIMEOUT', text: '5' } : undefined);
   assert.equal(parseOptions(options, [], elsewhere).timeout, 5);
   assert.equal(parseOptions(options, ['--timeout=6'], elsewhere).timeout, 6);
@@ -70,7 +70,7 @@ for (const [args, message] of [
   [['--names=ok,N0'], "--names is 'ok,N0': accepted is comma separated small letters"],
   [[`--url=a\n${'b'.repeat(200)}`], `--url is 'a ${'b'.repeat(98)}...': accepted is https URL`],
 ] as const) {
-  test(`refuses ${JSON.stringify(args).slice(0, 40)} with one line that says what is accepted`, () => {
+  test(`refuses ${JSON.stringify(args).slice(0, 40)} and says what is accepted`, () => {
     assert.throws(() => parseOptions(options, args), { name: 'SettingsError', code: 'invalid_settings', message });
   });
 }

@@ -64,7 +64,7 @@ test('the proxy refuses an empty identity header, which every caller could send'
   refuses(() => readProxySettings([...required, '--identity-header=']), /^--identity-header is '': accepted is text$/);
 });
 
-test('init takes addresses of both families and refuses a variable that kubelet did not expand', () => {
+test('init takes IPv4 and IPv6 addresses, and no variable that kubelet left as it is', () => {
   assert.equal(readInitSettings(['--pod-ip=10.0.0.7', '--host-ip=fd00::1']).hostIp, 'fd00::1');
   for (const wrong of ['$(AAD_POD_IDENTITY_POD_IP)', '10.0.0.300', '10.0.0', 'fd00::g', ''])
     refuses(() => readInitSettings([`--pod-ip=${wrong}`, '--host-ip=10.0.0.1']), /^--pod-ip is '.*': accepted is an IP address/);

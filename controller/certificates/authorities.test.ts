@@ -34,7 +34,7 @@ describe('certificate authorities', () => {
     assert.deepEqual(planAuthorities(young, day(2500)), young);
   });
 
-  it('signs with the next CA after two thirds, and trusts the old one while its leaves live', () => {
+  it('signs with the next CA after two thirds and trusts the old one for its leaves', () => {
     const stored = { current: authority(0), next: authority(0) };
     const rotated = settle(stored, 2500);
     assert.equal(rotated.current, stored.next);

@@ -19,7 +19,7 @@ const throwing = (error: Error) => () => {
 };
 
 describe('scope reconciler after a failure', () => {
-  it('attaches the others and quarantines the one bad identity, with the reason on all objects', async () => {
+  it('quarantines the one bad identity, with a reason, and attaches the others', async () => {
     const [bad, good] = [need('web', 'bad'), need('web', 'good')];
     const { at, azure, recorded, annotationOf, reasonOf, statusOf } = scopeHarness({ needs: [bad, good] });
     azure.onWrite.push(throwing(notFound('bad')));
@@ -53,7 +53,7 @@ describe('scope reconciler after a failure', () => {
     assert.equal(statusOf(bad), 'Assigned');
   });
 
-  it('tries an identity that is changed again and again at most four times in ten minutes', async () => {
+  it('tries an identity that changes all the time four times in ten minutes', async () => {
     const bad = need('web', 'bad');
     const { at, azure } = scopeHarness({ needs: [bad] });
     azure.compute.write = async (_scope, write) => {
@@ -104,7 +104,7 @@ describe('scope reconciler after a failure', () => {
     assert.ok(recorded.some(({ kind, reason }) => kind === 'AzureIdentity' && reason === 'ClientIDMismatch'));
   });
 
-  it('never claims or detaches what another writer attached while its own write was refused', async () => {
+  it('neither claims nor detaches what another writer attached during its own write', async () => {
     const needs = [need('web', 'i')];
     const { at, add, azure, records } = scopeHarness({ needs });
     azure.refuses = true;
@@ -164,7 +164,7 @@ describe('scope reconciler after a failure', () => {
     ['cannot be understood', 'load', new OwnershipRecordError('data.identities is not JSON')],
   ];
   for (const [title, call, error] of mendable)
-    it(`tells the waiting pods that the ownership record ${title}`, async () => {
+    it(`writes on the waiting objects that the ownership record ${title}`, async () => {
       const web = need('web', 'i');
       const { at, azure, records, recorded, annotationOf, reasonOf } = scopeHarness({ needs: [web] });
       records.store[call] = async () => {
@@ -177,7 +177,7 @@ describe('scope reconciler after a failure', () => {
       assert.deepEqual(azure.writes, []);
     });
 
-  it('takes Assigned back from what was detached by others and cannot be attached again', async () => {
+  it('takes Assigned back from an identity that others detached for good', async () => {
     const web = need('web', 'i');
     const { at, azure, recorded, reasonOf, statusOf } = scopeHarness({ needs: [web] });
     await at(0);
@@ -204,7 +204,7 @@ describe('scope reconciler after a failure', () => {
     ]);
   });
 
-  it('keeps reason and retry time of a quarantined identity while the scope is throttled', async () => {
+  it('keeps reason and retry time of a quarantined identity during throttling', async () => {
     const bad = need('web', 'bad');
     const azure = fakeAzure();
     const { at, annotationOf, reasonOf } = scopeHarness({ needs: [bad], azure });

@@ -146,7 +146,7 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
         withinLimits(scope.reads, 36, 12);
       });
 
-      it('is attached while a namespace has three bad identities and adds two every 2 minutes', async () => {
+      it('is attached while a namespace adds two bad identities every 2 minutes', async () => {
         const scope = simulation({ failsAt, names });
         const changes = Array.from({ length: 3 + 12 }, (_, index) => ({
           at: index < 3 ? 0 : Math.ceil((index - 2) / 2) * 2 * minute,
@@ -199,7 +199,7 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
       });
     });
 
-it('an identity that is alone in its write gets the final reason, one of many does not', async () => {
+it('writes the final reason only on an identity that was alone in its write', async () => {
   const scope = simulation({ failsAt: 'PATCH', names: false });
   const many = ['bad1', 'bad2'].map((name) => scope.add('hostile', name));
   await scope.run(200);

@@ -72,7 +72,7 @@ describe('scope reconciler', () => {
     assert.deepEqual([azure.writes, events], [[], []]);
   });
 
-  it('leaves the rest of a long change to the next leader when leadership ends between writes', async () => {
+  it('leaves the rest of a long change to the next leader when its term ends', async () => {
     const needs = Array.from({ length: 151 }, (_, index) => need('web', `i${index}`));
     let asked = 0;
     const { at, azure, records, statusOf, recorded: events } = scopeHarness({ needs, options: { mayWrite: () => ++asked <= 2 } });
@@ -84,7 +84,7 @@ describe('scope reconciler', () => {
   });
 
   for (const adoptAttached of [true, false])
-    it(`${adoptAttached ? 'owns' : 'leaves foreign'} what aad-pod-identity attached with adoptAttached ${adoptAttached}`, async () => {
+    it(`${adoptAttached ? 'claims' : 'does not claim'} what aad-pod-identity attached, with adoptAttached ${adoptAttached}`, async () => {
       const needs = [need('web', 'theirs')];
       const [theirs] = needs;
       assert.ok(theirs);
@@ -134,7 +134,7 @@ describe('scope reconciler', () => {
     assert.deepEqual([annotationOf(web, 'client-id'), annotationOf(web, 'object-id')], ['client-new', 'principal-new']);
   });
 
-  it('quarantines a recreated identity that Azure shows without ids after it was attached anew', async () => {
+  it('quarantines a recreated identity without ids after it was attached again', async () => {
     const azure = fakeAzure(['i']);
     azure.list.set(idOf('i'), null);
     azure.shows = () => null;
@@ -148,7 +148,7 @@ describe('scope reconciler', () => {
     assert.ok(azure.writes.length > length, 'not for ever');
   });
 
-  it('knows nothing of what it wrote until a GET succeeds, and uses the rest meanwhile', async () => {
+  it('forgets the identities of a write until a GET succeeds, and keeps the rest', async () => {
     const { at, add, azure, statusOf } = scopeHarness({
       needs: [],
       azure: fakeAzure(['mine', 'foreign']),

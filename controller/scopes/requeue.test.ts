@@ -10,12 +10,12 @@ import { fakeAzure, fakeRecords, idOf, need, testScope } from './testing/scope.t
 const intended = () => fakeRecords(withChanges(emptyRecord(testScope.id), [[idOf('never-attached'), 'intent']], new Date(0)));
 
 describe('scope reconciler over time', () => {
-  it('waits a whole interval where nothing is needed or recorded, also once its GET is old', async () => {
+  it('requeues an idle scope after a whole interval, also once its GET is old', async () => {
     const { at } = scopeHarness({ needs: [], records: intended() });
     for (const time of [0, 1_000]) assert.ok((await at(time)) >= 59_000, `at ${time}`);
   });
 
-  it('reads early when sidecars report a mismatch, once for all reports of a twentieth of the interval', async () => {
+  it('reads once in a twentieth of the interval when sidecars report mismatches', async () => {
     const { at, azure, refresh } = scopeHarness({ needs: [need('web', 'i')] });
     await at(0);
     const afterWrite = azure.reads;
@@ -99,7 +99,7 @@ describe('scope reconciler over time', () => {
   });
 
   for (const paused of [false, true])
-    it(`forgets an idle scope without a call to Azure and ${paused ? 'keeps a paused record' : 'removes its record'}`, async () => {
+    it(`forgets an idle scope without a GET, and ${paused ? 'keeps a paused record' : 'removes its record'}`, async () => {
       const records = fakeRecords({ ...emptyRecord(testScope.id), paused });
       let removed = false;
       const { remove } = records.store;

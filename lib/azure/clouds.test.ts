@@ -18,7 +18,7 @@ test('finds a cloud by every name that aad-pod-identity takes, in any case', () 
   }
 });
 
-test('requires both endpoints of an unknown cloud, and takes its Resource Manager as audience', () => {
+test('requires both endpoints of an unknown cloud, whose audience is its own', () => {
   for (const name of ['', 'AzureGermanCloud', 'constructor']) assert.equal(cloudNamed(name), undefined, name);
   assert.equal(cloudNamed('AzureStackCloud', { armEndpoint: 'https://management.local' }), undefined);
   assert.equal(

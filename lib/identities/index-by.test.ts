@@ -5,7 +5,7 @@ import { interner } from './intern.ts';
 import { pod } from './testing/fixtures.ts';
 import { fakeInformers } from './testing/informers.ts';
 
-it('a group follows its objects, whether it has none, one or many', () => {
+it('follows the objects of a group, whether it has none, one or many', () => {
   const { pods } = fakeInformers();
   const onNode = indexBy(pods, ({ node }) => node);
   const there = (node: string) => [...onNode(node)].sort();
@@ -21,7 +21,7 @@ it('a group follows its objects, whether it has none, one or many', () => {
   assert.deepEqual([there('n1'), there('n2')], [[], []]);
 });
 
-it('equal values become one object, also after more values than are remembered', () => {
+it('makes one object of equal values, also beyond the number it remembers', () => {
   const share = interner<{ name: string }>(2);
   const first = share({ name: 'a' });
   assert.equal(share({ name: 'a' }), first);

@@ -94,7 +94,7 @@ describe('eventName', () => {
     { name: '-', start: 'pod' },
     { name: '', start: 'pod' },
   ])
-    it(`begins with ${start.slice(0, 8)} for an object named '${name.slice(0, 8)}' of ${name.length} characters`, () =>
+    it(`begins with ${start.slice(0, 8)} for '${name.slice(0, 8)}' of ${name.length} characters`, () =>
       assert.equal(eventName({ kind: 'Pod', name }, '1f'), `${start}.1f`));
 
   it('is a valid name of at most 253 characters, whatever the object is called', () => {

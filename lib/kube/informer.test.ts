@@ -81,7 +81,7 @@ describe('informer', () => {
     ]);
   });
 
-  it('resumes after a bookmark, so that a quiet collection never has to be listed again', async () => {
+  it('resumes a quiet collection after a bookmark without another list', async () => {
     const { informer, queries } = await play([
       listOf('1', []),
       { watch: [{ type: 'BOOKMARK', object: { metadata: { resourceVersion: '90' } } }] },
@@ -104,7 +104,7 @@ describe('informer', () => {
     });
   }
 
-  it('never gives up: failing lists, failing watches and a stream that breaks in the middle', async () => {
+  it('goes on after failed lists, failed watches and a broken stream', async () => {
     const { informer, queries } = await play([
       { fail: new Error('connection refused') },
       { fail: new KubeError(500, '', 'not yet') },

@@ -62,7 +62,7 @@ function startPollingAfterFirstList() {
 const rows = (changes = {}) => json(identities([row('a')], changes), 200, { etag: '"1"' });
 const waits = (requests: { url: URL }[]) => requests.map(({ url }) => url.searchParams.get('wait'));
 
-test('polls with wait=0 first, then with etag, cursor, fresh token and the CA of the response', async () => {
+test('polls with wait=0 first, then with etag, cursor, fresh token and new CA', async () => {
   const { clock, requests, broker, store, stop } = startPolling(() => rows());
   broker.respond = (_url, options) => (requests.length === 1 ? rows({ asOf: 'cursor-1', caBundle: 'second-ca' }) : hang(options));
   await clock.advance(0);

@@ -53,7 +53,7 @@ test('saves the rules, loads its own, reads them back and verifies the redirect'
   assert.match(lines.join(), /redirect verified.*own listener/);
 });
 
-test("refuses the host's network namespace before it runs anything, in any spelling of the address", async () => {
+test("refuses the host's network namespace, in any spelling of the address", async () => {
   const { dependencies, commands } = createHarness();
   await fails(dependencies, 'host_network', /host's network namespace/, { hostIp: settings.podIp });
   await fails(dependencies, 'host_network', /host's network namespace/, { podIp: 'fd00::1', hostIp: 'FD00:0::1' });

@@ -31,7 +31,7 @@ test('counts responses by route and status and fetches by result', async () => {
   await harness.proxy.close();
 });
 
-test('exposes the age of the last response of the broker, and nothing before the first', async () => {
+test('exposes the age of the last response of the broker, once there is one', async () => {
   const name = 'aadpodidentity_sidecar_broker_contact_age_seconds';
   const harness = await startProxyHarness();
   await harness.bind([row('a')]);

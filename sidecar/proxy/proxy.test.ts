@@ -6,7 +6,7 @@ import { bodyOf, startProxyHarness } from '../testing/proxy-harness.ts';
 
 const hour = 3_600_000;
 
-test('answers in the form of IMDS: strings, both expiry fields, resource and selector as sent', async () => {
+test('answers in the form of IMDS, with resource and selector as sent', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a')]);
   const response = await harness.requestToken('resource=https%3A%2F%2FVault.azure.net%2F&client_id=CLIENT-of-a');
@@ -75,7 +75,7 @@ test('serves a hundred callers with one fetch, also after one of them left', asy
   await harness.proxy.close();
 });
 
-test('serves a token of the changed identity when the identity changes during the fetch', async () => {
+test('serves a token of the new identity when it changes during the fetch', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a')]);
   harness.respond.imds = (_url, options) => hang(options);
@@ -105,7 +105,7 @@ test('asks IMDS with bypass_cache at most once in 30 s for a token', async () =>
   await harness.proxy.close();
 });
 
-test('a request waits until its identity is bound and assigned', async () => {
+test('holds a request until its identity is bound and assigned', async () => {
   const harness = await startProxyHarness();
   const waiting = harness.requestToken();
   assert.equal(await harness.responseAfter(1000, waiting), undefined, 'not bound');
@@ -118,7 +118,7 @@ test('a request waits until its identity is bound and assigned', async () => {
   await harness.proxy.close();
 });
 
-test('serves cached tokens, and fetches none, while an assigned identity is attached again', async () => {
+test('serves only cached tokens while an assigned identity is attached again', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a')]);
   await harness.requestToken();

@@ -45,7 +45,7 @@ test('reads parameters in any order and case, and takes an empty selector for no
   }
 });
 
-test('refuses duplicate parameters, two selectors, and a missing, empty or huge resource', () => {
+test('refuses duplicate parameters, two selectors, and a missing or huge resource', () => {
   for (const query of [
     'resource=a&resource=a',
     'resource=a&Resource=b',
@@ -127,7 +127,7 @@ test('answers 404 for other paths and 400 for encoded slashes', () => {
     assert.equal(statusOf(path), 400, path);
 });
 
-test('serves the App Service protocol to callers with the identity header, without Metadata', () => {
+test('serves the App Service protocol to callers with the identity header', () => {
   const enabled: RouteSettings = { ...plain, isIdentityHeader: (sent) => sent === 'the-pod-uid' };
   const headers = { 'x-identity-header': 'the-pod-uid' };
   const route = routeOf('/msi/token?api-version=2019-08-01&resource=r&mi_res_id=x', headers, enabled);

@@ -28,7 +28,7 @@ test('answers 503 with the last error when the broker was never reached', async 
   await harness.proxy.close();
 });
 
-test('answers 400 after 5 s for an identity that is not bound, and lists those that are', async () => {
+test('answers 400 after 5 s for an unbound identity, and lists the bound ones', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a')]);
   const waiting = harness.requestToken('resource=r&client_id=other');
@@ -83,7 +83,7 @@ test('says that the broker cannot be reached while an identity is pending', asyn
   await harness.proxy.close();
 });
 
-test('says since when an identity is pending again, not since when it was pending first', async () => {
+test('counts the wait of an identity from when it became pending the last time', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a', { state: 'Created' })]);
   await harness.bind([row('a')]);
@@ -104,7 +104,7 @@ test('answers 503 for a client id that is unknown until the identity is attached
   await harness.proxy.close();
 });
 
-test('answers a pod without identities 503 at the deadline while it is young, then 400 at once', async () => {
+test('answers a pod without identities 503 while it is young, then 400 at once', async () => {
   const harness = await startProxyHarness();
   await harness.bind([]);
   const waiting = harness.requestToken();
@@ -158,7 +158,7 @@ test('passes a request to IMDS when the pod becomes excepted while it waits', as
   await harness.proxy.close();
 });
 
-test('serves cached tokens, and fetches none, when the broker is silent for --identity-ttl', async () => {
+test('serves only cached tokens when the broker is silent for --identity-ttl', async () => {
   const harness = await startProxyHarness({ flags: ['--identity-ttl=3600'] });
   await harness.bind([row('a')]);
   await harness.requestToken('resource=known');

@@ -73,7 +73,7 @@ test('keeps the fetches of two objects that name one Azure identity apart', asyn
   tokenOf(lookup({ row: renamed }));
 });
 
-test('fetches a token once for any number of callers and caches it for half of its life', async () => {
+test('fetches a token once for all callers and caches it for half of its life', async () => {
   const { clock, queries, pending, token, lookup } = createHarness();
   const fetches = Array.from({ length: 100 }, () => fetchOf(lookup()));
   assert.equal(new Set(fetches).size, 1);
@@ -301,7 +301,7 @@ test('caches a token for each identity, resource, capability and tenant', async 
   assert.equal(new Set(variants.map((variant) => tokenOf(lookup(variant)).accessToken)).size, variants.length);
 });
 
-test('holds 256 tokens, evicts the least recently used, and is full while all are fetched', async () => {
+test('holds 256 tokens and evicts the least recently used that is not in flight', async () => {
   const { source, token, lookup, cache, queries } = createHarness();
   source.respond = () => token(hour);
   for (let i = 0; i < 256; i += 1) lookup({ resource: `r${i}` });

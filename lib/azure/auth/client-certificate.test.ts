@@ -40,7 +40,7 @@ describe('a client certificate', () => {
     assert.ok(new X509Certificate(found.x5c).checkPrivateKey(createPrivateKey(found.privateKey)), 'its own certificate comes first');
   };
 
-  test('reads a client certificate from PEM in any order, with a chain or an encrypted key', () => {
+  test('reads a client certificate from PEM, with a chain or an encrypted key', () => {
     check(readClientCertificate(Buffer.from(own.key + own.certificate)));
     check(readClientCertificate(Buffer.from(`bag attributes\n${other.certificate}${own.certificate}${own.key}`)));
     const encrypted = createPrivateKey(own.key).export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'p' });

@@ -33,7 +33,7 @@ for (const [name, value] of Object.entries(good) as [keyof typeof podAnnotations
   });
 }
 
-test('docs/annotations.md lists every annotation and every reason', () => {
+test('finds every annotation and every reason in docs/annotations.md', () => {
   const page = readFileSync(new URL('../../../docs/annotations.md', import.meta.url), 'utf8');
   for (const { key: name, about, accepts } of Object.values(podAnnotations))
     assert.ok(page.includes(`| \`${name}\` | ${accepts} | ${about} |`), name);
