@@ -18,14 +18,14 @@ const notes = (entries: Record<string, string>) =>
   Object.fromEntries(Object.entries(entries).map(([name, value]) => [`aadpodidentity.k8s.io/${name}`, value]));
 
 describe('rows of a pod', () => {
-  it('are Created with a reason until there is an AzureAssignedIdentity', () => {
+  it('makes a Created row with a reason until there is an AzureAssignedIdentity', () => {
     const { rows } = bound();
     const row = rows.get('app/web')?.identities[0];
     assert.equal(row?.state, 'Created');
     assert.match(row?.reason ?? '', /AzureAssignedIdentity/);
   });
 
-  it('carry the ids that Azure reported, once Assigned', () => {
+  it('gives an Assigned row the ids that Azure reported', () => {
     const { informers, rows, ...of } = bound();
     const made = assignment(of.pod, of.identity, of.binding);
     made.metadata.annotations = {
@@ -48,7 +48,7 @@ describe('rows of a pod', () => {
     ]);
   });
 
-  it('carry the tenants of a service principal, auxiliary ones for type 1 only', () => {
+  it('gives a row its tenants, auxiliary ones for type 1 only', () => {
     const { informers, rows, ...of } = bound();
     const spec = { clientID: 'c', tenantID: 'own.example', auxiliaryTenantIDs: ['b.example', 7, 'c.example'] };
     const tenantsOf = (type: number) => {
@@ -62,7 +62,7 @@ describe('rows of a pod', () => {
     assert.deepEqual(tenantsOf(2), ['own.example', undefined]);
   });
 
-  it('are Failed for a terminal reason', () => {
+  it('makes a Failed row for a terminal reason', () => {
     const { informers, rows, ...of } = bound();
     const made = assignment(of.pod, of.identity, of.binding, { status: 'Created' });
     made.metadata.annotations = { ...made.metadata.annotations, ...notes({ reason: 'MissingRole', message: 'grant it' }) };
@@ -71,7 +71,7 @@ describe('rows of a pod', () => {
     assert.deepEqual([row?.state, row?.reason], ['Failed', 'MissingRole: grant it']);
   });
 
-  it('ignore an object of a former pod, or of a former resourceID', () => {
+  it('ignores an object of a former pod, or of a former resourceID', () => {
     const { informers, rows, ...of } = bound();
     informers.assignments.put('default/web-app-i', assignment(of.pod, of.identity, of.binding, { podUid: 'former' }));
     assert.equal(rows.get('app/web')?.identities[0]?.state, 'Created');
@@ -80,7 +80,7 @@ describe('rows of a pod', () => {
     assert.equal(rows.get('app/web')?.identities[0]?.state, 'Created');
   });
 
-  it('are Assigned although a foreign finalizer holds an older object', () => {
+  it('makes an Assigned row although a finalizer holds an older object', () => {
     const { informers, rows, ...of } = bound();
     const old = assignment(of.pod, of.identity, of.binding, { status: 'Unassigned' });
     old.metadata.deletionTimestamp = '2026-01-01T00:00:00Z';
@@ -92,7 +92,7 @@ describe('rows of a pod', () => {
     assert.equal(informers.assignmentOf('app/web', 'app/i'), right);
   });
 
-  it('are absent for a pod that is gone or finished', () => {
+  it('makes no rows for a pod that is gone or finished', () => {
     const { informers, rows } = bound();
     informers.pods.put('app/web', pod({ finished: true }));
     assert.equal(rows.get('app/web'), undefined);
@@ -100,12 +100,12 @@ describe('rows of a pod', () => {
     assert.equal(rows.get('app/web'), undefined);
   });
 
-  it('are all Assigned in managed mode', () => {
+  it('makes only Assigned rows in managed mode', () => {
     const { informers } = bound();
     assert.equal(createRowSource(informers, { managed: true }).get('app/web')?.identities[0]?.state, 'Assigned');
   });
 
-  it('tell whether the pod matches an exception of its namespace', () => {
+  it('marks rows of a pod that matches an exception of its namespace', () => {
     const { informers, rows } = bound();
     assert.equal(rows.get('app/web')?.excepted, false);
     informers.exceptions.put('other/e', { key: 'other/e', namespace: 'other', name: 'e', podLabels: { aadpodidbinding: 'sel' } });
@@ -127,7 +127,7 @@ describe('rows of a pod', () => {
     ],
     ['the pod goes', (informers) => informers.pods.remove('app/web')],
   ] as [string, (informers: ReturnType<typeof fakeInformers>) => void][]) {
-    it(`change for a pod, and no other, when ${what}`, () => {
+    it(`reports the pod and no other as changed when ${what}`, () => {
       const { informers, rows } = bound();
       informers.pods.put('other/web', pod({ key: 'other/web', namespace: 'other', selector: 'another' }));
       const changed = new Set<string>();
@@ -138,7 +138,7 @@ describe('rows of a pod', () => {
     });
   }
 
-  it('change for the former and the present pod of an edited object', () => {
+  it('reports the former and the present pod of an edited object as changed', () => {
     const { informers, rows, ...of } = bound();
     const made = assignment(of.pod, of.identity, of.binding);
     informers.assignments.put(made.key, made);
@@ -149,7 +149,7 @@ describe('rows of a pod', () => {
     off();
   });
 
-  it('are waited for until the caches have reached given versions', async () => {
+  it('waits until the caches have reached given versions', async () => {
     const { informers, rows } = bound();
     const versions = rows.versions();
     await rows.whenReached(versions, AbortSignal.abort());

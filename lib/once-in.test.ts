@@ -4,7 +4,7 @@ import { createFakeClock } from '../common/testing/fake-clock.ts';
 import { onceIn } from './once-in.ts';
 
 describe('onceIn', () => {
-  it('is true for the same text once in its time, and for another text at once', async () => {
+  it('allows the same text once in its time, and another text at once', async () => {
     const clock = createFakeClock();
     const isNew = onceIn(60_000, clock);
     assert.deepEqual([isNew('a'), isNew('a'), isNew('b')], [true, false, true]);

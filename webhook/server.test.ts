@@ -104,7 +104,7 @@ describe('the admission server', () => {
     assert.equal((response.auditAnnotations as Record<string, string>).decision, 'inject');
   });
 
-  it('leaves the patch out where nothing changes, and says no with a message', async () => {
+  it('omits the patch where nothing changes, and denies with a message', async () => {
     const skipped = responseOf(await ask(rawPod({ spec: { hostNetwork: true } })));
     assert.equal('patch' in skipped || 'patchType' in skipped, false);
     assert.deepEqual(skipped.warnings, ['pods with hostNetwork are not injected: token requests go to IMDS as from the node']);
@@ -182,7 +182,7 @@ describe('the admission server', () => {
     assert.equal(responseOf(await ask(rawPod({ annotations: { big: 'x'.repeat(3_000_000) } }))).allowed, true);
   });
 
-  it('survives whatever is thrown at it', async () => {
+  it('serves reviews after any malformed request', async () => {
     const mutated = fc
       .record({
         at: fc.nat(),
@@ -209,7 +209,7 @@ describe('the admission server', () => {
     assert.equal((await ask()).status, 200);
   });
 
-  it('says 503 while it cannot decide and 500 without inner words when it fails', async () => {
+  it('answers 503 while it cannot decide, and a bare 500 when it fails', async () => {
     behave = async () => Promise.reject(new NotReadyError('caches are not there'));
     assert.deepEqual([(await ask()).status, (await ask()).text], [503, 'caches are not there\n']);
     behave = async () => Promise.reject(new Error('secret words'));
@@ -220,7 +220,7 @@ describe('the admission server', () => {
     assert.match(metrics, /webhook_failures_total\{kind="not_ready"\} 2/);
   });
 
-  it("hands on what is left of the API server's patience", async () => {
+  it('passes on the timeout of the API server', async () => {
     const budgets: number[] = [];
     behave = async (review, budget) => {
       budgets.push(budget);

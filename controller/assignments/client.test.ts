@@ -128,7 +128,7 @@ describe('update of an AzureAssignedIdentity', () => {
     assert.equal(at(object, 'metadata', 'annotations', 'aadpodidentity.k8s.io/pod-uid'), 'u1');
   });
 
-  it('goes back to Created without a reason on restart', async () => {
+  it('sets an object to Created without a reason on restart', async () => {
     const object = await updated(true);
     assert.equal(at(object, 'status', 'status'), 'Created');
     assert.equal(at(object, 'metadata', 'annotations', 'aadpodidentity.k8s.io/reason'), undefined);

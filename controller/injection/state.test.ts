@@ -1,4 +1,4 @@
-// Which labelled pods are told that they went past the webhook, and what the metrics count.
+// Which labelled pods get an Event because they have no token proxy, and what the metrics count.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Pod } from '../../lib/identities/objects.ts';
@@ -18,7 +18,7 @@ const raw = (annotations: Record<string, string>, spec: Record<string, unknown> 
   return read;
 };
 
-describe('a labelled pod without token proxy', () => {
+describe('uninjectedReason', () => {
   const cases: [what: string, pod: Pod, excepted: boolean, reason: UninjectedReason | undefined][] = [
     ['injected', pod(), false, undefined],
     ['finished', bare({ finished: true }), false, undefined],
@@ -35,9 +35,9 @@ describe('a labelled pod without token proxy', () => {
     ['plain', bare(), false, 'not_injected'],
   ];
   for (const [what, of, excepted, reason] of cases)
-    it(`that is ${what}: ${reason ?? 'nothing to say'}`, () => assert.equal(uninjectedReason(of, excepted), reason));
+    it(`gives ${reason ?? 'no reason'} for a labelled pod that is ${what}`, () => assert.equal(uninjectedReason(of, excepted), reason));
 
-  it('is told, whether it is there at the start or comes later, until the watch stops', () => {
+  it('records one Event on each uninjected pod until the watch stops', () => {
     const informers = fakeInformers();
     const heard = heardEvents();
     informers.pods.put('app/early', bare({ key: 'app/early', name: 'early' }));
@@ -53,10 +53,10 @@ describe('a labelled pod without token proxy', () => {
   });
 });
 
-describe('injected pods', () => {
+describe('countInjected', () => {
   const of = (version: string, templateHash: string) => raw({ 'aadpodidentity.k8s.io/status': JSON.stringify({ version, templateHash }) });
 
-  it('are counted by version and template', () => {
+  it('counts injected pods by version and template', () => {
     const counted = countInjected([of('1', 'a'), of('2', 'b'), of('2', 'b'), bare(), raw({ 'aadpodidentity.k8s.io/status': 'no JSON' })]);
     assert.deepEqual(counted, [
       { version: '2', template: 'b', pods: 2 },
@@ -65,7 +65,7 @@ describe('injected pods', () => {
     ]);
   });
 
-  it('make a bounded number of series', () => {
+  it('makes a bounded number of series of injected pods', () => {
     const counted = countInjected(Array.from({ length: 100 }, (_, index) => of('1', `t${index}`)));
     assert.equal(counted.length, 21);
     assert.deepEqual(counted.at(-1), { version: '1', template: 'other', pods: 80 });

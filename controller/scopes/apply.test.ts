@@ -21,7 +21,7 @@ async function applied(azure: ReturnType<typeof fakeAzure>, writes: Write[], may
 }
 
 describe('apply', () => {
-  const told = (status: number) => new ArmError({ code: 'unknown' }, 'no', { status });
+  const answered = (status: number) => new ArmError({ code: 'unknown' }, 'no', { status });
   const cases: [what: string, error: Error, began: boolean, outcome: string][] = [
     ['without a token to send', new ArmError({ code: 'signInFailed', retryAfterSeconds: undefined }, 'no'), false, 'refused'],
     [
@@ -30,9 +30,9 @@ describe('apply', () => {
       false,
       'refused',
     ],
-    ['that Azure answered with 403', told(403), false, 'refused'],
-    ['that Azure answered with 408', told(408), false, 'unclear'],
-    ['that Azure answered with 500', told(500), false, 'unclear'],
+    ['that Azure answered with 403', answered(403), false, 'refused'],
+    ['that Azure answered with 408', answered(408), false, 'unclear'],
+    ['that Azure answered with 500', answered(500), false, 'unclear'],
     ['without an answer', new ArmError({ code: 'transient', retryAfterSeconds: undefined }, 'no'), false, 'unclear'],
     ['that failed for a reason of ours', new Error('no'), false, 'unclear'],
     ['after Azure had begun', new ArmError({ code: 'canceled' }, 'no'), true, 'failed'],
@@ -50,12 +50,12 @@ describe('apply', () => {
       assert.equal(failure?.error, error);
     });
 
-  it('ends with the first failure: earlier writes are done, later ones refused', async () => {
+  it('stops at the first failed write and reports earlier and later ones', async () => {
     const azure = fakeAzure();
     azure.onWrite.push(
       () => undefined,
       () => {
-        throw told(500);
+        throw answered(500);
       },
     );
     const { outcomeOf } = await applied(azure, [attach('a'), attach('b'), attach('c')]);

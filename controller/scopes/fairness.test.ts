@@ -133,7 +133,7 @@ function withinLimits(times: readonly number[], burst: number, perMinute: number
 for (const failsAt of ['PATCH', 'end of operation'] as const)
   for (const names of [true, false])
     describe(`an identity of another namespace, errors ${names ? 'with' : 'without'} a name at the ${failsAt}`, () => {
-      it('is attached while a namespace makes a missing identity every 2 s', async () => {
+      it('attaches a good identity while a namespace makes a missing identity every 2 s', async () => {
         const scope = simulation({ failsAt, names });
         const flood = Array.from({ length: 120 }, (_, index) => ({
           at: index * 2 * second,
@@ -146,7 +146,7 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
         withinLimits(scope.reads, 36, 12);
       });
 
-      it('is attached while a namespace adds two bad identities every 2 minutes', async () => {
+      it('attaches a good identity while a namespace adds two bad identities every 2 minutes', async () => {
         const scope = simulation({ failsAt, names });
         const changes = Array.from({ length: 3 + 12 }, (_, index) => ({
           at: index < 3 ? 0 : Math.ceil((index - 2) / 2) * 2 * minute,
@@ -158,7 +158,7 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
       });
 
       for (const count of [32, 63])
-        it(`is attached while ${count} bad identities of one namespace are searched`, async () => {
+        it(`attaches a good identity while ${count} bad ones are searched`, async () => {
           const scope = simulation({ failsAt, names });
           const bad = Array.from({ length: count }, (_, index) => ({ at: 0, apply: () => void scope.add('hostile', `bad${index}`) }));
           const late = victim(scope, minute, 'good');
@@ -166,7 +166,7 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
           await late.check();
         });
 
-      it('is attached within two operations at any time of twelve hours of attacks', async () => {
+      it('attaches a good identity in two operations at any time of twelve hours', async () => {
         const scope = simulation({ failsAt, names });
         const hours = 12 * 60 * minute;
         const attack: { at: number; apply(): void }[] = [];

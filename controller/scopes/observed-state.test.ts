@@ -36,14 +36,14 @@ describe('observed state of a scope', () => {
   ] as const)
     it(title, () => assert.equal(holds(seen, intervalMs, at), expected));
 
-  it('is due at once before the first GET', () => assert.ok(isReadDue(nothingObserved, intervalMs, 0)));
+  it('is due for a GET at once before the first one', () => assert.ok(isReadDue(nothingObserved, intervalMs, 0)));
 
   it('spreads the next GETs of scopes that were read together', () => {
     const next = [0, 0.5, 1].map((spread) => nextReadAt(read(nothingObserved, 0, 0, spread), intervalMs));
     assert.deepEqual(next, [200_000, 210_000, 220_000]);
   });
 
-  it('is read again a twentieth of the interval after a refresh was requested', () => {
+  it('is due a twentieth of the interval after a refresh was requested', () => {
     const requested = requestRefresh(read(nothingObserved, 0));
     assert.equal(nextReadAt(requested, intervalMs), 10_000);
     assert.equal(nextReadAt(read(requested, 10_000), intervalMs), 210_000);

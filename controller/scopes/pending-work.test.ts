@@ -62,6 +62,6 @@ describe('pending work of a scope', () => {
     ['whose identity is needed again while it was being detached', { record: recorded('detaching') }, true],
   ];
   for (const [title, change, expected] of cases)
-    it(`is ${expected ? 'there' : 'none'} for a scope ${title}`, () =>
+    it(`finds ${expected ? '' : 'no '}pending work for a scope ${title}`, () =>
       assert.equal(pendingWork({ ...settled, ...change }).pending, expected));
 });

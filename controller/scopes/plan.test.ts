@@ -134,11 +134,11 @@ describe('plan of a scope', () => {
       ).identities.get('a')?.state;
     };
 
-    it('is claimed for what was attached, or may have been', () => {
+    it('claims what was attached, or may have been', () => {
       for (const outcome of ['done', 'failed', 'unclear'] as const) assert.equal(settled(outcome, ['a']), 'owned', outcome);
     });
 
-    it('is not claimed for what others attached while the write was refused', () => {
+    it('does not claim what others attached while its write was refused', () => {
       assert.equal(settled('refused', ['a']), undefined);
       assert.equal(settled('refused', ['a'], 'owned'), undefined);
     });
@@ -154,7 +154,7 @@ describe('plan of a scope', () => {
       assert.equal(settled('done', [], 'detaching', true), undefined);
     });
 
-    it('is not claimed for what others attached right after it was detached', () => {
+    it('does not claim what others attached right after it was detached', () => {
       assert.equal(settled('done', ['a'], 'detaching'), undefined);
       for (const outcome of ['failed', 'refused', 'unclear'] as const)
         assert.equal(settled(outcome, ['a'], 'detaching'), 'detaching', outcome);

@@ -6,7 +6,7 @@ const clientId = '1111aaaa-0000-4000-8000-000000000001';
 const kubelet = '/subscriptions/s/resourceGroups/Nodes/providers/Microsoft.ManagedIdentity/userAssignedIdentities/kubelet';
 
 describe('protected identities', () => {
-  it('are matched by client id or by resource id, in any case', () => {
+  it('protects identities by client id or by resource id, in any case', () => {
     const listed = [clientId.toUpperCase(), kubelet];
     assert.equal(isProtected(listed, '/any', clientId), true);
     assert.equal(isProtected(listed, kubelet.toUpperCase(), undefined), true);
@@ -14,11 +14,11 @@ describe('protected identities', () => {
     assert.equal(isProtected(listed, '/any', undefined), false);
   });
 
-  it('match nothing by an empty entry or an unknown client id', () => {
+  it('protects nothing by an empty entry or an unknown client id', () => {
     assert.equal(isProtected([''], '/any', ''), false);
   });
 
-  it('are accepted only as a full client id or resource id', () => {
+  it('accepts protected identities only by full client id or resource id', () => {
     for (const text of [clientId, clientId.toUpperCase(), kubelet, kubelet.toLowerCase()]) assert.ok(namesIdentity(text), text);
     for (const text of ['kubelet', 'msi', `${clientId}0`, '/subscriptions/s', '']) assert.ok(!namesIdentity(text), text);
   });

@@ -152,14 +152,14 @@ describe('quarantine of one bad identity', () => {
     assert.deepEqual([...afterWrite(held, retry, { ok: true }, minute).held], []);
   });
 
-  it('is over at once when it is lifted, within the budget', () => {
+  it('tries a lifted identity at once, within the budget', () => {
     const held = afterWrite(emptyQuarantine, { entries: attach('x', 'i'), trial: false }, failed(), 0);
     assert.deepEqual(idsOf(selectWrite(lift(held, 'i', 1_000), attach('x', 'i'), 1_000).entries), ['i']);
   });
 });
 
 describe('suspicion of a namespace', () => {
-  it('keeps its new identities apart from those of others for ten minutes', () => {
+  it('keeps new identities of a suspect namespace apart for ten minutes', () => {
     const blamed = afterWrite(emptyQuarantine, { entries: attach('bad', 'b'), trial: false }, failed(['b']), 0);
     const wanted = [...attach('bad', 'b', 'fresh'), ...attach('good', 'g')];
     assert.deepEqual(idsOf(selectWrite(blamed, wanted, 1_000).entries), ['g']);
@@ -167,21 +167,21 @@ describe('suspicion of a namespace', () => {
     assert.deepEqual(idsOf(selectWrite(blamed, [...attach('bad', 'fresh'), ...attach('good', 'g')], windowMs).entries), ['fresh', 'g']);
   });
 
-  it('survives the deletion of the identity that was to blame', () => {
+  it('suspects a namespace beyond the deletion of the identity to blame', () => {
     const blamed = afterWrite(emptyQuarantine, { entries: attach('bad', 'b'), trial: false }, failed(['b']), 0);
     const forgotten = forgetUnwanted(blamed, [], 1_000);
     assert.deepEqual([...forgotten.held], []);
     assert.deepEqual(idsOf(selectWrite(forgotten, [...attach('bad', 'b2'), ...attach('good', 'g')], 2_000).entries), ['g']);
   });
 
-  it('ends for a namespace that a failed write held by chance once its part succeeds', () => {
+  it('clears a namespace in a failed write once its part succeeds', () => {
     const mixed = [...attach('bad', 'b'), ...attach('good', 'g')];
     const suspected = afterWrite(emptyQuarantine, { entries: mixed, trial: false }, failed(), 0);
     const cleared = afterWrite(suspected, { entries: attach('good', 'g'), trial: true }, { ok: true }, 1_000);
     assert.deepEqual(idsOf(selectWrite(cleared, [...attach('good', 'g2'), ...attach('other', 'o')], 2_000).entries), ['g2', 'o']);
   });
 
-  it('forgets what is no longer wanted', () => {
+  it('forgets quarantined identities that are no longer wanted', () => {
     const suspected = afterWrite(emptyQuarantine, { entries: attach('x', 'a', 'b', 'c'), trial: false }, failed(), 0);
     assert.deepEqual(forgetUnwanted(suspected, attach('x', 'c'), 1).suspects, [['attach c']]);
   });

@@ -84,7 +84,7 @@ describe('scope reconciler', () => {
   });
 
   for (const adoptAttached of [true, false])
-    it(`${adoptAttached ? 'claims' : 'does not claim'} what aad-pod-identity attached, with adoptAttached ${adoptAttached}`, async () => {
+    it(`${adoptAttached ? 'claims' : 'does not claim'} what aad-pod-identity attached with adoptAttached ${adoptAttached}`, async () => {
       const needs = [need('web', 'theirs')];
       const [theirs] = needs;
       assert.ok(theirs);

@@ -51,7 +51,7 @@ function withoutClientId(of: Need): Need {
 }
 
 describe('status of an attached identity', () => {
-  it('has the ids that Azure reports and is written once while they stay the same', async () => {
+  it('writes the ids that Azure reports, once while they stay the same', async () => {
     const web = withoutClientId(need('web', 'i'));
     const written = statusOf([web]);
     await writeAttachedStatus(written.context, [web], attachedAs('i'));
@@ -70,7 +70,7 @@ describe('status of an attached identity', () => {
     ['client', 'client-new', 'p'],
     ['object', 'client-i', 'principal-new'],
   ])
-    it(`stays Assigned with the new ids after a recreation under another ${which} id`, async () => {
+    it(`keeps Assigned with new ids after a recreation under another ${which} id`, async () => {
       const web = withoutClientId(need('web', 'i'));
       const written = statusOf([web]);
       await writeAttachedStatus(written.context, [web], attachedAs('i'));
@@ -84,7 +84,7 @@ describe('status of an attached identity', () => {
       );
     });
 
-  it('goes back to Created where spec.clientID is that of before a recreation', async () => {
+  it('sets Created where spec.clientID is the one from before a recreation', async () => {
     const web = need('web', 'i');
     const written = statusOf([web]);
     await writeAttachedStatus(written.context, [web], attachedAs('i'));
@@ -106,7 +106,7 @@ describe('status of an identity that could not be attached', () => {
     return { web, ...written };
   }
 
-  it('goes back to Created with the reason where the scope no longer has it', async () => {
+  it('sets Created with the reason for an identity that the scope lost', async () => {
     const { web, context, statusOf, annotationsOf, heard } = await assigned();
     await writeFailedStatus(context, [web], red(locked), new Map());
     assert.equal(statusOf(web), 'Created');
@@ -119,14 +119,14 @@ describe('status of an identity that could not be attached', () => {
     ['it is unknown what the scope has', 'DenyAssignment', undefined],
     ['another writer was only faster', 'Attaching', new Map()],
   ] as const)
-    it(`stays Assigned where ${why}`, async () => {
+    it(`keeps Assigned where ${why}`, async () => {
       const { web, context, statusOf, annotationsOf } = await assigned();
       await writeFailedStatus(context, [web], red({ ...locked, reason }), attached);
       assert.equal(statusOf(web), 'Assigned');
       assert.equal(annotationsOf(web).reason, undefined);
     });
 
-  it('is written although the object of another pod is gone', async () => {
+  it('writes a failed status although the object of another pod is gone', async () => {
     const needs = [need('gone', 'red'), need('web', 'red')];
     const { context, annotationsOf } = statusOf(needs);
     const { updateStatus } = context.statuses;

@@ -94,10 +94,10 @@ describe('eventName', () => {
     { name: '-', start: 'pod' },
     { name: '', start: 'pod' },
   ])
-    it(`begins with ${start.slice(0, 8)} for '${name.slice(0, 8)}' of ${name.length} characters`, () =>
+    it(`makes an Event name that begins with ${start.slice(0, 8)} for '${name.slice(0, 8)}' of ${name.length} characters`, () =>
       assert.equal(eventName({ kind: 'Pod', name }, '1f'), `${start}.1f`));
 
-  it('is a valid name of at most 253 characters, whatever the object is called', () => {
+  it('makes a valid Event name of at most 253 characters for any object', () => {
     const labels = fc.array(fc.stringMatching(/^[a-z0-9-]{1,63}$/), { minLength: 1, maxLength: 6 }).map((parts) => parts.join('.'));
     fc.assert(
       fc.property(fc.oneof(labels, fc.string()), (name) => {

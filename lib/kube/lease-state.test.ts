@@ -38,7 +38,8 @@ describe('remainingMs', () => {
     { now: 8_000, left: 0 },
     { now: 60_000, left: 0 },
   ])
-    it(`is ${left} ms ${now - 1_000} ms after the renewal was sent`, () => assert.equal(remainingMs(holding, terms, now), left));
+    it(`leaves ${left} ms of the term ${now - 1_000} ms after the renewal was sent`, () =>
+      assert.equal(remainingMs(holding, terms, now), left));
 
-  it('is 0 without a renewal', () => assert.equal(remainingMs(standby, terms, 1_000), 0));
+  it('leaves no time of the term without a renewal', () => assert.equal(remainingMs(standby, terms, 1_000), 0));
 });

@@ -22,7 +22,7 @@ function createHarness() {
 const clientId = (value: string): Selector => ({ name: 'client_id', value });
 const minute = 60_000;
 
-test('waits while the broker was never reached, with a message that says so', () => {
+test('lets a request wait while the broker was never reached, with a message', () => {
   const { store, choice } = createHarness();
   store.contactFailed('10.0.0.9:9443: ConnectionRefused');
   const made = choice(clientId('x'));
@@ -65,7 +65,7 @@ test('chooses the default identity of the annotation, also before it is bound', 
   assert.equal(chosen(), 'c');
 });
 
-test('waits for a first identity until the sidecar is two minutes old', async () => {
+test('lets a request wait for a first identity until the sidecar is two minutes old', async () => {
   const { clock, store, choice } = createHarness();
   store.accept(identities([]));
   assert.equal(choice().kind, 'pending');
@@ -76,7 +76,7 @@ test('waits for a first identity until the sidecar is two minutes old', async ()
   assert.match(made.message, /^Identity not found: no identity is bound to pod team\/app\. .*AzureIdentityBinding/);
 });
 
-test('waits 5 s for an unknown identity after the start and after a change only', async () => {
+test('lets a request wait for an unknown identity 5 s after the start or a change', async () => {
   const { clock, store, choice } = createHarness();
   store.accept(identities([row('a')]));
   const early = choice(clientId('x'));
@@ -96,7 +96,7 @@ test('waits 5 s for an unknown identity after the start and after a change only'
   assert.equal(choice(clientId('x')).kind, 'refused');
 });
 
-test('waits for an id that is unknown until the identity is attached', () => {
+test('lets a request wait for an id that is unknown until the identity is attached', () => {
   const { store, chosen } = createHarness();
   const unattached = row('a', { state: 'Created' });
   delete unattached.objectID;
