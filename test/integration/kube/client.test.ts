@@ -1,7 +1,9 @@
-// The Kubernetes client against the real API server: what everything else stands on.
+// lib/kube against the real API server.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/errors.ts';
@@ -10,6 +12,7 @@ import type { Informer } from '../../../lib/kube/informer.ts';
 import { startInformer } from '../../../lib/kube/informer.ts';
 import { startLeaderElection } from '../../../lib/kube/leader-election.ts';
 import { at, metadataOf, stringAt } from '../../../lib/kube/objects.ts';
+import type { Resource } from '../../../lib/kube/resources.ts';
 import { configMaps, events, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { userAgentOf } from '../../../lib/user-agent.ts';
@@ -31,134 +34,201 @@ after(async () => {
 
 const collection = resourcePath(configMaps, { namespace: 'default' });
 const object = (name: string) => resourcePath(configMaps, { namespace: 'default', name });
-const make = (name: string, labels: Record<string, string>) =>
+const createConfigMap = (name: string, labels: Record<string, string>) =>
   client.call('POST', collection, { body: { metadata: { name, labels }, data: { v: '0' } } });
 
-/** A copy of the ConfigMaps with this label, how often it was listed from scratch, and a way to keep it from watching for a while. */
-function copyOf(
-  t: { after(done: () => unknown): void },
-  label: string,
-): { copy: Informer<string>; lists: () => number; cut: () => () => void } {
+interface Observed {
+  informer: Informer<string>;
+  /** Lists from scratch until now. */
+  lists(): number;
+  /** Ends the watch with its next event, and keeps it from coming back until `mend`. */
+  cut(): void;
+  mend(): void;
+}
+
+function observe(t: TestContext, options: { resource: Resource; labelSelector?: string; goneAfterMs?: number }): Observed {
   let lists = 0;
   let isCut = false;
-  const counting: KubeClient = {
+  const cutting: KubeClient = {
     ...client,
-    call(method, path, options) {
-      if (options?.query?.limit !== undefined && options.query.continue === undefined) lists += 1;
-      return client.call(method, path, options);
+    call(method, path, call) {
+      if (call?.query?.limit !== undefined && call.query.continue === undefined) lists += 1;
+      return client.call(method, path, call);
     },
-    watch(path, options) {
+    async *watch(path, watch) {
       if (isCut) throw new Error('cut off');
-      return client.watch(path, options);
+      for await (const event of client.watch(path, watch)) {
+        if (isCut) throw new Error('cut off');
+        yield event;
+      }
     },
   };
-  const copy = startInformer({
-    client: counting,
+  const informer = startInformer({
+    client: cutting,
     log: silentLogger,
-    resource: configMaps,
     namespace: 'default',
-    labelSelector: `test=${label}`,
     project: (raw) => stringAt(raw, 'data', 'v'),
     pageSize: 2,
     retryMs: [20, 200],
+    ...options,
   });
-  t.after(() => copy.stop());
-  const cut = () => {
-    isCut = true;
-    return () => {
+  t.after(() => informer.stop());
+  return {
+    informer,
+    lists: () => lists,
+    cut() {
+      isCut = true;
+    },
+    mend() {
       isCut = false;
-    };
+    },
   };
-  return { copy, lists: () => lists, cut };
 }
 
-/** Resolves once the copy holds this value. */
-function until(copy: Informer<string>, name: string, value: string | undefined): Promise<void> {
+const observeConfigMaps = (t: TestContext, label: string) => observe(t, { resource: configMaps, labelSelector: `test=${label}` });
+
+/** Resolves once the informer holds this value. */
+function until(informer: Informer<string>, name: string, value: string | undefined): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const check = () => {
-    if (copy.get(`default/${name}`) === value) resolve();
+    if (informer.get(`default/${name}`) === value) resolve();
   };
-  copy.onChange(check);
+  informer.onChange(check);
   check();
   return promise;
 }
 
-describe('calls', () => {
-  it('tells a missing object, one that exists and a lost race apart', async () => {
-    await make('calls', {});
+async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 30_000; !(await holds()); await delay(20))
+    if (Date.now() > deadline) assert.fail(`not after 30 s: ${what}`);
+}
+
+describe('client', () => {
+  it('tells a missing object, one that exists and a conflict apart', async () => {
+    await createConfigMap('calls', {});
     await assert.rejects(client.call('GET', object('nothing')), isNotFound);
-    await assert.rejects(make('calls', {}), isAlreadyExists);
+    await assert.rejects(createConfigMap('calls', {}), isAlreadyExists);
     const stale = { metadata: { resourceVersion: '1' }, data: { v: '1' } };
     await assert.rejects(client.call('PATCH', object('calls'), { contentType: mergePatch, body: stale }), isConflict);
   });
 
-  it('says who it is, and takes a time-out in fractions of a millisecond', async () => {
+  it('sends its user agent, and takes a timeout in fractions of a millisecond', async () => {
     const named = connect({ kubeconfig: plane.kubeconfig, userAgent: userAgentOf('controller', 'fleet 7'), qps: 1000 });
     const call = { body: { metadata: { name: 'signed' }, data: { v: '0' } }, timeoutMs: 10_000.5 };
-    const made = await named.call('POST', collection, call);
+    const created = await named.call('POST', collection, call);
     await named.close();
-    const [first] = [at(made, 'metadata', 'managedFields')].flat();
+    const [first] = [at(created, 'metadata', 'managedFields')].flat();
     // What Kubernetes takes from a user agent up to its first slash.
     assert.equal(stringAt(first, 'manager'), 'aad-pod-identity');
   });
 
-  it('ends a call that its caller gives up', async () => {
+  it('ends a call when its caller aborts', async () => {
     await assert.rejects(client.call('GET', collection, { signal: AbortSignal.abort(new Error('given up')) }), /given up/);
   });
 });
 
-describe('a informer', () => {
+describe('informer', () => {
   it('reads several pages, follows changes and sees deletions', async (t) => {
-    for (const number of [1, 2, 3, 4, 5]) await make(`pages-${number}`, { test: 'pages' });
-    const { copy } = copyOf(t, 'pages');
-    await copy.whenSynced();
-    assert.equal([...copy.values()].length, 5);
+    for (const number of [1, 2, 3, 4, 5]) await createConfigMap(`pages-${number}`, { test: 'pages' });
+    const { informer } = observeConfigMaps(t, 'pages');
+    await informer.whenSynced();
+    assert.equal([...informer.values()].length, 5);
     await client.call('PATCH', object('pages-3'), { contentType: mergePatch, body: { data: { v: '1' } } });
-    await until(copy, 'pages-3', '1');
+    await until(informer, 'pages-3', '1');
     await client.call('DELETE', object('pages-3'));
-    await until(copy, 'pages-3', undefined);
+    await until(informer, 'pages-3', undefined);
   });
 
-  it('survives a restart of the API server and misses nothing', async (t) => {
-    await make('restart-1', { test: 'restart' });
-    const { copy } = copyOf(t, 'restart');
-    await copy.whenSynced();
+  it('misses nothing when the API server restarts', async (t) => {
+    await createConfigMap('restart-1', { test: 'restart' });
+    const { informer } = observeConfigMaps(t, 'restart');
+    await informer.whenSynced();
     await plane.restartApiServer();
-    await make('restart-2', { test: 'restart' });
-    await until(copy, 'restart-2', '0');
-    assert.equal(copy.get('default/restart-1'), '0');
+    await createConfigMap('restart-2', { test: 'restart' });
+    await until(informer, 'restart-2', '0');
+    assert.equal(informer.get('default/restart-1'), '0');
   });
 
-  it('lists anew after a 410, and tells what changed while it could not see', async (t) => {
-    await make('gone-1', { test: 'gone' });
-    await make('gone-2', { test: 'gone' });
-    const { copy, lists, cut } = copyOf(t, 'gone');
-    await copy.whenSynced();
+  it('lists again after a 410, and tells what was deleted meanwhile', async (t) => {
+    await createConfigMap('gone-1', { test: 'gone' });
+    await createConfigMap('gone-2', { test: 'gone' });
+    const { informer, lists, cut, mend } = observeConfigMaps(t, 'gone');
+    await informer.whenSynced();
     const removed: string[] = [];
-    copy.onChange(({ key, after: now }) => {
+    informer.onChange(({ key, after: now }) => {
       if (now === undefined) removed.push(key);
     });
-    const mend = cut();
+    cut();
     await plane.restartApiServer();
     await client.call('DELETE', object('gone-1'));
-    await make('gone-noise', {});
+    await createConfigMap('gone-noise', {});
     await plane.compact();
     // Without a restart the API server would answer from what it remembers of the watch itself.
     await plane.restartApiServer();
     mend();
-    await until(copy, 'gone-1', undefined);
+    await until(informer, 'gone-1', undefined);
     assert.equal(lists(), 2);
     assert.deepEqual(removed, ['default/gone-1']);
   });
+
+  it('keeps the objects of a deleted CRD until discovery confirms it or the CRD is back', async (t) => {
+    const widgets: Resource = { group: 'example.test', version: 'v1', plural: 'widgets', kind: 'Widget' };
+    const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const path = resourcePath(widgets, { namespace: 'default' });
+    const isKindServed = () =>
+      client.call('GET', path).then(
+        () => true,
+        (error: unknown) => (isNotFound(error) ? false : Promise.reject(error)),
+      );
+    const createKind = async () => {
+      const schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+      const body = {
+        metadata: { name: 'widgets.example.test' },
+        spec: {
+          group: widgets.group,
+          names: { plural: widgets.plural, kind: widgets.kind },
+          scope: 'Namespaced',
+          versions: [{ name: widgets.version, served: true, storage: true, schema: { openAPIV3Schema: schema } }],
+        },
+      };
+      await client.call('POST', crds, { body });
+      await eventually('the kind is served', isKindServed);
+    };
+    await createKind();
+    const body = { apiVersion: 'example.test/v1', kind: 'Widget', metadata: { name: 'a' }, data: { v: '0' } };
+    await client.call('POST', path, { body });
+    const patient = observe(t, { resource: widgets });
+    const strict = observe(t, { resource: widgets, goneAfterMs: 0 });
+    for (const { informer, cut } of [patient, strict]) {
+      await informer.whenSynced();
+      assert.equal(informer.get('default/a'), '0');
+      cut();
+    }
+
+    await client.call('DELETE', `${crds}/widgets.example.test`);
+    await eventually('the kind is not served', async () => !(await isKindServed()));
+    patient.mend();
+    strict.mend();
+    await until(strict.informer, 'a', undefined);
+    await eventually('the informer is not synced', () => !patient.informer.synced);
+    assert.equal(patient.informer.get('default/a'), '0');
+
+    await createKind();
+    for (const { informer } of [patient, strict]) {
+      await informer.whenSynced();
+      assert.equal(informer.get('default/a'), undefined);
+    }
+  });
 });
 
-describe('the Lease', () => {
-  it('is held by one, handed over at once by a leader that stops, and taken from one that died', async (t) => {
+describe('leader election', () => {
+  function harness(t: TestContext) {
     const name = `lease-${randomUUID().slice(0, 8)}`;
     const active = new Set<string>();
-    const candidate = (identity: string, through: KubeClient) => {
-      const began = Promise.withResolvers<void>();
-      const leadership = startLeaderElection({
+    const start = (identity: string, through: KubeClient = client) => {
+      const started = Promise.withResolvers<void>();
+      let terms = 0;
+      const election = startLeaderElection({
         client: through,
         log: silentLogger,
         namespace: 'default',
@@ -168,44 +238,74 @@ describe('the Lease', () => {
         renewDeadlineMs: 3_000,
         retryPeriodMs: 200,
         async onStartedLeading(signal) {
+          terms += 1;
           active.add(identity);
           assert.equal(active.size, 1, 'two leaders at a time');
-          began.resolve();
+          started.resolve();
           await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
           active.delete(identity);
         },
       });
       // Also after a failed assertion: a candidate that goes on would keep the whole run from ending.
-      t.after(() => leadership.stop());
-      return { leadership, began: began.promise };
+      t.after(() => election.stop());
+      return { election, started: started.promise, terms: () => terms };
     };
-    const first = candidate('first', client);
-    await first.began;
+    return { path: resourcePath(leases, { namespace: 'default', name }), start };
+  }
+
+  it('gives the Lease to another when the leader stops, and when it dies', async (t) => {
+    const { path, start } = harness(t);
+    const first = start('first');
+    await first.started;
     const dying = connect({ kubeconfig: plane.kubeconfig, userAgent: 'dying', qps: 1000 });
-    const second = candidate('second', dying);
-    // It waits for a Lease that is given back, not for one that runs out.
-    await first.leadership.stop();
-    await second.began;
-    const third = candidate('third', client);
+    const second = start('second', dying);
+    // It waits for a Lease that is released, not for one that runs out.
+    await first.election.stop();
+    await second.started;
+    const third = start('third');
     await dying.close();
-    await third.began;
-    const raw = await client.call('GET', resourcePath(leases, { namespace: 'default', name }));
+    await third.started;
+    const raw = await client.call('GET', path);
     assert.equal(stringAt(raw, 'spec', 'holderIdentity'), 'third');
     assert.ok(Number(at(raw, 'spec', 'leaseTransitions')) >= 2);
   });
+
+  it('goes on with its term while somebody labels the Lease, and keeps the labels', async (t) => {
+    const { path, start } = harness(t);
+    // Every renewal but the third meets a conflict.
+    let writes = 0;
+    const conflicting: KubeClient = {
+      ...client,
+      async call(method, target, options) {
+        if (method === 'PATCH') writes += 1;
+        if (method === 'PATCH' && writes % 3 !== 0) {
+          const labels = { [`label-${writes}`]: '' };
+          await client.call('PATCH', path, { contentType: mergePatch, body: { metadata: { labels } } });
+        }
+        return client.call(method, target, options);
+      },
+    };
+    const candidate = start('labelled', conflicting);
+    await candidate.started;
+    await eventually('six renewals', () => writes >= 6);
+    assert.deepEqual([candidate.terms(), candidate.election.leading], [1, true]);
+    const labels = at(await client.call('GET', path), 'metadata', 'labels');
+    assert.deepEqual(Object.keys(Object(labels)), ['label-1', 'label-2', 'label-4', 'label-5']);
+  });
 });
 
-describe('Events', () => {
-  it('are accepted by the API server, once for the same thing', async () => {
+describe('event recorder', () => {
+  it('writes the same Event once, under a name that the API server takes', async () => {
     const recorder = createEventRecorder({ client, log: silentLogger, instance: 'test' });
-    const configMap = await make('regarded', {});
-    const regarding = { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'default', name: 'regarded', uid: metadataOf(configMap).uid };
+    const name = `${'a'.repeat(199)}.cut`;
+    const configMap = await createConfigMap(name, {});
+    const regarding = { apiVersion: 'v1', kind: 'ConfigMap', namespace: 'default', name, uid: metadataOf(configMap).uid };
     recorder.record(regarding, 'Warning', 'binding apply error', 'it did not work');
     recorder.record(regarding, 'Warning', 'binding apply error', 'it did not work');
     await recorder.flush();
     const list = await client.call('GET', resourcePath(events, { namespace: 'default' }));
     const items = at(list, 'items');
-    const ours = (Array.isArray(items) ? items : []).filter((item: unknown) => stringAt(item, 'regarding', 'name') === 'regarded');
+    const ours = (Array.isArray(items) ? items : []).filter((item: unknown) => stringAt(item, 'regarding', 'name') === name);
     assert.equal(ours.length, 1);
     assert.equal(stringAt(ours[0], 'reason'), 'binding apply error');
     assert.equal(stringAt(ours[0], 'reportingController'), 'aadpodidentity.k8s.io');
