@@ -18,7 +18,7 @@ export const annotations = {
   interception: `${annotationPrefix}interception`,
   /** On an AzureIdentity: `namespaced` limits it to pods of its own namespace. Upstream's spelling, capital B. */
   behavior: `${annotationPrefix}Behavior`,
-  // What this system adds to an AzureAssignedIdentity. Annotations, because upstream's schema prunes unknown fields.
+  // Added to an AzureAssignedIdentity: docs/adr/0005-annotations-on-azureassignedidentity.md.
   podUid: `${annotationPrefix}pod-uid`,
   scope: `${annotationPrefix}scope`,
   clientId: `${annotationPrefix}client-id`,
@@ -57,7 +57,7 @@ export const apiTokenDirectory = '/var/run/secrets/kubernetes.io/serviceaccount'
 export const brokerAudience = 'aad-pod-identity-broker';
 
 export const assignedIdentityFinalizer = `azureassignedidentity.finalizers.${apiGroup}`;
-/** The one label of an AzureAssignedIdentity, upstream's spelling. */
+/** The only label of an AzureAssignedIdentity, in the spelling of aad-pod-identity. */
 export const nodeNameLabel = 'nodename';
 
 export const leaderLeaseName = 'aad-pod-identity-controller';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
 import { BrokerError } from './error.ts';
-import { boundTo, mint, pod } from './testing/cluster-tokens.ts';
+import { boundTo, pod, signToken } from './testing/fake-api-server.ts';
 import type { Fixture, Harness } from './testing/harness.ts';
 import { assertRefused, createFixture, row, startHarness } from './testing/harness.ts';
 
@@ -68,7 +68,7 @@ describe('broker', () => {
     assert.match(bad.body.error.message, /AADSTS500011/);
     assertRefused(await harness.ask('/v1/token', { body: { identity: 'other/id', resource: 'r' } }), 404, 'not_found');
     assertRefused(await harness.ask('/v1/token', { body: { identity: 'team/id', resource: '' } }), 400, 'bad_request');
-    harness.caller.token = await mint(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-0' }) });
+    harness.caller.token = await signToken(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-0' }) });
     assertRefused(await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'r' } }), 404, 'pod_gone');
   });
 
@@ -85,7 +85,7 @@ describe('broker', () => {
     assertRefused(await ask(), 429, 'throttled');
     assert.equal(minted, 30);
     harness.informers.set('team/app-0', { uid: 'uid-2', excepted: false, identities: [row] });
-    harness.caller.token = await mint(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-2' }) });
+    harness.caller.token = await signToken(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-2' }) });
     assertRefused(await ask(), 400, 'token_failed');
   });
 
@@ -108,7 +108,7 @@ describe('broker', () => {
       await restart({ random: () => random });
       const connectionAt = async (ahead: number) => {
         harness.time.ahead = ahead;
-        harness.caller.token = await mint(fixture.tokens, harness.clock.wall());
+        harness.caller.token = await signToken(fixture.tokens, harness.clock.wall());
         return (await harness.ask('/v1/identities')).headers.connection;
       };
       assert.equal(await connectionAt(0), 'keep-alive');

@@ -69,7 +69,7 @@ function addTokenRoute(app: TlsApp, dependencies: RouteDependencies): void {
 }
 
 async function callerOf(request: FastifyRequest, { rows, authenticate }: RouteDependencies): Promise<BoundPod> {
-  // With incomplete caches every pod would look gone.
+  // With incomplete caches every pod would be unknown.
   if (!rows.synced) throw new BrokerError('not_ready', 'the copies of the cluster are not complete yet: try again');
   return authenticate(request.headers.authorization);
 }

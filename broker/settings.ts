@@ -22,7 +22,7 @@ export const settings = {
   }),
   forceNamespaced,
   allowCrossNamespaceSecrets: boolean({
-    description: 'let an AzureIdentity name a Secret of another namespace, as upstream did',
+    description: 'let an AzureIdentity name a Secret of another namespace, as in aad-pod-identity',
     default: false,
   }),
 

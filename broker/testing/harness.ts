@@ -12,8 +12,8 @@ import { BrokerError } from '../error.ts';
 import type { Report } from '../reports.ts';
 import type { BrokerServerOptions } from '../server.ts';
 import { startBrokerServer } from '../server.ts';
-import type { Signer } from './cluster-tokens.ts';
-import { fakeApi, mint, signer } from './cluster-tokens.ts';
+import type { Signer } from './fake-api-server.ts';
+import { createSigner, fakeApiServer, signToken } from './fake-api-server.ts';
 import { fakeRows } from './fake-rows.ts';
 
 const serverName = 'broker.home.svc';
@@ -37,7 +37,7 @@ export interface Fixture {
 
 export async function createFixture(): Promise<Fixture> {
   const ca = await createTestAuthority();
-  return { tokens: await signer('k'), ca, keyPair: await ca.issue(serverName) };
+  return { tokens: await createSigner('k'), ca, keyPair: await ca.issue(serverName) };
 }
 
 export interface Answer {
@@ -50,7 +50,7 @@ export type Harness = Awaited<ReturnType<typeof startHarness>>;
 
 /** Knows pod team/app-0 with one identity. */
 export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Partial<BrokerServerOptions> = {}) {
-  const api = fakeApi();
+  const api = fakeApiServer();
   api.state.keys = [tokens.jwk];
   const informers = fakeRows();
   informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [row], defaultIdentity: 'id' });
@@ -71,7 +71,7 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     ...more,
   });
   const agent = new Agent({ keepAlive: true, ca: ca.certificate, servername: serverName });
-  const caller = { token: await mint(tokens, clock.wall()) };
+  const caller = { token: await signToken(tokens, clock.wall()) };
 
   const ask = (path: string, options: { headers?: Record<string, string>; body?: unknown; signal?: AbortSignal } = {}) =>
     new Promise<Answer>((resolve, reject) => {

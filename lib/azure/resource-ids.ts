@@ -13,7 +13,7 @@ export interface Scope {
   readonly displayId: string;
 }
 
-// ASCII only: the flags `iu` would take U+017F for `s` and U+212A for `k`, and such an id hides from whoever compares or searches texts.
+// ASCII only: the flags `iu` would take U+017F for `s` and U+212A for `k`, and such an id would not be found by a comparison or search of texts.
 // No part can be `..` or carry a separator.
 const subscription = '[0-9A-Za-z][0-9A-Za-z-]*';
 const resourceGroup = '[0-9A-Za-z_().-]*[0-9A-Za-z_()-]';

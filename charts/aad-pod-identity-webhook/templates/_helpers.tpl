@@ -6,7 +6,7 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
-{{/* Labels that select the pods of a component; they never change, since a Deployment's selector cannot. */}}
+{{/* Labels that select the pods of a component. They never change, since the selector of a Deployment cannot. */}}
 {{- define "aad.selector" -}}
 app.kubernetes.io/name: aad-pod-identity-webhook
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -22,7 +22,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end }}
 
-{{/* Settings as variables: camelCase becomes UPPER_SNAKE, lists are joined by commas. Empty ones keep the program's default. Argument: a map. */}}
+{{/* Settings as variables: camelCase becomes UPPER_SNAKE, lists are joined by commas. An empty one keeps the default of the program. Argument: a map. */}}
 {{- define "aad.settings" -}}
 {{- range $name, $value := . }}
 {{- if not (or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value "")) (and (kindIs "slice" $value) (empty $value))) }}
@@ -38,7 +38,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
-{{/* Values of a component that place and size its pods and are no settings of its program. */}}
+{{/* Values of a component that place and size its pods; all others are settings of its program. */}}
 {{- define "aad.placementKeys" -}}
 replicas resources nodeSelector tolerations affinity topologySpreadConstraints priorityClassName podAnnotations podLabels
 {{- end }}
@@ -79,7 +79,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* Annotations that keep meshes away: they would ask the API server for a certificate of theirs. */}}
+{{/* Annotations against injection by meshes: their proxies would stand between the API server and the webhook. */}}
 {{- define "aad.outOfMeshes" -}}
 sidecar.istio.io/inject: 'false'
 linkerd.io/inject: disabled

@@ -10,7 +10,7 @@ import type { IdentityState } from '../../../api/broker.ts';
 import { BrokerError } from '../../../broker/error.ts';
 import type { RowSource } from '../../../broker/rows.ts';
 import { startBrokerServer } from '../../../broker/server.ts';
-import { boundTo, fakeApi, mint, signer } from '../../../broker/testing/cluster-tokens.ts';
+import { boundTo, createSigner, fakeApiServer, signToken } from '../../../broker/testing/fake-api-server.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { createTestAuthority, fakeServingCertificate } from '../../../lib/tls/testing/certificates.ts';
 import type { Polled, PollerData } from './pollers.ts';
@@ -22,8 +22,8 @@ const servername = 'broker.home.svc';
 
 test(`holds ${count} polls, answers one for a change and all for a stop`, async (t) => {
   const ca = await createTestAuthority();
-  const issuer = await signer('k');
-  const api = fakeApi();
+  const issuer = await createSigner('k');
+  const api = fakeApiServer();
   api.state.keys = [issuer.jwk];
 
   const states = new Map<string, IdentityState>(Array.from({ length: count }, (_, n) => [`team/app-${n}`, 'Created']));
@@ -45,7 +45,7 @@ test(`holds ${count} polls, answers one for a change and all for a stop`, async 
   };
   const tokens = await Promise.all(
     Array.from({ length: count }, (_, n) =>
-      mint(issuer, Date.now(), { kubernetes: boundTo({ namespace: 'team', name: `app-${n}`, uid: `team/app-${n}` }) }),
+      signToken(issuer, Date.now(), { kubernetes: boundTo({ namespace: 'team', name: `app-${n}`, uid: `team/app-${n}` }) }),
     ),
   );
   const broker = await startBrokerServer({

@@ -1,4 +1,4 @@
-// For tests: an API server's token side as a KubeClient: keys, discovery, TokenReview and pods, with a count of the calls.
+// For tests: a KubeClient that publishes keys, reviews tokens and knows pods, and counts the calls; and bound tokens signed with those keys.
 import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import type { JWK } from 'jose';
@@ -11,12 +11,12 @@ const generate = promisify(generateKeyPair);
 const issuerName = 'https://cluster.test';
 export const pod = { namespace: 'team', name: 'app-0', uid: 'uid-1' };
 
-export async function signer(kid: string) {
+export async function createSigner(kid: string) {
   const { privateKey, publicKey } = await generate('rsa', { modulusLength: 2048 });
   const jwk: JWK = { ...(await exportJWK(publicKey)), kid, alg: 'RS256', use: 'sig' };
   return { privateKey, jwk, kid };
 }
-export type Signer = Awaited<ReturnType<typeof signer>>;
+export type Signer = Awaited<ReturnType<typeof createSigner>>;
 
 export interface TokenParts {
   audience?: string;
@@ -34,7 +34,7 @@ export const boundTo = (bound: { namespace: string; name: string; uid: string })
   serviceaccount: { name: 'default', uid: 'sa' },
 });
 
-export async function mint(from: Signer, nowMs: number, parts: TokenParts = {}): Promise<string> {
+export async function signToken(from: Signer, nowMs: number, parts: TokenParts = {}): Promise<string> {
   const seconds = Math.floor(nowMs / 1000);
   const builder = new SignJWT({ 'kubernetes.io': 'kubernetes' in parts ? parts.kubernetes : boundTo(pod), nbf: seconds })
     .setProtectedHeader({ alg: parts.algorithm ?? 'RS256', kid: parts.kid ?? from.kid })
@@ -46,7 +46,7 @@ export async function mint(from: Signer, nowMs: number, parts: TokenParts = {}):
   return builder.sign(from.privateKey);
 }
 
-export function fakeApi() {
+export function fakeApiServer() {
   const calls: string[] = [];
   const state = {
     keys: [] as JWK[],
