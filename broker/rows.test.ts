@@ -127,7 +127,7 @@ describe('rows of a pod', () => {
     ],
     ['the pod goes', (informers) => informers.pods.remove('app/web')],
   ] as [string, (informers: ReturnType<typeof fakeInformers>) => void][]) {
-    it(`reports the pod and no other as changed when ${what}`, () => {
+    it(`reports only that pod as changed when ${what}`, () => {
       const { informers, rows } = bound();
       informers.pods.put('other/web', pod({ key: 'other/web', namespace: 'other', selector: 'another' }));
       const changed = new Set<string>();

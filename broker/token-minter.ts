@@ -114,7 +114,7 @@ async function readSecret({ client, log }: MinterOptions, { secret, type }: Serv
   } catch (error) {
     const why = isNotFound(error) ? 'does not exist' : error instanceof Error ? error.message : String(error);
     log.warn({ secret: key, error: why }, 'Secret of an AzureIdentity cannot be used');
-    // The text of the API server can tell a pod what it has no right to know.
+    // The text of the API server can hold what a pod has no right to read.
     const message = error instanceof KubeError && !isNotFound(error) ? 'cannot be read' : why;
     throw new BrokerError('token_failed', `Secret ${key} ${message}`, { status: 503, retryAfterSeconds: 10 });
   }

@@ -10,5 +10,5 @@ describe('hasStatusColumn', () => {
   it('recognises our CRD by its column for the status', () =>
     assert.equal(hasStatusColumn(crd([{ jsonPath: '.spec.pod' }, { jsonPath: '.status.status' }])), true));
   for (const other of [crd(), crd([]), crd([{ jsonPath: '.spec.pod' }]), {}, undefined, { spec: { versions: 'none' } }])
-    it(`does not recognise a CRD without that column: ${JSON.stringify(other)}`, () => assert.equal(hasStatusColumn(other), false));
+    it(`does not recognise ${JSON.stringify(other)?.slice(-50)} as our CRD`, () => assert.equal(hasStatusColumn(other), false));
 });

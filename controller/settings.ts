@@ -23,7 +23,7 @@ export const settings = {
   brokerService: text({ description: 'Service of the broker, part of its certificate', default: brokerServiceName }),
   webhookService: text({ description: 'Service of the webhook, part of its certificate', default: webhookServiceName }),
   webhookConfiguration: text({
-    description: 'MutatingWebhookConfiguration that gets the CA bundle and tells which release works',
+    description: 'MutatingWebhookConfiguration that gets the CA bundle and names the release in charge',
     default: webhookConfigurationName,
   }),
 

@@ -30,7 +30,7 @@ for (const [argv, env, message] of [
   [[], { IDENTITY_LINGER: '3601' }, /^IDENTITY_LINGER is '3601': accepted is .* from 0 to 3600$/],
   [[], { FORCE_NAMESPACED: 'yes' }, /^FORCE_NAMESPACED is 'yes': accepted is true \| false$/],
 ] as [string[], Record<string, string>, RegExp][]) {
-  test(`refuses ${JSON.stringify(argv)} with ${JSON.stringify(env)} and names the spelling`, () => {
+  test(`refuses ${JSON.stringify(argv)} with ${JSON.stringify(env)}`, () => {
     assert.throws(() => parseSettings(table, argv, env), { name: 'SettingsError', message });
   });
 }

@@ -1,4 +1,4 @@
-// The random word that tells the identity proxy from any other listener: init asks for it through the redirect, `wait` only for its presence.
+// The random word that distinguishes the proxy from any other listener: init asks for it through the redirect, `wait` only for its presence.
 
 export const noncePath = '/nonce';
 

@@ -18,7 +18,7 @@ const programs = {
 export type ProgramName = keyof typeof programs;
 export const programNames = Object.keys(programs) as ProgramName[];
 
-/** Bundles one program and tells which source files went into it (paths relative to the repository). */
+/** Bundles one program and returns the source files in it, as paths from the root. */
 export async function bundle(
   name: ProgramName,
   options: { write: boolean },

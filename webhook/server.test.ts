@@ -152,12 +152,12 @@ describe('the admission server', () => {
       /metadata\.labels is not a map of strings/,
     ],
     ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0xfe, 0x7d]), 400, /not UTF-8/],
-    ['a key that would reach into prototypes', '{"kind":"AdmissionReview","__proto__":{"x":1}}', 400, /prototype/],
-    ['another such key', '{"kind":"AdmissionReview","constructor":{"prototype":{"x":1}}}', 400, /prototype/],
+    ['a key __proto__', '{"kind":"AdmissionReview","__proto__":{"x":1}}', 400, /prototype/],
+    ['a key constructor', '{"kind":"AdmissionReview","constructor":{"prototype":{"x":1}}}', 400, /prototype/],
     ['4.1 MB', JSON.stringify({ ...reviewOf(), padding: 'x'.repeat(4.1 * 1024 * 1024) }), 413, /too large/],
   ];
   for (const [name, body, status, says] of bad) {
-    it(`refuses ${name} with ${status}, and serves the next request`, async () => {
+    it(`refuses ${name} with ${status}, and goes on`, async () => {
       const answer = await send(body);
       assert.equal(answer.status, status, answer.text);
       assert.match(answer.text, says);

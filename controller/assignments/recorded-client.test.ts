@@ -50,7 +50,7 @@ const writes: [name: string, write: (client: AssignmentClient) => Promise<void>,
 
 describe('recordWrites', () => {
   for (const [name, write, event, type] of writes) {
-    it(`records a failed ${name} in an Event and a counter, and passes the error on`, async () => {
+    it(`records a failed ${name} in an Event and a counter, and rejects`, async () => {
       const { client, events, value } = recorded(async () => {
         throw new KubeError(403, 'Forbidden', 'not allowed');
       });

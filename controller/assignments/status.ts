@@ -45,7 +45,7 @@ function causeOf({ identity }: Match, { scope, providerID }: PodState): Cause | 
     };
   // A node that is not in the cache is no cause: the pod may be cached before its node.
   if (scope === 'pending' && providerID === '')
-    return { reason: 'WaitingForNode', message: "the pod's node has no providerID yet, which tells its scale set or virtual machine" };
+    return { reason: 'WaitingForNode', message: "the pod's node has no providerID yet, which names its scale set or virtual machine" };
   return undefined;
 }
 

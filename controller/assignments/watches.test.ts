@@ -40,7 +40,7 @@ describe('watchInputs', () => {
     assert.deepEqual(calls, ['app/a change', 'app/other change']);
   });
 
-  it('tells the report of a sidecar from another change of an object', () => {
+  it('distinguishes the report of a sidecar from another change of an object', () => {
     const { informers, current, calls } = watched();
     const annotations = { ...current.metadata.annotations, 'aadpodidentity.k8s.io/reported-at': '2026-01-01T00:00:00Z' };
     informers.assignments.put(current.key, { ...current, metadata: { ...current.metadata, annotations } });

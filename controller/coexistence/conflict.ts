@@ -2,7 +2,7 @@ import type { Regarding } from '../../lib/kube/events.ts';
 
 /** Another controller that writes the same objects and the same scale sets. */
 export interface Conflict {
-  /** The object that shows that it runs. An Event about it tells users. */
+  /** The object that shows that it runs. An Event is recorded on it. */
   regarding: Regarding;
   reason: string;
   /** Which controller it is, what it keeps ours from, and what to do. */

@@ -26,7 +26,7 @@ export function createMicDetector(options: { client: KubeClient; log: Logger; cl
       isAnswered = true;
     } catch (error) {
       if (signal.aborted) return;
-      // A refusal is an answer too: a cluster that never had a MIC may lack the RBAC rule.
+      // 403 is an answer too: a cluster that never had a MIC may lack the RBAC rule.
       isAnswered ||= isNotFound(error) || isForbidden(error);
       if (isNotFound(error)) observed = undefined;
       else if (isDue(String(error)))

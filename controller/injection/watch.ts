@@ -1,4 +1,4 @@
-// Finds labelled pods that went past the webhook and tells them (leader only).
+// Records an Event on each labelled pod that went past the webhook (leader only).
 
 import type { Informers } from '../../lib/identities/informers.ts';
 import { regardingPod } from '../../lib/identities/regarding.ts';
@@ -16,6 +16,6 @@ export function watchInjection({ informers, events, log }: { informers: Informer
   };
   const off = informers.matches.onPod(isMissed);
   const missed = [...informers.pods.values()].filter((pod) => isMissed(pod.key)).length;
-  if (missed > 0) log.warn({ pods: missed }, 'labelled pods have no token proxy: their Events tell what to do');
+  if (missed > 0) log.warn({ pods: missed }, 'labelled pods have no token proxy, see their Events');
   return off;
 }

@@ -69,11 +69,11 @@ describe('scope reconciler after a failure', () => {
   });
 
   const late: [title: string, error: ArmError, late: Need, reason: string][] = [
-    ['for a quarantined identity', notFound('bad'), need('late', 'bad'), 'IdentityNotFound'],
-    ['for any identity of a locked scope', new ArmError({ code: 'denyAssignment' }, 'locked'), need('late', 'other'), 'DenyAssignment'],
+    ['its identity is quarantined', notFound('bad'), need('late', 'bad'), 'IdentityNotFound'],
+    ['its scope is locked', new ArmError({ code: 'denyAssignment' }, 'locked'), need('late', 'other'), 'DenyAssignment'],
   ];
   for (const [title, error, pod, reason] of late)
-    it(`writes the reason on a pod that comes later ${title}, without a write`, async () => {
+    it(`explains to a later pod without a write that ${title}`, async () => {
       const { at, add, azure, reasonOf, statusOf } = scopeHarness({ needs: [need('web', 'bad')] });
       azure.onWrite.push(throwing(error));
       await at(0);

@@ -146,7 +146,7 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
         withinLimits(scope.reads, 36, 12);
       });
 
-      it('attaches a good identity while a namespace adds two bad identities every 2 minutes', async () => {
+      it('attaches a good identity while a namespace adds two bad ones every 2 minutes', async () => {
         const scope = simulation({ failsAt, names });
         const changes = Array.from({ length: 3 + 12 }, (_, index) => ({
           at: index < 3 ? 0 : Math.ceil((index - 2) / 2) * 2 * minute,

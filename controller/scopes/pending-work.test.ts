@@ -59,9 +59,9 @@ describe('pending work of a scope', () => {
     ['with a quarantined removal', { needs: [], expired: red, state: { ...shown(here), quarantine: held('detach') } }, false],
     ['whose quarantine is over', { state: { ...shown(absent), quarantine: held('attach', now) } }, true],
     ['that a former leader was about to attach to', { needs: [], record: recorded('intent') }, true],
-    ['whose identity is needed again while it was being detached', { record: recorded('detaching') }, true],
+    ['whose identity is needed again during its detachment', { record: recorded('detaching') }, true],
   ];
   for (const [title, change, expected] of cases)
-    it(`finds ${expected ? '' : 'no '}pending work for a scope ${title}`, () =>
+    it(`finds ${expected ? '' : 'no '}work for a scope ${title}`, () =>
       assert.equal(pendingWork({ ...settled, ...change }).pending, expected));
 });

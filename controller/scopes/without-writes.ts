@@ -11,7 +11,7 @@ import { writeFailedStatus } from './status.ts';
 /** The API server is tried again after this time, however long Azure must not be called. */
 const retryStatusMs = 5_000;
 
-/** No watch tells when a person takes `paused` off a record. */
+/** Records are not watched, so a person's removal of `paused` is found by polling. */
 const pausedMs = 5_000;
 
 /** Azure must not be called for `blockedMs`; what it showed before can still be used. */

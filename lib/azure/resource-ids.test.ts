@@ -55,7 +55,7 @@ test('maps every spelling of a provider id to one scope', () => {
   );
 });
 
-test('tells sets of one name in two resource groups apart', () => {
+test('takes sets of one name in two resource groups as two scopes', () => {
   const at = (group: string) =>
     scopeOfId(`/subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Compute/virtualMachineScaleSets/pool`);
   assert.notEqual(at('a')?.id, at('b')?.id);

@@ -126,7 +126,7 @@ describe('runner', () => {
     ['rejects with a string', () => Promise.reject('broken')],
     ['rejects with undefined', () => Promise.reject(undefined)],
   ] as [string, Reconcile][])
-    it(`retries a key and goes on with others when the reconciler ${what}`, async () => {
+    it(`retries a key and works on others when the reconciler ${what}`, async () => {
       let failures = 2;
       const { runner, clock, calls, count } = harness(
         (key, context) => {

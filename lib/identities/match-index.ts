@@ -32,19 +32,19 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
   const exceptionsByNamespace = indexBy(sources.exceptions, (exception) => exception.namespace);
   const listeners = new Set<(podKey: string) => void>();
 
-  const tell = (podKeys: Iterable<string>) => {
+  const notify = (podKeys: Iterable<string>) => {
     for (const podKey of podKeys) for (const listener of listeners) listener(podKey);
   };
 
-  sources.pods.onChange(({ key }) => tell([key]));
+  sources.pods.onChange(({ key }) => notify([key]));
   sources.bindings.onChange(({ before, after }) => {
-    for (const selector of new Set([before?.selector, after?.selector])) if (selector !== undefined) tell(podsBySelector(selector));
+    for (const selector of new Set([before?.selector, after?.selector])) if (selector !== undefined) notify(podsBySelector(selector));
   });
   sources.identities.onChange(({ key }) => {
     const selectors = new Set(present(bindingsByIdentity(key), sources.bindings).map((binding) => binding.selector));
-    for (const selector of selectors) tell(podsBySelector(selector));
+    for (const selector of selectors) notify(podsBySelector(selector));
   });
-  sources.exceptions.onChange(({ before, after }) => tell(podsByNamespace((after ?? before)?.namespace ?? '')));
+  sources.exceptions.onChange(({ before, after }) => notify(podsByNamespace((after ?? before)?.namespace ?? '')));
 
   return {
     matchesOf: (pod) =>

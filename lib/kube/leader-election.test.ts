@@ -147,7 +147,7 @@ describe('leader election', () => {
   });
 
   for (const failure of ['refused', 'hangs'] as const)
-    it(`stops leading at the renew deadline when the API server ${failure === 'refused' ? 'refuses' : 'hangs'}, and leads again later`, async (t) => {
+    it(`stops leading at the renew deadline when the API server ${failure === 'refused' ? 'refuses' : 'hangs'}`, async (t) => {
       const { clock, active, fake, start } = harness(t);
       const candidate = start('me');
       await clock.advance(2_000);

@@ -9,7 +9,7 @@ export interface ConnectionAgeOptions {
   random(): number;
 }
 
-/** Each connection gets a random maximum age; the returned function tells whether a connection has reached it. */
+/** Each connection gets a random maximum age; the returned function says whether a connection has reached it. */
 export function trackConnectionAge(server: Server, { maxAgeMs, clock, random }: ConnectionAgeOptions): (socket: Socket) => boolean {
   const ends = new WeakMap<Socket, number>();
   server.on('secureConnection', (socket: Socket) => ends.set(socket, clock.now() + maxAgeMs * (0.8 + 0.4 * random())));

@@ -31,7 +31,7 @@ export async function generateKey(): Promise<string> {
   return privateKey;
 }
 
-/** A self-signed CA for ten years. Its subject is unique, so that clients can tell two CAs of one bundle apart. */
+/** A self-signed CA for ten years. Its subject is unique, so that clients distinguish two CAs of one bundle. */
 export function issueAuthority({ now, key, serial }: IssueContext): KeyPair {
   const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(now.getTime() + authorityLifeMs) });
   const subject = [{ name: 'commonName', value: `aad-pod-identity CA ${certificate.serialNumber.slice(0, 16)}` }];

@@ -124,7 +124,7 @@ for (const [status, code] of [
   [404, 'pod_mismatch'],
   [403, 'not_participating'],
 ] as const) {
-  test(`revokes the identities at ${status} ${code} until the broker lists them again`, async () => {
+  test(`revokes the identities at ${status} ${code} until the broker lists them`, async () => {
     const { clock, broker, store, stop, requests } = startPollingAfterFirstList();
     await clock.advance(0);
     broker.respond = () => json({ error: { code, message: 'm' } }, status);

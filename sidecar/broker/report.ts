@@ -1,4 +1,4 @@
-// Tells the controller, through the broker, that IMDS contradicts a row.
+// Reports to the controller, through the broker, that IMDS contradicts a row.
 import type { IdentityRow, ReportRequest } from '../../api/broker.ts';
 import { reportPath } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';

@@ -32,7 +32,7 @@ export function unknownIdsMessage(selector: Selector, pending: string): string {
 }
 
 export function failedMessage(row: IdentityRow): string {
-  const reason = row.reason ?? 'the events of the pod and of the AzureIdentity tell why';
+  const reason = row.reason ?? 'see the Events of the pod and of the AzureIdentity';
   return `Identity not found: ${describeRow(row)} cannot be assigned: ${reason}`;
 }
 

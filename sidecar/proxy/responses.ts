@@ -4,7 +4,7 @@ import type { Token } from '../tokens/token.ts';
 import { secondsLeft } from '../tokens/token.ts';
 import type { Protocol, TokenRoute } from './routes.ts';
 
-/** Some SDKs look for `IMDS` in this header; the rest tells a person which program responded. */
+/** Some SDKs look for `IMDS` in this header; the rest names the program for people. */
 const serverName = `IMDS/aad-pod-identity/${version}`;
 const jsonHeaders = { 'content-type': 'application/json; charset=utf-8', server: serverName };
 

@@ -1,4 +1,4 @@
-// What the application is told when its token could not be fetched.
+// The response to the application when its token could not be fetched.
 import type { IdentityRow } from '../../api/broker.ts';
 import { describeRow } from '../identities/row.ts';
 import type { TokenError } from '../tokens/source.ts';
@@ -6,7 +6,7 @@ import type { ErrorOptions } from './responses.ts';
 import { errorResponse } from './responses.ts';
 import type { Protocol } from './routes.ts';
 
-/** Azure tells all of its hosts about an assignment within this time. */
+/** All hosts of Azure know an assignment within this time. */
 const propagationMs = 600_000;
 
 export function tokenErrorResponse(error: TokenError, row: IdentityRow, protocol: Protocol, wallMs: number): Response {
@@ -26,7 +26,11 @@ function optionsOf(error: TokenError, row: IdentityRow, wallMs: number): ErrorOp
     case 'identity_not_found':
       return unknownToImds(row, wallMs);
     case 'wrong_client_id':
-      return { status: 503, message: `${message}. Was the identity deleted and made anew? The controller has been told`, retryAfter: 20 };
+      return {
+        status: 503,
+        message: `${message}. Was the identity deleted and made anew? This was reported to the controller`,
+        retryAfter: 20,
+      };
     default:
       return { status: 503, message, retryAfter: 5 };
   }

@@ -208,7 +208,7 @@ describe('the product in a real cluster', { skip }, () => {
       assert.doesNotMatch(await server('25790', '25790'), /aad-pod-identity/);
     });
 
-    it('explains refusals and warnings of the webhook', async () => {
+    it('explains denials and warnings of the webhook', async () => {
       const say = async (name: string, parts: PodParts, namespace?: string) => {
         const { stdout, stderr } = await product.cluster.kubectl(['apply', '-f', '-'], {
           input: JSON.stringify(pod(name, app('one', parts), namespace)),

@@ -60,7 +60,7 @@ function fromPkcs12(binary: string, password: string | undefined): Parts {
 }
 
 function openPkcs12(binary: string, password: string | undefined) {
-  // PKCS#12 tells an empty password from none, and a file made without a password can need either.
+  // An empty password and no password differ in PKCS#12, and a file made without a password can need either.
   for (const attempt of password === undefined || password === '' ? ['', undefined] : [password]) {
     try {
       return forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(binary), false, attempt);

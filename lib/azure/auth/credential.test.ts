@@ -116,11 +116,11 @@ test('reads the files of a sign-in again each time', async (t) => {
 });
 
 test('rejects with the text of Entra without the secret, and backs off', async () => {
-  const refusal: Reply = {
+  const refused: Reply = {
     status: 401,
     body: { error: 'invalid_client', error_description: 'AADSTS7000215: Invalid client secret hunter2.' },
   };
-  const { credential, sent, pass } = entra(refusal, refusal, granted('one'));
+  const { credential, sent, pass } = entra(refused, refused, granted('one'));
   const { getToken } = credential(secretSignIn);
   const error = await errorOf(getToken(scope));
   assert.match(error.message, /AADSTS7000215/);

@@ -9,7 +9,7 @@ const longestBackoffMs = 60_000;
 
 /**
  * Callers share one request, and after a failure none is sent for a while: many scopes that fail together would look like a looping client to Entra
- * (AADSTS50196, docs/reference/entra.md). Callers are told how long, not held.
+ * (AADSTS50196, docs/reference/entra.md). Callers get an error with the rest of that time.
  */
 export function singleFlight(acquire: Acquire, clock: Clock): TokenCredential {
   let inFlight: { key: string; token: Promise<AccessToken> } | undefined;

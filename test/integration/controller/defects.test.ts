@@ -172,7 +172,7 @@ describe('the controller', () => {
     await untilReleased();
   });
 
-  it('tells scale sets of one name in two resource groups apart', async () => {
+  it('keeps scale sets of one name in two resource groups apart', async () => {
     const since = harness.emulator.log.last;
     await harness.createPod('here', 'reader');
     await harness.createPod('there', 'writer', { node: 'node-namesake' });

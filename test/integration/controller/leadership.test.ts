@@ -58,7 +58,7 @@ describe('leadership', () => {
     const writer = idOf('writer').toLowerCase();
     await harness.untilArmRequest((entry) => entry.method === 'PATCH' && JSON.stringify(entry.body).includes(writer), since);
     await first.stop('SIGKILL');
-    // The pod is deleted while no controller runs: only the record tells the next leader that it has to detach.
+    // The pod is deleted while no controller runs: only the record shows the next leader what to detach.
     await harness.deletePod('three');
     const second = await harness.startController();
     await second.logged(leads);

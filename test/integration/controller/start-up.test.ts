@@ -133,9 +133,9 @@ describe('the controller', () => {
       body: [{ op: 'add', path: '/rules/1/resources/-', value: 'azureidentitybindings' }],
     });
     await harness.createPod('later', 'both');
-    const refusal =
+    const message =
       /failed to create AzureAssignedIdentity default\/later-default-writer for pod default\/later, error: .* cannot create resource/;
-    await harness.untilEvent('AzureIdentityBinding', 'writer', refusal);
+    await harness.untilEvent('AzureIdentityBinding', 'writer', message);
     const unwritten = await controller.logged((record) => record.controller === 'assignments' && record.msg === 'reconcile failed');
     assert.match(String(unwritten.error), /cannot create resource "azureassignedidentities"/);
 

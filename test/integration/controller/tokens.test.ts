@@ -1,5 +1,5 @@
 // The acceptance scenarios of aad-pod-identity that validate a token (docs/reference/aad-pod-identity.md), from end to end: the controller assigns, the
-// broker tells the sidecar of the pod, the sidecar asks IMDS. E04, E12 and E13 are in scenarios.test.ts.
+// broker sends the identities to the sidecar, the sidecar asks IMDS. E04, E12 and E13 are in scenarios.test.ts.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
@@ -97,10 +97,10 @@ describe('acceptance scenarios with tokens', () => {
       const sidecar = await startPod(t, name, name, { flags: ['--request-deadline=2'] });
       await untilAssigned(`${name}-default-${name}`);
       await validate(sidecar, 'red');
-      const told = sidecar.log.length;
+      const logged = sidecar.log.length;
       await remove(resource, name);
       await cleared();
-      await sidecar.logged((line) => line.identities === 'none' && sidecar.log.indexOf(line) >= told);
+      await sidecar.logged((line) => line.identities === 'none' && sidecar.log.indexOf(line) >= logged);
       await refused(sidecar, validator.selectors('red'), 503, /^Identity not found: .* Bound to it: nothing/);
       await harness.deletePod(name);
     });
@@ -111,7 +111,7 @@ describe('acceptance scenarios with tokens', () => {
     await harness.createBinding('changing', 'changing', 'changing');
     const sidecar = await startPod(t, 'e07', 'changing');
     await validate(sidecar, 'reader');
-    // The last one leaves it to Azure to tell the client id.
+    // The last one leaves the client id to Azure.
     for (const [name, clientID] of [
       ['writer', clientIds.writer],
       ['third', ''],
@@ -249,7 +249,7 @@ describe('acceptance scenarios with tokens', () => {
       assert.equal(statusOf(assigned(`${name}-default-${name}`)), 'Created');
     };
 
-    it('E19: serves the good one of three new pods, and tells the others why not', async (t) => {
+    it('E19: serves the good one of three new pods, and gives the others the reason', async (t) => {
       const [good, ...others] = await Promise.all([startPod(t, 'e19', 'red'), ...bad.map((name) => startPod(t, name, name))]);
       await validate(good, 'red');
       await Promise.all(others.map((sidecar, index) => saysWhy(sidecar, bad[index] ?? '')));

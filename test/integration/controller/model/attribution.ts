@@ -4,7 +4,7 @@ import type { OwnershipEntry } from '../../../../controller/scopes/ownership.ts'
 export class Attribution {
   /** Attached by the other writer and not detached by it. */
   readonly #foreign = new Set<string>();
-  /** The controller's record claims it while the other writer attached it: nobody can tell who it was. */
+  /** The controller's record claims it while the other writer attached it: who it was is unknown. */
   readonly #unknown = new Set<string>();
   /** Attached by the other writer before the controller, which had recorded an intent. */
   readonly #overtaken = new Set<string>();
