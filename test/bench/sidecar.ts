@@ -15,7 +15,7 @@ import { ask, load, startFakeImds } from './sidecar-load.ts';
 import { median, printTable, round, row, textRow } from './table.ts';
 
 const copies = 20;
-const herdSize = 110;
+const sidecarCount = 110;
 const requests = 200_000;
 
 const progress = (text: string) => console.error(`  ${text}`);
@@ -114,15 +114,15 @@ async function initTime(): Promise<void> {
 }
 
 /** A node full of pods that start at once, on one VM with Azure's limits; each is asked by Microsoft's own library, with its retries. */
-async function herd(broker: FakeBroker): Promise<void> {
+async function coldStart(broker: FakeBroker): Promise<void> {
   const azure = await startAzure(['reader']);
   azure.addFault({ fault: 'latency', service: 'imds', ms: 30 });
-  progress(`herd: starting ${herdSize} sidecars`);
+  progress(`cold start: starting ${sidecarCount} sidecars`);
   const proxies: RunningProxy[] = [];
-  for (let i = 0; i < herdSize; i += 10)
+  for (let i = 0; i < sidecarCount; i += 10)
     proxies.push(...(await Promise.all(Array.from({ length: 10 }, () => startProxy({ imds: azure.urls.imds, broker })))));
   const pods = await startPods(proxies);
-  // The library has one address and one cache for a process: the resource tells the pods apart.
+  // The library has one address and one cache for a process: the resource distinguishes the pods.
   process.env.AZURE_POD_IDENTITY_AUTHORITY_HOST = pods.url;
   const began = performance.now();
   const times = await Promise.all(
@@ -134,9 +134,12 @@ async function herd(broker: FakeBroker): Promise<void> {
   );
   delete process.env.AZURE_POD_IDENTITY_AUTHORITY_HOST;
   const throttled = azure.log.list().filter((entry) => entry.kind === 'request' && entry.status === 429).length;
-  row(`herd: last of ${herdSize} cold sidecars on one VM served`, Math.max(...times) / 1000, 's', { atMost: 60 });
+  row(`cold start: last of ${sidecarCount} cold sidecars on one VM served`, Math.max(...times) / 1000, 's', { atMost: 60 });
   const failed = times.filter((time) => !Number.isFinite(time)).length;
-  textRow('herd: median, final errors to @azure/identity, 429 from IMDS', `${round(median(times) / 1000)} s, ${failed}, ${throttled}`);
+  textRow(
+    'cold start: median, final errors to @azure/identity, 429 from IMDS',
+    `${round(median(times) / 1000)} s, ${failed}, ${throttled}`,
+  );
   pods.server.closeAllConnections();
   pods.server.close();
   await Promise.all(proxies.map((proxy) => proxy.stop()));
@@ -172,7 +175,7 @@ async function benchSidecar(): Promise<void> {
   await emptyScripts();
   await start(broker, fakeImds.url);
   await initTime();
-  await herd(broker);
+  await coldStart(broker);
   await broker.stop();
   fakeImds.server.closeAllConnections();
   fakeImds.server.close();
