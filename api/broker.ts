@@ -9,6 +9,10 @@ export const reportPath = '/v1/report';
 /** `Created` is pending. `Failed` stays so until somebody changes the identity or its binding. */
 export type IdentityState = 'Created' | 'Assigned' | 'Failed';
 
+/** Who gives the tokens of an identity: IMDS of the node, or `POST /v1/token`. */
+export type TokenSourceName = 'imds' | 'broker';
+
+/** One identity of a pod. Name and namespace together are its key: two rows may have the same name. */
 export interface IdentityRow {
   /** Name and namespace of the AzureIdentity. */
   name: string;
@@ -16,6 +20,7 @@ export interface IdentityRow {
   /** `namespace/name` of the AzureIdentityBinding. */
   binding: string;
   type: IdentityType;
+  source: TokenSourceName;
   clientID: string;
   /** ARM id for type 0, empty otherwise. */
   resourceID: string;
@@ -32,6 +37,7 @@ export interface IdentityRow {
 
 /** 200 of `GET /v1/identities?wait=<seconds>&asOf=<cursor>`. The ETag is a hash of everything but `asOf`. */
 export interface IdentitiesResponse {
+  /** `defaultIdentity`: the pod's annotation, `name` or `namespace/name`. */
   pod: { name: string; namespace: string; uid: string; defaultIdentity?: string };
   /** The pod matches an AzurePodIdentityException at this moment. */
   excepted: boolean;
@@ -39,7 +45,7 @@ export interface IdentitiesResponse {
   asOf: string;
   /** PEM of every CA that may sign the broker's certificate now or next. */
   caBundle: string;
-  /** In order of preference. The first is the default. */
+  /** In order of preference, those of the pod's own namespace first. The first is the default. */
   identities: IdentityRow[];
 }
 

@@ -12,7 +12,7 @@ export const annotations = {
   inject: `${annotationPrefix}inject`,
   /** Written by the webhook on every injected pod: JSON, `InjectionStatus` of api/injection.ts. */
   status: `${annotationPrefix}status`,
-  /** On a pod: name of the identity that answers requests which name none. */
+  /** On a pod: `name` or `namespace/name` of the identity that answers requests which name none. */
   defaultIdentity: `${annotationPrefix}default-identity`,
   /** On a pod or namespace: `none` switches to environment variables instead of a redirect. */
   interception: `${annotationPrefix}interception`,

@@ -16,7 +16,7 @@ export interface PodRows {
   excepted: boolean;
   /** In order of preference. */
   identities: IdentityRow[];
-  /** Name of the identity that answers requests which name none, from the pod's annotation. */
+  /** `name` or `namespace/name` of the identity that answers requests which name none, from the pod's annotation. */
   defaultIdentity?: string;
 }
 
@@ -103,11 +103,12 @@ function isOlder(mine: string | undefined, theirs: string): boolean {
 function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], managed: boolean): IdentityRow | undefined {
   const { identity, binding } = match;
   if (identity.type === undefined) return undefined;
-  const row = {
+  const row: Omit<IdentityRow, 'state'> = {
     name: identity.name,
     namespace: identity.namespace,
     binding: binding.key,
     type: identity.type,
+    source: identity.type === 0 ? 'imds' : 'broker',
     clientID: identity.clientID,
     resourceID: identity.type === 0 ? identity.resourceID : '',
     ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),

@@ -1,7 +1,7 @@
 import { ports } from '../api/names.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
-import { customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
 
 export const settings = {
   kubeconfig,
@@ -21,6 +21,7 @@ export const settings = {
     default: 'standard',
   }),
   forceNamespaced,
+  bindingNamespaces,
   allowCrossNamespaceSecrets: boolean({
     description: 'let an AzureIdentity name a Secret of another namespace, as in aad-pod-identity',
     default: false,

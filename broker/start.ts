@@ -38,7 +38,11 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     qps: values.clientQps,
   });
   stopper.add('API client', () => client.close());
-  const informers = startIdentityInformers({ client, log, rules: { forceNamespaced: values.forceNamespaced || managed } });
+  const informers = startIdentityInformers({
+    client,
+    log,
+    rules: { forceNamespaced: values.forceNamespaced || managed, bindingNamespaces: values.bindingNamespaces },
+  });
   stopper.add('informers', () => informers.stop());
   const events = createEventRecorder({ client, log, instance: values.instance || os.hostname() });
   stopper.add('events', () => events.flush());

@@ -43,7 +43,11 @@ void runProgram({
     });
     stopper.add('API client', () => client.close());
 
-    const informers = startInformers({ client, log, rules: { forceNamespaced: values.forceNamespaced || managed } });
+    const informers = startInformers({
+      client,
+      log,
+      rules: { forceNamespaced: values.forceNamespaced || managed, bindingNamespaces: values.bindingNamespaces },
+    });
     stopper.add('watches', () => informers.stop());
     void informers.whenSynced().then(() => warnAboutOldCrds(client, log));
     const events = createEventRecorder({ client, log, instance });

@@ -122,7 +122,11 @@ function startAssignmentsFor(options: ReconcilersOptions, desired: DesiredStateI
     events: options.events,
     log: options.log,
     clock: systemClock,
-    rules: { forceNamespaced: settings.forceNamespaced, assignUninjected: settings.assignUninjected },
+    rules: {
+      forceNamespaced: settings.forceNamespaced,
+      bindingNamespaces: settings.bindingNamespaces,
+      assignUninjected: settings.assignUninjected,
+    },
     isPodAbsent: (podKey) => isPodAbsent(options.client, podKey),
     concurrency: settings.createDeleteBatch,
     metrics: options.instruments.controllers,

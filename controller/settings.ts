@@ -1,7 +1,7 @@
 import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
-import { customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
 import { namesIdentity } from './scopes/protected.ts';
 
 export const settings = {
@@ -48,6 +48,7 @@ export const settings = {
     default: 'standard',
   }),
   forceNamespaced,
+  bindingNamespaces,
   assignUninjected: boolean({ description: 'assign identities also to labelled pods without our sidecar', default: false }),
   immutableUserMsis: list({
     description: 'identities that are never detached',

@@ -1,6 +1,6 @@
 // Settings that several programs of the control plane have in common.
 import { logLevels } from '../common/log-levels.ts';
-import { boolean, choice, text } from './settings.ts';
+import { boolean, choice, list, text } from './settings.ts';
 
 export const kubeconfig = text({
   description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod',
@@ -17,6 +17,13 @@ export const customUserAgent = text({
 });
 
 export const forceNamespaced = boolean({ description: 'a pod may only use identities of its own namespace', default: false });
+
+export const bindingNamespaces = list({
+  description: 'namespaces whose AzureIdentityBindings count for pods of other namespaces, in order of preference; empty: all namespaces',
+  form: 'names of namespaces',
+  accepts: (name) => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name),
+  default: [],
+});
 
 export const entraEndpoint = text({
   description: 'Entra of another cloud',

@@ -10,6 +10,7 @@ import type { AssignmentClient } from './client.ts';
 import { assignmentName, assignmentNamespace } from './naming.ts';
 import type { AssignmentAction } from './plan.ts';
 import type { Releaser } from './releaser.ts';
+import { foreignBindingLimit, fullNamespaceMessage } from './status.ts';
 
 export interface ApplyOptions {
   informers: Pick<Informers, 'assignments'>;
@@ -26,9 +27,9 @@ export type Apply = (action: AssignmentAction, pod: Pod | undefined) => Promise<
 export function createApply(options: ApplyOptions, releaser: Releaser): Apply {
   const { informers, client, events, log, clock, rules } = options;
 
-  async function create(pod: Pod, match: Match): Promise<void> {
+  async function create(pod: Pod, match: Match, plain: boolean): Promise<void> {
     const namespace = assignmentNamespace(match.identity, rules.forceNamespaced);
-    const isTaken = (name: string) => keepsName(informers.assignments.get(`${namespace}/${name}`), pod);
+    const isTaken = (name: string) => !plain || keepsName(informers.assignments.get(`${namespace}/${name}`), pod);
     const name = assignmentName(pod, match.identity, isTaken);
     await client.create(pod, match, name, namespace);
     log.info({ assignment: `${namespace}/${name}`, pod: pod.key }, 'assignment created');
@@ -40,11 +41,16 @@ export function createApply(options: ApplyOptions, releaser: Releaser): Apply {
     events.record(regardingBinding(binding), 'Normal', 'binding applied', message);
   }
 
+  async function refuse({ identity, binding }: Match): Promise<void> {
+    events.record(regardingBinding(binding), 'Warning', foreignBindingLimit, fullNamespaceMessage(identity));
+  }
+
   return async (action, pod) => {
     if (action.kind === 'release') return releaser.release(action.current, pod);
     // The plan of a pod that is gone has releases only.
     if (pod === undefined) return;
-    if (action.kind === 'create') return create(pod, action.match);
+    if (action.kind === 'create') return create(pod, action.match, action.plain);
+    if (action.kind === 'refuse') return refuse(action.match);
     if (action.kind === 'assign') return assign(pod, action.match, action.current);
     return client.update(pod, action.match, action.current, action.restart);
   };

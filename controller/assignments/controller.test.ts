@@ -26,7 +26,7 @@ function started(caches = cluster()) {
     events: heardEvents().events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, assignUninjected: false },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false },
     isPodAbsent: async () => true,
     concurrency: 1,
     scopes: { enqueue: (scopeId) => scopes.push(`enqueue ${scopeId}`), refresh: (scopeId) => scopes.push(`refresh ${scopeId}`) },

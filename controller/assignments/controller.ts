@@ -30,9 +30,14 @@ export interface AssignmentsOptions extends AssignmentReconcilerOptions, Pick<Ru
 /** Works until stopped. The caches must have synced. */
 export function startAssignments(options: AssignmentsOptions): { stop(): Promise<void> } {
   const { informers, desired, scopes, rules, concurrency, log, metrics } = options;
+  const reconcile = createAssignmentReconciler(options);
   const runner = startRunner({
     name: 'assignments',
-    reconcile: createAssignmentReconciler(options),
+    reconcile(podKey, context) {
+      // What a namespace may give to pods of others depends on objects of other pods.
+      updateNeeds(podKey);
+      return reconcile(podKey, context);
+    },
     concurrency,
     log,
     metrics,

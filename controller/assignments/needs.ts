@@ -30,7 +30,7 @@ function hasObject(match: Match, assignments: readonly Assignment[], plan: reado
   const released = new Set(plan.flatMap((action) => (action.kind === 'release' ? [action.current] : [])));
   const stays = (assignment: Assignment) => assignment.metadata.deletionTimestamp === undefined && !released.has(assignment);
   return (
-    plan.some((action) => action.kind !== 'release' && action.match === match) ||
+    plan.some((action) => action.kind !== 'release' && action.kind !== 'refuse' && action.match === match) ||
     assignments.some((assignment) => assignment.identityKey === match.identity.key && stays(assignment))
   );
 }

@@ -2,13 +2,17 @@
 import { isDeepStrictEqual } from 'node:util';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
 import type { Match } from '../../lib/identities/match.ts';
+import { isForeign } from '../../lib/identities/match.ts';
 import type { Assignment, Pod } from '../../lib/identities/objects.ts';
 import { belongsTo } from '../../lib/identities/objects.ts';
-import { assignmentNamespace } from './naming.ts';
+import { assignmentNamespace, plainName } from './naming.ts';
 import type { PodState } from './pod-state.ts';
 
 export type AssignmentAction =
-  | { kind: 'create'; match: Match }
+  /** `plain`: under the plain name, unless an object of another pod has it. */
+  | { kind: 'create'; match: Match; plain: boolean }
+  /** Not created, because the namespace of the identity has as many objects for pods of other namespaces as it may have. */
+  | { kind: 'refuse'; match: Match }
   /** Writes the current references and node. `restart`: back to Created, because the token that the object stands for changes. */
   | { kind: 'update'; match: Match; current: Assignment; restart: boolean }
   /** Created -> Assigned: an identity of type 1 or 2 is not attached to anything. */
@@ -28,18 +32,53 @@ export function planAssignments(state: PodState, rules: PlanRules): AssignmentAc
 
   const own = assignments.filter((assignment) => belongsTo(assignment, pod));
   const mayCreate = pod.node !== '' && (own.length > 0 || mayBegin(pod, state, rules));
-  const kept = new Set<Assignment>();
-  const actions = matches.flatMap((match): AssignmentAction[] => {
-    // After a change of `forceNamespaced` an object lies in the wrong namespace; aad-pod-identity leaves such objects behind.
-    const namespace = assignmentNamespace(match.identity, rules.forceNamespaced);
-    const current = own.find((each) => each.identityKey === match.identity.key && each.namespace === namespace && !kept.has(each));
-    if (current === undefined) return mayCreate ? [{ kind: 'create', match }] : [];
-    kept.add(current);
-    return keep(pod, match, current);
+  const current = currentAssignments(matches, own, rules);
+  if (mayCreate) yieldPlainNames(pod, current, rules);
+
+  const actions = [...current].flatMap(([match, assignment]): AssignmentAction[] => {
+    if (assignment !== undefined) return keep(pod, match, assignment);
+    if (!mayCreate) return [];
+    // The object that replaces another one adds none.
+    const isReplaced = own.some(({ identityKey }) => identityKey === match.identity.key);
+    if (isForeign(match, pod) && state.fullNamespaces.has(match.identity.namespace) && !isReplaced) return [{ kind: 'refuse', match }];
+    return [{ kind: 'create', match, plain: isPlain(pod, match, current, rules) }];
   });
-  // Releases come first: the object of a former pod, or of an identity of the same name in another namespace, may hold the name of a new one.
+  // Releases come first: the object of a former pod, or of an identity that yields its name, holds the name of a new one.
+  const kept = new Set(current.values());
   return [...assignments.filter((assignment) => !kept.has(assignment)).flatMap(release), ...actions];
 }
+
+/** The object of each match, in the order of the matches. */
+type Current = Map<Match, Assignment | undefined>;
+
+function currentAssignments(matches: readonly Match[], own: readonly Assignment[], { forceNamespaced }: PlanRules): Current {
+  return new Map(
+    matches.map((match) => {
+      // After a change of `forceNamespaced` an object lies in the wrong namespace; aad-pod-identity leaves such objects behind.
+      const namespace = assignmentNamespace(match.identity, forceNamespaced);
+      return [match, own.find((each) => each.identityKey === match.identity.key && each.namespace === namespace)];
+    }),
+  );
+}
+
+/** Takes from an identity of another namespace the object whose name belongs to an identity of the pod's own namespace. */
+function yieldPlainNames(pod: Pod, current: Current, rules: PlanRules): void {
+  for (const [match, assignment] of current) {
+    if (assignment !== undefined || isForeign(match, pod)) continue;
+    const key = plainKey(pod, match, rules);
+    for (const [other, held] of current) if (held?.key === key) current.set(other, undefined);
+  }
+}
+
+/** The first match with the name gets it, unless another one has it already. Those of the pod's own namespace come first. */
+function isPlain(pod: Pod, match: Match, current: Current, rules: PlanRules): boolean {
+  const key = plainKey(pod, match, rules);
+  const first = [...current.keys()].find((other) => plainKey(pod, other, rules) === key);
+  return first === match && ![...current.values()].some((held) => held?.key === key);
+}
+
+const plainKey = (pod: Pod, { identity }: Match, { forceNamespaced }: PlanRules): string =>
+  `${assignmentNamespace(identity, forceNamespaced)}/${plainName(pod, identity)}`;
 
 /** Pods of the host network and excepted pods have no sidecar and get their identities as from aad-pod-identity. */
 const mayBegin = (pod: Pod, { excepted }: PodState, { assignUninjected }: PlanRules): boolean =>

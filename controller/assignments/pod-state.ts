@@ -3,8 +3,15 @@ import type { Scope } from '../../lib/azure/resource-ids.ts';
 import { scopeOfId, scopeOfProviderId } from '../../lib/azure/resource-ids.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Match } from '../../lib/identities/match.ts';
+import { isForeign } from '../../lib/identities/match.ts';
 import type { Assignment, Pod } from '../../lib/identities/objects.ts';
 import { belongsTo } from '../../lib/identities/objects.ts';
+
+/**
+ * A namespace has at most so many objects for pods of other namespaces: whoever writes bindings in one namespace may select all pods of the
+ * cluster. The caches are behind, so a few more may be made.
+ */
+export const maxForeignAssignments = 2_000;
 
 /** Everything in the caches that decides about the AzureAssignedIdentities of one pod. */
 export interface PodState {
@@ -12,6 +19,8 @@ export interface PodState {
   pod: Pod | undefined;
   /** The identities that the pod may use. */
   matches: readonly Match[];
+  /** Namespaces whose identities have {@link maxForeignAssignments} objects for pods of other namespaces. */
+  fullNamespaces: ReadonlySet<string>;
   /** An AzurePodIdentityException applies to the pod. */
   excepted: boolean;
   /** AzureAssignedIdentities that name the pod, those that are being deleted last. */
@@ -25,16 +34,24 @@ export interface PodState {
 export function readPodState(informers: Informers, podKey: string): PodState {
   const pod = informers.pods.get(podKey);
   const assignments = informers.assignmentsOf(podKey);
-  if (pod === undefined) return { pod, matches: [], excepted: false, assignments, scope: 'pending', providerID: undefined };
+  if (pod === undefined)
+    return { pod, matches: [], fullNamespaces: new Set(), excepted: false, assignments, scope: 'pending', providerID: undefined };
   const providerID = informers.nodes.get(pod.node)?.providerID;
+  const matches = informers.matches.matchesOf(pod);
   return {
     pod,
-    matches: informers.matches.matchesOf(pod),
+    matches,
+    fullNamespaces: fullNamespacesOf(informers, pod, matches),
     excepted: informers.matches.exceptedNow(pod),
     assignments,
     scope: providerID === undefined ? (recordedScope(pod, assignments) ?? 'pending') : scopeOfProviderId(providerID),
     providerID,
   };
+}
+
+function fullNamespacesOf(informers: Informers, pod: Pod, matches: readonly Match[]): Set<string> {
+  const authors = matches.filter((match) => isForeign(match, pod)).map(({ identity }) => identity.namespace);
+  return new Set(authors.filter((namespace) => informers.foreignAssignmentsOf(namespace) >= maxForeignAssignments));
 }
 
 /** Where the Node object is gone before its pod, the pod's identities stay attached to the scope that its objects name. */

@@ -26,7 +26,7 @@ function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Parti
     events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, assignUninjected: false },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false },
     isPodAbsent: async () => isPodAbsent,
   });
   const signal = new AbortController().signal;

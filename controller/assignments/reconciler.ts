@@ -6,6 +6,7 @@
 //   status  why the pod or an object waits               status.ts
 import type { Reconcile } from '../../lib/controller/reconcile.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
+import type { MatchRules } from '../../lib/identities/match.ts';
 import type { Pod } from '../../lib/identities/objects.ts';
 import { isTerminal } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingPod } from '../../lib/identities/regarding.ts';
@@ -17,16 +18,18 @@ import type { PodState } from './pod-state.ts';
 import { readPodState } from './pod-state.ts';
 import type { ReleaserOptions } from './releaser.ts';
 import { Releaser } from './releaser.ts';
-import { blockedAssignments, danglingBindingMessage, noBindingMessage } from './status.ts';
+import { blockedAssignments, danglingBindingMessage, foreignBindingLimit, noBindingMessage, overLimitMessage } from './status.ts';
 
 export interface AssignmentReconcilerOptions extends ApplyOptions, ReleaserOptions {
   informers: Informers;
   client: ApplyOptions['client'];
-  rules: PlanRules;
+  rules: PlanRules & MatchRules;
 }
 
 /** A thousand bindings that select one pod must not cost a thousand Events with each change of it. */
-const maxDanglingEvents = 10;
+const maxBindingEvents = 10;
+/** Room for an object of a full namespace comes without a change of the pod. */
+const refusedRetryMs = 60_000;
 
 export function createAssignmentReconciler(options: AssignmentReconcilerOptions): Reconcile {
   const { informers, client, events, rules } = options;
@@ -34,11 +37,15 @@ export function createAssignmentReconciler(options: AssignmentReconcilerOptions)
   const apply = createApply(options, releaser);
 
   function recordBindingEvents(pod: Pod, { matches }: PodState): void {
-    const dangling = informers.matches.danglingOf(pod).slice(0, maxDanglingEvents);
-    if (matches.length === 0 && pod.injected && !pod.finished)
-      events.record(regardingPod(pod), 'Normal', 'NoBinding', noBindingMessage(pod, dangling[0], rules.forceNamespaced));
+    const dangling = informers.matches.danglingOf(pod).slice(0, maxBindingEvents);
+    if (matches.length === 0 && pod.injected && !pod.finished) {
+      const own = dangling.find(({ namespace }) => namespace === pod.namespace);
+      events.record(regardingPod(pod), 'Normal', 'NoBinding', noBindingMessage(pod, own, rules));
+    }
     for (const binding of dangling)
       events.record(regardingBinding(binding), 'Warning', 'binding apply error', danglingBindingMessage(binding));
+    for (const match of informers.matches.overLimitOf(pod).slice(0, maxBindingEvents))
+      events.record(regardingBinding(match.binding), 'Warning', foreignBindingLimit, overLimitMessage(match));
   }
 
   /** Returns the errors of the writes that failed. */
@@ -54,13 +61,15 @@ export function createAssignmentReconciler(options: AssignmentReconcilerOptions)
     const state = readPodState(informers, podKey);
     const { pod, assignments } = state;
     releaser.observe(podKey, state);
-    const errors = await forEachAlone(planAssignments(state, rules), (action) => apply(action, pod));
+    const plan = planAssignments(state, rules);
+    const errors = await forEachAlone(plan, (action) => apply(action, pod));
     if (pod !== undefined) {
       recordBindingEvents(pod, state);
       // The caches may hold by now what was applied.
       errors.push(...(await writeBlocked(pod, readPodState(informers, podKey))));
     }
     if (errors.length > 0) throw new AggregateError(errors, 'assignments not written');
+    if (plan.some(({ kind }) => kind === 'refuse')) return { requeueAfterMs: refusedRetryMs };
     return { done: pod === undefined && assignments.length === 0 };
   };
 }

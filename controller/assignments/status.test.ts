@@ -6,6 +6,7 @@ import { blockedAssignments, noBindingMessage } from './status.ts';
 import { matchOf, podState } from './testing/fixtures.ts';
 
 const match = matchOf('i');
+const anywhere = { forceNamespaced: false, bindingNamespaces: [] };
 const withIdentity = (overrides: Parameters<typeof identity>[1]): Partial<PodState> => ({
   matches: [{ ...match, identity: identity('app/i', overrides) }],
 });
@@ -34,7 +35,7 @@ describe('blockedAssignments', () => {
 
 describe('noBindingMessage', () => {
   it('names the binding whose AzureIdentity does not exist', () => {
-    const message = noBindingMessage(pod(), binding('app/b', 'gone'), false);
+    const message = noBindingMessage(pod(), binding('app/b', 'gone'), anywhere);
     assert.match(
       message,
       /^AzureIdentityBinding app\/b has the selector 'sel' of this pod, but its AzureIdentity app\/gone does not exist$/,
@@ -42,6 +43,8 @@ describe('noBindingMessage', () => {
   });
 
   it('mentions the namespace where identities of others do not count', () => {
-    assert.match(noBindingMessage(pod(), undefined, true), /an AzureIdentity of its own namespace$/);
+    assert.match(noBindingMessage(pod(), undefined, { ...anywhere, forceNamespaced: true }), /an AzureIdentity of its own namespace$/);
+    const listed = noBindingMessage(pod(), undefined, { ...anywhere, bindingNamespaces: ['shared', 'other'] });
+    assert.match(listed, /an AzureIdentity of its own namespace or of shared, other$/);
   });
 });

@@ -1,10 +1,12 @@
 // What users read when a pod gets no identity: pure.
 import { annotations } from '../../api/names.ts';
 import { identityIdForm } from '../../lib/azure/resource-ids.ts';
-import type { Match } from '../../lib/identities/match.ts';
-import type { Assignment, Binding, Pod } from '../../lib/identities/objects.ts';
+import type { Match, MatchRules } from '../../lib/identities/match.ts';
+import { maxForeignMatches } from '../../lib/identities/match.ts';
+import type { Assignment, Binding, Identity, Pod } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { PodState } from './pod-state.ts';
+import { maxForeignAssignments } from './pod-state.ts';
 
 interface Cause {
   reason: AssignmentReason;
@@ -49,12 +51,33 @@ function causeOf({ identity }: Match, { scope, providerID }: PodState): Cause | 
   return undefined;
 }
 
-/** Of a pod that no identity matches. `dangling`: a binding that selects the pod and names an AzureIdentity that does not exist. */
-export function noBindingMessage({ selector }: Pod, dangling: Binding | undefined, forceNamespaced: boolean): string {
+/**
+ * Of a pod that no identity matches. `dangling`: a binding of the pod's namespace that selects it and names an AzureIdentity that does not exist;
+ * what other namespaces have is not told.
+ */
+export function noBindingMessage({ selector }: Pod, dangling: Binding | undefined, rules: MatchRules): string {
   if (dangling !== undefined)
     return `AzureIdentityBinding ${dangling.key} has the selector '${selector}' of this pod, but its AzureIdentity ${dangling.identityKey} does not exist`;
-  return `no AzureIdentityBinding with selector '${selector}' gives this pod an AzureIdentity${forceNamespaced ? ' of its own namespace' : ''}`;
+  return `no AzureIdentityBinding with selector '${selector}' gives this pod an AzureIdentity${allowedNamespaces(rules)}`;
+}
+
+function allowedNamespaces({ forceNamespaced, bindingNamespaces }: MatchRules): string {
+  if (forceNamespaced) return ' of its own namespace';
+  return bindingNamespaces.length === 0 ? '' : ` of its own namespace or of ${bindingNamespaces.join(', ')}`;
 }
 
 export const danglingBindingMessage = ({ identityKey, selector }: Binding): string =>
   `AzureIdentity ${identityKey} does not exist, so the binding gives pods with selector '${selector}' nothing`;
+
+/** Reason of an Event on a binding of another namespace than the pod's that gives the pod nothing. */
+export const foreignBindingLimit = 'ForeignBindingLimit';
+
+const wayOut = "put the AzureIdentity and a binding into the pod's namespace";
+
+/** Of a match beyond the limit of one pod. The pod and its other identities are not named, because they lie in other namespaces. */
+export const overLimitMessage = ({ identity, binding }: Match): string =>
+  `AzureIdentity ${identity.key} is not given to a pod of another namespace with selector '${binding.selector}', because the pod has ${maxForeignMatches} identities of other namespaces, which is the most: remove older bindings with this selector, or ${wayOut}`;
+
+/** Of a match whose namespace has no more objects for pods of other namespaces. */
+export const fullNamespaceMessage = ({ key, namespace }: Identity): string =>
+  `AzureIdentity ${key} is not given to another pod, because namespace ${namespace} gives its identities to pods of other namespaces ${maxForeignAssignments} times, which is the most: remove bindings that select pods without need, or ${wayOut}`;

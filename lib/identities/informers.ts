@@ -13,12 +13,13 @@ import {
   pods,
 } from '../kube/resources.ts';
 import type { Logger } from '../log.ts';
+import { countBy } from './count-by.ts';
 import { indexBy } from './index-by.ts';
 import type { MatchRules } from './match.ts';
 import type { MatchIndex } from './match-index.ts';
 import { indexMatches } from './match-index.ts';
 import type { Assignment, Binding, Exception, Identity, Node, Pod } from './objects.ts';
-import { assignmentOf, bindingOf, exceptionOf, identityOf, nodeOf, podOf } from './objects.ts';
+import { assignmentOf, bindingOf, exceptionOf, foreignAuthorOf, identityOf, nodeOf, podOf } from './objects.ts';
 
 interface IdentitySources {
   pods: Informer<Pod>;
@@ -33,6 +34,8 @@ interface Indexes {
   assignmentsOf(podKey: string): Assignment[];
   assignmentOf(podKey: string, identityKey: string): Assignment | undefined;
   podsOfNode(node: string): string[];
+  /** AzureAssignedIdentities that give identities of the namespace to pods of other namespaces. */
+  foreignAssignmentsOf(namespace: string): number;
   readonly synced: boolean;
   /** Plural names of the kinds whose first list is not in yet. */
   waitingFor(): string[];
@@ -76,6 +79,7 @@ export function indexInformers<S extends IdentitySources>(sources: S, rules: Mat
   // Registered before anybody else can listen, so that every listener finds the indexes up to date.
   const matches = indexMatches(sources, rules);
   const assignmentsByPod = indexBy(sources.assignments, (assignment) => assignment.podKey);
+  const foreignAssignments = countBy(sources.assignments, foreignAuthorOf);
   const podsByNode = indexBy(sources.pods, (pod) => pod.node);
 
   const isLeaving = (assignment: Assignment): number => (assignment.metadata.deletionTimestamp === undefined ? 0 : 1);
@@ -89,6 +93,7 @@ export function indexInformers<S extends IdentitySources>(sources: S, rules: Mat
     assignmentsOf,
     assignmentOf: (podKey, identityKey) => assignmentsOf(podKey).find((assignment) => assignment.identityKey === identityKey),
     podsOfNode: (node) => [...podsByNode(node)],
+    foreignAssignmentsOf: foreignAssignments,
     get synced() {
       return all.every((informer) => informer.synced);
     },

@@ -3,8 +3,8 @@
 import type { Informer } from '../kube/informer.ts';
 import { matchingException } from './exceptions.ts';
 import { indexBy } from './index-by.ts';
-import type { Match, MatchRules } from './match.ts';
-import { matchPod } from './match.ts';
+import type { Match, MatchRules, PodMatches } from './match.ts';
+import { bindingsOfPod, matchPod } from './match.ts';
 import type { Binding, Exception, Identity, Pod } from './objects.ts';
 
 export interface MatchSources {
@@ -15,8 +15,11 @@ export interface MatchSources {
 }
 
 export interface MatchIndex {
+  /** In order of preference. */
   matchesOf(pod: Pod): Match[];
-  /** Bindings that select the pod and name an identity that does not exist. */
+  /** Matches beyond the limit for identities of other namespaces. */
+  overLimitOf(pod: Pod): Match[];
+  /** Bindings that count for the pod and name an identity that does not exist, in order of preference. */
   danglingOf(pod: Pod): Binding[];
   exceptedNow(pod: Pod): boolean;
   /** Called with the key of a pod whose matches may have changed, or that is gone. */
@@ -31,6 +34,9 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
   const bindingsByIdentity = indexBy(sources.bindings, (binding) => binding.identityKey);
   const exceptionsByNamespace = indexBy(sources.exceptions, (exception) => exception.namespace);
   const listeners = new Set<(podKey: string) => void>();
+
+  const bindingsWithSelectorOf = (pod: Pod): Binding[] => present(bindingsBySelector(pod.selector), sources.bindings);
+  const match = (pod: Pod): PodMatches => matchPod(pod, bindingsWithSelectorOf(pod), (key) => sources.identities.get(key), rules);
 
   const notify = (podKeys: Iterable<string>) => {
     for (const podKey of podKeys) for (const listener of listeners) listener(podKey);
@@ -47,12 +53,10 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
   sources.exceptions.onChange(({ before, after }) => notify(podsByNamespace((after ?? before)?.namespace ?? '')));
 
   return {
-    matchesOf: (pod) =>
-      matchPod(pod, present(bindingsBySelector(pod.selector), sources.bindings), (key) => sources.identities.get(key), rules),
+    matchesOf: (pod) => match(pod).matches,
+    overLimitOf: (pod) => match(pod).overLimit,
     danglingOf: (pod) =>
-      present(bindingsBySelector(pod.selector), sources.bindings).filter(
-        (binding) => sources.identities.get(binding.identityKey) === undefined,
-      ),
+      bindingsOfPod(pod, bindingsWithSelectorOf(pod), rules).filter(({ identityKey }) => sources.identities.get(identityKey) === undefined),
     exceptedNow: (pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions)) !== undefined,
     onPod(listener) {
       listeners.add(listener);

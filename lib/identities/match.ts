@@ -9,34 +9,76 @@ export interface Match {
 export interface MatchRules {
   /** Every identity behaves as if annotated `namespaced`. */
   forceNamespaced: boolean;
+  /** Namespaces whose bindings count for pods of other namespaces, in order of preference. Empty: those of all namespaces. */
+  bindingNamespaces: readonly string[];
 }
 
-/** Byte order, as upstream sorts; never the locale's. */
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+/** A pod uses at most so many identities of other namespaces, because anybody who writes bindings in one of them can select the pod. */
+export const maxForeignMatches = 32;
+
+export interface PodMatches {
+  /** In order of preference. */
+  matches: Match[];
+  /** Matches that do not count, because the pod has {@link maxForeignMatches} of other namespaces before them. */
+  overLimit: Match[];
+}
 
 /**
- * The identities of a pod in order of preference: the pod's own namespace first, then by namespace and name of the binding
- * (docs/adr/0019-choice-of-identity-and-waiting.md). The first of several identities of one name wins, because the name of an AzureAssignedIdentity
- * has the identity's name in it (docs/reference/aad-pod-identity.md#matching).
+ * The identities of a pod. An identity that several bindings give counts once, for the first of them.
+ * Two identities of one name in two namespaces are two identities (docs/adr/0019-choice-of-identity-and-waiting.md).
  */
 export function matchPod(
   pod: Pod,
   bindings: Iterable<Binding>,
   identityOf: (key: string) => Identity | undefined,
   rules: MatchRules,
-): Match[] {
-  if (pod.selector === '') return [];
-  const own = (binding: Binding) => (binding.namespace === pod.namespace ? 0 : 1);
-  const candidates = [...bindings]
-    .filter((binding) => binding.selector === pod.selector && identityOf(binding.identityKey) !== undefined)
-    .sort((a, b) => own(a) - own(b) || compare(a.namespace, b.namespace) || compare(a.name, b.name));
-
-  const matches = new Map<string, Match>();
-  for (const binding of candidates) {
+): PodMatches {
+  const found = new Map<string, Match>();
+  for (const binding of bindingsOfPod(pod, bindings, rules)) {
     const identity = identityOf(binding.identityKey);
-    if (identity === undefined || matches.has(identity.name)) continue;
-    if ((rules.forceNamespaced || identity.namespaced) && binding.namespace !== pod.namespace) continue;
-    matches.set(identity.name, { identity, binding });
+    if (identity === undefined || found.has(identity.key)) continue;
+    if (identity.namespaced && identity.namespace !== pod.namespace) continue;
+    found.set(identity.key, { identity, binding });
   }
-  return [...matches.values()];
+  const all = [...found.values()];
+  // Those of the own namespace come first.
+  const limit = all.filter((match) => !isForeign(match, pod)).length + maxForeignMatches;
+  return { matches: all.slice(0, limit), overLimit: all.slice(limit) };
+}
+
+/**
+ * The bindings that select the pod and count for it, in order of preference: those of the pod's own namespace, then by the order of
+ * `bindingNamespaces`, then the older one. So no later binding of another namespace comes before one that is there.
+ */
+export function bindingsOfPod(pod: Pod, bindings: Iterable<Binding>, { forceNamespaced, bindingNamespaces }: MatchRules): Binding[] {
+  if (pod.selector === '') return [];
+  const rankOf = ({ namespace }: Binding): number | undefined => {
+    if (namespace === pod.namespace) return -1;
+    if (forceNamespaced) return undefined;
+    if (bindingNamespaces.length === 0) return 0;
+    const index = bindingNamespaces.indexOf(namespace);
+    return index === -1 ? undefined : index;
+  };
+  return [...bindings]
+    .flatMap((binding) => {
+      const rank = binding.selector === pod.selector ? rankOf(binding) : undefined;
+      return rank === undefined ? [] : [{ binding, rank }];
+    })
+    .sort((a, b) => a.rank - b.rank || compareAge(a.binding, b.binding))
+    .map(({ binding }) => binding);
+}
+
+/** Identity and binding lie in another namespace than the pod. */
+export const isForeign = ({ identity }: Match, pod: Pod): boolean => identity.namespace !== pod.namespace;
+
+/** The uid decides between bindings of the same second. */
+function compareAge(a: Binding, b: Binding): number {
+  const [one, other] = [a.object.metadata, b.object.metadata];
+  return compare(one.creationTimestamp, other.creationTimestamp) || compare(one.uid, other.uid);
+}
+
+/** Byte order, never the order of a locale. */
+function compare(a = '', b = ''): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

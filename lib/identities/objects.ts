@@ -205,6 +205,12 @@ export function assignmentOf(raw: unknown, key?: string): Assignment | undefined
 /** An object without a pod uid is from aad-pod-identity and counts for any pod of its name: docs/adr/0006-pod-uid-decides-ownership.md. */
 export const belongsTo = (assignment: Assignment, pod: Pod): boolean => assignment.podUid === undefined || assignment.podUid === pod.uid;
 
+/** Namespace of the identity, where the pod lies in another one. */
+export function foreignAuthorOf({ identityKey, podKey }: Assignment): string | undefined {
+  const [author, namespace] = [identityKey, podKey].map((key) => key.slice(0, key.indexOf('/')));
+  return author === namespace ? undefined : author;
+}
+
 function referenceOf(raw: unknown): { metadata: ObjectMeta; spec?: Record<string, unknown> } | undefined {
   if (!isRecord(raw)) return undefined;
   const spec = specOf(raw);

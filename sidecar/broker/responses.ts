@@ -38,6 +38,8 @@ function parseRow(value: unknown): IdentityRow {
     namespace: text(value, 'namespace'),
     binding: text(value, 'binding'),
     type,
+    // Brokers up to 0.2 do not send it.
+    source: value.source === 'imds' || value.source === 'broker' ? value.source : type === 0 ? 'imds' : 'broker',
     clientID: text(value, 'clientID'),
     resourceID: text(value, 'resourceID'),
     state,

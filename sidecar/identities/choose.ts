@@ -1,5 +1,5 @@
 // Which identity serves a request, or why none does now or ever (docs/adr/0019-choice-of-identity-and-waiting.md). Pure.
-import type { IdentityRow } from '../../api/broker.ts';
+import type { IdentityRow, IdentityState } from '../../api/broker.ts';
 import { failedMessage, notFoundMessage, pendingMessage, revokedMessage, unknownIdsMessage, unreachedBrokerMessage } from './messages.ts';
 import { rowKey } from './row.ts';
 import type { Selector, SelectorName } from './selector.ts';
@@ -40,22 +40,34 @@ export function choose({ store, selector, now, arrival, unknownIdentityMs }: Cho
 
   const row = selector === undefined ? view.identities.find((candidate) => rowKey(candidate) === view.defaultKey) : findRow(view, selector);
   if (row !== undefined) return row.state === 'Failed' ? { kind: 'refused', message: failedMessage(row) } : { kind: 'row', row };
+  const isYoung = arrival - store.startedAt < startupMs;
   if (selector !== undefined) {
-    const incomplete = view.identities.find((candidate) => mayStillMatch(candidate, selector.name));
+    // An identity that another namespace adds later must not turn a refusal into a wait.
+    const incomplete = view.identities.find(
+      (candidate) => mayStillMatch(candidate, selector.name) && (isYoung || candidate.namespace === view.pod.namespace),
+    );
     if (incomplete !== undefined)
       return { kind: 'pending', message: unknownIdsMessage(selector, pendingMessage(incomplete, view, store.contactError)) };
   }
 
   const message = notFoundMessage(view, selector);
   if (view.identities.length === 0) return { kind: now - store.startedAt < startupMs ? 'pending' : 'refused', message };
-  const changing = arrival - store.startedAt < startupMs || arrival - view.changedAt < settlingMs;
+  const changing = isYoung || arrival - view.changedAt < settlingMs;
   return changing ? { kind: 'unbound', until: arrival + unknownIdentityMs, message } : { kind: 'refused', message };
 }
 
-function findRow(view: View, selector: Selector): IdentityRow | undefined {
+/**
+ * Several AzureIdentities may name one Azure identity, and a client id is only a claim until the identity is assigned. So the pod's own namespace wins,
+ * and among other namespaces the one that can serve: an author there cannot take an identity away by naming it.
+ */
+function findRow({ pod, identities }: View, selector: Selector): IdentityRow | undefined {
   const wanted = selector.value.toLowerCase();
-  return view.identities.find((row) => idOf(row, selector.name).toLowerCase() === wanted);
+  const found = identities.filter((row) => idOf(row, selector.name).toLowerCase() === wanted);
+  const own = found.find((row) => row.namespace === pod.namespace);
+  return own ?? statesByUse.flatMap((state) => found.find((row) => row.state === state) ?? [])[0];
 }
+
+const statesByUse: readonly IdentityState[] = ['Assigned', 'Created', 'Failed'];
 
 function idOf(row: IdentityRow, name: SelectorName): string {
   return name === 'client_id' ? row.clientID : name === 'object_id' ? (row.objectID ?? '') : row.resourceID;
@@ -63,5 +75,5 @@ function idOf(row: IdentityRow, name: SelectorName): string {
 
 /** The ids of a managed identity are known once it is attached; until then the row may be the one that is asked for. */
 function mayStillMatch(row: IdentityRow, name: SelectorName): boolean {
-  return row.state === 'Created' && row.type === 0 && name !== 'msi_res_id' && idOf(row, name) === '';
+  return row.state === 'Created' && row.source === 'imds' && name !== 'msi_res_id' && idOf(row, name) === '';
 }

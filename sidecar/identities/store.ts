@@ -9,7 +9,7 @@ export interface View {
   pod: IdentitiesResponse['pod'];
   excepted: boolean;
   identities: readonly IdentityRow[];
-  /** Key of the identity that serves requests which name none. It stays the same while that identity is bound. */
+  /** Key of the identity that serves requests which name none. */
   defaultKey: string | undefined;
   /** Clock.now() of the last change of the rows. */
   changedAt: number;
@@ -82,7 +82,7 @@ function viewOf(response: IdentitiesResponse, previous: View | undefined, clock:
     pod: response.pod,
     excepted: response.excepted,
     identities: response.identities,
-    defaultKey: defaultKeyOf(response, previous?.defaultKey),
+    defaultKey: defaultKeyOf(response),
     pendingSince: pendingSince(response.identities, previous?.pendingSince, clock.wall()),
     changedAt: unchanged ? previous.changedAt : now,
     confirmedAt: now,
@@ -105,9 +105,10 @@ function revokedView(revoked: NonNullable<View['revoked']>, previous: View | und
 
 /**
  * The pod's annotation decides: `namespace/name`, or a bare name, which means the pod's namespace and else the first identity of that name.
- * Without an annotation the previous default stays while it is bound; else the first identity becomes the default.
+ * Without an annotation the first identity is the default. The order of the rows keeps it so: a later binding comes behind older ones of its
+ * namespace, and a foreign one behind all of the pod's own namespace.
  */
-function defaultKeyOf(response: IdentitiesResponse, previous: string | undefined): string | undefined {
+function defaultKeyOf(response: IdentitiesResponse): string | undefined {
   const keys = response.identities.map(rowKey);
   const wanted = response.pod.defaultIdentity;
   if (wanted !== undefined) {
@@ -117,7 +118,7 @@ function defaultKeyOf(response: IdentitiesResponse, previous: string | undefined
     const other = response.identities.find((row) => row.name === wanted);
     return other === undefined ? own : rowKey(other);
   }
-  return previous !== undefined && keys.includes(previous) ? previous : keys[0];
+  return keys[0];
 }
 
 function pendingSince(rows: readonly IdentityRow[], before: ReadonlyMap<string, number> | undefined, wallMs: number): Map<string, number> {

@@ -115,7 +115,7 @@ function createTokens({ broker, imds, metrics, clock, random, log }: TokenDepend
       );
     }
   };
-  return new TokenCache({ sourceOf: (row) => (row.type === 0 ? imdsSource : brokerSource), clock, random, onResult });
+  return new TokenCache({ sourceOf: (row) => (row.source === 'imds' ? imdsSource : brokerSource), clock, random, onResult });
 }
 
 function dropTokensOfRemovedIdentities(store: IdentityStore, tokens: TokenCache): void {

@@ -14,7 +14,7 @@ export function tokenErrorResponse(error: TokenError, row: IdentityRow, protocol
 }
 
 function optionsOf(error: TokenError, row: IdentityRow, wallMs: number): ErrorOptions {
-  const source = row.type === 0 ? 'IMDS' : 'the identity broker';
+  const source = row.source === 'imds' ? 'IMDS' : 'the identity broker';
   const message = `no token for ${describeRow(row)} from ${source}: ${error.message}`;
   switch (error.code) {
     case 'final':

@@ -37,7 +37,7 @@ export function createEntry(query: TokenQuery): Entry {
  * of the key, because two AzureIdentity objects may name one Azure identity, and each request for the one would drop the fetch of the other.
  */
 export function keyOf({ row, resource, xmsCc = '' }: TokenQuery): string {
-  const id = row.type === 0 ? row.resourceID.toLowerCase() : `${row.clientID.toLowerCase()} ${row.tenantID ?? ''}`;
+  const id = row.source === 'imds' ? row.resourceID.toLowerCase() : `${row.clientID.toLowerCase()} ${row.tenantID ?? ''}`;
   return `${rowKey(row)} ${row.type} ${id} ${xmsCc.length} ${xmsCc} ${resource}`;
 }
 

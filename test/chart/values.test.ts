@@ -121,6 +121,7 @@ describe('values', () => {
     ['a digest that is none', 'image.sidecar.digest=latest', /digest/],
     ['our own label on our own pods', 'broker.podLabels.aadpodidbinding=x', /podLabels/],
     ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],
+    ['a binding namespace that is no name', 'bindingNamespaces={Team_A}', /bindingNamespaces/],
     ['an identity without binding', 'azureIdentities.a.resourceID=/x', /binding/],
   ];
   for (const [name, set, says] of refused)

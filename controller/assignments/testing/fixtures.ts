@@ -32,6 +32,7 @@ export function needOf(podName: string, identityName: string): Need {
 export const podState = (overrides: Partial<PodState> = {}): PodState => ({
   pod: pod(),
   matches: [matchOf('i')],
+  fullNamespaces: new Set(),
   excepted: false,
   assignments: [],
   scope: testScope,

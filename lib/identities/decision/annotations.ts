@@ -40,9 +40,10 @@ export const podAnnotations = {
   ),
   defaultIdentity: {
     key: annotations.defaultIdentity,
-    about: 'which of the bound identities answers requests that name none; without it the first by namespace, binding and name',
-    accepts: 'the name of an AzureIdentity',
-    parse: (text) => (/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text) ? text : undefined),
+    about:
+      "which of the bound identities answers requests that name none; a name alone means the pod's namespace first; without it the identity of the oldest binding, the pod's namespace first",
+    accepts: 'the name of an AzureIdentity, or its namespace/name',
+    parse: (text) => (/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text) ? text : undefined),
   } satisfies AnnotationRule<string>,
   proxyCpuRequest: quantity('proxy-cpu-request', 'CPU request of the token proxy'),
   proxyCpuLimit: quantity('proxy-cpu-limit', 'CPU limit of the token proxy'),

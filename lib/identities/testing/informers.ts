@@ -65,7 +65,7 @@ export type FakeInformers = Informers & {
   nodes: FakeInformer<Node>;
 };
 
-export function fakeInformers(rules: MatchRules = { forceNamespaced: false }): FakeInformers {
+export function fakeInformers(rules: MatchRules = { forceNamespaced: false, bindingNamespaces: [] }): FakeInformers {
   const sources = {
     pods: fakeInformer<Pod>(),
     identities: fakeInformer<Identity>(),
