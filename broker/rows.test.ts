@@ -39,6 +39,7 @@ describe('rows of a pod', () => {
         namespace: 'app',
         binding: 'app/b',
         type: 0,
+        source: 'imds',
         clientID: 'real',
         resourceID: of.identity.resourceID,
         state: 'Assigned',
@@ -56,10 +57,25 @@ describe('rows of a pod', () => {
       assert.ok(changed);
       informers.identities.put('app/i', changed);
       const [row] = rows.get('app/web')?.identities ?? [];
+      assert.equal(row?.source, 'broker');
       return [row?.tenantID, row?.auxiliaryTenantIDs];
     };
     assert.deepEqual(tenantsOf(1), ['own.example', ['b.example', 'c.example']]);
     assert.deepEqual(tenantsOf(2), ['own.example', undefined]);
+  });
+
+  it('keeps rows of one name in two namespaces apart, the own one first', () => {
+    const { informers, rows, ...of } = bound();
+    const foreign = identity('team/i', { resourceID: '/foreign' });
+    informers.identities.put('team/i', foreign);
+    informers.bindings.put('team/b', binding('team/b', 'i'));
+    const made = assignment(of.pod, of.identity, of.binding);
+    informers.assignments.put(made.key, made);
+    const found = rows.get('app/web')?.identities.map(({ namespace, name, state, source }) => [namespace, name, state, source]);
+    assert.deepEqual(found, [
+      ['app', 'i', 'Assigned', 'imds'],
+      ['team', 'i', 'Created', 'imds'],
+    ]);
   });
 
   it('makes a Failed row for a terminal reason', () => {

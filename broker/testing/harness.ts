@@ -23,6 +23,7 @@ export const row: IdentityRow = {
   namespace: 'team',
   binding: 'team/bind',
   type: 0,
+  source: 'imds',
   clientID: 'c',
   resourceID: '/r',
   state: 'Created',

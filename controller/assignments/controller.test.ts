@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
-import { assignment, identity, pod } from '../../lib/identities/testing/fixtures.ts';
+import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startAssignments } from './controller.ts';
 import { createDesiredState } from './desired-state.ts';
+import { maxForeignAssignments } from './pod-state.ts';
 import { cluster, fakeClient, testNode, testScope } from './testing/fixtures.ts';
 
 const scopeAnnotation = 'aadpodidentity.k8s.io/scope';
@@ -138,6 +139,22 @@ describe('startAssignments', () => {
     const annotations = { ...assigned.metadata.annotations, [scopeAnnotation]: testScope.displayId };
     informers.assignments.put(assigned.key, { ...assigned, metadata: { ...assigned.metadata, annotations } });
     informers.pods.put('app/a', pod({ key: 'app/a', name: 'a', uid: 'a', node: 'n2' }));
+    assert.deepEqual(needed(), []);
+  });
+
+  it('needs nothing any more for a pod whose object the limit of a namespace refuses', async () => {
+    const { informers, addPod, needed } = started();
+    const foreign = identity('team/shared');
+    const bound = binding('team/b', 'shared', 'shared');
+    informers.identities.put(foreign.key, foreign);
+    informers.bindings.put(bound.key, bound);
+    informers.pods.put('app/a', { ...addPod('a'), selector: 'shared' });
+    assert.deepEqual(needed(), ['a'], 'the limit is not reached yet');
+    for (let index = 0; index < maxForeignAssignments; index += 1) {
+      const held = assignment(pod({ key: `app/p${index}`, name: `p${index}` }), foreign, bound, { key: `default/p${index}` });
+      informers.assignments.put(held.key, held);
+    }
+    await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(needed(), []);
   });
 

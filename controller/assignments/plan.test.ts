@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
+import type { Match } from '../../lib/identities/match.ts';
 import type { Assignment } from '../../lib/identities/objects.ts';
-import { assignment, identity, pod } from '../../lib/identities/testing/fixtures.ts';
+import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
+import { needsOfPod } from './needs.ts';
 import type { PlanRules } from './plan.ts';
 import { planAssignments } from './plan.ts';
 import type { PodState } from './pod-state.ts';
@@ -10,6 +12,10 @@ import { matchOf, podState } from './testing/fixtures.ts';
 
 const match = matchOf('i');
 const own = (overrides: Partial<Assignment> = {}) => assignment(pod(), match.identity, match.binding, overrides);
+
+/** An identity of the same name in another namespace. */
+const foreign: Match = { identity: identity('team/i'), binding: binding('team/b', 'i') };
+const objectOfForeign = (overrides: Partial<Assignment> = {}) => assignment(pod(), foreign.identity, foreign.binding, overrides);
 
 function plan(state: Partial<PodState>, rules: Partial<PlanRules> = {}): string[] {
   const actions = planAssignments(podState(state), { assignUninjected: false, forceNamespaced: false, ...rules });
@@ -76,9 +82,8 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ assignments: [namespaced] }), ['release', 'create']);
   });
 
-  it('releases before it creates when an identity of the same name takes over', () => {
-    const other = { ...match, identity: identity('team/i') };
-    assert.deepEqual(plan({ matches: [other], assignments: [own()] }), ['release', 'create']);
+  it('releases before it creates when an identity of another namespace takes over', () => {
+    assert.deepEqual(plan({ matches: [foreign], assignments: [own()] }), ['release', 'create']);
   });
 
   it('releases an object that somebody deleted, and does not create another beside it', () => {
@@ -106,5 +111,79 @@ describe('planAssignments', () => {
     const odd = identity('app/i', { type: undefined, identityId: undefined });
     const created = assignment(pod(), odd, match.binding, { status: 'Created' });
     assert.deepEqual(plan({ matches: [{ ...match, identity: odd }], assignments: [created] }), []);
+  });
+});
+
+describe('planAssignments with two identities of one name', () => {
+  const both = [match, foreign];
+  /** Created objects with their names, `plain` or `hash`, and released ones. */
+  const names = (state: Partial<PodState>) =>
+    planAssignments(podState(state), { assignUninjected: false, forceNamespaced: false }).map((action) =>
+      action.kind === 'create'
+        ? `create ${action.match.identity.key} ${action.plain ? 'plain' : 'hash'}`
+        : `${action.kind} ${'current' in action ? action.current.identityKey : ''}`,
+    );
+
+  it('creates both, and the own one gets the plain name', () => {
+    assert.deepEqual(names({ matches: both }), ['create app/i plain', 'create team/i hash']);
+  });
+
+  it('gives the plain name to a foreign identity that is alone', () => {
+    assert.deepEqual(names({ matches: [foreign] }), ['create team/i plain']);
+  });
+
+  it('leaves the object of the own identity as it is when a foreign one is bound', () => {
+    assert.deepEqual(names({ matches: both, assignments: [own()] }), ['create team/i hash']);
+  });
+
+  it('takes the plain name from the foreign identity when an own one is bound', () => {
+    const assignments = [objectOfForeign()];
+    assert.deepEqual(names({ matches: both, assignments }), ['release team/i', 'create app/i plain', 'create team/i hash']);
+  });
+
+  it('needs the foreign identity on while its object gets another name', () => {
+    const green = identity('team/i', { identityId: '/green' });
+    const state = podState({ matches: [match, { ...foreign, identity: green }], assignments: [objectOfForeign()] });
+    const needs = needsOfPod(state, planAssignments(state, { assignUninjected: false, forceNamespaced: false }));
+    assert.deepEqual(needs.map(({ match: { identity: needed } }) => needed.key).slice(0, 2), ['app/i', 'team/i']);
+  });
+
+  it('leaves the foreign identity its plain name where no object can be created', () => {
+    const assignments = [objectOfForeign()];
+    assert.deepEqual(names({ pod: pod({ node: '' }), matches: both, assignments: [...assignments] }), []);
+  });
+
+  it('leaves the foreign identity its name where the own object lies elsewhere', () => {
+    const namespaced = { ...match, identity: identity('app/i', { namespaced: true }) };
+    const assignments = [objectOfForeign()];
+    assert.deepEqual(names({ matches: [namespaced, foreign], assignments }), ['create app/i plain']);
+  });
+
+  it('leaves a foreign identity its name when another foreign one is bound before it', () => {
+    const before: Match = { identity: identity('a/i'), binding: binding('a/b', 'i') };
+    assert.deepEqual(names({ matches: [before, foreign], assignments: [objectOfForeign()] }), ['create a/i hash']);
+  });
+});
+
+describe('planAssignments for a namespace with all the objects that it may have', () => {
+  const fullNamespaces = new Set(['team']);
+
+  it('refuses the foreign identity and creates the own one', () => {
+    assert.deepEqual(plan({ matches: [match, foreign], fullNamespaces }), ['create', 'refuse']);
+    assert.deepEqual(plan({ fullNamespaces: new Set(['app']) }), ['create'], 'the own namespace has no limit');
+  });
+
+  it('does not need the identity that it refuses', () => {
+    const state = podState({ matches: [foreign], fullNamespaces });
+    assert.deepEqual(needsOfPod(state, planAssignments(state, { assignUninjected: false, forceNamespaced: false })), []);
+  });
+
+  it('keeps and renames the objects that are there', () => {
+    assert.deepEqual(plan({ matches: [foreign], assignments: [objectOfForeign()], fullNamespaces }), []);
+    assert.deepEqual(plan({ matches: [match, foreign], assignments: [objectOfForeign()], fullNamespaces }), [
+      'release',
+      'create',
+      'create',
+    ]);
   });
 });

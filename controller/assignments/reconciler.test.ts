@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
+import { maxForeignMatches } from '../../lib/identities/match.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { AssignmentClient } from './client.ts';
+import { maxForeignAssignments } from './pod-state.ts';
 import { createAssignmentReconciler } from './reconciler.ts';
 import { cluster, fakeClient } from './testing/fixtures.ts';
 
@@ -195,6 +197,83 @@ describe('assignment reconciler', () => {
       events.map(({ kind, name, type, reason }) => [kind, name, type, reason]),
       [['Pod', 'a', 'Normal', 'NoBinding']],
     );
+  });
+
+  it('creates both objects where identities of two namespaces have one name', async () => {
+    const caches = cluster();
+    const { informers, green } = caches;
+    const foreign = identity('team/green');
+    informers.identities.put(foreign.key, foreign);
+    informers.bindings.put('team/b', binding('team/b', 'green'));
+    const added = caches.addPod('a');
+    const { reconcile, calls } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.match(calls.join(), /^create default\/a-app-green,create default\/a-app-green-[0-9a-f]{10}$/);
+    const plain = assignment(added, green, caches.bound, { key: 'default/a-app-green', name: 'a-app-green' });
+    informers.assignments.put(plain.key, plain);
+    calls.length = 0;
+    await reconcile('app/a');
+    assert.match(calls.join(), /^create default\/a-app-green-[0-9a-f]{10}$/);
+  });
+
+  it('records on each binding beyond the limit of a pod why it gives nothing', async () => {
+    const caches = cluster();
+    for (let index = 0; index <= maxForeignMatches; index += 1) {
+      const name = `i${index}`;
+      const uid = String(index).padStart(3, '0');
+      caches.informers.identities.put(`team/${name}`, identity(`team/${name}`));
+      caches.informers.bindings.put(`team/${name}`, binding(`team/${name}`, name, 'sel', { uid }));
+    }
+    caches.addPod('a');
+    const { reconcile, calls, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.equal(calls.length, 1 + maxForeignMatches);
+    const limited = events.filter(({ reason }) => reason === 'ForeignBindingLimit');
+    assert.deepEqual(
+      limited.map(({ kind, name, type }) => [kind, name, type]),
+      [['AzureIdentityBinding', `i${maxForeignMatches}`, 'Warning']],
+    );
+    assert.match(limited[0]?.message ?? '', /32 identities of other namespaces/);
+    assert.doesNotMatch(limited[0]?.message ?? '', /app/, 'what lies in the namespace of the pod is not told');
+  });
+
+  it('creates nothing for other namespaces beyond the limit of a namespace', async () => {
+    const caches = cluster();
+    const { informers } = caches;
+    const foreign = identity('team/shared');
+    const bound = binding('team/b', 'shared');
+    informers.identities.put(foreign.key, foreign);
+    informers.bindings.put(bound.key, bound);
+    for (let index = 0; index < maxForeignAssignments; index += 1) {
+      const held = assignment(pod({ key: `app/p${index}`, name: `p${index}` }), foreign, bound, { key: `default/p${index}` });
+      informers.assignments.put(held.key, held);
+    }
+    caches.addPod('a');
+    const { reconcile, calls, events } = reconcilerFor(caches);
+    assert.deepEqual(await reconcile('app/a'), { requeueAfterMs: 60_000 });
+    assert.deepEqual(calls, ['create default/a-app-green'], 'the own identity is not limited');
+    assert.deepEqual(
+      events.map(({ name, reason }) => `${name} ${reason}`),
+      ['b ForeignBindingLimit'],
+    );
+    informers.assignments.remove('default/p0');
+    await reconcile('app/a');
+    assert.equal(calls.at(-1), 'create default/a-app-shared');
+  });
+
+  it('does not tell a pod which bindings of other namespaces lack their identity', async () => {
+    const caches = cluster();
+    const { informers } = caches;
+    informers.bindings.remove(caches.bound.key);
+    informers.bindings.put('team/b', binding('team/b', 'gone'));
+    caches.addPod('a');
+    const { reconcile, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.deepEqual(
+      events.map(({ kind, name, reason }) => `${kind} ${name} ${reason}`),
+      ['Pod a NoBinding', 'AzureIdentityBinding b binding apply error'],
+    );
+    assert.doesNotMatch(events[0]?.message ?? '', /team/);
   });
 
   it('writes the reason of a blocked object once', async () => {

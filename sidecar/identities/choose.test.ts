@@ -44,13 +44,71 @@ test('chooses the first identity by default, also while it is pending', () => {
   assert.ok(made.kind === 'row' && made.row.name === 'b' && made.row.state === 'Created');
 });
 
-test('keeps the default identity while it is bound', () => {
-  const { store, chosen } = createHarness();
-  store.accept(identities([row('b'), row('c')]));
-  store.accept(identities([row('a'), row('b'), row('c')]));
-  assert.equal(chosen(), 'b', 'a new identity before it changes nothing');
-  store.accept(identities([row('a'), row('c')]));
-  assert.equal(chosen(), 'a', 'b is unbound');
+test('gives up a foreign default as soon as an own identity is bound', () => {
+  const { store, choice } = createHarness();
+  const foreign = row('a', { namespace: 'other' });
+  const defaultNamespace = () => {
+    const made = choice();
+    return made.kind === 'row' ? made.row.namespace : made.kind;
+  };
+  store.accept(identities([foreign]));
+  assert.equal(defaultNamespace(), 'other');
+  store.accept(identities([row('a', { state: 'Created' }), foreign]));
+  assert.equal(defaultNamespace(), 'team', 'while it is pending, too');
+});
+
+test('finds exactly the identity of each id among two of one name', () => {
+  const { store, choice } = createHarness();
+  const own = row('a');
+  const foreign = row('a', { namespace: 'other', clientID: 'c', objectID: 'o', resourceID: '/r' });
+  store.accept(identities([own, foreign]));
+  for (const wanted of [own, foreign])
+    for (const selector of [
+      clientId(wanted.clientID),
+      { name: 'object_id', value: wanted.objectID ?? '' },
+      { name: 'msi_res_id', value: wanted.resourceID },
+    ] satisfies Selector[]) {
+      const made = choice(selector);
+      assert.ok(made.kind === 'row' && made.row === wanted, JSON.stringify(selector));
+    }
+});
+
+test('prefers the row of the own namespace among rows with one id', () => {
+  const { store, choice } = createHarness();
+  const own = row('a', { state: 'Created' });
+  const foreign = row('b', { namespace: 'other', clientID: own.clientID });
+  for (const rows of [
+    [foreign, own],
+    [own, foreign],
+  ]) {
+    store.accept(identities(rows));
+    const made = choice(clientId(own.clientID));
+    assert.ok(made.kind === 'row' && made.row === own);
+  }
+});
+
+test('passes over a foreign row that claims the id of an assigned one', () => {
+  const { store, choice } = createHarness();
+  const right = row('a', { namespace: 'shared' });
+  for (const state of ['Created', 'Failed'] as const) {
+    const claim = row('b', { namespace: 'other', clientID: right.clientID, state });
+    store.accept(identities([claim, right]));
+    const made = choice(clientId(right.clientID));
+    assert.ok(made.kind === 'row' && made.row === right, state);
+  }
+});
+
+test('refuses an unknown id in a settled pod while a foreign identity is pending', async () => {
+  const { clock, store, chosen } = createHarness();
+  const pending = { state: 'Created', clientID: '' } as const;
+  store.accept(identities([row('a')]));
+  await clock.advance(3 * minute);
+  store.accept(identities([row('a'), row('b', { ...pending, namespace: 'other' })]));
+  await clock.advance(minute);
+  assert.equal(chosen(clientId('x')), 'refused');
+  store.accept(identities([row('a'), row('b', pending)]));
+  await clock.advance(minute);
+  assert.equal(chosen(clientId('x')), 'pending', 'an own identity may still turn out to be it');
 });
 
 test('chooses the default identity of the annotation, also before it is bound', () => {

@@ -8,7 +8,7 @@ export function row(name: string, changes: Partial<IdentityRow> = {}): IdentityR
     namespace: 'team',
     binding: `team/${name}-binding`,
     type: 0,
-    source: 'imds',
+    source: (changes.type ?? 0) === 0 ? 'imds' : 'broker',
     clientID: `client-of-${name}`,
     resourceID: `/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`,
     objectID: `object-of-${name}`,

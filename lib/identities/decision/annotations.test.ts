@@ -33,6 +33,13 @@ for (const [name, value] of Object.entries(good) as [keyof typeof podAnnotations
   });
 }
 
+test('accepts namespace/name for the default identity', () => {
+  const rule = podAnnotations.defaultIdentity;
+  assert.deepEqual(parsePodAnnotations({ [rule.key]: 'team-a/my.identity' }), { defaultIdentity: 'team-a/my.identity' });
+  for (const bad of ['/name', 'team/', 'a/b/c', 'Team/name', 'te.am/name', `${'n'.repeat(64)}/name`])
+    assert.throws(() => parsePodAnnotations({ [rule.key]: bad }), AnnotationError, bad);
+});
+
 test('finds every annotation and every reason in docs/annotations.md', () => {
   const page = readFileSync(new URL('../../../docs/annotations.md', import.meta.url), 'utf8');
   for (const { key: name, about, accepts } of Object.values(podAnnotations))

@@ -1,5 +1,6 @@
 // Objects for the unit tests of this folder.
 import assert from 'node:assert/strict';
+import type { ObjectMeta } from '../../../api/kinds.ts';
 import type { Assignment, Binding, Identity, Pod } from '../objects.ts';
 import { assignmentOf, bindingOf, identityOf, podOf } from '../objects.ts';
 
@@ -20,9 +21,10 @@ export function identity(key: string, overrides: Partial<Identity> = {}): Identi
   return { ...made, ...overrides };
 }
 
-export function binding(key: string, identityName: string, selector = 'sel'): Binding {
+/** `metadata`: such as `creationTimestamp` and `uid`, which decide the order of bindings. */
+export function binding(key: string, identityName: string, selector = 'sel', metadata: ObjectMeta = {}): Binding {
   const [namespace, name] = key.split('/');
-  const made = bindingOf({ metadata: { namespace, name }, spec: { azureIdentity: identityName, selector } });
+  const made = bindingOf({ metadata: { namespace, name, ...metadata }, spec: { azureIdentity: identityName, selector } });
   assert.ok(made);
   return made;
 }

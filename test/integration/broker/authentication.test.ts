@@ -27,6 +27,7 @@ const row: IdentityRow = {
   namespace: 'default',
   binding: 'default/b',
   type: 0,
+  source: 'imds',
   clientID: 'c',
   resourceID: '/r',
   state: 'Assigned',

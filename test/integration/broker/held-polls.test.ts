@@ -33,7 +33,16 @@ test(`holds ${count} polls, answers one for a change and all for a stop`, async 
     get(podKey) {
       const state = states.get(podKey);
       if (state === undefined) return undefined;
-      const row = { name: 'id', namespace: 'team', binding: 'team/b', type: 0, clientID: 'c', resourceID: '/r', state } as const;
+      const row = {
+        name: 'id',
+        namespace: 'team',
+        binding: 'team/b',
+        type: 0,
+        source: 'imds',
+        clientID: 'c',
+        resourceID: '/r',
+        state,
+      } as const;
       return { uid: podKey, excepted: false, identities: [row] };
     },
     onChange(listener) {

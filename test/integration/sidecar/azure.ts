@@ -40,6 +40,7 @@ export function rowOf(name: IdentityName, changes: Partial<IdentityRow> = {}): I
     namespace: 'team',
     binding: `team/${name}-binding`,
     type: 0,
+    source: (changes.type ?? 0) === 0 ? 'imds' : 'broker',
     clientID: clientIds[name],
     resourceID: resourceIdOf(name),
     state: 'Assigned',

@@ -92,9 +92,13 @@ function change(model: Model, command: Command): boolean {
 }
 
 export interface ExpectedAssignment {
-  key: string;
   pod: string;
-  binding: string;
+  identity: string;
+  namespace: string;
+  /** Plain name of the object. Where the identity lies in another namespace than the pod, a hash may follow it. */
+  name: string;
+  /** The oldest of these is right; which one that is the model does not know. */
+  bindings: string[];
   azure: IdentityKind;
   scope: ScopeName;
   /** Undefined where the pod's node is unknown: the object stays as it is. */
@@ -116,30 +120,23 @@ export function expectedAssignments(model: Model, begun: (pod: string) => boolea
   for (const [key, pod] of model.pods) {
     const takesPart = pod.injected || isExcepted(model, key, pod) || (pod.wasExcepted && begun(key));
     if (pod.finished || !takesPart) continue;
-    // The own namespace first, then by binding name; of two identities of one name the first.
     const home = namespaceOf(key);
-    const order = [home, ...namespaces.filter((namespace) => namespace !== home)];
-    const taken = new Set<string>();
-    for (const namespace of order) {
-      const bindings = [...model.bindings].filter(([name]) => namespaceOf(name) === namespace).sort(([a], [b]) => (a < b ? -1 : 1));
-      for (const [binding, { identity, selector }] of bindings) {
-        const known = model.identities.get(identity);
-        if (selector !== pod.selector || known === undefined || taken.has(nameOf(identity))) continue;
-        if (known.namespaced && namespace !== home) continue;
-        taken.add(nameOf(identity));
-        const name = `${nameOf(key)}-${home}-${nameOf(identity)}`;
-        all.push({
-          key: `${known.namespaced ? namespace : 'default'}/${name}`,
-          pod: key,
-          binding,
-          azure: known.azure,
-          scope: scopeOfNode(pod.node),
-          status: statusOf(known.azure, model.nodes.has(pod.node)),
-        });
-      }
+    for (const [identity, known] of model.identities) {
+      const bindings = [...model.bindings].filter(([, to]) => to.identity === identity && to.selector === pod.selector);
+      if (bindings.length === 0 || (known.namespaced && namespaceOf(identity) !== home)) continue;
+      all.push({
+        pod: key,
+        identity,
+        namespace: known.namespaced ? home : 'default',
+        name: `${nameOf(key)}-${home}-${nameOf(identity)}`,
+        bindings: bindings.map(([name]) => name),
+        azure: known.azure,
+        scope: scopeOfNode(pod.node),
+        status: statusOf(known.azure, model.nodes.has(pod.node)),
+      });
     }
   }
-  return all.sort((a, b) => (a.key < b.key ? -1 : 1));
+  return all;
 }
 
 function statusOf(azure: IdentityKind, nodeIsKnown: boolean): ExpectedAssignment['status'] {

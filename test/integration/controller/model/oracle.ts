@@ -9,7 +9,7 @@ import { scopeIds } from './fixtures.ts';
 import type { ScopeName } from './history.ts';
 import { azureNames, scopeNames } from './history.ts';
 import type { ExpectedAssignment, Model } from './model.ts';
-import { attachmentOf, expectedAssignments } from './model.ts';
+import { attachmentOf, expectedAssignments, namespaceOf } from './model.ts';
 
 export interface Reality {
   objects: AzureAssignedIdentity[];
@@ -21,36 +21,57 @@ export interface Reality {
 export function differences(model: Model, reality: Reality, attribution: Attribution): string[] {
   const begun = (pod: string) => reality.objects.some(({ spec }) => `${spec?.podNamespace}/${spec?.pod}` === pod);
   const expected = expectedAssignments(model, begun);
-  const objects = new Map(reality.objects.map((object) => [`${object.metadata.namespace}/${object.metadata.name}`, object]));
+  const objects = new Map(reality.objects.map((object) => [keyOf(object), object]));
   const needed = new Set(
     expected.flatMap((one) => {
       const name = attachmentOf(one);
-      const isAssigned = (one.status ?? statusOf(objects.get(one.key))) === 'Assigned';
+      const isAssigned = (one.status ?? statusOf(objects.get(expectedKey(one)))) === 'Assigned';
       return name === undefined || !isAssigned ? [] : [`${one.scope} ${name}`];
     }),
   );
   const running = [...reality.azure.operations.values()].filter(({ status }) => status === 'InProgress');
   return [
-    ...objectDifferences(expected, objects),
+    ...objectDifferences(expected, reality.objects, objects),
     ...scopeNames.flatMap((scope) => scopeDifferences(scope, needed, reality, attribution)),
     ...(running.length > 0 ? [`${running.length} operations are in progress`] : []),
   ];
 }
 
-function objectDifferences(expected: readonly ExpectedAssignment[], objects: ReadonlyMap<string, AzureAssignedIdentity>): string[] {
+/** Pod and identity, both with their namespaces. */
+const expectedKey = ({ pod, identity }: ExpectedAssignment): string => `${pod} > ${identity}`;
+
+function keyOf({ spec }: AzureAssignedIdentity): string {
+  const { namespace, name } = spec?.azureIdentityRef?.metadata ?? {};
+  return `${spec?.podNamespace}/${spec?.pod} > ${namespace}/${name}`;
+}
+
+function objectDifferences(
+  expected: readonly ExpectedAssignment[],
+  all: readonly AzureAssignedIdentity[],
+  objects: ReadonlyMap<string, AzureAssignedIdentity>,
+): string[] {
   const found: string[] = [];
-  const keys = [expected.map(({ key }) => key), [...objects.keys()].sort()].map((list) => list.join(' '));
+  const keys = [expected.map(expectedKey), all.map(keyOf)].map((list) => list.sort().join(', '));
   if (keys[0] !== keys[1]) found.push(`objects: expected [${keys[0]}], there are [${keys[1]}]`);
-  for (const { key, status, binding } of expected) {
+  for (const one of expected) {
+    const key = expectedKey(one);
     const object = objects.get(key);
     if (object === undefined) continue;
+    const { status, bindings } = one;
+    if (!hasRightName(object, one)) found.push(`${key}: the object is ${object.metadata.namespace}/${object.metadata.name}`);
     if (object.metadata.deletionTimestamp !== undefined) found.push(`${key} is being deleted`);
     if (status !== undefined && statusOf(object) !== status)
       found.push(`${key}: expected ${status}, is ${statusOf(object)} ${JSON.stringify(object.metadata.annotations)}`);
     const { namespace, name } = object.spec?.azureBindingRef?.metadata ?? {};
-    if (`${namespace}/${name}` !== binding) found.push(`${key}: expected binding ${binding}, is ${namespace}/${name}`);
+    if (!bindings.includes(`${namespace}/${name}`)) found.push(`${key}: expected a binding of ${bindings}, is ${namespace}/${name}`);
   }
   return found;
+}
+
+function hasRightName({ metadata }: AzureAssignedIdentity, { pod, identity, namespace, name }: ExpectedAssignment): boolean {
+  if (metadata.namespace !== namespace) return false;
+  if (metadata.name === name) return true;
+  return namespaceOf(pod) !== namespaceOf(identity) && /^-[0-9a-f]{10}$/.test((metadata.name ?? '').slice(name.length));
 }
 
 /** What the scope carries against what pods need and others attached, and the ownership record against both. */
