@@ -29,7 +29,7 @@ export interface SidecarOptions {
 
 export interface BrokerService {
   /** Starts another replica of the broker; new connections go to it. Resolves when it is ready, for which a controller must run. */
-  startReplica(program?: NodeProgram, readySeconds?: number): Promise<RunningProgram>;
+  startReplica(program?: NodeProgram & { flags?: string[] }, readySeconds?: number): Promise<RunningProgram>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
   /** Sends what the sidecar of a pod in `default` would send, and returns the status of the response. */
@@ -37,7 +37,7 @@ export interface BrokerService {
   stop(): Promise<void>;
 }
 
-const source: NodeProgram = { file: path.resolve(import.meta.dirname, '../../../broker/main.ts') };
+export const source: NodeProgram = { file: path.resolve(import.meta.dirname, '../../../broker/main.ts') };
 
 export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'broker-'));
@@ -75,9 +75,9 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   }
 
   return {
-    async startReplica({ file, nodeFlags = [], env = {} } = source, readySeconds = 30) {
+    async startReplica({ file, nodeFlags = [], env = {}, flags = [] } = source, readySeconds = 30) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
-      const command = [process.execPath, ...nodeFlags, file, ...args];
+      const command = [process.execPath, ...nodeFlags, file, ...args, ...flags];
       const replica = startProgram({ name: 'broker', command, env: { ...process.env, ...env } });
       replicas.add(replica);
       const { broker, probes } = await replica.logged((record) => record.msg === 'started');

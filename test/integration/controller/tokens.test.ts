@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureIdentities, azureIdentityBindings, namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { RunningProgram } from '../../harness/program.ts';
@@ -131,9 +132,11 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E08: gives a pod of two identities the named one, else that of the first binding', async (t) => {
-    await harness.createBinding('e08-b', 'powerless', 'e08');
-    await harness.createBinding('e08-a', 'red', 'e08');
+  it('E08: gives a pod of two identities the named one, else that of the oldest binding', async (t) => {
+    await harness.createBinding('e08-b', 'red', 'e08');
+    // The age of a binding is known to the second.
+    await delay(1_000);
+    await harness.createBinding('e08-a', 'powerless', 'e08');
     const sidecar = await startPod(t, 'e08', 'e08');
     await validate(sidecar, 'red');
     const [byClientId = {}, byResourceId = {}] = validator.selectors('powerless');
@@ -269,15 +272,18 @@ describe('acceptance scenarios with tokens', () => {
     });
   });
 
-  it('E26: prefers the identity of the pod’s own namespace among equal names', async (t) => {
+  it('E26: keeps two identities of one name, the own namespace’s as the default', async (t) => {
     await harness.client.call('POST', resourcePath(namespaces), {
       body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'conflict' } },
     });
     await harness.createIdentity('red', { resourceID: idOf('green') }, { namespace: 'conflict' });
     await harness.createBinding('red', 'red', 'red', 'conflict');
-    await validate(await startPod(t, 'e26', 'red', { namespace: 'conflict' }), 'green');
+    const sidecar = await startPod(t, 'e26', 'red', { namespace: 'conflict' });
+    await validate(sidecar, 'green');
+    for (const selector of validator.selectors('red').slice(0, 2)) await validator.tokenFrom(sidecar, selector, 'red');
     const { azureIdentityRef, azureBindingRef } = assigned('e26-conflict-red')?.spec ?? {};
     assert.deepEqual([azureIdentityRef?.metadata.namespace, azureBindingRef?.metadata.namespace], ['conflict', 'conflict']);
+    assert.equal(count(), 2);
     await harness.deletePod('e26', 'conflict');
     await remove(azureIdentityBindings, 'red', 'conflict');
     await cleared();
