@@ -44,7 +44,7 @@ export async function runProgram<const T extends Table & { logLevel: Table[strin
     log.info('stopped');
     process.exit(0);
   } catch (error) {
-    // One line where kubectl logs and a terminal show it; the stack only helps for what is not the user's to mend.
+    // One line where kubectl logs and a terminal show it; the stack only helps where the user cannot mend it.
     const line = error instanceof SettingsError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
     process.stderr.write(`${program.name}: ${line}\n`);
     await stopper?.stop();

@@ -1,6 +1,6 @@
 import type { Logger } from './log.ts';
 
-/** Things to stop, newest first; each gets its turn even if one before it fails. */
+/** Stops the parts of a program, the newest first. A part that fails to stop does not keep the others from it. */
 export interface Stopper {
   add(name: string, stop: () => Promise<void> | void): void;
   stop(): Promise<void>;

@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
-import { isAlreadyExists, isConflict, isNotFound } from '../../../lib/kube/errors.ts';
+import { isAlreadyExists, isConflict, isNotFound, KubeError } from '../../../lib/kube/errors.ts';
 import { createEventRecorder } from '../../../lib/kube/events.ts';
 import type { Informer } from '../../../lib/kube/informer.ts';
 import { startInformer } from '../../../lib/kube/informer.ts';
@@ -175,10 +175,11 @@ describe('informer', () => {
     const widgets: Resource = { group: 'example.test', version: 'v1', plural: 'widgets', kind: 'Widget' };
     const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
     const path = resourcePath(widgets, { namespace: 'default' });
-    const isKindServed = () =>
+    /** 429 while the API server prepares the storage of a new kind. */
+    const status = () =>
       client.call('GET', path).then(
-        () => true,
-        (error: unknown) => (isNotFound(error) ? false : Promise.reject(error)),
+        () => 200,
+        (error: unknown) => (error instanceof KubeError ? error.status : Promise.reject(error)),
       );
     const createKind = async () => {
       const schema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
@@ -192,7 +193,7 @@ describe('informer', () => {
         },
       };
       await client.call('POST', crds, { body });
-      await eventually('the kind is served', isKindServed);
+      await eventually('the kind is served', async () => (await status()) === 200);
     };
     await createKind();
     const body = { apiVersion: 'example.test/v1', kind: 'Widget', metadata: { name: 'a' }, data: { v: '0' } };
@@ -206,7 +207,7 @@ describe('informer', () => {
     }
 
     await client.call('DELETE', `${crds}/widgets.example.test`);
-    await eventually('the kind is not served', async () => !(await isKindServed()));
+    await eventually('the kind is not served', async () => (await status()) === 404);
     patient.mend();
     strict.mend();
     await until(strict.informer, 'a', undefined);
