@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { identityOf } from '../lib/identities/objects.ts';
+import { identityOf } from '../lib/identities/identity.ts';
 import { assignment, binding, identity, pod } from '../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../lib/identities/testing/informers.ts';
 import { createRowSource } from './rows.ts';

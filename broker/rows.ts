@@ -2,10 +2,11 @@
 // AzureAssignedIdentities.
 import type { IdentityRow } from '../api/broker.ts';
 import { annotations } from '../api/names.ts';
+import type { Assignment } from '../lib/identities/assignment.ts';
+import { belongsTo } from '../lib/identities/assignment.ts';
 import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { Match } from '../lib/identities/match.ts';
-import type { Assignment, Pod } from '../lib/identities/objects.ts';
-import { belongsTo } from '../lib/identities/objects.ts';
+import type { Pod } from '../lib/identities/pod.ts';
 import { isTerminal } from '../lib/identities/reasons.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { isNewer } from '../lib/kube/informer.ts';
@@ -53,7 +54,7 @@ export function createRowSource(informers: IdentityInformers, { managed }: { man
       const own = informers.assignmentsOf(podKey).filter((assignment) => belongsTo(assignment, pod));
       return {
         uid: pod.uid,
-        excepted: informers.matches.exceptedNow(pod),
+        excepted: informers.matches.isExcepted(pod),
         identities: informers.matches.matchesOf(pod).flatMap((match) => rowOf(pod, match, own, managed) ?? []),
         ...(pod.defaultIdentity === undefined ? {} : { defaultIdentity: pod.defaultIdentity }),
       };
@@ -61,7 +62,7 @@ export function createRowSource(informers: IdentityInformers, { managed }: { man
 
     onChange(listener) {
       const off = [
-        informers.matches.onPod(listener),
+        informers.matches.onChange(listener),
         assignments.onChange(({ before, after }) => {
           for (const podKey of new Set([before?.podKey, after?.podKey])) if (podKey !== undefined) listener(podKey);
         }),

@@ -1,8 +1,9 @@
 import { assignedIdentityFinalizer } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Match } from '../../lib/identities/match.ts';
-import type { Assignment, Pod } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import { regardingBinding } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';

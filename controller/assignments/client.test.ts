@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
-import { assignmentOf } from '../../lib/identities/objects.ts';
+import { assignmentOf } from '../../lib/identities/assignment.ts';
 import { binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { isConflict, KubeError } from '../../lib/kube/errors.ts';

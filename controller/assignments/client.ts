@@ -6,8 +6,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AzureAssignedIdentity } from '../../api/kinds.ts';
 import { annotations, apiGroup, apiVersion, assignedIdentityFinalizer, nodeNameLabel } from '../../api/names.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Match } from '../../lib/identities/match.ts';
-import type { Assignment, Pod } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import type { StatusAnnotations, StatusWriter } from '../../lib/identities/status-writer.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { mergePatch } from '../../lib/kube/client.ts';

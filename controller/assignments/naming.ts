@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Identity, Pod } from '../../lib/identities/objects.ts';
+import type { Identity } from '../../lib/identities/identity.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 
 const maxNameLength = 253;
 

@@ -1,8 +1,12 @@
 // Which identities one pod needs on its scope: pure.
+
+import type { Assignment } from '../../lib/identities/assignment.ts';
+import { belongsTo } from '../../lib/identities/assignment.ts';
+import { bindingOf } from '../../lib/identities/binding.ts';
+import { identityOf } from '../../lib/identities/identity.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import type { Need } from '../../lib/identities/need.ts';
-import type { Assignment, Pod } from '../../lib/identities/objects.ts';
-import { belongsTo, bindingOf, identityOf } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import type { AssignmentAction } from './plan.ts';
 import type { PodState } from './pod-state.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Match } from '../../lib/identities/match.ts';
-import type { Assignment } from '../../lib/identities/objects.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { needsOfPod } from './needs.ts';
 import type { PlanRules } from './plan.ts';

@@ -1,10 +1,11 @@
 // What has to happen to the AzureAssignedIdentities of one pod: pure, from its desired and its observed state.
 import { isDeepStrictEqual } from 'node:util';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
+import { belongsTo } from '../../lib/identities/assignment.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import { isForeign } from '../../lib/identities/match.ts';
-import type { Assignment, Pod } from '../../lib/identities/objects.ts';
-import { belongsTo } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import { assignmentNamespace, plainName } from './naming.ts';
 import type { PodState } from './pod-state.ts';
 

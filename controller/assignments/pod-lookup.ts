@@ -1,4 +1,4 @@
-import { podOf } from '../../lib/identities/objects.ts';
+import { podOf } from '../../lib/identities/pod.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { isNotFound } from '../../lib/kube/errors.ts';
 import { pods, resourcePath } from '../../lib/kube/resources.ts';

@@ -1,11 +1,12 @@
 import { annotations } from '../../api/names.ts';
 import type { Scope } from '../../lib/azure/resource-ids.ts';
 import { scopeOfId, scopeOfProviderId } from '../../lib/azure/resource-ids.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
+import { belongsTo } from '../../lib/identities/assignment.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import { isForeign } from '../../lib/identities/match.ts';
-import type { Assignment, Pod } from '../../lib/identities/objects.ts';
-import { belongsTo } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 
 /**
  * A namespace has at most so many objects for pods of other namespaces: whoever writes bindings in one namespace may select all pods of the
@@ -42,7 +43,7 @@ export function readPodState(informers: Informers, podKey: string): PodState {
     pod,
     matches,
     fullNamespaces: fullNamespacesOf(informers, pod, matches),
-    excepted: informers.matches.exceptedNow(pod),
+    excepted: informers.matches.isExcepted(pod),
     assignments,
     scope: providerID === undefined ? (recordedScope(pod, assignments) ?? 'pending') : scopeOfProviderId(providerID),
     providerID,

@@ -7,7 +7,7 @@
 import type { Reconcile } from '../../lib/controller/reconcile.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { MatchRules } from '../../lib/identities/match.ts';
-import type { Pod } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import { isTerminal } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingPod } from '../../lib/identities/regarding.ts';
 import type { ApplyOptions } from './apply.ts';

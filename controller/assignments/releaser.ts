@@ -1,4 +1,5 @@
-import type { Assignment, Pod } from '../../lib/identities/objects.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { AssignmentClient } from './client.ts';
 import type { PodState } from './pod-state.ts';

@@ -1,9 +1,12 @@
 // What users read when a pod gets no identity: pure.
 import { annotations } from '../../api/names.ts';
 import { identityIdForm } from '../../lib/azure/resource-ids.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
+import type { Binding } from '../../lib/identities/binding.ts';
+import type { Identity } from '../../lib/identities/identity.ts';
 import type { Match, MatchRules } from '../../lib/identities/match.ts';
 import { maxForeignMatches } from '../../lib/identities/match.ts';
-import type { Assignment, Binding, Identity, Pod } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { PodState } from './pod-state.ts';
 import { maxForeignAssignments } from './pod-state.ts';

@@ -17,7 +17,7 @@ export interface ChangeHandlers {
 /** Returns how to stop. */
 export function watchInputs(informers: Informers, { onPod, onAssignment }: ChangeHandlers): () => void {
   const stops = [
-    informers.matches.onPod(onPod),
+    informers.matches.onChange(onPod),
     informers.nodes.onChange(({ key, before, after }) => {
       // The heartbeats of nodes change nothing for pods.
       if (before?.providerID === after?.providerID) return;

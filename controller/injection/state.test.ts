@@ -1,8 +1,8 @@
 // Which labelled pods get an Event because they have no token proxy, and what the metrics count.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Pod } from '../../lib/identities/objects.ts';
-import { podOf } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
+import { podOf } from '../../lib/identities/pod.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { pod } from '../../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../../lib/identities/testing/informers.ts';

@@ -1,7 +1,7 @@
 // How it stands with the sidecar of a labelled pod: pure, from what the webhook wrote on it or did not.
 import type { ReasonFor } from '../../api/decisions.ts';
 import { skipReason } from '../../lib/identities/decision/skip.ts';
-import type { Pod } from '../../lib/identities/objects.ts';
+import type { Pod } from '../../lib/identities/pod.ts';
 
 /** Why a pod has no sidecar: the webhook's reasons for leaving it out, or ours for a pod that it should have injected. */
 export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_injected';

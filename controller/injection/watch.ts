@@ -10,11 +10,11 @@ import { notInjectedText, uninjectedReason } from './state.ts';
 export function watchInjection({ informers, events, log }: { informers: Informers; events: EventRecorder; log: Logger }): () => void {
   const isMissed = (podKey: string): boolean => {
     const pod = informers.pods.get(podKey);
-    if (pod === undefined || uninjectedReason(pod, informers.matches.exceptedNow(pod)) !== 'not_injected') return false;
+    if (pod === undefined || uninjectedReason(pod, informers.matches.isExcepted(pod)) !== 'not_injected') return false;
     events.record(regardingPod(pod), 'Warning', 'NotInjected', notInjectedText);
     return true;
   };
-  const off = informers.matches.onPod(isMissed);
+  const off = informers.matches.onChange(isMissed);
   const missed = [...informers.pods.values()].filter((pod) => isMissed(pod.key)).length;
   if (missed > 0) log.warn({ pods: missed }, 'labelled pods have no token proxy, see their Events');
   return off;

@@ -35,7 +35,7 @@ export function registerGauges(registry: Registry, sources: { informers: Informe
     (uninjected) => {
       const { pods, matches } = sources.informers;
       for (const pod of pods.values()) {
-        const reason = uninjectedReason(pod, matches.exceptedNow(pod));
+        const reason = uninjectedReason(pod, matches.isExcepted(pod));
         if (reason !== undefined) uninjected.inc({ reason });
       }
     },

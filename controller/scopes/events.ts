@@ -2,8 +2,8 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Scope } from '../../lib/azure/resource-ids.ts';
 import { redactIdentities } from '../../lib/azure/resource-ids.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Need } from '../../lib/identities/need.ts';
-import type { Assignment } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingIdentity, regardingPod } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';

@@ -2,8 +2,8 @@
 import type { AssignmentStatus } from '../../api/kinds.ts';
 import { annotations } from '../../api/names.ts';
 import { redactIdentities } from '../../lib/azure/resource-ids.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Need } from '../../lib/identities/need.ts';
-import type { Assignment } from '../../lib/identities/objects.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { StatusAnnotations, StatusWriter } from '../../lib/identities/status-writer.ts';
 import { isConflict, isInvalid, isNotFound } from '../../lib/kube/errors.ts';

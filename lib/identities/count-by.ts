@@ -1,7 +1,7 @@
 import type { Informer } from '../kube/informer.ts';
 
-/** Keeps how many of an informer's objects share a value; objects without one do not count. */
-export function countBy<T>(informer: Informer<T>, groupOf: (object: T) => string | undefined): (value: string) => number {
+/** Counts the objects of an informer by a value. Objects without a value do not count. */
+export function countBy<T>(informer: Informer<T>, countedValueOf: (object: T) => string | undefined): (value: string) => number {
   const counts = new Map<string, number>();
 
   function add(value: string | undefined, change: 1 | -1): void {
@@ -12,8 +12,8 @@ export function countBy<T>(informer: Informer<T>, groupOf: (object: T) => string
   }
 
   informer.onChange(({ before, after }) => {
-    if (before !== undefined) add(groupOf(before), -1);
-    if (after !== undefined) add(groupOf(after), 1);
+    if (before !== undefined) add(countedValueOf(before), -1);
+    if (after !== undefined) add(countedValueOf(after), 1);
   });
   return (value) => counts.get(value) ?? 0;
 }

@@ -1,23 +1,22 @@
-// Which pods an AzurePodIdentityException leaves alone, for the webhook and for the controller.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { matchingException } from './exceptions.ts';
 
-describe('an exception', () => {
+describe('matchingException', () => {
   const matches = (podLabels: Record<string, string>) =>
     matchingException({ aadpodidbinding: 'sel', app: 'Web', tier: 'front' }, [{ name: 'e', podLabels }])?.name;
 
-  it('matches by any one label, key exact and value without case', () => {
+  it('applies an exception by one label with equal key, and value equal but for case', () => {
     assert.equal(matches({ missing: 'x', app: 'wEB' }), 'e');
     assert.equal(matches({ App: 'Web' }), undefined);
     assert.equal(matches({ app: 'we' }), undefined);
   });
 
-  it('takes no built-in of the language for a label', () => {
+  it('does not take properties of every JavaScript object for labels', () => {
     for (const key of ['constructor', 'toString', '__proto__']) assert.equal(matches({ [key]: 'x' }), undefined);
   });
 
-  it('matches nothing without labels', () => {
+  it('applies an exception without labels to no pod', () => {
     assert.equal(matches({}), undefined);
   });
 });

@@ -1,15 +1,30 @@
-import { stringMapAt } from '../kube/objects.ts';
+import { keyOf } from '../kube/informer.ts';
+import { metadataOf, stringMapAt } from '../kube/objects.ts';
 import { specOf } from '../kube/old-fields.ts';
 
-/** What is kept of an AzurePodIdentityException. */
+/** What decides whether a pod is excepted. */
 export interface PodException {
   name: string;
   podLabels: Readonly<Record<string, string>>;
 }
 
-export const podLabelsOf = (raw: unknown): Record<string, string> => stringMapAt(specOf(raw), 'podLabels');
+/** What is kept of an AzurePodIdentityException. */
+export interface Exception extends PodException {
+  key: string;
+  namespace: string;
+}
 
-/** The exception that applies: any one label is enough, its key exact, its value in any case (docs/reference/aad-pod-identity.md). */
+export function exceptionOf(raw: unknown): Exception | undefined {
+  const metadata = metadataOf(raw);
+  if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
+  const podLabels = stringMapAt(specOf(raw), 'podLabels');
+  return { key: keyOf(metadata), namespace: metadata.namespace, name: metadata.name, podLabels };
+}
+
+/**
+ * The exception that applies to a pod with these labels. One label of it is enough; its key has to be equal, its value equal but for case
+ * (docs/reference/aad-pod-identity.md).
+ */
 export function matchingException(labels: Readonly<Record<string, string>>, exceptions: Iterable<PodException>): PodException | undefined {
   for (const exception of exceptions) {
     for (const [key, value] of Object.entries(exception.podLabels)) {

@@ -4,7 +4,7 @@ import { annotations } from '../../api/names.ts';
 import type { KubeClient } from '../kube/client.ts';
 import { mergePatch } from '../kube/client.ts';
 import { azureAssignedIdentities, resourcePath } from '../kube/resources.ts';
-import type { Assignment } from './objects.ts';
+import type { Assignment } from './assignment.ts';
 
 /** Writes the report. Throws as a call to the API server does. */
 export async function reportImdsMismatch(client: KubeClient, { namespace, name, metadata }: Assignment, now: Date): Promise<void> {

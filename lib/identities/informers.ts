@@ -13,13 +13,23 @@ import {
   pods,
 } from '../kube/resources.ts';
 import type { Logger } from '../log.ts';
+import type { Assignment } from './assignment.ts';
+import { assignmentOf, foreignAuthorOf } from './assignment.ts';
+import type { Binding } from './binding.ts';
+import { bindingOf } from './binding.ts';
 import { countBy } from './count-by.ts';
+import type { Exception } from './exceptions.ts';
+import { exceptionOf } from './exceptions.ts';
+import type { Identity } from './identity.ts';
+import { identityOf } from './identity.ts';
 import { indexBy } from './index-by.ts';
 import type { MatchRules } from './match.ts';
 import type { MatchIndex } from './match-index.ts';
 import { indexMatches } from './match-index.ts';
-import type { Assignment, Binding, Exception, Identity, Node, Pod } from './objects.ts';
-import { assignmentOf, bindingOf, exceptionOf, foreignAuthorOf, identityOf, nodeOf, podOf } from './objects.ts';
+import type { Node } from './node.ts';
+import { nodeOf } from './node.ts';
+import type { Pod } from './pod.ts';
+import { podOf } from './pod.ts';
 
 interface IdentitySources {
   pods: Informer<Pod>;
@@ -31,6 +41,7 @@ interface IdentitySources {
 
 interface Indexes {
   matches: MatchIndex;
+  /** Those that are being deleted come last. */
   assignmentsOf(podKey: string): Assignment[];
   assignmentOf(podKey: string, identityKey: string): Assignment | undefined;
   podsOfNode(node: string): string[];
@@ -76,16 +87,16 @@ function startSources({ client, log }: Options): IdentitySources {
 
 export function indexInformers<S extends IdentitySources>(sources: S, rules: MatchRules): S & Indexes {
   const all: Informer<unknown>[] = Object.values(sources);
-  // Registered before anybody else can listen, so that every listener finds the indexes up to date.
+  // The indexes subscribe before anybody else can, so that every listener finds them up to date.
   const matches = indexMatches(sources, rules);
   const assignmentsByPod = indexBy(sources.assignments, (assignment) => assignment.podKey);
   const foreignAssignments = countBy(sources.assignments, foreignAuthorOf);
   const podsByNode = indexBy(sources.pods, (pod) => pod.node);
 
-  const isLeaving = (assignment: Assignment): number => (assignment.metadata.deletionTimestamp === undefined ? 0 : 1);
+  const isDeleted = (assignment: Assignment): number => (assignment.metadata.deletionTimestamp === undefined ? 0 : 1);
+  // An object that a finalizer of somebody else holds must not hide the one that takes its place.
   const assignmentsOf = (podKey: string) =>
-    // Those that go come last: one that somebody's finalizer holds must not hide what takes its place.
-    [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []).sort((a, b) => isLeaving(a) - isLeaving(b));
+    [...assignmentsByPod(podKey)].flatMap((key) => sources.assignments.get(key) ?? []).sort((a, b) => isDeleted(a) - isDeleted(b));
 
   return {
     ...sources,

@@ -1,6 +1,6 @@
 /**
- * Thousands of pods carry the same few labels, references and names, each parsed anew from its own JSON. The returned function gives equal values
- * one and the same object, which must not be changed. It knows so many at a time; beyond that it begins anew, which costs memory, never correctness.
+ * Returns a function that gives equal values one and the same object, which must not be changed. Thousands of pods carry the same few labels, references
+ * and names, and each is parsed from JSON of its own. After `limit` values it starts anew: that costs memory and nothing else.
  */
 export function interner<T>(limit = 10_000): (value: T) => T {
   const known = new Map<string, T>();
@@ -13,3 +13,6 @@ export function interner<T>(limit = 10_000): (value: T) => T {
     return value;
   };
 }
+
+export const internText = interner<string>();
+export const internMap = interner<Record<string, string>>();

@@ -1,11 +1,13 @@
-// Keeps the match of every labelled pod up to date: one changed object costs the pods it touches, not the cluster.
-
+// Finds the identities of a pod through indexes. A changed object costs time for the pods that it may match, not for all pods of the cluster.
 import type { Informer } from '../kube/informer.ts';
+import type { Binding } from './binding.ts';
+import type { Exception } from './exceptions.ts';
 import { matchingException } from './exceptions.ts';
+import type { Identity } from './identity.ts';
 import { indexBy } from './index-by.ts';
 import type { Match, MatchRules, PodMatches } from './match.ts';
 import { bindingsOfPod, matchPod } from './match.ts';
-import type { Binding, Exception, Identity, Pod } from './objects.ts';
+import type { Pod } from './pod.ts';
 
 export interface MatchSources {
   pods: Informer<Pod>;
@@ -21,13 +23,14 @@ export interface MatchIndex {
   overLimitOf(pod: Pod): Match[];
   /** Bindings that count for the pod and name an identity that does not exist, in order of preference. */
   danglingOf(pod: Pod): Binding[];
-  exceptedNow(pod: Pod): boolean;
-  /** Called with the key of a pod whose matches may have changed, or that is gone. */
-  onPod(listener: (podKey: string) => void): () => void;
+  /** An AzurePodIdentityException applies to the pod. */
+  isExcepted(pod: Pod): boolean;
+  /** Calls with the key of each pod that changed, or whose matches may have changed. The returned function unsubscribes. */
+  onChange(listener: (podKey: string) => void): () => void;
 }
 
 export function indexMatches(sources: MatchSources, rules: MatchRules): MatchIndex {
-  // The groups listen first, so that they are up to date when the listeners below run.
+  // The indexes subscribe first, so that they are up to date when the listeners below run.
   const podsBySelector = indexBy(sources.pods, (pod) => pod.selector);
   const podsByNamespace = indexBy(sources.pods, (pod) => pod.namespace);
   const bindingsBySelector = indexBy(sources.bindings, (binding) => binding.selector);
@@ -57,8 +60,8 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
     overLimitOf: (pod) => match(pod).overLimit,
     danglingOf: (pod) =>
       bindingsOfPod(pod, bindingsWithSelectorOf(pod), rules).filter(({ identityKey }) => sources.identities.get(identityKey) === undefined),
-    exceptedNow: (pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions)) !== undefined,
-    onPod(listener) {
+    isExcepted: (pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions)) !== undefined,
+    onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import type { Binding } from './binding.ts';
+import type { Identity } from './identity.ts';
 import type { MatchRules } from './match.ts';
 import { bindingsOfPod, matchPod, maxForeignMatches } from './match.ts';
-import type { Binding, Identity } from './objects.ts';
 import { binding, identity, pod } from './testing/fixtures.ts';
 
 const anywhere: MatchRules = { forceNamespaced: false, bindingNamespaces: [] };

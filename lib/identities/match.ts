@@ -1,5 +1,7 @@
 // Which identities a pod may use. Pure, and the same in the controller and in the broker.
-import type { Binding, Identity, Pod } from './objects.ts';
+import type { Binding } from './binding.ts';
+import type { Identity } from './identity.ts';
+import type { Pod } from './pod.ts';
 
 export interface Match {
   identity: Identity;
@@ -7,7 +9,7 @@ export interface Match {
 }
 
 export interface MatchRules {
-  /** Every identity behaves as if annotated `namespaced`. */
+  /** Treats every identity as annotated `namespaced`. */
   forceNamespaced: boolean;
   /** Namespaces whose bindings count for pods of other namespaces, in order of preference. Empty: those of all namespaces. */
   bindingNamespaces: readonly string[];

@@ -1,5 +1,5 @@
 import type { Match } from './match.ts';
-import type { Pod } from './objects.ts';
+import type { Pod } from './pod.ts';
 
 /** One identity of type 0 that one pod needs on its node's scale set or virtual machine. */
 export interface Need {

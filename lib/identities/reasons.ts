@@ -1,6 +1,6 @@
-// Why an assignment is not there yet: the `reason` annotation of an AzureAssignedIdentity, an Event's reason, and `reason` of a broker row.
+// Why an identity is not assigned: the annotation `reason` of an AzureAssignedIdentity, the reason of an Event, and `reason` of a broker row.
 
-/** Waiting does not help: somebody has to change something. The sidecar answers "Identity not found" with the reason. */
+/** Somebody has to change something; waiting does not help. The sidecar answers "Identity not found" with the reason. */
 const terminalReasons = [
   'InvalidResourceID',
   'UnknownType',
@@ -11,7 +11,7 @@ const terminalReasons = [
   'DenyAssignment',
 ] as const;
 
-/** It goes on without a change of the objects. */
+/** The assignment goes on without a change of the objects. */
 type PassingReason = 'ScopePaused' | 'Attaching' | 'Throttled' | 'AzureError' | 'WaitingForNode';
 
 export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;

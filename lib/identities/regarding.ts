@@ -1,6 +1,9 @@
 import { apiGroup, apiVersion } from '../../api/names.ts';
 import type { Regarding } from '../kube/events.ts';
-import type { Assignment, Binding, Identity, Pod } from './objects.ts';
+import type { Assignment } from './assignment.ts';
+import type { Binding } from './binding.ts';
+import type { Identity } from './identity.ts';
+import type { Pod } from './pod.ts';
 
 const ours = (kind: string, object: Binding | Identity): Regarding => ({
   apiVersion: `${apiGroup}/${apiVersion}`,
@@ -26,7 +29,7 @@ export const regardingAssignment = ({ namespace, name, metadata }: Assignment): 
   name,
   uid: metadata.uid,
 });
-/** The binding that an object stands for, which may be gone by now. */
+/** The binding that led to the object. It may be gone by now. */
 export function regardingBindingOf({ bindingKey, references }: Assignment): Regarding {
   const [namespace = '', name = ''] = bindingKey.split('/');
   const uid = references.binding?.metadata.uid;

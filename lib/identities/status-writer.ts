@@ -1,5 +1,5 @@
 import type { AssignmentStatus } from '../../api/kinds.ts';
-import type { Assignment } from './objects.ts';
+import type { Assignment } from './assignment.ts';
 
 /** Our annotations on an AzureAssignedIdentity that say how it stands; null removes one. */
 export type StatusAnnotations = Partial<

@@ -1,6 +1,6 @@
 import { at, isRecord, stringAt } from '../kube/objects.ts';
 
-/** True for a pod that can only run on Windows nodes, which no redirect and no sidecar of ours works on. */
+/** True for a pod that runs on Windows nodes only. The sidecar and its redirect need Linux. */
 export function isWindows(pod: unknown): boolean {
   const selector = at(pod, 'spec', 'nodeSelector');
   const wanted = isRecord(selector) ? [selector['kubernetes.io/os'], selector['beta.kubernetes.io/os']] : [];

@@ -1,8 +1,8 @@
 // Fakes of what the scope reconciler works on: Azure's list, the record's ConfigMap and the objects, with the real rules of who may change what.
 
 import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
+import type { Assignment } from '../../../lib/identities/assignment.ts';
 import type { Need } from '../../../lib/identities/need.ts';
-import type { Assignment } from '../../../lib/identities/objects.ts';
 import type { StatusWriter } from '../../../lib/identities/status-writer.ts';
 import { assignment, binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../../lib/kube/errors.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { podOf } from '../objects.ts';
+import { podOf } from '../pod.ts';
 import { parsePod } from './pod-view.ts';
 import type { SkipFacts } from './skip.ts';
 import { skipReason } from './skip.ts';

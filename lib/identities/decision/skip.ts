@@ -2,7 +2,7 @@
 // pods that should be injected and are not.
 import type { ReasonFor } from '../../../api/decisions.ts';
 
-/** Both a submitted pod ({@link PodView}) and a cached one (`Pod` of lib/identities/objects.ts) have these. */
+/** Both a submitted pod ({@link PodView}) and a cached one (`Pod` of lib/identities/pod.ts) have these. */
 export interface SkipFacts {
   /** Value of the binding label, empty where the pod has none. */
   readonly selector: string;

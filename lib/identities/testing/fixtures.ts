@@ -1,8 +1,14 @@
-// Objects for the unit tests of this folder.
+// Objects for unit tests, as the informers keep them.
 import assert from 'node:assert/strict';
 import type { ObjectMeta } from '../../../api/kinds.ts';
-import type { Assignment, Binding, Identity, Pod } from '../objects.ts';
-import { assignmentOf, bindingOf, identityOf, podOf } from '../objects.ts';
+import type { Assignment } from '../assignment.ts';
+import { assignmentOf } from '../assignment.ts';
+import type { Binding } from '../binding.ts';
+import { bindingOf } from '../binding.ts';
+import type { Identity } from '../identity.ts';
+import { identityOf } from '../identity.ts';
+import type { Pod } from '../pod.ts';
+import { podOf } from '../pod.ts';
 
 export function pod(overrides: Partial<Pod> = {}): Pod {
   const made = podOf({

@@ -1,10 +1,15 @@
-// A informers without an API server: objects are put and removed by the test, everything above the informers is real.
+// Informers without an API server: the test puts and removes objects. The indexes over them are real.
 import type { Change, Informer } from '../../kube/informer.ts';
 import { pods } from '../../kube/resources.ts';
+import type { Assignment } from '../assignment.ts';
+import type { Binding } from '../binding.ts';
+import type { Exception } from '../exceptions.ts';
+import type { Identity } from '../identity.ts';
 import type { Informers } from '../informers.ts';
 import { indexInformers } from '../informers.ts';
 import type { MatchRules } from '../match.ts';
-import type { Assignment, Binding, Exception, Identity, Node, Pod } from '../objects.ts';
+import type { Node } from '../node.ts';
+import type { Pod } from '../pod.ts';
 
 export interface FakeInformer<T> extends Informer<T> {
   put(key: string, value: T): void;

@@ -20,7 +20,7 @@ export function matching(podCount: number, bindingCount: number): void {
   row(`matching ${matches} pods, ${bindingCount} bindings from scratch`, performance.now() - began, 'ms', { atMost: 1_000 });
 
   let touched = 0;
-  const off = informers.matches.onPod((key) => {
+  const off = informers.matches.onChange((key) => {
     const pod = informers.pods.get(key);
     if (pod !== undefined) touched += informers.matches.matchesOf(pod).length;
   });
