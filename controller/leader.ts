@@ -1,7 +1,9 @@
 import { systemClock } from '../common/clock.ts';
+import type { Stopper } from '../lib/shutdown.ts';
 import { createStopper } from '../lib/shutdown.ts';
 import { createAssignmentClient } from './assignments/client.ts';
 import { releaseAll } from './assignments/release-all.ts';
+import { startCertificateController } from './certificates/controller.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
@@ -16,35 +18,46 @@ export interface LeaderOptions extends Omit<ReconcilersOptions, 'compute' | 'own
 
 const maxConflictPollMs = 10_000;
 
-/** Starts what only the leader does about pods and their identities. To be stopped when the term ends. */
-export function onStartedLeading(options: LeaderOptions): { stop(): Promise<void> } {
-  const { arm, informers, log } = options;
+/** Does the work of the leader until the signal aborts, which is the end of the term. Resolves once all of it has stopped. */
+export async function onStartedLeading(options: LeaderOptions, signal: AbortSignal): Promise<void> {
+  const { arm, client, instruments, log, settings } = options;
+  const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   const stopper = createStopper(log);
-  options.instruments.leaderElections.inc();
-  let isStopped = false;
+  instruments.leaderElections.inc();
 
-  informers
-    .whenSynced()
-    .then(() => {
-      if (isStopped) return;
-      stopper.add('injection watch', watchInjection(options));
-      if (arm !== undefined) return;
-      const release = startReleaseAll(options);
-      stopper.add('release of assignments', () => release.stop());
-    })
-    .catch((error: unknown) => log.error({ error: String(error) }, 'injection watch not started'));
-
+  const { namespace, webhookService, brokerService, webhookConfiguration } = settings;
+  const certificates = startCertificateController({
+    client,
+    log,
+    namespace,
+    webhookService,
+    brokerService,
+    webhookConfiguration,
+    metrics: instruments.controllers,
+  });
+  stopper.add('certificates', () => certificates.stop());
+  startOnCaches(options, stopper, signal);
   if (arm !== undefined) {
     const exclusive = startExclusively(options, () => startReconcilers({ ...options, ...arm }));
     stopper.add('reconcilers', () => exclusive.stop());
   }
 
-  return {
-    async stop() {
-      isStopped = true;
-      await stopper.stop();
-    },
-  };
+  await ended;
+  await stopper.stop();
+}
+
+/** Starts what needs complete caches and may run beside another controller. */
+function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSignal): void {
+  options.informers
+    .whenSynced()
+    .then(() => {
+      if (signal.aborted) return;
+      stopper.add('injection watch', watchInjection(options));
+      if (options.arm !== undefined) return;
+      const release = startReleaseAll(options);
+      stopper.add('release of assignments', () => release.stop());
+    })
+    .catch((error: unknown) => options.log.error({ error: String(error) }, 'injection watch not started'));
 }
 
 function startReleaseAll({ client, informers, instruments, log, settings }: LeaderOptions) {
@@ -57,16 +70,17 @@ function startReleaseAll({ client, informers, instruments, log, settings }: Lead
   });
 }
 
-/** Neither a MIC of aad-pod-identity nor another release of ours may run beside the reconcilers. */
+/** Neither a MIC of aad-pod-identity nor another release of this system may run beside the reconcilers. */
 function startExclusively({ client, events, log, settings }: LeaderOptions, start: () => { stop(): Promise<void> }) {
   const { namespace, webhookConfiguration } = settings;
   const quietMs = settings.upstreamQuiet * 1000;
   return runExclusively({
     events,
     log,
+    clock: systemClock,
     detectors: [
       createMicDetector({ client, log, clock: systemClock, quietMs }),
-      createOtherReleaseDetector({ client, log, namespace, webhookConfiguration }),
+      createOtherReleaseDetector({ client, log, clock: systemClock, namespace, webhookConfiguration }),
     ],
     pollMs: Math.min(maxConflictPollMs, quietMs / 4),
     start,

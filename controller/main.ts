@@ -12,7 +12,6 @@ import { runProgram } from '../lib/program.ts';
 import { SettingsError } from '../lib/settings.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import { connectAzure } from './azure/connect.ts';
-import { startCertificateController } from './certificates/controller.ts';
 import { translateMicArguments } from './coexistence/mic-flags.ts';
 import { warnAboutOldCrds } from './crd-check.ts';
 import { onStartedLeading } from './leader.ts';
@@ -32,8 +31,8 @@ void runProgram({
       );
     const instance = values.instance || os.hostname();
     const registry = createRegistry();
-    const measures = createInstruments(registry);
-    // In managed mode nothing is asked of Resource Manager, so no sign-in is needed for it.
+    const instruments = createInstruments(registry);
+    // Managed mode does not call Resource Manager, so it needs no sign-in.
     const managed = values.operationMode === 'managed';
     const arm = managed ? undefined : connectAzure(values, log);
     const client = connect({
@@ -58,36 +57,18 @@ void runProgram({
       log,
       namespace: values.namespace,
       name: leaderLeaseName,
-      // Two replicas may share a name, and in a container every pid is 1.
+      // Two replicas may be given the same name, and the pid is 1 in every container.
       identity: `${instance}_${randomUUID().slice(0, 8)}_${process.pid}`,
       leaseDurationMs: values.leaseDuration * 1000,
       renewDeadlineMs: values.leaseRenew * 1000,
       retryPeriodMs: values.leaseRetry * 1000,
-      async onStartedLeading(signal) {
-        const certificates = startCertificateController({
-          client,
-          log,
-          namespace: values.namespace,
-          webhookService: values.webhookService,
-          brokerService: values.brokerService,
-          webhookConfiguration: values.webhookConfiguration,
-          metrics: measures.controllers,
-        });
-        const leading = onStartedLeading({
-          client,
-          informers,
-          arm,
-          events,
-          instruments: measures,
-          log,
-          settings: values,
-          remainingMs: () => leadership.remainingMs(),
-        });
-        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-        await Promise.all([certificates.stop(), leading.stop()]);
-      },
+      onStartedLeading: (signal) =>
+        onStartedLeading(
+          { client, informers, arm, events, instruments, log, settings: values, remainingMs: () => leadership.remainingMs() },
+          signal,
+        ),
     });
-    // Registered last of what writes, so stopped first.
+    // The last part that writes, so it is stopped before what it needs.
     stopper.add('leadership', () => leadership.stop());
 
     registerGauges(registry, { informers, leadership });
@@ -95,7 +76,7 @@ void runProgram({
     stopper.add('metrics', () => metrics.stop());
     const missing = () => (informers.synced ? undefined : `waiting for the list of ${informers.waitingFor().join(', ')}`);
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
-      // Upstream's path and bodies: 200 whether it leads or not.
+      // Path and bodies are those of aad-pod-identity: 200 whether the replica leads or not.
       '/healthz': () => ({ status: 200, body: leadership.leading ? 'Active' : 'Not Active' }),
       '/readyz': () => readinessAnswer(missing()),
     });

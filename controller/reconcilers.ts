@@ -2,8 +2,8 @@
 //
 //   assignments/  key: a pod                 writes AzureAssignedIdentities, and keeps which identities each scope needs
 //   scopes/       key: a scale set or a VM   attaches and detaches identities, and writes Assigned or the reason
-import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../common/clock.ts';
+import { sleep } from '../common/sleep.ts';
 import type { Informers } from '../lib/identities/informers.ts';
 import { backoff } from '../lib/kube/backoff.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
@@ -69,7 +69,7 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
       } catch (error) {
         const retryMs = retry.next();
         log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'scope records cannot be listed');
-        await delay(retryMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+        await sleep(systemClock, retryMs, stopping.signal);
       }
     }
   }

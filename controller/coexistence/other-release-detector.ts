@@ -1,6 +1,7 @@
 // A cluster has one webhook configuration of this system. It sends pods to the release in one namespace, and only that release works. A controller of
 // another namespace has a Lease of its own, so leader election does not keep the two apart.
 import { leaderLeaseName } from '../../api/names.ts';
+import type { Clock } from '../../common/clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { isForbidden, isNotFound } from '../../lib/kube/errors.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
@@ -14,6 +15,7 @@ const warnMs = 10 * 60_000;
 export interface OtherReleaseOptions {
   client: KubeClient;
   log: Logger;
+  clock: Clock;
   /** Of our own release. */
   namespace: string;
   webhookConfiguration: string;
@@ -22,7 +24,7 @@ export interface OtherReleaseOptions {
 /** Detects another release by the webhook configuration that sends pods to it. */
 export function createOtherReleaseDetector(options: OtherReleaseOptions): ConflictDetector {
   const { client, log, webhookConfiguration: name } = options;
-  const isDue = onceIn(warnMs);
+  const isDue = onceIn(warnMs, options.clock);
   let last: Conflict | 'none' | 'unknown' = 'unknown';
 
   return async (signal) => {

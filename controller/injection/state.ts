@@ -1,9 +1,9 @@
-// How it stands with the sidecar of a labelled pod: pure, from what the webhook wrote on it or did not.
+// Whether a labelled pod has a sidecar, and why not. Pure, from what the webhook wrote on the pod.
 import type { ReasonFor } from '../../api/decisions.ts';
 import { skipReason } from '../../lib/identities/decision/skip.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
 
-/** Why a pod has no sidecar: the webhook's reasons for leaving it out, or ours for a pod that it should have injected. */
+/** Why a pod has no sidecar: a reason of the webhook to skip it, or `not_injected` for a pod that the webhook never saw. */
 export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_injected';
 
 /** The namespaces that the webhook is never called for (`namespaceSelector` of its configuration). */
@@ -20,7 +20,7 @@ export const notInjectedText =
   'the pod carries the label aadpodidbinding but has no token proxy, so it is given no identity: it was made while the webhook was not there ' +
   'or not called for its namespace. Make it anew, or annotate it aadpodidentity.k8s.io/inject=false if that is meant';
 
-/** More templates than this are counted together, since each is a series of the metric. */
+/** Each template is a series of the metric. Templates beyond this number are counted together. */
 const templatesShown = 20;
 
 export interface InjectedCount {
