@@ -44,7 +44,7 @@ export const settings = {
   leaseRetry: number({ description: 'time between two attempts at the Lease', unit: 'seconds', default: 2, min: 0.1, integer: false }),
 
   operationMode: choice(['standard', 'managed'], {
-    description: 'managed: nothing is written to Azure, since somebody else attaches the identities',
+    description: 'managed: nothing is written to Azure, because somebody else attaches the identities',
     default: 'standard',
   }),
   forceNamespaced,
@@ -100,7 +100,7 @@ export const settings = {
     default: '',
   }),
   armPollInterval: number({
-    description: 'first pause between two looks at a long-running operation',
+    description: 'first pause between two polls of a long-running operation',
     unit: 'milliseconds',
     default: 2000,
     min: 50,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { startAssignments } from './controller.ts';
@@ -24,7 +24,7 @@ function started(caches = cluster()) {
     informers: caches.informers,
     desired,
     client: fakeClient({ create: hang, update: hang, updateStatus: hang, release: hang }),
-    events: heardEvents().events,
+    events: fakeEvents().events,
     log: silentLogger,
     clock: createFakeClock(),
     rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false },

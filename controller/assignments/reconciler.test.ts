@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { assignedIdentityFinalizer } from '../../api/names.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { maxForeignMatches } from '../../lib/identities/match.ts';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { silentLogger } from '../../lib/log.ts';
@@ -15,7 +15,7 @@ import { cluster, fakeClient } from './testing/fixtures.ts';
 /** A reconciler over these caches. `calls`: what it wrote, as `create default/a-app-green`. */
 function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Partial<AssignmentClient> = {}, isPodAbsent = true) {
   const calls: string[] = [];
-  const { events, list } = heardEvents();
+  const { events, list } = fakeEvents();
   const reconcile = createAssignmentReconciler({
     informers,
     client: fakeClient({

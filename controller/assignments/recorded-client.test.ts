@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { createRegistry } from '../../lib/metrics.ts';
@@ -13,7 +13,7 @@ const current = assignment(pod(), match.identity, match.binding);
 
 /** A client whose every method does the same. */
 function recorded(answer: () => Promise<void>) {
-  const { events, list } = heardEvents();
+  const { events, list } = fakeEvents();
   const registry = createRegistry();
   const client = recordWrites(
     { create: answer, update: answer, updateStatus: answer, release: answer },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { systemClock } from '../../common/clock.ts';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { Conflict, ConflictDetector } from './conflict.ts';
 import { runExclusively } from './exclusive.ts';
@@ -21,7 +21,7 @@ afterEach(() => stop());
 function running(...answers: Answer[][]) {
   const asked = Promise.withResolvers<void>();
   const log: string[] = [];
-  const { events, list } = heardEvents();
+  const { events, list } = fakeEvents();
   const rounds = [...answers];
   let round = rounds[0] ?? [];
   const detectors = round.map(

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Pod } from '../../lib/identities/pod.ts';
 import { podOf } from '../../lib/identities/pod.ts';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { pod } from '../../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../../lib/identities/testing/informers.ts';
 import { silentLogger } from '../../lib/log.ts';
@@ -39,15 +39,15 @@ describe('uninjectedReason', () => {
 
   it('records one Event on each uninjected pod until the watch stops', () => {
     const informers = fakeInformers();
-    const heard = heardEvents();
+    const recorded = fakeEvents();
     informers.pods.put('app/early', bare({ key: 'app/early', name: 'early' }));
     informers.pods.put('app/fine', pod({ key: 'app/fine', name: 'fine' }));
-    const off = watchInjection({ informers, events: heard.events, log: silentLogger });
+    const off = watchInjection({ informers, events: recorded.events, log: silentLogger });
     informers.pods.put('app/late', bare({ key: 'app/late', name: 'late' }));
     off();
     informers.pods.put('app/after', bare({ key: 'app/after', name: 'after' }));
     assert.deepEqual(
-      heard.list.map((event) => `${event.kind} ${event.name} ${event.reason}`),
+      recorded.list.map((event) => `${event.kind} ${event.name} ${event.reason}`),
       ['Pod early NotInjected', 'Pod late NotInjected'],
     );
   });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { Need } from '../../lib/identities/need.ts';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { createScopeReconciler } from './reconciler.ts';
@@ -56,7 +56,7 @@ function simulation({ failsAt, names }: Scenario) {
     compute: azure.compute,
     store: records.store,
     statuses: objects.statuses,
-    events: heardEvents().events,
+    events: fakeEvents().events,
     log: silentLogger,
     clock,
     random: () => 0,

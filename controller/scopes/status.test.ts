@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { Need } from '../../lib/identities/need.ts';
-import { heardEvents } from '../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import type { FailedStatus } from './status.ts';
 import { writeAttachedStatus, writeFailedStatus } from './status.ts';
@@ -14,7 +14,7 @@ const attachedAs = (name: string, clientId = `client-${name}`, principalId = 'p'
 function statusOf(needs: Need[]) {
   const { statuses, assignmentOf } = fakeObjects(needs);
   const clock = createFakeClock(0);
-  const { events, list: heard } = heardEvents();
+  const { events, list: recorded } = fakeEvents();
   let writes = 0;
   const context = {
     scope: testScope,
@@ -34,7 +34,7 @@ function statusOf(needs: Need[]) {
   };
   return {
     context,
-    heard,
+    recorded,
     annotationsOf,
     statusOf: (of: Need) => assignmentOf(of)?.status,
     get writes() {
@@ -91,7 +91,7 @@ describe('status of an attached identity', () => {
     await writeAttachedStatus(written.context, [web], attachedAs('i', 'client-new'));
     assert.equal(written.statusOf(web), 'Created');
     assert.equal(written.annotationsOf(web).reason, 'ClientIDMismatch');
-    assert.ok(written.heard.some(({ kind, reason }) => kind === 'AzureIdentity' && reason === 'ClientIDMismatch'));
+    assert.ok(written.recorded.some(({ kind, reason }) => kind === 'AzureIdentity' && reason === 'ClientIDMismatch'));
   });
 });
 
@@ -107,11 +107,11 @@ describe('status of an identity that could not be attached', () => {
   }
 
   it('sets Created with the reason for an identity that the scope lost', async () => {
-    const { web, context, statusOf, annotationsOf, heard } = await assigned();
+    const { web, context, statusOf, annotationsOf, recorded } = await assigned();
     await writeFailedStatus(context, [web], red(locked), new Map());
     assert.equal(statusOf(web), 'Created');
     assert.equal(annotationsOf(web).reason, 'DenyAssignment');
-    assert.ok(heard.some(({ kind, reason }) => kind === 'Pod' && reason === 'DenyAssignment'));
+    assert.ok(recorded.some(({ kind, reason }) => kind === 'Pod' && reason === 'DenyAssignment'));
   });
 
   for (const [why, reason, attached] of [

@@ -1,7 +1,7 @@
 // One scope in memory under the real reconciler, each reconciliation at a time that the test gives.
 import { createFakeClock } from '../../../common/testing/fake-clock.ts';
 import type { Need } from '../../../lib/identities/need.ts';
-import { heardEvents } from '../../../lib/identities/testing/events.ts';
+import { fakeEvents } from '../../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import type { ScopeOptions } from '../context.ts';
 import { createScopeReconciler } from '../reconciler.ts';
@@ -19,7 +19,7 @@ export function scopeHarness(parts: ScopeParts) {
   const azure = parts.azure ?? fakeAzure();
   const records = parts.records ?? fakeRecords();
   const objects = fakeObjects(parts.needs);
-  const { events, list: recorded } = heardEvents();
+  const { events, list: recorded } = fakeEvents();
   const clock = createFakeClock(0);
   const never = new AbortController().signal;
   const azureCalls: number[] = [];

@@ -1,6 +1,6 @@
 import type { EventRecorder } from '../../kube/events.ts';
 
-export interface HeardEvent {
+export interface RecordedEvent {
   kind: string;
   name: string;
   type: string;
@@ -9,8 +9,8 @@ export interface HeardEvent {
 }
 
 /** Keeps every Event that is recorded, also repeated ones. */
-export function heardEvents(): { events: EventRecorder; list: HeardEvent[] } {
-  const list: HeardEvent[] = [];
+export function fakeEvents(): { events: EventRecorder; list: RecordedEvent[] } {
+  const list: RecordedEvent[] = [];
   return {
     list,
     events: {
