@@ -1,6 +1,6 @@
 // Issues X.509 certificates over RSA keys. node:crypto generates keys without blocking but cannot issue; node-forge issues, for RSA only
 // (docs/reference/node-runtime.md). Everything is PEM.
-import { createPrivateKey, generateKeyPair } from 'node:crypto';
+import { createPrivateKey, sign as createSignature, generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
 import type { KeyPair } from './key-pair.ts';
@@ -84,7 +84,13 @@ function draft(parts: { key: string; serial: Uint8Array; notBefore: Date; notAft
 }
 
 function sign(certificate: forge.pki.Certificate, key: string, signingKey: string): KeyPair {
-  certificate.sign(forgeKey(signingKey), forge.md.sha256.create());
+  const signer = forgeKey(signingKey);
+  // RSA of node-forge is JavaScript, which blocks the process for 30 ms a signature. node:crypto takes one.
+  signer.sign = () => {
+    const signed = Buffer.from(forge.asn1.toDer(certificate.tbsCertificate).getBytes(), 'latin1');
+    return createSignature('sha256', signed, signingKey).toString('latin1');
+  };
+  certificate.sign(signer, forge.md.sha256.create());
   return { key, certificate: forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n') };
 }
 

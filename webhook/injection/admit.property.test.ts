@@ -131,7 +131,7 @@ function admitted(scenario: Scenario): RawPod {
   return parseRawPod(jsonpatch.apply_patch<unknown>(scenario.pod, admitScenario(scenario).response.patch));
 }
 
-const runs = { numRuns: 3_000 };
+const runs = { numRuns: 1_000 };
 
 test('admit gives every pod one decision with a reason of that decision', () => {
   fc.assert(
