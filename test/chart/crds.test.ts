@@ -13,7 +13,7 @@ import { chart } from './render.ts';
 
 describe('custom resource definitions', () => {
   for (const [kind, plural] of Object.entries(plurals) as [Kind, string][])
-    it(`${kind}: one served and stored version, unapproved, without status subresource, and no required field`, () => {
+    it(`has one version of ${kind}, without status subresource and required fields`, () => {
       const [definition] = loadAllYaml(readFileSync(path.join(chart, 'crds', `${plural}.yaml`), 'utf8')) as KubeObject[];
       assert.equal(stringAt(definition, 'metadata', 'name'), `${plural}.${apiGroup}`);
       assert.equal(stringAt(definition, 'metadata', 'annotations', 'api-approved.kubernetes.io'), 'unapproved');

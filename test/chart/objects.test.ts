@@ -95,7 +95,7 @@ describe('the chart with its own values', () => {
     assert.doesNotMatch(JSON.stringify(rules), /tokenreviews|nonResourceURLs/);
   });
 
-  it("registers for labelled pods, outside kube-system, with AKS's own expressions and no caBundle", () => {
+  it("registers for labelled pods outside kube-system, with AKS's own expressions", () => {
     const configuration = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName);
     golden('webhook-configuration', configuration.webhooks);
     assert.doesNotMatch(JSON.stringify(objects), /caBundle/);

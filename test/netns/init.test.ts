@@ -236,7 +236,7 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await rm(directory, { recursive: true });
   });
 
-  it('names the chart value beside legacy tables, and works with it, NET_RAW and a lock file', async () => {
+  it('names the chart value for legacy tables, and works with it and NET_RAW', async () => {
     await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
     await refuses(/iptables=legacy/);
     await refuses(/NET_RAW/, ['--iptables=legacy']);

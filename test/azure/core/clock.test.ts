@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClock } from './clock.ts';
 
-test('moves only when advanced while it is frozen, and wakes the sleepers that are due', async () => {
+test('moves only when advanced while frozen, and wakes the sleepers that are due', async () => {
   const clock = createClock(() => 1000);
   clock.freeze();
   const woken: number[] = [];

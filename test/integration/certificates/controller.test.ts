@@ -159,7 +159,7 @@ describe('certificates on a real API server', () => {
     assert.equal(leaf.verify(new X509Certificate(ca['current.crt'] ?? '').publicKey), true);
   });
 
-  it('renews a leaf that followers receive, and they keep it when the Secret is damaged', async () => {
+  it('renews a leaf, which followers receive and keep when the Secret is damaged', async () => {
     const begin = Date.now();
     const first = start(() => begin);
     await first.whenReconciled();

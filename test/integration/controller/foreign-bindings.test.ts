@@ -74,7 +74,7 @@ async function validateById(sidecar: RunningProxy, identity: string, resource?: 
 }
 
 describe('a binding of another namespace', () => {
-  it('changes nothing for a running pod, though its identity has the name of the own one', async (t) => {
+  it('changes nothing for a running pod whose identity has the name of the own one', async (t) => {
     await bind('victim', 'red', 'web');
     const sidecar = await startPod(t, 'web', 'web');
     await validator.validate(sidecar, 'red');

@@ -107,7 +107,7 @@ describe('acceptance scenarios with tokens', () => {
     });
   }
 
-  it('E07: gives a pod tokens of the new identity after a change in place, none of the old', async (t) => {
+  it('E07: gives a pod tokens of the new identity only, after a change in place', async (t) => {
     await harness.createIdentity('changing', { resourceID: idOf('reader'), clientID: clientIds.reader });
     await harness.createBinding('changing', 'changing', 'changing');
     const sidecar = await startPod(t, 'e07', 'changing');
@@ -132,7 +132,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E08: gives a pod of two identities the named one, else that of the oldest binding', async (t) => {
+  it('E08: gives a pod the identity that it names, else that of the oldest binding', async (t) => {
     await harness.createBinding('e08-b', 'red', 'e08');
     // The age of a binding is known to the second.
     await delay(1_000);
@@ -149,7 +149,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E09: releases one object for each deleted identity, and other pods keep their tokens', async (t) => {
+  it('E09: releases an object for each deleted identity; other pods keep their tokens', async (t) => {
     const sidecars = new Map<string, RunningProxy>();
     for (const colour of colours) sidecars.set(colour, await startPod(t, `e09-${colour}`, colour));
     const allValidate = (resource?: string) => Promise.all([...sidecars].map(([colour, sidecar]) => validate(sidecar, colour, resource)));
@@ -289,7 +289,7 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E25: assigns through the next leader what was created while the leader and the broker died', async (t) => {
+  it('E25: assigns by the next leader what was created while leader and broker died', async (t) => {
     await harness.startController(flags);
     const before = await startPod(t, 'e25-before', 'red');
     await validate(before, 'red');

@@ -171,7 +171,7 @@ describe('informer', () => {
     assert.deepEqual(removed, ['default/gone-1']);
   });
 
-  it('keeps the objects of a deleted CRD until discovery confirms it or the CRD is back', async (t) => {
+  it('keeps objects of a deleted CRD until discovery confirms it or the CRD is back', async (t) => {
     const widgets: Resource = { group: 'example.test', version: 'v1', plural: 'widgets', kind: 'Widget' };
     const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
     const path = resourcePath(widgets, { namespace: 'default' });

@@ -32,7 +32,7 @@ after(async () => {
   await emulator.stop();
 });
 
-test('answers with a token of the default identity, which IMDS gets by its resource id', async () => {
+test('answers with a token of the default identity, got from IMDS by resource id', async () => {
   const { status, body } = await ask(`api-version=2018-02-01&resource=${encodeURIComponent(resource)}`);
   assert.equal(status, 200);
   assert.equal(body.client_id, clientIds.reader);
