@@ -83,6 +83,17 @@ describe('matchPod', () => {
     );
   });
 
+  it('keeps the first matches of each namespace although another one has many older ones', () => {
+    const many = Array.from({ length: maxForeignMatches + 2 }, (_, second) => made(`many/m${second}`, second));
+    const few = [made('few/f0', 50), made('few/f1', 51)];
+    const { matches, overLimit } = matchesOf([...many, ...few], identitiesOf([...many, ...few]));
+    assert.deepEqual(
+      matches.map(({ binding: { key } }) => key),
+      [...many.slice(0, maxForeignMatches - 2), ...few].map(({ key }) => key),
+    );
+    assert.equal(overLimit.length, 4);
+  });
+
   const namespaces = ['app', 'a', 'b'];
   const bindingOf = (in_: string[]) =>
     fc

@@ -21,7 +21,7 @@ export const maxForeignMatches = 32;
 export interface PodMatches {
   /** In order of preference. */
   matches: Match[];
-  /** Matches that do not count, because the pod has {@link maxForeignMatches} of other namespaces before them. */
+  /** Matches that do not count, because the pod has {@link maxForeignMatches} others of other namespaces. */
   overLimit: Match[];
 }
 
@@ -43,9 +43,25 @@ export function matchPod(
     found.set(identity.key, { identity, binding });
   }
   const all = [...found.values()];
-  // Those of the own namespace come first.
-  const limit = all.filter((match) => !isForeign(match, pod)).length + maxForeignMatches;
-  return { matches: all.slice(0, limit), overLimit: all.slice(limit) };
+  const overLimit = new Set(leaveOut(all.filter((match) => isForeign(match, pod))));
+  return { matches: all.filter((match) => !overLimit.has(match)), overLimit: [...overLimit] };
+}
+
+/**
+ * What the limit leaves out. Each namespace in turn gets one more place, so that one namespace cannot take the places of the others: an author
+ * makes an old binding select a pod by changing its selector.
+ */
+function leaveOut(foreign: readonly Match[]): Match[] {
+  const counts = new Map<string, number>();
+  const turns = foreign.map((match) => {
+    const turn = counts.get(match.identity.namespace) ?? 0;
+    counts.set(match.identity.namespace, turn + 1);
+    return { match, turn };
+  });
+  return turns
+    .toSorted((a, b) => a.turn - b.turn)
+    .slice(maxForeignMatches)
+    .map(({ match }) => match);
 }
 
 /**
