@@ -132,6 +132,7 @@ describe('a binding of another namespace', () => {
     await harness.createIdentity('claim', { resourceID: idOf('missing'), clientID: '' }, { namespace: 'author' });
     // Older than the shared binding, and made to select the pod later.
     await harness.createBinding('claim', 'claim', 'elsewhere', 'author');
+    await delay(1_000);
     await bind('shared', 'blue', 'web');
     const sidecar = await startPod(t, 'claimed', 'web');
     await validator.validate(sidecar, 'blue');
