@@ -9,9 +9,6 @@ export const reportPath = '/v1/report';
 /** `Created` is pending. `Failed` stays so until somebody changes the identity or its binding. */
 export type IdentityState = 'Created' | 'Assigned' | 'Failed';
 
-/** Who gives the tokens of an identity: IMDS of the node, or `POST /v1/token`. */
-export type TokenSourceName = 'imds' | 'broker';
-
 /** One identity of a pod. Name and namespace together are its key: two rows may have the same name. */
 export interface IdentityRow {
   /** Name and namespace of the AzureIdentity. */
@@ -20,7 +17,8 @@ export interface IdentityRow {
   /** `namespace/name` of the AzureIdentityBinding. */
   binding: string;
   type: IdentityType;
-  source: TokenSourceName;
+  /** Who gives its tokens: IMDS of the node, or `POST /v1/token`. */
+  source: 'imds' | 'broker';
   clientID: string;
   /** ARM id for type 0, empty otherwise. */
   resourceID: string;
