@@ -40,7 +40,7 @@ export function rowOf(name: IdentityName, changes: Partial<IdentityRow> = {}): I
     namespace: 'team',
     binding: `team/${name}-binding`,
     type: 0,
-    source: (changes.type ?? 0) === 0 ? 'imds' : 'broker',
+    source: 'imds',
     clientID: clientIds[name],
     resourceID: resourceIdOf(name),
     state: 'Assigned',

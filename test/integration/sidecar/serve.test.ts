@@ -77,7 +77,7 @@ test('answers as soon as the identity is assigned', async () => {
 
 test('answers with a list of tokens for a principal with auxiliary tenants', async () => {
   const clientID = 'cccccccc-0000-4000-8000-000000000001';
-  const principal = { name: 'principal', type: 1, clientID, resourceID: '', tenantID: 'a.example' } as const;
+  const principal = { name: 'principal', type: 1, source: 'broker', clientID, resourceID: '', tenantID: 'a.example' } as const;
   broker.set([{ ...rowOf('reader'), ...principal, auxiliaryTenantIDs: ['b.example'] }]);
   broker.mint = () => ({
     status: 200,
