@@ -83,7 +83,7 @@ describe('matchPod', () => {
     );
   });
 
-  it('keeps the first matches of each namespace although another one has many older ones', () => {
+  it('keeps the first matches of each namespace beside many older ones', () => {
     const many = Array.from({ length: maxForeignMatches + 2 }, (_, second) => made(`many/m${second}`, second));
     const few = [made('few/f0', 50), made('few/f1', 51)];
     const { matches, overLimit } = matchesOf([...many, ...few], identitiesOf([...many, ...few]));
