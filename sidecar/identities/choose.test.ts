@@ -37,6 +37,14 @@ test('finds an identity by each selector, ignoring case', () => {
   assert.equal(chosen({ name: 'msi_res_id', value: '/sub/x' }), 'b');
 });
 
+test('takes no letter outside ASCII for one of an id', async () => {
+  const { clock, store, chosen } = createHarness();
+  store.accept(identities([row('a'), row('kilo', { clientID: 'kilo' })]));
+  await clock.advance(3 * minute);
+  assert.equal(chosen(clientId('KILO')), 'kilo');
+  assert.equal(chosen(clientId('\u212ailo')), 'refused', 'the Kelvin sign');
+});
+
 test('chooses the first identity by default, also while it is pending', () => {
   const { store, choice } = createHarness();
   store.accept(identities([row('b', { state: 'Created' }), row('c')]));

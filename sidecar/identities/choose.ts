@@ -61,6 +61,8 @@ export function choose({ store, selector, now, arrival, unknownIdentityMs }: Cho
  * and among other namespaces the one that can serve: an author there cannot take an identity away by naming it.
  */
 function findRow({ pod, identities }: View, selector: Selector): IdentityRow | undefined {
+  // An id is ASCII. Lower case would make U+212A (Kelvin sign) the letter k, and so another id.
+  if (/[^\x20-\x7e]/.test(selector.value)) return undefined;
   const wanted = selector.value.toLowerCase();
   const found = identities.filter((row) => idOf(row, selector.name).toLowerCase() === wanted);
   const own = found.find((row) => row.namespace === pod.namespace);

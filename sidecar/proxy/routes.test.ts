@@ -24,7 +24,7 @@ test('serves the token endpoint as real clients spell it', () => {
   }
 });
 
-test('reads parameters in any order and case, and takes an empty selector for none', () => {
+test('reads parameters in any order and spelling, and takes an empty selector for none', () => {
   assert.deepEqual(routeOf(`${token}?resource=https%3A%2F%2Fa%2Fb%3Fx%3D1%26client_id%3Devil&xms_cc=cp1&bypass_cache=True&client_id=`), {
     kind: 'token',
     protocol: 'imds',
@@ -39,6 +39,12 @@ test('reads parameters in any order and case, and takes an empty selector for no
     msi_res_id: 'msi_res_id',
     mi_res_id: 'msi_res_id',
     Client_ID: 'client_id',
+    clientid: 'client_id',
+    'msi-res-id': 'msi_res_id',
+    principal_id: 'object_id',
+    'Principal+Id': 'object_id',
+    'object%5fId': 'object_id',
+    resourceId: 'msi_res_id',
   })) {
     const route = routeOf(`${token}?${name}=x&resource=r`);
     assert.deepEqual(route.kind === 'token' ? route.selector : route, { name: selector, value: 'x' });
@@ -52,6 +58,9 @@ test('refuses duplicate parameters, two selectors, and a missing or huge resourc
     'resource=a&client_id=x&object_id=y',
     'resource=a&msi_res_id=x&mi_res_id=x',
     'resource=a&client_id=x&client_id=x',
+    'resource=a&client_id=x&clientid=',
+    'resource=a&object_id=x&principal_id=x',
+    'resource=a&x-y=1&xy=2',
     '',
     'resource=',
     'resource=%20',
@@ -59,6 +68,15 @@ test('refuses duplicate parameters, two selectors, and a missing or huge resourc
   ]) {
     assert.equal(statusOf(`${token}?${query}`), 400, query);
   }
+});
+
+test('names the parameters that select an identity when two are given', () => {
+  const route = routeOf(`${token}?resource=r&clientId=x&principal_id=y`);
+  assert.ok(route.kind === 'error');
+  assert.equal(
+    route.message,
+    'client_id and principal_id exclude each other: name the identity with one of client_id, object_id, principal_id, msi_res_id, mi_res_id, resource_id',
+  );
 });
 
 test('checks the path before the method and the method before the headers', () => {
@@ -98,7 +116,12 @@ test('passes documents of IMDS with their own parameters only', () => {
   for (const path of ['identity/info', 'versions', 'loadbalancer', 'scheduledevents', 'instance'])
     assert.equal(statusOf(`/metadata/${path}`), 'pass', path);
   assert.equal(statusOf('/metadata/scheduledevents', metadata, plain, 'POST'), 405);
-  assert.equal(statusOf('/metadata/instance?format=a&format=b'), 400);
+  assert.equal(statusOf('/metadata/instance?format=a&Format=b'), 400);
+  assert.deepEqual(routeOf('/metadata/instance?api-version=v&api_version=w'), {
+    kind: 'pass',
+    path: '/metadata/instance',
+    query: { 'api-version': 'v' },
+  });
 });
 
 test('blocks instance metadata on request, and nothing else', () => {

@@ -1,7 +1,8 @@
 // What each request means, as a pure function. The path is decided first, the method second, the headers third, because some SDKs take a
 // 400 on a path that does not exist for "IMDSv2 is there" (docs/reference/imds.md). Requests to IMDS are built from the table in this file
 // alone, never from the text of a request.
-import type { Selector, SelectorName } from '../identities/selector.ts';
+import type { Selector } from '../identities/selector.ts';
+import { looseName, lowerCaseName, readParameters, readSelector } from './parameters.ts';
 
 export interface RequestHead {
   method: string;
@@ -52,12 +53,6 @@ const passTable: Record<string, readonly string[]> = {
 };
 const instanceParameters = [...documentParameters, 'extended'];
 
-const selectors: Record<string, SelectorName> = {
-  client_id: 'client_id',
-  object_id: 'object_id',
-  msi_res_id: 'msi_res_id',
-  mi_res_id: 'msi_res_id',
-};
 const maxResourceLength = 4096;
 
 /** What a URL means before its request is looked at. It depends on the URL alone, and so can be cached. */
@@ -111,46 +106,39 @@ export function checkRequest({ rules, route, foreignHost }: Target, request: Req
 }
 
 function tokenRoute(query: URLSearchParams, protocol: Protocol): TokenRoute | ErrorRoute {
-  const parameters = readParameters(query);
-  if (typeof parameters === 'string') return errorRoute(400, `parameter ${parameters} is given more than once`, protocol);
+  const parameters = readParameters(query, looseName);
+  if ('duplicate' in parameters) {
+    const message = `${duplicateMessage(parameters.duplicate)}: names are compared without case, "-", "_" and blanks`;
+    return errorRoute(400, message, protocol);
+  }
   const resource = parameters.get('resource') ?? '';
   if (resource.trim() === '')
     return errorRoute(400, 'Required audience parameter not specified: parameter resource is missing or empty', protocol);
   if (resource.length > maxResourceLength)
     return errorRoute(400, `parameter resource is longer than ${maxResourceLength} characters`, protocol);
-  const given = Object.entries(selectors).filter(([name]) => (parameters.get(name) ?? '') !== '');
-  if (given.length > 1) return errorRoute(400, `${given.map(([name]) => name).join(' and ')} exclude each other: give one`, protocol);
-  const [first] = given;
-  const xmsCc = parameters.get('xms_cc');
+  const selector = readSelector(parameters);
+  if (selector !== undefined && 'message' in selector) return errorRoute(400, selector.message, protocol);
+  const xmsCc = parameters.get(looseName('xms_cc'));
   return {
     kind: 'token',
     protocol,
     resource,
-    selector: first === undefined ? undefined : { name: first[1], value: parameters.get(first[0]) ?? '' },
+    selector,
     xmsCc: xmsCc === '' ? undefined : xmsCc,
-    bypass: parameters.get('bypass_cache')?.toLowerCase() === 'true',
+    bypass: parameters.get(looseName('bypass_cache'))?.toLowerCase() === 'true',
   };
 }
 
 function passRoute(path: string, query: URLSearchParams, names: readonly string[]): PassRoute | ErrorRoute {
-  const parameters = readParameters(query);
-  if (typeof parameters === 'string') return errorRoute(400, `parameter ${parameters} is given more than once`);
+  const parameters = readParameters(query, lowerCaseName);
+  if ('duplicate' in parameters) return errorRoute(400, duplicateMessage(parameters.duplicate));
   const kept = names
     .map((name) => [name, parameters.get(name)] as const)
     .filter((pair): pair is readonly [string, string] => pair[1] !== undefined);
   return { kind: 'pass', path, query: Object.fromEntries(kept) };
 }
 
-/** By lower-case name, so that a `Client_Id` is not overlooked; or the name of a parameter that is given twice. */
-function readParameters(query: URLSearchParams): Map<string, string> | string {
-  const parameters = new Map<string, string>();
-  for (const [key, value] of query) {
-    const name = key.toLowerCase();
-    if (parameters.has(name)) return name;
-    parameters.set(name, value);
-  }
-  return parameters;
-}
+const duplicateMessage = (name: string) => `parameter ${name} is given more than once`;
 
 function errorRoute(status: ErrorRoute['status'], message: string, protocol: Protocol = 'imds'): ErrorRoute {
   return { kind: 'error', protocol, status, message };

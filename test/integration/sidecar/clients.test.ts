@@ -87,6 +87,7 @@ test('answers probes of credential chains without asking IMDS', async () => {
   assert.equal(emulator.log.list().length, count);
 });
 
+const appService = { 'X-IDENTITY-HEADER': 'the-uid' };
 const requests: Record<string, [string, Record<string, string>]> = {
   'MSAL and azidentity for Go': [
     `${path}?api-version=2018-02-01&client_id=${clientIds.writer}&resource=${encoded}`,
@@ -108,6 +109,11 @@ const requests: Record<string, [string, Record<string, string>]> = {
   ],
   Terraform: [`${path}?api-version=2018-02-01&client_id=${clientIds.writer}&resource=${encoded}`, { 'accept-encoding': 'gzip' }],
   curl: [`${path}?api-version=2018-02-01&resource=${resource}&client_id=${clientIds.writer.toUpperCase()}`, { accept: '*/*' }],
+  'App Service 2017-09-01': [`/msi/token?api-version=2017-09-01&resource=${encoded}&clientid=${clientIds.writer}`, appService],
+  'App Service 2019-08-01': [
+    `/msi/token?api-version=2019-08-01&resource=${encoded}&principal_id=bbbbbbbb-0000-4000-8000-000000000002`,
+    appService,
+  ],
 };
 for (const [client, [target, headers]] of Object.entries(requests)) {
   test(`answers a request of ${client} with the token and the fields that it reads`, async () => {
