@@ -1,10 +1,11 @@
 // `npm test`, its tiers and its checks. Every tier runs on node:test's own runner; the last lines sum up all stages.
-import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
 import { parseArgs } from 'node:util';
 import type { CheckName } from './runner/checks.ts';
 import { checkNames, checks, format, isCheckName, runCheck } from './runner/checks.ts';
 import { prepare } from './runner/prepare.ts';
+import type { Counts } from './runner/run-files.ts';
+import { runFiles, sumOf } from './runner/run-files.ts';
+import { runShards, shardsFor } from './runner/shards.ts';
 import type { Tier, TierFiles, TierName } from './runner/tiers.ts';
 import { isTierName, listFiles, SelectionError, selectFiles, tierNames, tiers } from './runner/tiers.ts';
 
@@ -29,12 +30,6 @@ ${list(checks)}
   format       writes what lint complains of, where that is safe
 `;
 
-interface Counts {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-
 interface Options {
   watch: boolean;
   coverage: boolean;
@@ -56,38 +51,18 @@ async function timed<T>(name: string, work: () => Promise<T>, resultOf: (value: 
 
 async function runTier(name: TierName, files: readonly string[], { watch, coverage }: Options): Promise<Counts> {
   const tier: Tier = tiers[name];
+  console.log(`\n=== ${name}: ${tier.about}`);
+  const shards = tier.isolation === 'none' && !watch && !coverage ? shardsFor(files) : 1;
   // A watch starts again only those files that a change concerns, which needs a process for each.
   const isolation = watch ? 'process' : tier.isolation;
-  console.log(`\n=== ${name}: ${tier.about}`);
-  const stream = run({
-    files: [...files],
-    isolation,
-    watch,
-    // For one file: a process that cannot end fails here and not at the end of CI's patience.
-    timeout: watch ? Number.POSITIVE_INFINITY : 8 * 60_000,
-    ...(isolation === 'process' ? { concurrency: tier.concurrency } : {}),
-    ...(coverage
-      ? { coverage, coverageExcludeGlobs: ['{test,tools}/**', '**/*.test.ts', '**/testing/**', '**/*testing.ts', '**/fixtures.ts'] }
-      : {}),
-  });
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
-  stream.on('test:summary', (summary) => {
-    // A summary without a file is the one of the whole run.
-    if (summary.file !== undefined) return;
-    counts.passed = summary.counts.passed;
-    counts.skipped = summary.counts.skipped + summary.counts.todo;
-    counts.failed = summary.counts.tests - counts.passed - counts.skipped;
-  });
-  for await (const chunk of stream.compose(spec)) process.stdout.write(chunk as string | Uint8Array);
-  if (counts.passed + counts.failed + counts.skipped === 0) {
-    console.error(`${name}: no test ran`);
-    counts.failed = 1;
-  }
-  return counts;
+  const counts = await (shards > 1 ? runShards(files, shards) : runFiles(files, { ...tier, isolation, watch, coverage }));
+  if (counts.passed + counts.failed + counts.skipped > 0) return counts;
+  console.error(`${name}: no test ran`);
+  return { ...counts, failed: 1 };
 }
 
 async function runTiers(files: TierFiles, options: Options): Promise<Counts> {
-  const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const all: Counts[] = [];
   const chosen = tierNames.filter((each) => files[each].length > 0);
   await timed(
     'prepare',
@@ -100,9 +75,9 @@ async function runTiers(files: TierFiles, options: Options): Promise<Counts> {
       () => runTier(name, files[name], options),
       ({ passed, failed, skipped }) => `${passed} passed, ${failed} failed, ${skipped} skipped`,
     );
-    for (const each of ['passed', 'failed', 'skipped'] as const) total[each] += counts[each];
+    all.push(counts);
   }
-  return total;
+  return sumOf(all);
 }
 
 /** Runs them at once; what one of them prints comes in one piece, when it ends. */

@@ -8,7 +8,7 @@ export interface Tier {
   /** What it needs beyond Node. */
   about: string;
   globs: string[];
-  /** Unit tests share one process, which is fifteen times faster; files of other tiers own the processes that they start. */
+  /** Unit tests share a process; files of other tiers own the processes that they start. */
   isolation: 'none' | 'process';
   /** Files at a time. */
   concurrency: number;
