@@ -105,6 +105,7 @@ function startScopesFor(options: ReconcilersOptions, desired: DesiredState, stat
     detachDelayMs: settings.identityLinger * 1000,
     adoptAttached: settings.adoptAttached,
     debounce: { quietMs: settings.collectQuiet, maxMs: settings.collectMax },
+    pace: { burst: settings.scopeWriteBurst, perMinute: settings.scopeWritesPerMinute },
     intervalMs: settings.identityAssignmentReconcileInterval * 1000,
     onAzureCalled: (durationMs) => {
       instruments.cycle.count.inc();

@@ -2,6 +2,7 @@ import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName 
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
 import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import { azureLimits } from './scopes/pace.ts';
 import { namesIdentity } from './scopes/protected.ts';
 
 export const settings = {
@@ -98,6 +99,16 @@ export const settings = {
     form: 'YYYY-MM-DD',
     pattern: /^\d{4}-\d{2}-\d{2}$/,
     default: '',
+  }),
+  scopeWriteBurst: number({
+    description: 'writes to one scale set or VM at once after a quiet time; Azure allows 12',
+    default: azureLimits.burst,
+    min: 1,
+  }),
+  scopeWritesPerMinute: number({
+    description: 'writes to one scale set or VM after the burst; Azure allows 4',
+    default: azureLimits.perMinute,
+    min: 1,
   }),
   armPollInterval: number({
     description: 'first pause between two polls of a long-running operation',

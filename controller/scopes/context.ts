@@ -13,6 +13,7 @@ import { invalidateIdentities, nextReadAt, observe } from './observed-state.ts';
 import { withChanges } from './ownership.ts';
 import type { OwnershipStore, StoredRecord } from './ownership-store.ts';
 import { changeRecord } from './ownership-store.ts';
+import type { PaceLimits } from './pace.ts';
 import type { ScopeState } from './state.ts';
 import type { StatusContext } from './status.ts';
 import { attachedByUpstream, hasReason, writeAttachedStatus, writeFailedStatus } from './status.ts';
@@ -33,6 +34,8 @@ export interface ScopeOptions extends Omit<StatusContext, 'scope'> {
   detachDelayMs: number;
   /** Makes ours what aad-pod-identity attached for objects that we took over. Otherwise it is foreign and stays for ever. */
   adoptAttached: boolean;
+  /** Of the writes to one scope. */
+  pace: PaceLimits;
   /** Longest time between two GETs of a scope that is in use. */
   intervalMs: number;
   /** A write is under way: other pods of the scope get their status by {@link ScopeReconciler.reconcileStatus}. */

@@ -7,6 +7,7 @@ import type { Need } from '../../lib/identities/need.ts';
 import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { ArmError } from '../azure/arm/errors.ts';
+import { azureLimits } from './pace.ts';
 import { createScopeReconciler } from './reconciler.ts';
 import { fakeAzure, fakeObjects, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
 
@@ -64,6 +65,7 @@ function simulation({ failsAt, names }: Scenario) {
     isProtected: () => false,
     detachDelayMs: 5 * minute,
     adoptAttached: false,
+    pace: azureLimits,
     intervalMs: 3 * minute,
     enqueueStatus: () => undefined,
     onAzureCalled: () => undefined,

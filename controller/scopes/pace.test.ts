@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fullPace, nextWriteAt, spend } from './pace.ts';
+import { azureLimits, fullPace, nextWriteAt, spend } from './pace.ts';
 
 describe('pace of a scope', () => {
   it('allows 12 writes at once, then one every 15 s', () => {
-    let pace = fullPace;
+    let pace = fullPace(azureLimits);
     for (let write = 0; write < 12; write += 1) {
       assert.equal(nextWriteAt(pace, false, 0), 0);
       pace = spend(pace, 1, 0);
@@ -15,7 +15,7 @@ describe('pace of a scope', () => {
   });
 
   it('leaves three writes to identities without suspicion', () => {
-    const pace = spend(fullPace, 9, 0);
+    const pace = spend(fullPace(azureLimits), 9, 0);
     assert.equal(nextWriteAt(pace, false, 0), 0);
     assert.equal(nextWriteAt(pace, true, 0), 15_000);
   });

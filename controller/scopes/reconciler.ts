@@ -28,6 +28,7 @@ import { fail } from './fail.ts';
 import { forgetIdle } from './idle.ts';
 import { isFresh } from './observed-state.ts';
 import { withChanges } from './ownership.ts';
+import { fullPace } from './pace.ts';
 import { pendingWork } from './pending-work.ts';
 import { ownershipBefore, planScope } from './plan.ts';
 import { writeOf } from './quarantine.ts';
@@ -55,7 +56,7 @@ export function createScopeReconciler(options: ScopeOptions): ScopeReconciler {
     if (known !== undefined) return known;
     const scope = options.scopeOf(scopeId) ?? scopeOfId(scopeId);
     if (scope === undefined) return undefined;
-    const entry = { scope, state: initialState };
+    const entry = { scope, state: { ...initialState, pace: fullPace(options.pace) } };
     entries.set(scopeId, entry);
     return entry;
   }

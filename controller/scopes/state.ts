@@ -9,7 +9,7 @@ import { forgetIdentity, noFailures } from './failure-status.ts';
 import type { ObservedState } from './observed-state.ts';
 import { nothingObserved } from './observed-state.ts';
 import type { Pace } from './pace.ts';
-import { fullPace, nextWriteAt, spend } from './pace.ts';
+import { azureLimits, fullPace, nextWriteAt, spend } from './pace.ts';
 import type { Entry, Quarantine } from './quarantine.ts';
 import { afterWrite, emptyQuarantine, forgetUnwanted, heldEntryOf, lift, selectWrite } from './quarantine.ts';
 
@@ -32,7 +32,7 @@ export interface ScopeState {
 export const initialState: ScopeState = {
   observed: nothingObserved,
   backoff: noBackoff,
-  pace: fullPace,
+  pace: fullPace(azureLimits),
   quarantine: emptyQuarantine,
   failedVersions: new Map(),
   failures: noFailures,

@@ -24,7 +24,7 @@ test('serves the token endpoint as real clients spell it', () => {
   }
 });
 
-test('reads parameters in any order and spelling, and takes an empty selector for none', () => {
+test('reads parameters in any order and takes an empty selector for none', () => {
   assert.deepEqual(routeOf(`${token}?resource=https%3A%2F%2Fa%2Fb%3Fx%3D1%26client_id%3Devil&xms_cc=cp1&bypass_cache=True&client_id=`), {
     kind: 'token',
     protocol: 'imds',

@@ -4,6 +4,7 @@ import type { Need } from '../../../lib/identities/need.ts';
 import { fakeEvents } from '../../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import type { ScopeOptions } from '../context.ts';
+import { azureLimits } from '../pace.ts';
 import { createScopeReconciler } from '../reconciler.ts';
 import { fakeAzure, fakeObjects, fakeRecords, testScope } from './scope.ts';
 
@@ -38,6 +39,7 @@ export function scopeHarness(parts: ScopeParts) {
     isProtected: () => false,
     detachDelayMs: 0,
     adoptAttached: false,
+    pace: azureLimits,
     intervalMs: 60_000,
     enqueueStatus: () => undefined,
     onAzureCalled: (ms) => azureCalls.push(ms),

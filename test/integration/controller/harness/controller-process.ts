@@ -33,6 +33,8 @@ export async function prepareControllers(plane: ControlPlane, emulator: Emulator
     'tenant-id': tenant,
     'client-id': app.clientId,
     'client-secret-file': path.join(folder, 'secret'),
+    // Tests write to one set more often than Azure allows.
+    'scope-write-burst': '10000',
     'arm-poll-interval': '50',
     'identity-linger': '0',
     'collect-quiet': '50',
