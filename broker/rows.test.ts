@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { identityOf } from '../lib/identities/identity.ts';
+import type { IdentityPolicy } from '../lib/identities/policy.ts';
 import { assignment, binding, identity, pod } from '../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../lib/identities/testing/informers.ts';
 import { createRowSource } from './rows.ts';
 
-function bound() {
-  const informers = fakeInformers();
+function bound(policy?: IdentityPolicy) {
+  const informers = fakeInformers(undefined, policy);
   const it = { pod: pod(), identity: identity('app/i'), binding: binding('app/b', 'i') };
   informers.pods.put('app/web', it.pod);
   informers.identities.put('app/i', it.identity);
@@ -114,6 +115,30 @@ describe('rows of a pod', () => {
     assert.equal(rows.get('app/web'), undefined);
     informers.pods.remove('app/web');
     assert.equal(rows.get('app/web'), undefined);
+  });
+
+  it('makes Failed rows with the reason for what identityPolicy does not allow, in both modes', () => {
+    const { informers, ...of } = bound([]);
+    const made = assignment(of.pod, of.identity, of.binding);
+    informers.assignments.put(made.key, made);
+    for (const managed of [false, true]) {
+      const [row] = createRowSource(informers, { managed }).get('app/web')?.identities ?? [];
+      assert.deepEqual([row?.state, row?.objectID, row?.assignedAt], ['Failed', undefined, undefined]);
+      assert.match(row?.reason ?? '', /^IdentityNotAllowed: no entry of identityPolicy allows AzureIdentity app\/i /);
+    }
+  });
+
+  it('counts namespaces among the caches only where the policy selects by labels', () => {
+    const { rows } = bound([]);
+    assert.ok('namespaces' in rows.versions());
+    const { namespaces: _, ...informers } = fakeInformers();
+    assert.equal('namespaces' in createRowSource(informers, { managed: false }).versions(), false);
+  });
+
+  it('makes no rows for a mirror pod', () => {
+    const { informers } = bound();
+    informers.pods.put('app/web', pod({ mirror: true }));
+    for (const managed of [false, true]) assert.deepEqual(createRowSource(informers, { managed }).get('app/web')?.identities, []);
   });
 
   it('makes only Assigned rows in managed mode', () => {

@@ -7,6 +7,7 @@ import { belongsTo } from '../lib/identities/assignment.ts';
 import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { Match } from '../lib/identities/match.ts';
 import type { Pod } from '../lib/identities/pod.ts';
+import { notAllowedMessage } from '../lib/identities/policy.ts';
 import { isTerminal } from '../lib/identities/reasons.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { isNewer } from '../lib/kube/informer.ts';
@@ -38,8 +39,9 @@ export interface RowSource {
 
 /** `managed`: somebody else attaches the identities, so every row is Assigned. */
 export function createRowSource(informers: IdentityInformers, { managed }: { managed: boolean }): RowSource {
-  const { pods, identities, bindings, exceptions, assignments } = informers;
-  const kinds: Record<string, Informer<unknown>> = { pods, identities, bindings, exceptions, assignments };
+  const { pods, identities, bindings, exceptions, assignments, namespaces } = informers;
+  const watched = namespaces === undefined ? {} : { namespaces };
+  const kinds: Record<string, Informer<unknown>> = { pods, identities, bindings, exceptions, assignments, ...watched };
   const isBehind = (versions: CacheVersions) =>
     Object.entries(versions).some(([kind, version]) => isOlder(kinds[kind]?.resourceVersion, version));
 
@@ -51,11 +53,15 @@ export function createRowSource(informers: IdentityInformers, { managed }: { man
     get(podKey) {
       const pod = pods.get(podKey);
       if (pod === undefined || pod.finished) return undefined;
+      const { matches } = informers;
       const own = informers.assignmentsOf(podKey).filter((assignment) => belongsTo(assignment, pod));
       return {
         uid: pod.uid,
-        excepted: informers.matches.isExcepted(pod),
-        identities: informers.matches.matchesOf(pod).flatMap((match) => rowOf(pod, match, own, managed) ?? []),
+        excepted: matches.isExcepted(pod),
+        // A kubelet makes its mirror pods itself, in any namespace and with any label.
+        identities: (pod.mirror ? [] : matches.matchesOf(pod)).flatMap(
+          (match) => rowOf(pod, match, { assignments: own, managed, allowed: matches.isAllowed(match.identity) }) ?? [],
+        ),
         ...(pod.defaultIdentity === undefined ? {} : { defaultIdentity: pod.defaultIdentity }),
       };
     },
@@ -100,8 +106,16 @@ function isOlder(mine: string | undefined, theirs: string): boolean {
   return !/^\d+$/.test(mine) || isNewer(theirs, mine);
 }
 
+interface RowFacts {
+  /** Of the pod. */
+  assignments: readonly Assignment[];
+  managed: boolean;
+  /** identityPolicy allows the identity. */
+  allowed: boolean;
+}
+
 /** Undefined for an identity of an unknown type. */
-function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], managed: boolean): IdentityRow | undefined {
+function rowOf(pod: Pod, match: Match, { assignments, managed, allowed }: RowFacts): IdentityRow | undefined {
   const { identity, binding } = match;
   if (identity.type === undefined) return undefined;
   const row: Omit<IdentityRow, 'state'> = {
@@ -115,6 +129,7 @@ function rowOf(pod: Pod, match: Match, assignments: readonly Assignment[], manag
     ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
     ...(identity.auxiliaryTenantIDs.length === 0 ? {} : { auxiliaryTenantIDs: identity.auxiliaryTenantIDs }),
   };
+  if (!allowed) return { ...row, state: 'Failed', reason: `IdentityNotAllowed: ${notAllowedMessage(identity)}` };
   if (managed) return { ...row, state: 'Assigned' };
 
   const assignment = assignments.find((candidate) => candidate.identityKey === identity.key);

@@ -9,6 +9,7 @@ const rules: ServicePrincipalRules = {
   authority: 'https://login.own.example:8443',
   knownHosts: ['login.microsoftonline.com', 'login.microsoftonline.us'],
   allowCrossNamespaceSecrets: false,
+  isAllowed: () => true,
 };
 const identity = (spec: AzureIdentitySpec): AzureIdentity => ({
   metadata: { namespace: 'team', name: 'sp' },
@@ -25,6 +26,19 @@ test('takes the cloud of the cluster and the namespace of the identity by defaul
     authority: 'https://login.own.example:8443',
     secret: { namespace: 'team', name: 'secret' },
   });
+});
+
+test('refuses what identityPolicy does not allow, asked with the very ids that it would sign in with', () => {
+  const asked: unknown[] = [];
+  const isAllowed = (subject: unknown) => asked.push(subject) === 0;
+  const spec = { clientID: ` ${guid}`, tenantID: 'own.example ', auxiliaryTenantIDs: [' other.example'] };
+  assert.throws(() => parseServicePrincipal(identity(spec), { ...rules, isAllowed }), {
+    code: 'token_failed',
+    reason: 'IdentityNotAllowed',
+    message: /^IdentityNotAllowed: no entry of identityPolicy allows AzureIdentity team\/sp /,
+  });
+  const ids = { identityId: undefined, clientID: guid, tenantID: 'own.example', auxiliaryTenantIDs: ['other.example'] };
+  assert.deepEqual(asked, [{ namespace: 'team', type: 1, ...ids }]);
 });
 
 test('accepts as adEndpoint only the Entra of a cloud', () => {

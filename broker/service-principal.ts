@@ -1,6 +1,8 @@
 // Where and as which application to sign in, from an AzureIdentity of type 1 or 2. Whoever may write one in a namespace chooses these values, and the
 // broker uses them with its own rights, so each is checked (docs/reference/aad-pod-identity.md).
 import type { AzureIdentity } from '../api/kinds.ts';
+import type { PolicySubject } from '../lib/identities/policy.ts';
+import { notAllowedMessage } from '../lib/identities/policy.ts';
 import { BrokerError } from './error.ts';
 
 export interface ServicePrincipal {
@@ -19,13 +21,15 @@ export interface ServicePrincipalRules {
   /** Hosts of every cloud's Entra. */
   knownHosts: readonly string[];
   allowCrossNamespaceSecrets: boolean;
+  /** What identityPolicy says of an identity with these ids. */
+  isAllowed(subject: PolicySubject): boolean;
 }
 
 /** The owner of the AzureIdentity has to correct it. */
 export class InvalidIdentityError extends BrokerError {
   override readonly name = 'InvalidIdentityError';
   /** For the Event on the AzureIdentity. */
-  readonly reason: 'InvalidServicePrincipal' | 'CrossNamespaceSecret';
+  readonly reason: 'InvalidServicePrincipal' | 'CrossNamespaceSecret' | 'IdentityNotAllowed';
 
   constructor(reason: InvalidIdentityError['reason'], message: string) {
     super('token_failed', message);
@@ -55,6 +59,10 @@ export function parseServicePrincipal({ metadata, spec = {} }: AzureIdentity, ru
   const auxiliary = type === 1 ? (spec.auxiliaryTenantIDs ?? []).map((id) => String(id).trim()) : [];
   if (auxiliary.length > maxAuxiliaryTenants || !auxiliary.every(isTenant))
     throw invalid(`auxiliaryTenantIDs must be at most ${maxAuxiliaryTenants} GUIDs or DNS names`);
+  // Checked with the very ids that are used below.
+  const ids = { identityId: undefined, clientID: clientId, tenantID: tenantId, auxiliaryTenantIDs: auxiliary };
+  if (!rules.isAllowed({ namespace: metadata.namespace ?? '', type, ...ids }))
+    throw new InvalidIdentityError('IdentityNotAllowed', `IdentityNotAllowed: ${notAllowedMessage({ key })}`);
   const authority = authorityOf(spec.adEndpoint?.trim() ?? '', rules);
   if (authority === undefined) throw invalid('adEndpoint must be the https address of an Azure cloud, without a path');
 

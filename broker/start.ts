@@ -7,6 +7,7 @@ import { systemClock as clock } from '../common/clock.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
 import { startIdentityInformers } from '../lib/identities/informers.ts';
+import { isAllowed } from '../lib/identities/policy.ts';
 import { connect } from '../lib/kube/client.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
 import type { Logger } from '../lib/log.ts';
@@ -38,10 +39,12 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     qps: values.clientQps,
   });
   stopper.add('API client', () => client.close());
+  const policy = values.identityPolicy;
   const informers = startIdentityInformers({
     client,
     log,
     rules: { forceNamespaced: values.forceNamespaced || managed, bindingNamespaces: values.bindingNamespaces },
+    policy,
   });
   stopper.add('informers', () => informers.stop());
   const events = createEventRecorder({ client, log, instance: values.instance || os.hostname() });
@@ -68,7 +71,12 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
         log,
         events,
         identityOf: (key) => informers.identities.get(key)?.object,
-        rules: { authority: entra.authority, knownHosts: entraHosts, allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets },
+        rules: {
+          authority: entra.authority,
+          knownHosts: entraHosts,
+          allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
+          isAllowed: (subject) => isAllowed(policy, subject, informers.namespaces?.get(subject.namespace)?.labels),
+        },
         network: entra.network,
         clock,
       }),

@@ -71,7 +71,7 @@ describe('token minter', () => {
         record: (regarding, type, reason) => events.push(`${type} ${reason} ${regarding.kind} ${regarding.namespace}/${regarding.name}`),
       },
       identityOf: (key) => (key === 'team/sp' ? identity : undefined),
-      rules: { authority: 'https://login.test', knownHosts: [], allowCrossNamespaceSecrets: false },
+      rules: { authority: 'https://login.test', knownHosts: [], allowCrossNamespaceSecrets: false, isAllowed: () => true },
       network,
       clock: { wall: () => now, now: () => now, after: () => assert.fail('no timer') },
     });

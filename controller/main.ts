@@ -46,6 +46,7 @@ void runProgram({
       client,
       log,
       rules: { forceNamespaced: values.forceNamespaced || managed, bindingNamespaces: values.bindingNamespaces },
+      policy: values.identityPolicy,
     });
     stopper.add('watches', () => informers.stop());
     void informers.whenSynced().then(() => warnAboutOldCrds(client, log));

@@ -127,6 +127,7 @@ function startAssignmentsFor(options: ReconcilersOptions, desired: DesiredStateI
       forceNamespaced: settings.forceNamespaced,
       bindingNamespaces: settings.bindingNamespaces,
       assignUninjected: settings.assignUninjected,
+      azureScopes: settings.azureScopes,
     },
     isPodAbsent: (podKey) => isPodAbsent(options.client, podKey),
     concurrency: settings.createDeleteBatch,

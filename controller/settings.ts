@@ -1,4 +1,6 @@
 import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
+import { isAzureArea } from '../lib/azure/resource-ids.ts';
+import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
 import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
@@ -50,6 +52,13 @@ export const settings = {
   }),
   forceNamespaced,
   bindingNamespaces,
+  identityPolicy: identityPolicySetting,
+  azureScopes: list({
+    description: 'where nodes may be: identities are attached to no scale set or VM outside; empty is anywhere',
+    form: '/subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name>',
+    accepts: isAzureArea,
+    default: [],
+  }),
   assignUninjected: boolean({ description: 'assign identities also to labelled pods without our sidecar', default: false }),
   immutableUserMsis: list({
     description: 'identities that are never detached',

@@ -44,7 +44,7 @@ export function startAssignments(options: AssignmentsOptions): { stop(): Promise
   });
 
   function updateNeeds(podKey: string): void {
-    const state = readPodState(informers, podKey);
+    const state = readPodState(informers, podKey, rules);
     const scope = typeof state.scope === 'object' ? state.scope : undefined;
     const needs = needsOfPod(state, planAssignments(state, rules));
     for (const scopeId of desired.update(podKey, scope, needs)) scopes.enqueue(scopeId);

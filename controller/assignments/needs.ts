@@ -11,16 +11,16 @@ import type { AssignmentAction } from './plan.ts';
 import type { PodState } from './pod-state.ts';
 
 /**
- * A pod needs the identities of its objects and of those that the plan creates.
+ * A pod needs the identities of its objects and of those that the plan creates, but for those that identityPolicy refuses.
  *
  * A living pod also needs an identity whose object is Assigned and that the plan releases or restarts, until the object is no longer Assigned.
  * So no object says Assigned while Azure detaches its identity.
  */
-export function needsOfPod({ pod, matches, assignments }: PodState, plan: readonly AssignmentAction[]): Need[] {
+export function needsOfPod({ pod, matches, notAllowed, assignments }: PodState, plan: readonly AssignmentAction[]): Need[] {
   if (pod === undefined) return [];
   const needs = matches.flatMap((match): Need[] => {
-    const { identityId } = match.identity;
-    return identityId !== undefined && hasObject(match, assignments, plan) ? [{ pod, match, identityId }] : [];
+    const { identityId, key } = match.identity;
+    return identityId !== undefined && !notAllowed.has(key) && hasObject(match, assignments, plan) ? [{ pod, match, identityId }] : [];
   });
   if (pod.finished) return needs;
   for (const action of plan) {

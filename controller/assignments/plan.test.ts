@@ -40,6 +40,39 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ pod: { ...uninjected, hostNetwork: true } }), ['create']);
   });
 
+  it('creates nothing for a mirror pod, whatever else it is', () => {
+    const mirror = pod({ mirror: true, hostNetwork: true, injected: true });
+    assert.deepEqual(plan({ pod: mirror, excepted: true }, { assignUninjected: true }), []);
+  });
+
+  it('releases what a mirror pod has', () => {
+    assert.deepEqual(plan({ pod: pod({ mirror: true }), assignments: [own()] }), ['release']);
+  });
+
+  it('creates an object for an identity that identityPolicy does not allow, and leaves it Created', () => {
+    assert.deepEqual(plan({ notAllowed: new Set(['app/i']) }), ['create']);
+    assert.deepEqual(plan({ notAllowed: new Set(['app/i']), assignments: [own({ status: 'Created' })] }), []);
+    const principal = { ...match, identity: { ...match.identity, type: 1 as const } };
+    const state = { matches: [principal], assignments: [own({ status: 'Created' })] };
+    assert.deepEqual(plan(state), ['assign']);
+    assert.deepEqual(plan({ ...state, notAllowed: new Set(['app/i']) }), []);
+  });
+
+  it('restarts an object whose identity is no longer allowed, and one that is allowed again', () => {
+    assert.deepEqual(plan({ notAllowed: new Set(['app/i']), assignments: [own()] }), ['update restart']);
+    const refused = own({ status: 'Created' });
+    refused.metadata.annotations = { ...refused.metadata.annotations, 'aadpodidentity.k8s.io/reason': 'IdentityNotAllowed' };
+    assert.deepEqual(plan({ notAllowed: new Set(['app/i']), assignments: [refused] }), []);
+    assert.deepEqual(plan({ assignments: [refused] }), ['update restart']);
+  });
+
+  it('restarts an object whose node is outside azureScopes, unless it is of a service principal', () => {
+    assert.deepEqual(plan({ scope: 'outside', assignments: [own()] }), ['update restart']);
+    assert.deepEqual(plan({ scope: 'outside', assignments: [own({ status: 'Created' })] }), []);
+    const principal = { ...match, identity: { ...match.identity, type: 1 as const } };
+    assert.deepEqual(plan({ scope: 'outside', matches: [principal], assignments: [own()] }), []);
+  });
+
   it('keeps the object that an uninjected pod has already', () => {
     assert.deepEqual(plan({ pod: pod({ injected: false }), assignments: [own()] }), []);
   });

@@ -1,11 +1,12 @@
 // What has to happen to the AzureAssignedIdentities of one pod: pure, from its desired and its observed state.
 import { isDeepStrictEqual } from 'node:util';
-import { assignedIdentityFinalizer } from '../../api/names.ts';
+import { annotations, assignedIdentityFinalizer } from '../../api/names.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import { belongsTo } from '../../lib/identities/assignment.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import { isForeign } from '../../lib/identities/match.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
+import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import { assignmentNamespace, plainName } from './naming.ts';
 import type { PodState } from './pod-state.ts';
 
@@ -29,7 +30,8 @@ export interface PlanRules {
 
 export function planAssignments(state: PodState, rules: PlanRules): AssignmentAction[] {
   const { pod, matches, assignments } = state;
-  if (pod === undefined || pod.finished) return assignments.flatMap(release);
+  // A kubelet makes its mirror pods itself, in any namespace and with any label: nobody there asked for an identity.
+  if (pod === undefined || pod.finished || pod.mirror) return assignments.flatMap(release);
 
   const own = assignments.filter((assignment) => belongsTo(assignment, pod));
   const mayCreate = pod.node !== '' && (own.length > 0 || mayBegin(pod, state, rules));
@@ -37,7 +39,7 @@ export function planAssignments(state: PodState, rules: PlanRules): AssignmentAc
   if (mayCreate) yieldPlainNames(pod, current, rules);
 
   const actions = [...current].flatMap(([match, assignment]): AssignmentAction[] => {
-    if (assignment !== undefined) return keep(pod, match, assignment);
+    if (assignment !== undefined) return keep(pod, match, assignment, mayBeAssigned(match, state));
     if (!mayCreate) return [];
     // The object that replaces another one adds none.
     const isReplaced = own.some(({ identityKey }) => identityKey === match.identity.key);
@@ -85,7 +87,11 @@ const plainKey = (pod: Pod, { identity }: Match, { forceNamespaced }: PlanRules)
 const mayBegin = (pod: Pod, { excepted }: PodState, { assignUninjected }: PlanRules): boolean =>
   pod.injected || pod.hostNetwork || excepted || assignUninjected;
 
-function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
+/** Settings can forbid what was assigned before them. */
+const mayBeAssigned = ({ identity }: Match, { notAllowed, scope }: PodState): boolean =>
+  !notAllowed.has(identity.key) && !(scope === 'outside' && identity.type === 0);
+
+function keep(pod: Pod, match: Match, current: Assignment, isPermitted: boolean): AssignmentAction[] {
   // Somebody deleted the object. The event of its disappearance creates a new one.
   if (current.metadata.deletionTimestamp !== undefined) return release(current);
   const { references } = current;
@@ -96,8 +102,10 @@ function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
     (before.type ?? 0) !== (after.type ?? 0) ||
     !isSameText(before.resourceID, after.resourceID) ||
     !isSameText(before.clientID, after.clientID);
+  // The object says Assigned, or that the policy refuses it, and that is no longer so.
+  const hasOtherRight = isPermitted ? saysNotAllowed(current) : current.status === 'Assigned';
   // The last: an Unassigned object whose pod matches again. aad-pod-identity leaves such an object as it is.
-  const restart = hasMoved || hasOtherToken || !['Created', 'Assigned'].includes(current.status);
+  const restart = hasMoved || hasOtherToken || hasOtherRight || !['Created', 'Assigned'].includes(current.status);
   const isStale =
     restart ||
     current.podUid === undefined ||
@@ -106,7 +114,7 @@ function keep(pod: Pod, match: Match, current: Assignment): AssignmentAction[] {
     !isDeepStrictEqual(references.binding?.spec ?? {}, match.binding.object.spec ?? {});
   if (isStale) return [{ kind: 'update', match, current, restart }];
   const { type } = match.identity;
-  return (type === 1 || type === 2) && current.status === 'Created' ? [{ kind: 'assign', match, current }] : [];
+  return (type === 1 || type === 2) && current.status === 'Created' && isPermitted ? [{ kind: 'assign', match, current }] : [];
 }
 
 /** None for an object that is released already and that a finalizer of somebody else still holds. */
@@ -115,5 +123,8 @@ function release(current: Assignment): AssignmentAction[] {
   const isReleased = deletionTimestamp !== undefined && !finalizers.includes(assignedIdentityFinalizer);
   return isReleased ? [] : [{ kind: 'release', current }];
 }
+
+const notAllowedReason: AssignmentReason = 'IdentityNotAllowed';
+const saysNotAllowed = ({ metadata }: Assignment): boolean => metadata.annotations?.[annotations.reason] === notAllowedReason;
 
 const isSameText = (a: string | undefined, b: string | undefined): boolean => (a ?? '').toLowerCase() === (b ?? '').toLowerCase();

@@ -1,6 +1,6 @@
 import { annotations } from '../../api/names.ts';
 import type { Scope } from '../../lib/azure/resource-ids.ts';
-import { scopeOfId, scopeOfProviderId } from '../../lib/azure/resource-ids.ts';
+import { isInside, scopeOfId, scopeOfProviderId } from '../../lib/azure/resource-ids.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import { belongsTo } from '../../lib/identities/assignment.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
@@ -22,30 +22,49 @@ export interface PodState {
   matches: readonly Match[];
   /** Namespaces whose identities have {@link maxForeignAssignments} objects for pods of other namespaces. */
   fullNamespaces: ReadonlySet<string>;
+  /** Keys of the matching AzureIdentity objects that identityPolicy does not allow. */
+  notAllowed: ReadonlySet<string>;
   /** An AzurePodIdentityException applies to the pod. */
   excepted: boolean;
   /** AzureAssignedIdentities that name the pod, those that are being deleted last. */
   assignments: readonly Assignment[];
-  /** Where identities of the pod are attached. `pending`: the node is not known yet, or has no providerID. */
-  scope: Scope | 'pending' | 'unsupported';
+  /** Where identities of the pod are attached. `pending`: the node is not known yet, or has no providerID. `outside`: not within azureScopes. */
+  scope: Scope | 'pending' | 'unsupported' | 'outside';
   /** Of the pod's node; undefined where the node is not in the cache. */
   providerID: string | undefined;
 }
 
-export function readPodState(informers: Informers, podKey: string): PodState {
+/** Of a pod that is gone. */
+const nothing = {
+  matches: [],
+  fullNamespaces: new Set<string>(),
+  notAllowed: new Set<string>(),
+  excepted: false,
+  scope: 'pending',
+  providerID: undefined,
+} as const;
+
+export interface PodStateRules {
+  /** Subscriptions and resource groups that nodes may be in; empty is any. */
+  azureScopes: readonly string[];
+}
+
+export function readPodState(informers: Informers, podKey: string, { azureScopes }: PodStateRules): PodState {
   const pod = informers.pods.get(podKey);
   const assignments = informers.assignmentsOf(podKey);
-  if (pod === undefined)
-    return { pod, matches: [], fullNamespaces: new Set(), excepted: false, assignments, scope: 'pending', providerID: undefined };
+  if (pod === undefined) return { ...nothing, pod, assignments };
   const providerID = informers.nodes.get(pod.node)?.providerID;
+  const scope = providerID === undefined ? (recordedScope(pod, assignments) ?? 'pending') : scopeOfProviderId(providerID);
+  const isOutside = typeof scope === 'object' && azureScopes.length > 0 && !isInside(scope, azureScopes);
   const matches = informers.matches.matchesOf(pod);
   return {
     pod,
     matches,
     fullNamespaces: fullNamespacesOf(informers, pod, matches),
+    notAllowed: new Set(matches.flatMap(({ identity }) => (informers.matches.isAllowed(identity) ? [] : [identity.key]))),
     excepted: informers.matches.isExcepted(pod),
     assignments,
-    scope: providerID === undefined ? (recordedScope(pod, assignments) ?? 'pending') : scopeOfProviderId(providerID),
+    scope: isOutside ? 'outside' : scope,
     providerID,
   };
 }

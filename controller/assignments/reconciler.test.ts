@@ -28,7 +28,7 @@ function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Parti
     events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, azureScopes: [] },
     isPodAbsent: async () => isPodAbsent,
   });
   const signal = new AbortController().signal;
@@ -274,6 +274,29 @@ describe('assignment reconciler', () => {
       ['Pod a NoBinding', 'AzureIdentityBinding b binding apply error'],
     );
     assert.doesNotMatch(events[0]?.message ?? '', /team/);
+  });
+
+  it('records on identity, binding and pod that the policy does not allow an identity', async () => {
+    const caches = cluster([]);
+    const current = assignment(caches.addPod('a'), caches.green, caches.bound, { status: 'Created' });
+    caches.informers.assignments.put(current.key, current);
+    const { reconcile, calls, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.deepEqual(calls, [`status ${current.key} IdentityNotAllowed`]);
+    assert.deepEqual(
+      events.map(({ kind, type, reason }) => `${kind} ${type} ${reason}`),
+      ['AzureIdentityBinding Warning binding apply error', 'AzureIdentity Warning IdentityNotAllowed', 'Pod Warning IdentityNotAllowed'],
+    );
+  });
+
+  it('records nothing about a mirror pod', async () => {
+    const caches = cluster();
+    const mirror = { ...caches.addPod('a'), mirror: true };
+    caches.informers.pods.put(mirror.key, mirror);
+    caches.informers.bindings.remove(caches.bound.key);
+    const { reconcile, calls, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.deepEqual([calls, events], [[], []]);
   });
 
   it('writes the reason of a blocked object once', async () => {

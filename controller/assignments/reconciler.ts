@@ -9,12 +9,12 @@ import type { Informers } from '../../lib/identities/informers.ts';
 import type { MatchRules } from '../../lib/identities/match.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
 import { isTerminal } from '../../lib/identities/reasons.ts';
-import { regardingBinding, regardingPod } from '../../lib/identities/regarding.ts';
+import { regardingBinding, regardingIdentity, regardingPod } from '../../lib/identities/regarding.ts';
 import type { ApplyOptions } from './apply.ts';
 import { createApply } from './apply.ts';
 import type { PlanRules } from './plan.ts';
 import { planAssignments } from './plan.ts';
-import type { PodState } from './pod-state.ts';
+import type { PodState, PodStateRules } from './pod-state.ts';
 import { readPodState } from './pod-state.ts';
 import type { ReleaserOptions } from './releaser.ts';
 import { Releaser } from './releaser.ts';
@@ -23,7 +23,7 @@ import { blockedAssignments, danglingBindingMessage, foreignBindingLimit, noBind
 export interface AssignmentReconcilerOptions extends ApplyOptions, ReleaserOptions {
   informers: Informers;
   client: ApplyOptions['client'];
-  rules: PlanRules & MatchRules;
+  rules: PlanRules & MatchRules & PodStateRules;
 }
 
 /** A thousand bindings that select one pod must not cost a thousand Events with each change of it. */
@@ -50,23 +50,24 @@ export function createAssignmentReconciler(options: AssignmentReconcilerOptions)
 
   /** Returns the errors of the writes that failed. */
   function writeBlocked(pod: Pod, state: PodState): Promise<unknown[]> {
-    return forEachAlone(blockedAssignments(state), async ({ current, binding, reason, message }) => {
+    return forEachAlone(blockedAssignments(state), async ({ current, match: { identity, binding }, reason, message }) => {
       await client.updateStatus(current, undefined, { reason, message });
       if (isTerminal(reason)) events.record(regardingBinding(binding), 'Warning', 'binding apply error', message);
+      if (reason === 'IdentityNotAllowed') events.record(regardingIdentity(identity), 'Warning', reason, message);
       events.record(regardingPod(pod), isTerminal(reason) ? 'Warning' : 'Normal', reason, message);
     });
   }
 
   return async (podKey) => {
-    const state = readPodState(informers, podKey);
+    const state = readPodState(informers, podKey, rules);
     const { pod, assignments } = state;
     releaser.observe(podKey, state);
     const plan = planAssignments(state, rules);
     const errors = await forEachAlone(plan, (action) => apply(action, pod));
-    if (pod !== undefined) {
+    if (pod !== undefined && !pod.mirror) {
       recordBindingEvents(pod, state);
       // The caches may hold by now what was applied.
-      errors.push(...(await writeBlocked(pod, readPodState(informers, podKey))));
+      errors.push(...(await writeBlocked(pod, readPodState(informers, podKey, rules))));
     }
     if (errors.length > 0) throw new AggregateError(errors, 'assignments not written');
     if (plan.some(({ kind }) => kind === 'refuse')) return { requeueAfterMs: refusedRetryMs };

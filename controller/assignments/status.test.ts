@@ -21,6 +21,13 @@ describe('blockedAssignments', () => {
     ['nothing for an identity that Azure can attach', {}, []],
     ['UnknownType for another type than 0, 1 and 2', withIdentity({ type: undefined }), ['UnknownType']],
     ['InvalidResourceID for a resourceID that is none', withIdentity({ identityId: undefined }), ['InvalidResourceID']],
+    ['IdentityNotAllowed for an identity that the policy refuses', { notAllowed: new Set(['app/i']) }, ['IdentityNotAllowed']],
+    [
+      'IdentityNotAllowed also for a service principal',
+      { ...withIdentity({ type: 1, identityId: undefined }), notAllowed: new Set(['app/i']) },
+      ['IdentityNotAllowed'],
+    ],
+    ['UnsupportedNode for a node outside azureScopes', { scope: 'outside' }, ['UnsupportedNode']],
     ['UnsupportedNode for a node outside Azure', { scope: 'unsupported', providerID: 'aws:///i-1' }, ['UnsupportedNode']],
     ['WaitingForNode for a node without a providerID', { scope: 'pending', providerID: '' }, ['WaitingForNode']],
     ['nothing for a node that is not cached yet', { scope: 'pending', providerID: undefined }, []],

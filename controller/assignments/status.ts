@@ -7,6 +7,7 @@ import type { Identity } from '../../lib/identities/identity.ts';
 import type { Match, MatchRules } from '../../lib/identities/match.ts';
 import { maxForeignMatches } from '../../lib/identities/match.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
+import { notAllowedMessage } from '../../lib/identities/policy.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { PodState } from './pod-state.ts';
 import { maxForeignAssignments } from './pod-state.ts';
@@ -18,7 +19,7 @@ interface Cause {
 
 export interface BlockedAssignment extends Cause {
   current: Assignment;
-  binding: Binding;
+  match: Match;
 }
 
 /** The objects that wait for something that no write to Azure can bring, and do not say so yet. */
@@ -28,25 +29,34 @@ export function blockedAssignments(state: PodState): BlockedAssignment[] {
     if (current?.status !== 'Created') return [];
     const cause = causeOf(match, state);
     if (cause === undefined || current.metadata.annotations?.[annotations.reason] === cause.reason) return [];
-    return [{ ...cause, current, binding: match.binding }];
+    return [{ ...cause, current, match }];
   });
 }
 
-function causeOf({ identity }: Match, { scope, providerID }: PodState): Cause | undefined {
+function causeOf({ identity }: Match, { notAllowed, scope, providerID }: PodState): Cause | undefined {
   if (identity.type === undefined)
     return {
       reason: 'UnknownType',
       message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1 or 2`,
     };
-  if (identity.type !== 0) return undefined;
-  if (identity.identityId === undefined) {
+  if (identity.type === 0 && identity.identityId === undefined) {
     const message = `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${identityIdForm}`;
     return { reason: 'InvalidResourceID', message };
   }
+  if (notAllowed.has(identity.key)) return { reason: 'IdentityNotAllowed', message: notAllowedMessage(identity) };
+  return identity.type === 0 ? causeOfNode(scope, providerID) : undefined;
+}
+
+function causeOfNode(scope: PodState['scope'], providerID: string | undefined): Cause | undefined {
   if (scope === 'unsupported')
     return {
       reason: 'UnsupportedNode',
       message: `the pod's node has providerID '${providerID}', which is no Azure scale set or virtual machine`,
+    };
+  if (scope === 'outside')
+    return {
+      reason: 'UnsupportedNode',
+      message: `the pod's node has providerID '${providerID ?? ''}', which lies outside the subscriptions and resource groups of azureScopes`,
     };
   // A node that is not in the cache is no cause: the pod may be cached before its node.
   if (scope === 'pending' && providerID === '')

@@ -21,6 +21,7 @@ const raw = (annotations: Record<string, string>, spec: Record<string, unknown> 
 describe('uninjectedReason', () => {
   const cases: [what: string, pod: Pod, excepted: boolean, reason: UninjectedReason | undefined][] = [
     ['injected', pod(), false, undefined],
+    ['forged', raw({ 'aadpodidentity.k8s.io/status': '{}' }), false, 'not_injected'],
     ['finished', bare({ finished: true }), false, undefined],
     ['in kube-system', bare({ namespace: 'kube-system' }), false, 'excluded_namespace'],
     ['static', raw({ 'kubernetes.io/config.mirror': 'x' }), false, 'mirror_pod'],
@@ -54,10 +55,12 @@ describe('uninjectedReason', () => {
 });
 
 describe('countInjected', () => {
-  const of = (version: string, templateHash: string) => raw({ 'aadpodidentity.k8s.io/status': JSON.stringify({ version, templateHash }) });
+  const withStatus = (status: string) =>
+    raw({ 'aadpodidentity.k8s.io/status': status }, { containers: [{ name: 'aad-pod-identity-proxy' }] });
+  const of = (version: string, templateHash: string) => withStatus(JSON.stringify({ version, templateHash }));
 
   it('counts injected pods by version and template', () => {
-    const counted = countInjected([of('1', 'a'), of('2', 'b'), of('2', 'b'), bare(), raw({ 'aadpodidentity.k8s.io/status': 'no JSON' })]);
+    const counted = countInjected([of('1', 'a'), of('2', 'b'), of('2', 'b'), bare(), withStatus('no JSON')]);
     assert.deepEqual(counted, [
       { version: '2', template: 'b', pods: 2 },
       { version: '1', template: 'a', pods: 1 },

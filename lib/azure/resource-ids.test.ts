@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { identityIdOf, scopeOfId, scopeOfProviderId } from './resource-ids.ts';
+import { identityIdOf, isAzureArea, isInside, scopeOfId, scopeOfProviderId } from './resource-ids.ts';
 
 const subscription = '0a1b2c3d-0000-4000-8000-00000000000f';
 
@@ -110,4 +110,32 @@ test('lower-cases an identity id, and refuses a text that holds more than an id'
     good.replace('ManagedIdentity', 'Compute'),
   ])
     assert.equal(identityIdOf(bad), undefined, bad);
+});
+
+test('a subscription or a resource group is an area; more or less of an id is none', () => {
+  for (const area of ['/subscriptions/a-b', '/SUBSCRIPTIONS/a/resourcegroups/My.(rg)']) assert.equal(isAzureArea(area), true, area);
+  for (const other of [
+    '',
+    '/',
+    '/subscriptions',
+    '/subscriptions/',
+    '/subscriptions/a/',
+    '/subscriptions/*',
+    '/subscriptions/a/resourceGroups',
+    '/subscriptions/a/resourceGroups/..',
+    '/subscriptions/a/resourceGroups/g/providers/Microsoft.Compute',
+    '/sub\u017fcriptions/a',
+    ' /subscriptions/a',
+  ])
+    assert.equal(isAzureArea(other), false, other);
+});
+
+test('a scope is inside its subscription and group in any case, and not inside one whose name begins the same', () => {
+  const scope = scopeOfId('/subscriptions/Sub-1/resourceGroups/Nodes/providers/Microsoft.Compute/virtualMachineScaleSets/pool');
+  assert.ok(scope);
+  for (const area of ['/subscriptions/sub-1', '/Subscriptions/SUB-1/resourceGroups/nodes'])
+    assert.equal(isInside(scope, ['/subscriptions/other', area]), true, area);
+  for (const area of ['/subscriptions/sub', '/subscriptions/sub-1/resourceGroups/node', '/subscriptions/sub-1/resourceGroups/other'])
+    assert.equal(isInside(scope, [area]), false, area);
+  assert.equal(isInside(scope, []), false);
 });

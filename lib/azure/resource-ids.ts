@@ -53,6 +53,14 @@ function scopeFrom(kind: Scope['kind'], match: RegExpExecArray | null): Scope | 
   return { kind, subscription, resourceGroup, name, id: displayId.toLowerCase(), displayId };
 }
 
+const areaPattern = new RegExp(`^/subscriptions/${subscription}(?:/resourceGroups/${resourceGroup})?$`, 'i');
+
+/** Whether a text names a subscription or a resource group, as the setting azureScopes does. */
+export const isAzureArea = (text: string): boolean => areaPattern.test(text);
+
+/** Whether a scope lies in one of these subscriptions and resource groups. */
+export const isInside = ({ id }: Scope, areas: readonly string[]): boolean => areas.some((area) => id.startsWith(`${area.toLowerCase()}/`));
+
 export const identityIdForm = '/subscriptions/<id>/resourceGroups/<name>/providers/Microsoft.ManagedIdentity/userAssignedIdentities/<name>';
 
 /** The lower-case id of a user-assigned identity; undefined for a text that is not one, see {@link identityIdForm}. */

@@ -9,6 +9,7 @@ import {
   azureIdentities,
   azureIdentityBindings,
   azurePodIdentityExceptions,
+  namespaces,
   nodes,
   pods,
 } from '../kube/resources.ts';
@@ -26,10 +27,14 @@ import { indexBy } from './index-by.ts';
 import type { MatchRules } from './match.ts';
 import type { MatchIndex } from './match-index.ts';
 import { indexMatches } from './match-index.ts';
+import type { Namespace } from './namespace.ts';
+import { namespaceOf } from './namespace.ts';
 import type { Node } from './node.ts';
 import { nodeOf } from './node.ts';
 import type { Pod } from './pod.ts';
 import { podOf } from './pod.ts';
+import type { IdentityPolicy } from './policy.ts';
+import { selectsByLabels } from './policy.ts';
 
 interface IdentitySources {
   pods: Informer<Pod>;
@@ -37,6 +42,8 @@ interface IdentitySources {
   bindings: Informer<Binding>;
   exceptions: Informer<Exception>;
   assignments: Informer<Assignment>;
+  /** Only where the policy selects namespaces by their labels: not every installation may read namespaces. */
+  namespaces?: Informer<Namespace>;
 }
 
 interface Indexes {
@@ -62,18 +69,21 @@ interface Options {
   client: KubeClient;
   log: Logger;
   rules: MatchRules;
+  /** Undefined: every identity is allowed. */
+  policy: IdentityPolicy | undefined;
 }
 
 export function startInformers(options: Options): Informers {
-  const { client, log, rules } = options;
-  return indexInformers({ ...startSources(options), nodes: startInformer({ client, log, resource: nodes, project: nodeOf }) }, rules);
+  const { client, log, rules, policy } = options;
+  const sources = { ...startSources(options), nodes: startInformer({ client, log, resource: nodes, project: nodeOf }) };
+  return indexInformers(sources, rules, policy);
 }
 
 export function startIdentityInformers(options: Options): IdentityInformers {
-  return indexInformers(startSources(options), options.rules);
+  return indexInformers(startSources(options), options.rules, options.policy);
 }
 
-function startSources({ client, log }: Options): IdentitySources {
+function startSources({ client, log, policy }: Options): IdentitySources {
   const watch = <T>(resource: Resource, project: (raw: unknown, key: string) => T | undefined, labelSelector?: string): Informer<T> =>
     startInformer({ client, log, resource, project, ...(labelSelector === undefined ? {} : { labelSelector }) });
   return {
@@ -82,13 +92,14 @@ function startSources({ client, log }: Options): IdentitySources {
     bindings: watch(azureIdentityBindings, bindingOf),
     exceptions: watch(azurePodIdentityExceptions, exceptionOf),
     assignments: watch(azureAssignedIdentities, assignmentOf),
+    ...(selectsByLabels(policy) ? { namespaces: watch(namespaces, namespaceOf) } : {}),
   };
 }
 
-export function indexInformers<S extends IdentitySources>(sources: S, rules: MatchRules): S & Indexes {
+export function indexInformers<S extends IdentitySources>(sources: S, rules: MatchRules, policy?: IdentityPolicy): S & Indexes {
   const all: Informer<unknown>[] = Object.values(sources);
   // The indexes subscribe before anybody else can, so that every listener finds them up to date.
-  const matches = indexMatches(sources, rules);
+  const matches = indexMatches(sources, rules, policy);
   const assignmentsByPod = indexBy(sources.assignments, (assignment) => assignment.podKey);
   const foreignAssignments = countBy(sources.assignments, foreignAuthorOf);
   const podsByNode = indexBy(sources.pods, (pod) => pod.node);

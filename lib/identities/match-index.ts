@@ -1,4 +1,5 @@
 // Finds the identities of a pod through indexes. A changed object costs time for the pods that it may match, not for all pods of the cluster.
+import { isDeepStrictEqual } from 'node:util';
 import type { Informer } from '../kube/informer.ts';
 import type { Binding } from './binding.ts';
 import type { Exception } from './exceptions.ts';
@@ -7,13 +8,19 @@ import type { Identity } from './identity.ts';
 import { indexBy } from './index-by.ts';
 import type { Match, MatchRules, PodMatches } from './match.ts';
 import { bindingsOfPod, matchPod } from './match.ts';
+import type { Namespace } from './namespace.ts';
 import type { Pod } from './pod.ts';
+import type { IdentityPolicy } from './policy.ts';
+import type { PolicyCheck } from './policy-check.ts';
+import { createPolicyCheck } from './policy-check.ts';
 
 export interface MatchSources {
   pods: Informer<Pod>;
   identities: Informer<Identity>;
   bindings: Informer<Binding>;
   exceptions: Informer<Exception>;
+  /** Only where the policy selects namespaces by their labels. */
+  namespaces?: Informer<Namespace>;
 }
 
 export interface MatchIndex {
@@ -25,11 +32,13 @@ export interface MatchIndex {
   danglingOf(pod: Pod): Binding[];
   /** An AzurePodIdentityException applies to the pod. */
   isExcepted(pod: Pod): boolean;
+  /** What identityPolicy says now. An identity that it refuses stays among the matches. */
+  isAllowed: PolicyCheck;
   /** Calls with the key of each pod that changed, or whose matches may have changed. The returned function unsubscribes. */
   onChange(listener: (podKey: string) => void): () => void;
 }
 
-export function indexMatches(sources: MatchSources, rules: MatchRules): MatchIndex {
+export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: IdentityPolicy): MatchIndex {
   // The indexes subscribe first, so that they are up to date when the listeners below run.
   const podsBySelector = indexBy(sources.pods, (pod) => pod.selector);
   const podsByNamespace = indexBy(sources.pods, (pod) => pod.namespace);
@@ -54,6 +63,17 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
     for (const selector of selectors) notify(podsBySelector(selector));
   });
   sources.exceptions.onChange(({ before, after }) => notify(podsByNamespace((after ?? before)?.namespace ?? '')));
+  if (sources.namespaces !== undefined) notifyOfLabels(sources.namespaces);
+
+  /** A binding names an AzureIdentity of its own namespace, so these are all pods that have one of the namespace. */
+  function notifyOfLabels(namespaces: Informer<Namespace>): void {
+    const bindingsByNamespace = indexBy(sources.bindings, (binding) => binding.namespace);
+    namespaces.onChange(({ key, before, after }) => {
+      if (isDeepStrictEqual(before?.labels, after?.labels)) return;
+      const selectors = new Set(present(bindingsByNamespace(key), sources.bindings).map((binding) => binding.selector));
+      for (const selector of selectors) notify(podsBySelector(selector));
+    });
+  }
 
   return {
     matchesOf: (pod) => match(pod).matches,
@@ -61,6 +81,7 @@ export function indexMatches(sources: MatchSources, rules: MatchRules): MatchInd
     danglingOf: (pod) =>
       bindingsOfPod(pod, bindingsWithSelectorOf(pod), rules).filter(({ identityKey }) => sources.identities.get(identityKey) === undefined),
     isExcepted: (pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions)) !== undefined,
+    isAllowed: createPolicyCheck(policy, sources.namespaces),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

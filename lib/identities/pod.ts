@@ -1,4 +1,4 @@
-import { annotations, bindingLabel } from '../../api/names.ts';
+import { annotations, bindingLabel, proxyContainerName } from '../../api/names.ts';
 import { keyOf } from '../kube/informer.ts';
 import { at, metadataOf, stringAt } from '../kube/objects.ts';
 import { internMap, internText } from './intern.ts';
@@ -17,6 +17,7 @@ export interface Pod {
   node: string;
   /** Succeeded or Failed: the containers never run again. */
   finished: boolean;
+  /** The pod has the status annotation and our sidecar. */
   injected: boolean;
   /** Of the release that injected the pod; empty where the annotation cannot be read. */
   sidecarVersion: string;
@@ -48,7 +49,7 @@ export function podOf(raw: unknown, key?: string): Pod | undefined {
     labels: internMap(metadata.labels ?? {}),
     node: internText(stringAt(raw, 'spec', 'nodeName') ?? ''),
     finished: phase === 'Succeeded' || phase === 'Failed',
-    injected: status !== undefined,
+    injected: status !== undefined && hasProxy(raw),
     sidecarVersion: internText(stringAt(injection, 'version') ?? ''),
     sidecarTemplate: internText(stringAt(injection, 'templateHash') ?? ''),
     optedOut: metadata.annotations?.[annotations.inject] === 'false',
@@ -57,6 +58,12 @@ export function podOf(raw: unknown, key?: string): Pod | undefined {
     hostNetwork: at(raw, 'spec', 'hostNetwork') === true,
     defaultIdentity: metadata.annotations?.[annotations.defaultIdentity],
   };
+}
+
+/** A kubelet may write annotations of the pods on its node, but not their containers (docs/reference/kubernetes.md). */
+function hasProxy(raw: unknown): boolean {
+  const containers = ['initContainers', 'containers'].flatMap((field) => at(raw, 'spec', field));
+  return containers.some((container) => stringAt(container, 'name') === proxyContainerName);
 }
 
 /** Undefined for invalid JSON: the webhook writes the annotation, but users can change it. */

@@ -2,6 +2,7 @@
 
 /** Somebody has to change something; waiting does not help. The sidecar answers "Identity not found" with the reason. */
 const terminalReasons = [
+  'IdentityNotAllowed',
   'InvalidResourceID',
   'UnknownType',
   'UnsupportedNode',

@@ -130,6 +130,19 @@ test('answers 503, logs and reports when IMDS gives a token of another client id
   await harness.proxy.close();
 });
 
+test('answers 400 with ClientIDMismatch where nobody but the author said the client id', async () => {
+  const harness = await startProxyHarness();
+  const { assignedAt: _, ...managed } = row('a');
+  await harness.bind([managed]);
+  harness.respond.imds = (url) => harness.tokenResponse(url, { client_id: 'another-client', access_token: 'SECRET' });
+  const response = await harness.requestToken();
+  assert.equal(response.status, 400);
+  const message = await messageOf(response);
+  assert.match(message, /^ClientIDMismatch: .* another-client where .* client-of-a: correct spec\.clientID/);
+  assert.doesNotMatch(message, /SECRET/);
+  await harness.proxy.close();
+});
+
 test('answers 400 for an identity without a resource id, without a call to IMDS', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a', { resourceID: '' })]);

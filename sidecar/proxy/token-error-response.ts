@@ -26,14 +26,20 @@ function optionsOf(error: TokenError, row: IdentityRow, wallMs: number): ErrorOp
     case 'identity_not_found':
       return unknownToImds(row, wallMs);
     case 'wrong_client_id':
-      return {
-        status: 503,
-        message: `${message}. Was the identity deleted and made anew? This was reported to the controller`,
-        retryAfter: 20,
-      };
+      return wrongClientId(message, row);
     default:
       return { status: 503, message, retryAfter: 5 };
   }
+}
+
+/** A row with a time of assignment has the client id that Azure reported; one without, in managed mode, what the author of the AzureIdentity wrote. */
+function wrongClientId(message: string, { assignedAt }: IdentityRow): ErrorOptions {
+  if (assignedAt === undefined) return { status: 400, message: `ClientIDMismatch: ${message}: correct spec.clientID of the AzureIdentity` };
+  return {
+    status: 503,
+    message: `ClientIDMismatch: ${message}. Was the identity deleted and made anew? This was reported to the controller`,
+    retryAfter: 20,
+  };
 }
 
 function unknownToImds(row: IdentityRow, wallMs: number): ErrorOptions {

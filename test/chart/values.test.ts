@@ -17,15 +17,16 @@ const schema: unknown = JSON.parse(readFileSync(path.join(chart, 'values.schema.
 const keysOf = (...at_: string[]): string[] => Object.keys((at(schema, ...at_) ?? {}) as object);
 
 const everySetting = path.join(import.meta.dirname, 'every-setting.json');
-/** Sections of values for one program each, beside `shared` ones for controller and broker. */
+/** Sections of values for one program each, beside `shared` ones for controller and broker. Scopes are the controller's alone. */
 const {
   controller: forController,
   broker: forBroker,
   webhook: forWebhook,
   sidecar,
+  azureScopes,
   ...shared
 } = JSON.parse(readFileSync(everySetting, 'utf8')) as Record<string, object>;
-const sections = { controller: forController, broker: forBroker, webhook: forWebhook, sidecar };
+const sections = { controller: { ...forController, azureScopes }, broker: forBroker, webhook: forWebhook, sidecar };
 
 describe('values', () => {
   it('of one replica make no disruption budget', async () => {
@@ -79,7 +80,7 @@ describe('values', () => {
     const values = (...sections: string[]) =>
       sections.flatMap((section) => keysOf('properties', section, 'properties')).filter((key) => !ofChart.includes(key));
     const settings = (table: object) =>
-      Object.keys(table).filter((name) => ![...decided, ...signIn, ...Object.keys(shared)].includes(name));
+      Object.keys(table).filter((name) => ![...decided, ...signIn, 'azureScopes', ...Object.keys(shared)].includes(name));
     assert.deepEqual(values('controller').sort(), settings(controllerSettings).sort());
     assert.deepEqual(values('broker').sort(), settings(brokerSettings).sort());
     assert.deepEqual(values('webhook', 'sidecar').sort(), settings(webhookSettings).sort());
@@ -122,6 +123,13 @@ describe('values', () => {
     ['our own label on our own pods', 'broker.podLabels.aadpodidbinding=x', /podLabels/],
     ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],
     ['a binding namespace that is no name', 'bindingNamespaces={Team_A}', /bindingNamespaces/],
+    ['a policy that is not a list', 'identityPolicy.namespaces=team', /identityPolicy/],
+    ['a policy without a value', 'identityPolicy=null', /identityPolicy/],
+    ['an empty entry of a policy', 'identityPolicy[0]=', /identityPolicy/],
+    ['a misspelt list of a policy', 'identityPolicy[0].resourceIds[0]=/x', /resourceIds/],
+    ['a resource id of a policy that is none', 'identityPolicy[0].resourceIDs[0]=/subscriptions/s', /resourceIDs/],
+    ['an operator that does not exist', 'identityPolicy[0].namespaces.matchExpressions[0].operator=Is', /namespaces/],
+    ['a scale set as a scope', 'azureScopes[0]=/subscriptions/s/resourceGroups/g/providers/x', /azureScopes/],
     ['an identity without binding', 'azureIdentities.a.resourceID=/x', /binding/],
   ];
   for (const [name, set, says] of refused)
@@ -130,6 +138,27 @@ describe('values', () => {
       assert.notEqual(code, 0);
       assert.match(stderr, says);
     });
+});
+
+describe('identityPolicy', () => {
+  const variable = async (...flags: string[]) => {
+    const objects = await render(...flags);
+    return [controller, broker].map((name) => environmentOf(objects, name).IDENTITY_POLICY);
+  };
+
+  it('is not set unless it is given, and an empty list is given', async () => {
+    assert.deepEqual(await variable(), [undefined, undefined]);
+    assert.deepEqual(await variable('--set-json', 'identityPolicy=[]'), ['[]', '[]']);
+  });
+
+  it('lets controller and broker watch namespaces only where it selects them by labels', async () => {
+    const mayWatch = async (set: string) => {
+      const objects = await render('--set', set);
+      return [controller, broker].map((name) => JSON.stringify(find(objects, 'ClusterRole', name).rules).includes('"namespaces"'));
+    };
+    assert.deepEqual(await mayWatch('identityPolicy[0].namespaces[0]=team'), [false, false]);
+    assert.deepEqual(await mayWatch('identityPolicy[0].namespaces.matchLabels.team=a'), [true, true]);
+  });
 });
 
 describe('credentials', () => {

@@ -20,6 +20,12 @@ export function strip({ raw, annotations, initContainers, containers, volumes }:
   return compose(raw, { annotations, initContainers: initContainers.map(rawOf), containers: containers.map(rawOf), volumes });
 }
 
+/** The pod without the status annotation; the same object where it has none. */
+export function withoutStatus({ raw, annotations }: PodView): RawObject {
+  if (raw.metadata.annotations?.[names.status] === undefined) return raw;
+  return { ...raw, metadata: withMembers(raw.metadata, { annotations }) };
+}
+
 export const rawOf = ({ raw }: { raw: RawObject }): RawObject => raw;
 
 /** A list or map that becomes empty is removed; one that was sent empty stays. */

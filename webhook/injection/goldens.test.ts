@@ -132,6 +132,12 @@ const cases: Record<string, AdmitInput> = {
   'host-network': admitInput({ pod: rawPod({ spec: { hostNetwork: true } }) }),
   windows: admitInput({ pod: rawPod({ spec: { os: { name: 'windows' } } }) }),
   'mirror-pod': admitInput({ pod: rawPod({ annotations: { 'kubernetes.io/config.mirror': 'x' } }) }),
+  'mirror-pod-with-a-forged-status': admitInput({
+    pod: rawPod({
+      annotations: { 'kubernetes.io/config.mirror': 'x', [annotations.status]: '{"templateHash":"x"}' },
+      spec: { initContainers: [rawContainer('aad-pod-identity-init')] },
+    }),
+  }),
   'reserved-name-under-a-status-that-is-none': admitInput({
     pod: rawPod({ annotations: { [annotations.status]: 'mine' }, spec: { initContainers: [rawContainer('aad-pod-identity-init')] } }),
   }),

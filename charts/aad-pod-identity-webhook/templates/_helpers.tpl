@@ -38,6 +38,31 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
+{{/* identityPolicy as a variable: JSON. Absent is not the same as empty, which refuses every identity. Argument: the root. */}}
+{{- define "aad.identityPolicy" -}}
+{{- if not (kindIs "invalid" .Values.identityPolicy) }}
+- name: IDENTITY_POLICY
+  value: {{ toJson .Values.identityPolicy | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Not empty where identityPolicy selects namespaces by their labels. Argument: the root. */}}
+{{- define "aad.selectsNamespaces" -}}
+{{- range .Values.identityPolicy }}
+{{- if kindIs "map" .namespaces }}x{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Rule of a ClusterRole for what identityPolicy needs. Argument: the root. */}}
+{{- define "aad.namespacesRule" -}}
+{{- if include "aad.selectsNamespaces" . | trim }}
+# identityPolicy selects namespaces by their labels.
+- apiGroups: ['']
+  resources: [namespaces]
+  verbs: [get, list, watch]
+{{- end }}
+{{- end }}
+
 {{/* Values of a component that place and size its pods; all others are settings of its program. */}}
 {{- define "aad.placementKeys" -}}
 replicas resources nodeSelector tolerations affinity topologySpreadConstraints priorityClassName podAnnotations podLabels

@@ -3,6 +3,7 @@ import type { Scope } from '../../../lib/azure/resource-ids.ts';
 import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
 import type { Match } from '../../../lib/identities/match.ts';
 import type { Need } from '../../../lib/identities/need.ts';
+import type { IdentityPolicy } from '../../../lib/identities/policy.ts';
 import { binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../../../lib/identities/testing/informers.ts';
 import type { AssignmentClient } from '../client.ts';
@@ -33,6 +34,7 @@ export const podState = (overrides: Partial<PodState> = {}): PodState => ({
   pod: pod(),
   matches: [matchOf('i')],
   fullNamespaces: new Set(),
+  notAllowed: new Set(),
   excepted: false,
   assignments: [],
   scope: testScope,
@@ -41,8 +43,8 @@ export const podState = (overrides: Partial<PodState> = {}): PodState => ({
 });
 
 /** Caches with node `n1`, identity `app/green` and the binding that gives it to pods of the fixtures. */
-export function cluster() {
-  const informers = fakeInformers();
+export function cluster(policy?: IdentityPolicy) {
+  const informers = fakeInformers(undefined, policy);
   const { identity: green, binding: bound } = matchOf('green');
   informers.identities.put(green.key, green);
   informers.bindings.put(bound.key, bound);

@@ -8,8 +8,10 @@ import type { Identity } from '../identity.ts';
 import type { Informers } from '../informers.ts';
 import { indexInformers } from '../informers.ts';
 import type { MatchRules } from '../match.ts';
+import type { Namespace } from '../namespace.ts';
 import type { Node } from '../node.ts';
 import type { Pod } from '../pod.ts';
+import type { IdentityPolicy } from '../policy.ts';
 
 export interface FakeInformer<T> extends Informer<T> {
   put(key: string, value: T): void;
@@ -68,9 +70,13 @@ export type FakeInformers = Informers & {
   exceptions: FakeInformer<Exception>;
   assignments: FakeInformer<Assignment>;
   nodes: FakeInformer<Node>;
+  namespaces: FakeInformer<Namespace>;
 };
 
-export function fakeInformers(rules: MatchRules = { forceNamespaced: false, bindingNamespaces: [] }): FakeInformers {
+export function fakeInformers(
+  rules: MatchRules = { forceNamespaced: false, bindingNamespaces: [] },
+  policy?: IdentityPolicy,
+): FakeInformers {
   const sources = {
     pods: fakeInformer<Pod>(),
     identities: fakeInformer<Identity>(),
@@ -78,6 +84,7 @@ export function fakeInformers(rules: MatchRules = { forceNamespaced: false, bind
     exceptions: fakeInformer<Exception>(),
     assignments: fakeInformer<Assignment>(),
     nodes: fakeInformer<Node>(),
+    namespaces: fakeInformer<Namespace>(),
   };
-  return { ...indexInformers(sources, rules), ...sources };
+  return { ...indexInformers(sources, rules, policy), ...sources };
 }

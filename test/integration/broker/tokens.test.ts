@@ -27,7 +27,7 @@ async function minterOf(t: TestContext, spec: AzureIdentitySpec, data: Record<st
       metadata: { namespace: 'team', name: 'sp' },
       spec: { clientID: app.clientId, tenantID: tenant, clientPassword: { name: 'pw' }, ...spec },
     }),
-    rules: { authority: emulator.urls.entra, knownHosts: [], allowCrossNamespaceSecrets: false },
+    rules: { authority: emulator.urls.entra, knownHosts: [], allowCrossNamespaceSecrets: false, isAllowed: () => true },
     network: msalNetwork({ ca: emulator.ca }),
     clock: systemClock,
   });

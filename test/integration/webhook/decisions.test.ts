@@ -1,7 +1,7 @@
 // The real API server calls the webhook: every decision, every kind of workload, and what kubectl shows.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { isRecord, stringAt } from '../../../common/records.ts';
+import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from './harness.ts';
 import { startHarness } from './harness.ts';
@@ -160,6 +160,20 @@ describe('the webhook behind a real API server', () => {
       webhook.log.some((record) => record.name === 'mirror'),
       false,
     );
+  });
+
+  it('removes a forged status from a mirror pod, and nothing else', async () => {
+    const { code, stderr } = await create(
+      pod('forged', {
+        annotations: { 'kubernetes.io/config.mirror': 'x', [key('status')]: '{"templateHash":"x"}' },
+        spec: { nodeName: 'n', containers: [{ name: ours[1], image }] },
+      }),
+    );
+    assert.equal(code, 0, stderr);
+    const found = await get('forged');
+    assert.deepEqual(at(found, 'metadata', 'annotations'), { 'kubernetes.io/config.mirror': 'x' });
+    assert.deepEqual(namesOf(found, 'containers'), [ours[1]]);
+    assert.equal((await webhook.logged((one) => one.msg === 'admission' && one.name === 'forged')).reason, 'mirror_pod');
   });
 
   const template = { metadata: { labels: { aadpodidbinding: 'reader', app: 'w' } }, spec: { containers: [{ name: 'app', image }] } };

@@ -1,5 +1,5 @@
 // The Kubernetes objects that a scenario is made of. Nobody runs the nodes and pods: they are objects of the API server only.
-import { annotations, bindingLabel } from '../../../../api/names.ts';
+import { annotations, bindingLabel, proxyContainerName } from '../../../../api/names.ts';
 import type { KubeClient } from '../../../../lib/kube/client.ts';
 import { mergePatch } from '../../../../lib/kube/client.ts';
 import { isNotFound } from '../../../../lib/kube/errors.ts';
@@ -21,6 +21,9 @@ export interface Objects {
   patch(resource: Resource, name: string, body: Record<string, unknown>, namespace?: string): Promise<void>;
   delete(resource: Resource, name: string, namespace?: string): Promise<void>;
 }
+
+/** By which the controller knows an injected pod. */
+export const proxyContainer = { name: proxyContainerName, image: 'sidecar' };
 
 const custom = { apiVersion: 'aadpodidentity.k8s.io/v1' };
 
@@ -46,7 +49,7 @@ export function objectsOf(client: KubeClient): Objects {
     },
     createPod(name, selector, { node = 'node-0', namespace = 'default', injected = true } = {}) {
       const metadata = { name, labels: { [bindingLabel]: selector }, ...(injected ? { annotations: { [annotations.status]: '{}' } } : {}) };
-      const spec = { nodeName: node, containers: [{ name: 'app', image: 'app' }] };
+      const spec = { nodeName: node, containers: [...(injected ? [proxyContainer] : []), { name: 'app', image: 'app' }] };
       return create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, namespace);
     },
     async deletePod(name, namespace = 'default') {

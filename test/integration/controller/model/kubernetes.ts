@@ -16,6 +16,7 @@ import {
   resourcePath,
 } from '../../../../lib/kube/resources.ts';
 import { idOf, tenant } from '../../azure/fixtures.ts';
+import { proxyContainer } from '../harness/objects.ts';
 import { providerIdOf, scopeIds } from './fixtures.ts';
 import type { Command, IdentityKind } from './history.ts';
 import type { ModelPod } from './model.ts';
@@ -61,7 +62,7 @@ export function objectsOf(client: KubeClient): ModelledObjects {
       labels: { [bindingLabel]: selector, webhook: injected ? 'injected' : 'missed' },
       ...(injected ? { annotations: { [annotations.status]: '{}' } } : {}),
     };
-    const spec = { nodeName: node, containers: [{ name: 'app', image: 'app' }] };
+    const spec = { nodeName: node, containers: [...(injected ? [proxyContainer] : []), { name: 'app', image: 'app' }] };
     await create(pods, { apiVersion: 'v1', kind: 'Pod', metadata, spec }, namespaceOf(key));
   }
 

@@ -1,0 +1,13 @@
+import { metadataOf } from '../kube/objects.ts';
+import { internMap } from './intern.ts';
+
+/** What is kept of a Namespace. */
+export interface Namespace {
+  name: string;
+  labels: Readonly<Record<string, string>>;
+}
+
+export function namespaceOf(raw: unknown): Namespace | undefined {
+  const { name, labels = {} } = metadataOf(raw);
+  return name === undefined ? undefined : { name, labels: internMap(labels) };
+}
