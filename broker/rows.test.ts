@@ -117,7 +117,7 @@ describe('rows of a pod', () => {
     assert.equal(rows.get('app/web'), undefined);
   });
 
-  it('makes Failed rows with the reason for what identityPolicy does not allow, in both modes', () => {
+  it('makes Failed rows for what identityPolicy refuses, in both modes', () => {
     const { informers, ...of } = bound([]);
     const made = assignment(of.pod, of.identity, of.binding);
     informers.assignments.put(made.key, made);

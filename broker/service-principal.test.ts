@@ -28,7 +28,7 @@ test('takes the cloud of the cluster and the namespace of the identity by defaul
   });
 });
 
-test('refuses what identityPolicy does not allow, asked with the very ids that it would sign in with', () => {
+test('asks identityPolicy with the very ids that it would sign in with', () => {
   const asked: unknown[] = [];
   const isAllowed = (subject: unknown) => asked.push(subject) === 0;
   const spec = { clientID: ` ${guid}`, tenantID: 'own.example ', auxiliaryTenantIDs: [' other.example'] };

@@ -29,7 +29,7 @@ describe('needsOfPod', () => {
     assert.deepEqual(needs({ notAllowed, assignments: [own('Created')] }), []);
   });
 
-  it('keeps an identity that is no longer allowed until its object is no longer Assigned', () => {
+  it('keeps a refused identity until its object is no longer Assigned', () => {
     assert.deepEqual(needs({ notAllowed: new Set(['app/i']), assignments: [own('Assigned')] }), ['app/i']);
   });
 

@@ -49,7 +49,7 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ pod: pod({ mirror: true }), assignments: [own()] }), ['release']);
   });
 
-  it('creates an object for an identity that identityPolicy does not allow, and leaves it Created', () => {
+  it('leaves the object of an identity that identityPolicy refuses Created', () => {
     assert.deepEqual(plan({ notAllowed: new Set(['app/i']) }), ['create']);
     assert.deepEqual(plan({ notAllowed: new Set(['app/i']), assignments: [own({ status: 'Created' })] }), []);
     const principal = { ...match, identity: { ...match.identity, type: 1 as const } };
@@ -58,7 +58,7 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ ...state, notAllowed: new Set(['app/i']) }), []);
   });
 
-  it('restarts an object whose identity is no longer allowed, and one that is allowed again', () => {
+  it('restarts an object when identityPolicy begins or ends to refuse its identity', () => {
     assert.deepEqual(plan({ notAllowed: new Set(['app/i']), assignments: [own()] }), ['update restart']);
     const refused = own({ status: 'Created' });
     refused.metadata.annotations = { ...refused.metadata.annotations, 'aadpodidentity.k8s.io/reason': 'IdentityNotAllowed' };
@@ -66,7 +66,7 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ assignments: [refused] }), ['update restart']);
   });
 
-  it('restarts an object whose node is outside azureScopes, unless it is of a service principal', () => {
+  it('restarts the object of a managed identity on a node outside azureScopes', () => {
     assert.deepEqual(plan({ scope: 'outside', assignments: [own()] }), ['update restart']);
     assert.deepEqual(plan({ scope: 'outside', assignments: [own({ status: 'Created' })] }), []);
     const principal = { ...match, identity: { ...match.identity, type: 1 as const } };

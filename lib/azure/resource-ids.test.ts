@@ -130,7 +130,7 @@ test('a subscription or a resource group is an area; more or less of an id is no
     assert.equal(isAzureArea(other), false, other);
 });
 
-test('a scope is inside its subscription and group in any case, and not inside one whose name begins the same', () => {
+test('a scope is inside its whole subscription and group only, in any case', () => {
   const scope = scopeOfId('/subscriptions/Sub-1/resourceGroups/Nodes/providers/Microsoft.Compute/virtualMachineScaleSets/pool');
   assert.ok(scope);
   for (const area of ['/subscriptions/sub-1', '/Subscriptions/SUB-1/resourceGroups/nodes'])

@@ -77,7 +77,7 @@ describe('isAllowed', () => {
     );
   });
 
-  it('never allows more when an entry gets another list, and never less when a list gets longer', () => {
+  it('allows no more with another list, and no less with a longer one', () => {
     const names = ['namespaces', 'resourceIDs', 'clientIDs', 'tenantIDs'] as const;
     fc.assert(
       fc.property(entries, subjects, fc.constantFrom(...names), texts, (entry, subject, name, more) => {

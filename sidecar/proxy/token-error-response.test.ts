@@ -130,7 +130,7 @@ test('answers 503, logs and reports when IMDS gives a token of another client id
   await harness.proxy.close();
 });
 
-test('answers 400 with ClientIDMismatch where nobody but the author said the client id', async () => {
+test('answers 400 ClientIDMismatch where only the author names the client id', async () => {
   const harness = await startProxyHarness();
   const { assignedAt: _, ...managed } = row('a');
   await harness.bind([managed]);

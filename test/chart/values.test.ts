@@ -151,7 +151,7 @@ describe('identityPolicy', () => {
     assert.deepEqual(await variable('--set-json', 'identityPolicy=[]'), ['[]', '[]']);
   });
 
-  it('lets controller and broker watch namespaces only where it selects them by labels', async () => {
+  it('grants the watch of namespaces only where it selects them by labels', async () => {
     const mayWatch = async (set: string) => {
       const objects = await render('--set', set);
       return [controller, broker].map((name) => JSON.stringify(find(objects, 'ClusterRole', name).rules).includes('"namespaces"'));

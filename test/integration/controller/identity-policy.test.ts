@@ -81,7 +81,7 @@ describe('identityPolicy', () => {
     for (const pod of ['allowed', 'refused']) await harness.deletePod(pod);
   });
 
-  it('follows the labels of the namespace, and detaches what it does not allow any more', async () => {
+  it('follows the labels of the namespace, and detaches what it then refuses', async () => {
     await label('yes');
     await harness.untilAssigned('web-team-reader');
     assert.equal(annotationOf(harness.find('web-team-reader'), 'reason'), undefined);

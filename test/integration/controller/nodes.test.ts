@@ -151,7 +151,7 @@ describe('the controller', () => {
     await harness.deletePod('host', 'team');
   });
 
-  it('gives an uninjected pod an identity only if it is excepted or has an object already', async () => {
+  it('gives an identity to an uninjected pod that is excepted or has an object', async () => {
     await createBarePod('bare', 'reader');
     await createBarePod('excepted', 'excepted');
     await createBarePod('adopted', 'reader');
