@@ -90,7 +90,7 @@ describe('hostile clients', () => {
 
   it('reaches IMDS and the broker directly in a pod with proxy variables', served);
 
-  it('answers no request target with anything but the table', async () => {
+  it('serves the paths of its route table only, however a path is spelled', async () => {
     const raw = (target: string, method = 'GET', host = '169.254.169.254') =>
       `${method} ${target} HTTP/1.1\r\nHost: ${host}\r\nMetadata: true\r\n\r\n`;
     const expected: [string, number[]][] = [
@@ -172,7 +172,7 @@ describe('hostile clients', () => {
     }
     await served();
     const during = (await memoryOf(proxy.pid)).privateKiB;
-    console.log(`private memory with 1000 held requests ${during} KiB`);
+    console.log(`private memory with 1000 waiting requests ${during} KiB`);
     assert.ok(during < 40 * 1024, `${during} KiB`);
     for (const socket of sockets) socket.destroy();
     await served();
