@@ -57,6 +57,15 @@ describe('event recorder', () => {
     assert.equal(notes.length, 27);
   });
 
+  it('sends the Event of one namespace before the flood of another', async () => {
+    const { events, notes } = harness();
+    for (let index = 0; index < 10_000; index += 1) events.record(about(`flood-${index}`), 'Warning', 'Reason', 'flood');
+    events.record({ ...about('b'), namespace: 'calm' }, 'Normal', 'Reason', 'calm');
+    await events.flush();
+    assert.ok(notes.indexOf('calm') <= 2, `sent as number ${notes.indexOf('calm')}`);
+    assert.equal(notes.length, 4097);
+  });
+
   it('drops what is not sent two seconds after a flush began', async () => {
     const { events, notes, clock } = harness(
       (_body, signal) => new Promise((_resolve, reject) => signal?.addEventListener('abort', reject)),

@@ -5,6 +5,7 @@ import type { Logger } from '../log.ts';
 import { onceIn } from '../once-in.ts';
 import { limitEach } from '../token-bucket.ts';
 import type { KubeClient } from './client.ts';
+import { createFairQueue } from './fair-queue.ts';
 import { microTime } from './micro-time.ts';
 import { stringAt } from './objects.ts';
 import { events, resourcePath } from './resources.ts';
@@ -37,7 +38,10 @@ const remembered = 4096;
 const longestQueue = 4096;
 const flushMs = 2_000;
 
-/** The same Event about the same object is sent once in 5 minutes. One is sent at a time, so that Events never crowd out other calls. */
+/**
+ * The same Event about the same object is sent once in 5 minutes. One is sent at a time, so that Events never crowd out other calls. Namespaces take
+ * turns, so that many Events of one neither delay nor drop those of another.
+ */
 export function createEventRecorder(options: {
   client: KubeClient;
   log: Logger;
@@ -47,7 +51,7 @@ export function createEventRecorder(options: {
   const { client, log, clock = systemClock } = options;
   const isNew = onceIn(repeatMs, clock, remembered);
   const isWithinLimit = limitEach({ ...perObject, keys: remembered, clock });
-  const queue: Record<string, unknown>[] = [];
+  const queue = createFairQueue<Record<string, unknown>>(longestQueue);
   const stopping = new AbortController();
   let sending: Promise<void> | undefined;
   let dropped = 0;
@@ -73,13 +77,10 @@ export function createEventRecorder(options: {
     record(regarding, type, reason, message, same = message) {
       const object = [regarding.kind, regarding.namespace, regarding.name, regarding.uid].join('\n');
       if (!isNew([object, type, reason, same].join('\n')) || !isWithinLimit(object)) return;
-      if (queue.length >= longestQueue || stopping.signal.aborted) {
-        dropped += 1;
-        return;
-      }
+      if (stopping.signal.aborted) return;
       serial += 1;
       const wall = clock.wall();
-      queue.push({
+      const isKept = queue.push(regarding.namespace, {
         apiVersion: 'events.k8s.io/v1',
         kind: 'Event',
         metadata: {
@@ -95,6 +96,7 @@ export function createEventRecorder(options: {
         note: message.slice(0, 1024),
         regarding,
       });
+      if (!isKept) dropped += 1;
       sending ??= send();
     },
     async flush() {
