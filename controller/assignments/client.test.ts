@@ -27,7 +27,7 @@ const stored = () => ({
   },
   spec: {
     azureIdentityRef: {
-      metadata: { name: 'i', namespace: 'app' },
+      metadata: { name: 'i', namespace: 'app', labels: { a: 'large' }, annotations: { b: 'large' }, managedFields: ['large'] },
       spec: { type: 0, resourceID: 'old', clientID: 'old', tenantID: 'removed since' },
     },
     azureBindingRef: { metadata: { name: 'b', namespace: 'app' }, spec: { azureIdentity: 'i', selector: 'sel', weight: 3 } },
@@ -118,6 +118,7 @@ describe('update of an AzureAssignedIdentity', () => {
     const object = await updated(false);
     assert.deepEqual(at(object, 'spec', 'azureIdentityRef'), match.identity.object);
     assert.deepEqual(at(object, 'spec', 'azureBindingRef'), match.binding.object);
+    assert.equal(JSON.stringify(object).includes('large'), false);
     assert.equal(at(object, 'spec', 'nodename'), 'n1');
   });
 

@@ -15,6 +15,7 @@ import { mergePatch } from '../../lib/kube/client.ts';
 import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import { isRecord } from '../../lib/kube/objects.ts';
 import { azureAssignedIdentities, resourcePath } from '../../lib/kube/resources.ts';
+import { referencesTo } from './references.ts';
 
 /** `current` is the object as it is cached. Every method but `create` throws a conflict if the object has changed since then. */
 export interface AssignmentClient extends StatusWriter {
@@ -66,8 +67,8 @@ export function createAssignmentClient(client: KubeClient): AssignmentClient {
       const { azureIdentityRef, azureBindingRef, ...rest } = specOf(pod, match);
       const spec = {
         ...rest,
-        azureIdentityRef: patchFrom(current.references.identity, azureIdentityRef),
-        azureBindingRef: patchFrom(current.references.binding, azureBindingRef),
+        azureIdentityRef: referencePatch(current.references.identity, azureIdentityRef),
+        azureBindingRef: referencePatch(current.references.binding, azureBindingRef),
       };
       await patch(current, metadata, { spec, ...(restart ? { status: { status: 'Created', availableReplicas: 1 } } : {}) });
     },
@@ -118,12 +119,17 @@ function nodeNameLabelOf({ node }: Pod): string | undefined {
 
 function specOf(pod: Pod, match: Match): NonNullable<AzureAssignedIdentity['spec']> {
   return {
-    azureIdentityRef: match.identity.object,
-    azureBindingRef: match.binding.object,
+    ...referencesTo(match),
     pod: pod.name,
     podNamespace: pod.namespace,
     nodename: pod.node,
   };
+}
+
+/** A MIC copies whole objects. Their managed fields, which are not cached, go with the rest of what ours does not hold. */
+function referencePatch(before: unknown, after: unknown): unknown {
+  const patch = patchFrom(before, after);
+  return isRecord(patch) ? { ...patch, metadata: { ...(isRecord(patch.metadata) ? patch.metadata : {}), managedFields: null } } : patch;
 }
 
 /** The JSON merge patch (RFC 7386) that turns `before` into `after`. */

@@ -104,6 +104,18 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ pod: pod({ node: 'n2' }), assignments: [own()] }), ['update restart']);
   });
 
+  it('keeps an object that holds less or more of its identity than is written', () => {
+    const { object } = match.identity;
+    const large = {
+      ...object,
+      metadata: { ...object.metadata, annotations: { a: 'b' } },
+      spec: { ...object.spec, adEndpoint: 'x'.repeat(4_000) },
+    };
+    assert.deepEqual(plan({ matches: [{ ...match, identity: identity('app/i', { object: large }) }], assignments: [own()] }), []);
+    const copied = assignment(pod(), identity('app/i', { object: { ...large, spec: { ...large.spec, replicas: null } } }), match.binding);
+    assert.deepEqual(plan({ assignments: [copied] }), []);
+  });
+
   it('restarts an Unassigned object whose pod matches again', () => {
     assert.deepEqual(plan({ assignments: [own({ status: 'Unassigned' })] }), ['update restart']);
   });

@@ -9,6 +9,7 @@ import type { Pod } from '../../lib/identities/pod.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import { assignmentNamespace, plainName } from './naming.ts';
 import type { PodState } from './pod-state.ts';
+import { bindingReferenceSpec, identityReferenceSpec } from './references.ts';
 
 export type AssignmentAction =
   /** `plain`: under the plain name, unless an object of another pod has it. */
@@ -95,8 +96,9 @@ function keep(pod: Pod, match: Match, current: Assignment, isPermitted: boolean)
   // Somebody deleted the object. The event of its disappearance creates a new one.
   if (current.metadata.deletionTimestamp !== undefined) return release(current);
   const { references } = current;
-  const before = references.identity?.spec ?? {};
-  const after = match.identity.object.spec ?? {};
+  // Both as they are written: what the object does not hold is no difference.
+  const before = identityReferenceSpec(references.identity?.spec);
+  const after = identityReferenceSpec(match.identity.object.spec);
   const hasMoved = pod.node !== '' && current.node !== pod.node;
   const hasOtherToken =
     (before.type ?? 0) !== (after.type ?? 0) ||
@@ -111,7 +113,7 @@ function keep(pod: Pod, match: Match, current: Assignment, isPermitted: boolean)
     current.podUid === undefined ||
     current.bindingKey !== match.binding.key ||
     !isDeepStrictEqual(before, after) ||
-    !isDeepStrictEqual(references.binding?.spec ?? {}, match.binding.object.spec ?? {});
+    !isDeepStrictEqual(bindingReferenceSpec(references.binding?.spec), bindingReferenceSpec(match.binding.object.spec));
   if (isStale) return [{ kind: 'update', match, current, restart }];
   const { type } = match.identity;
   return (type === 1 || type === 2) && current.status === 'Created' && isPermitted ? [{ kind: 'assign', match, current }] : [];
