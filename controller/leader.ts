@@ -70,7 +70,7 @@ function startReleaseAll({ client, informers, instruments, log, settings }: Lead
   });
 }
 
-/** Neither a MIC of aad-pod-identity nor another release of this system may run beside the reconcilers. */
+/** Neither a MIC of aad-pod-identity, unless its lock is to be ignored, nor another release of this system may run beside the reconcilers. */
 function startExclusively({ client, events, log, settings }: LeaderOptions, start: () => { stop(): Promise<void> }) {
   const { namespace, webhookConfiguration } = settings;
   const quietMs = settings.upstreamQuiet * 1000;
@@ -79,7 +79,7 @@ function startExclusively({ client, events, log, settings }: LeaderOptions, star
     log,
     clock: systemClock,
     detectors: [
-      createMicDetector({ client, log, clock: systemClock, quietMs }),
+      ...(settings.ignoreUpstreamLock ? [] : [createMicDetector({ client, log, clock: systemClock, quietMs })]),
       createOtherReleaseDetector({ client, log, clock: systemClock, namespace, webhookConfiguration }),
     ],
     pollMs: Math.min(maxConflictPollMs, quietMs / 4),

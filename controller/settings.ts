@@ -76,6 +76,11 @@ export const settings = {
     default: 60,
     min: 1,
   }),
+  ignoreUpstreamLock: boolean({
+    description:
+      'write although an aad-pod-identity MIC seems to hold its lock: for clusters without one, where others may write that lock',
+    default: false,
+  }),
   identityLinger: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
   collectQuiet: number({ description: 'a scope waits for so long without a change before it writes', unit: 'milliseconds', default: 300 }),
   collectMax: number({ description: 'a scope waits at most for so long after the first change', unit: 'milliseconds', default: 1000 }),

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { bindingOf } from '../../lib/identities/binding.ts';
+import { identityOf } from '../../lib/identities/identity.ts';
 import type { Match } from '../../lib/identities/match.ts';
-import { bindingOf, identityOf } from '../../lib/identities/objects.ts';
 import { bindingReferenceSpec, identityReferenceSpec, referencesTo } from './references.ts';
 
 /** Everything that somebody may write into the two objects. */

@@ -41,8 +41,14 @@ export function createMicDetector(options: { client: KubeClient; log: Logger; cl
   };
 }
 
+/** A longer name is cut, because whoever may write the lock chooses it and what to do comes after it. */
+const holderLength = 128;
+
 const conflictWith = (holder: string, quietMs: number): Conflict => ({
   regarding: { apiVersion: 'v1', kind: 'Endpoints', ...lockEndpoints },
   reason: 'UpstreamControllerRuns',
-  message: `MIC ${holder} of aad-pod-identity still renews its lock: nothing is assigned, attached or detached until it is silent for ${quietMs / 1000} s. Scale it down or uninstall it to go on`,
+  message:
+    `MIC ${holder.slice(0, holderLength)} of aad-pod-identity still renews its lock: nothing is assigned, attached or detached until it is silent for ` +
+    `${quietMs / 1000} s. Scale it down or uninstall it to go on. If no MIC runs, somebody else writes this annotation: find out who ` +
+    `(kubectl get endpoints ${lockEndpoints.name} -n ${lockEndpoints.namespace} -o yaml --show-managed-fields) and set controller.ignoreUpstreamLock=true`,
 });

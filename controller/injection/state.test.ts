@@ -4,11 +4,11 @@ import { describe, it } from 'node:test';
 import type { Pod } from '../../lib/identities/pod.ts';
 import { podOf } from '../../lib/identities/pod.ts';
 import { fakeEvents } from '../../lib/identities/testing/events.ts';
-import { pod } from '../../lib/identities/testing/fixtures.ts';
+import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { fakeInformers } from '../../lib/identities/testing/informers.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { UninjectedReason } from './state.ts';
-import { countInjected, uninjectedReason } from './state.ts';
+import { countInjected, notInjectedText, uninjectedReason } from './state.ts';
 import { watchInjection } from './watch.ts';
 
 const bare = (overrides: Partial<Pod> = {}) => pod({ injected: false, ...overrides });
@@ -24,6 +24,8 @@ describe('uninjectedReason', () => {
     ['forged', raw({ 'aadpodidentity.k8s.io/status': '{}' }), false, 'not_injected'],
     ['finished', bare({ finished: true }), false, undefined],
     ['in kube-system', bare({ namespace: 'kube-system' }), false, 'excluded_namespace'],
+    ['excepted in kube-system', bare({ namespace: 'kube-system' }), true, 'excepted'],
+    ['opted out in kube-system', bare({ namespace: 'kube-system', optedOut: true }), false, 'opted_out'],
     ['static', raw({ 'kubernetes.io/config.mirror': 'x' }), false, 'mirror_pod'],
     ['with an empty label', bare({ selector: '' }), false, 'no_selector'],
     ['opted out', raw({ 'aadpodidentity.k8s.io/inject': 'false' }), false, 'opted_out'],
@@ -37,22 +39,72 @@ describe('uninjectedReason', () => {
   ];
   for (const [what, of, excepted, reason] of cases)
     it(`gives ${reason ?? 'no reason'} for a labelled pod that is ${what}`, () => assert.equal(uninjectedReason(of, excepted), reason));
+});
+
+describe('notInjectedText', () => {
+  const kinds = (['excluded_namespace', 'not_injected'] as const).flatMap((reason) =>
+    [true, false].map((isAssigned) => ({ reason, isAssigned })),
+  );
+  for (const { reason, isAssigned } of kinds)
+    it(`says cause and way out within an Event for ${reason}, isAssigned=${isAssigned}`, () => {
+      const text = notInjectedText({ pod: bare({ namespace: 'n'.repeat(63) }), reason, isAssigned });
+      assert.ok(text.length <= 1024, `${text.length} characters`);
+      assert.match(text, /annotate it aadpodidentity\.k8s\.io\/inject=false/);
+      assert.match(text, /unless NMI of aad-pod-identity still serves it/);
+      assert.doesNotMatch(text, /given no identity/);
+      assert.equal(text.includes('assigns no new identity'), !isAssigned);
+    });
+
+  it('names the namespace that is left out, and the labels that leave one out', () => {
+    const excluded = notInjectedText({ pod: bare({ namespace: 'kube-system' }), reason: 'excluded_namespace', isAssigned: false });
+    assert.match(excluded, /never called for namespace kube-system.*Run it in another namespace/);
+    const missed = notInjectedText({ pod: bare(), reason: 'not_injected', isAssigned: false });
+    assert.match(missed, /control-plane=true or kubernetes\.azure\.com\/managedby=aks \(kubectl get namespace app --show-labels\)/);
+  });
+});
+
+describe('watchInjection', () => {
+  const settings = { assignUninjected: false };
 
   it('records one Event on each uninjected pod until the watch stops', () => {
     const informers = fakeInformers();
     const recorded = fakeEvents();
     informers.pods.put('app/early', bare({ key: 'app/early', name: 'early' }));
     informers.pods.put('app/fine', pod({ key: 'app/fine', name: 'fine' }));
-    const off = watchInjection({ informers, events: recorded.events, log: silentLogger });
+    informers.pods.put('kube-system/agic', bare({ key: 'kube-system/agic', namespace: 'kube-system', name: 'agic' }));
+    const off = watchInjection({ informers, events: recorded.events, log: silentLogger, settings });
     informers.pods.put('app/late', bare({ key: 'app/late', name: 'late' }));
     off();
     informers.pods.put('app/after', bare({ key: 'app/after', name: 'after' }));
     assert.deepEqual(
       recorded.list.map((event) => `${event.kind} ${event.name} ${event.reason}`),
-      ['Pod early NotInjected', 'Pod late NotInjected'],
+      ['Pod early NotInjected', 'Pod agic NotInjected', 'Pod late NotInjected'],
     );
   });
+
+  it('does not call a pod unassigned that has an object or gets one without injection', () => {
+    const informers = fakeInformers();
+    const recorded = fakeEvents();
+    const missed = bare();
+    informers.assignments.put('default/taken', assignment(missed, identity('app/i'), binding('app/b', 'i')));
+    informers.pods.put(missed.key, missed);
+    watchInjection({ informers, events: recorded.events, log: silentLogger, settings })();
+    watchInjection({
+      informers: fakeWith(bare({ key: 'app/other' })),
+      events: recorded.events,
+      log: silentLogger,
+      settings: { assignUninjected: true },
+    })();
+    assert.equal(recorded.list.length, 2);
+    for (const { message } of recorded.list) assert.doesNotMatch(message, /assigns no new identity/);
+  });
 });
+
+function fakeWith(of: Pod) {
+  const informers = fakeInformers();
+  informers.pods.put(of.key, of);
+  return informers;
+}
 
 describe('countInjected', () => {
   const withStatus = (status: string) =>

@@ -12,13 +12,35 @@ const excludedNamespaces = new Set(['kube-system']);
 /** Undefined for a pod that is injected or finished. */
 export function uninjectedReason(pod: Pod, excepted: boolean): UninjectedReason | undefined {
   if (pod.injected || pod.finished) return undefined;
-  if (excludedNamespaces.has(pod.namespace)) return 'excluded_namespace';
-  return skipReason(pod, excepted) ?? 'not_injected';
+  return skipReason(pod, excepted) ?? (excludedNamespaces.has(pod.namespace) ? 'excluded_namespace' : 'not_injected');
 }
 
-export const notInjectedText =
-  'the pod carries the label aadpodidbinding but has no token proxy, so it is given no identity: it was made while the webhook was not there ' +
-  'or not called for its namespace. Make it anew, or annotate it aadpodidentity.k8s.io/inject=false if that is meant';
+/** `isAssigned`: the controller gives it identities all the same. */
+export interface NotInjected {
+  pod: Pod;
+  reason: 'excluded_namespace' | 'not_injected';
+  isAssigned: boolean;
+}
+
+/**
+ * Why nobody injected the pod, what follows from it, and the way out. A MIC that still runs gives the pod its identities and the NMI of its node
+ * filters its requests, so the text leaves both open.
+ */
+export function notInjectedText({ pod, reason, isAssigned }: NotInjected): string {
+  const [cause, wayOut] =
+    reason === 'excluded_namespace'
+      ? [`the webhook is never called for namespace ${pod.namespace}`, 'Run it in another namespace']
+      : [
+          'it was made while the webhook was not there, or the labels of its namespace keep the webhook from it, such as control-plane=true or ' +
+            `kubernetes.azure.com/managedby=aks (kubectl get namespace ${pod.namespace} --show-labels)`,
+          'Make it anew, in another namespace if its labels are the reason',
+        ];
+  const assigns = isAssigned ? '' : 'This controller assigns no new identity to it. ';
+  return (
+    `the pod carries the label aadpodidbinding but has no token proxy: ${cause}. ${assigns}Its token requests reach IMDS as from the node, ` +
+    `unless NMI of aad-pod-identity still serves it. ${wayOut}, or annotate it aadpodidentity.k8s.io/inject=false if that is meant`
+  );
+}
 
 /** Each template is a series of the metric. Templates beyond this number are counted together. */
 const templatesShown = 20;

@@ -1,15 +1,27 @@
+// Records an Event on each labelled pod that nobody injected (leader only).
+
 import type { Informers } from '../../lib/identities/informers.ts';
 import { regardingPod } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { notInjectedText, uninjectedReason } from './state.ts';
 
-/** Records an Event on each labelled pod that the webhook did not inject. The caches must have synced. Returns how to stop. */
-export function watchInjection({ informers, events, log }: { informers: Informers; events: EventRecorder; log: Logger }): () => void {
+interface Options {
+  informers: Informers;
+  events: EventRecorder;
+  log: Logger;
+  settings: { assignUninjected: boolean };
+}
+
+/** The caches must have synced. Returns how to stop. */
+export function watchInjection({ informers, events, log, settings }: Options): () => void {
   const recordIfMissed = (podKey: string): boolean => {
     const pod = informers.pods.get(podKey);
-    if (pod === undefined || uninjectedReason(pod, informers.matches.isExcepted(pod)) !== 'not_injected') return false;
-    events.record(regardingPod(pod), 'Warning', 'NotInjected', notInjectedText);
+    const reason = pod && uninjectedReason(pod, informers.matches.isExcepted(pod));
+    if (pod === undefined || (reason !== 'not_injected' && reason !== 'excluded_namespace')) return false;
+    const isAssigned = settings.assignUninjected || informers.assignmentsOf(podKey).length > 0;
+    // The identities may change, the Event stays the same.
+    events.record(regardingPod(pod), 'Warning', 'NotInjected', notInjectedText({ pod, reason, isAssigned }), reason);
     return true;
   };
   const off = informers.matches.onChange(recordIfMissed);

@@ -92,6 +92,20 @@ describe('beside aad-pod-identity', () => {
     await harness.untilAssigned('held-default-writer');
   });
 
+  it('writes beside a lock that somebody renews for ever, with ignoreUpstreamLock', async () => {
+    const stopForger = await startMic();
+    await harness.createPod('beside', 'write');
+    const controller = await start();
+    const heard = await controller.logged((record) => String(record.conflict).includes('still renews its lock'));
+    assert.match(String(heard.conflict), /MIC mic-0 .*set controller\.ignoreUpstreamLock=true/);
+    await controller.stop();
+    await start('--ignore-upstream-lock');
+    await harness.untilAssigned('beside-default-writer');
+    await harness.deletePod('beside');
+    await harness.untilReleased();
+    await stopForger();
+  });
+
   it('stops writing when MIC comes back', async () => {
     const controller = await start();
     await harness.createPod('first', 'write');

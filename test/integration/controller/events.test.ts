@@ -60,6 +60,12 @@ describe('Events', () => {
     await harness.deletePod('missed');
   });
 
+  it('reports a labelled pod of kube-system, for which the webhook is never called', async () => {
+    await harness.createPod('agic', 'write', { injected: false, namespace: 'kube-system' });
+    await harness.untilEvent('Pod', 'agic', /^NotInjected: .* the webhook is never called for namespace kube-system/);
+    await harness.deletePod('agic', 'kube-system');
+  });
+
   it('reports an identity in quarantine, on the identity and on its pod', async () => {
     await harness.createIdentity('missing');
     await harness.createBinding('missing', 'missing', 'missing');
