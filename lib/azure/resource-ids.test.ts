@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { identityIdOf, isAzureArea, isInside, scopeOfId, scopeOfProviderId } from './resource-ids.ts';
+import { identityIdOf, identityIdsIn, isAzureArea, isInside, redactIdentities, scopeOfId, scopeOfProviderId } from './resource-ids.ts';
 
 const subscription = '0a1b2c3d-0000-4000-8000-00000000000f';
 
@@ -138,4 +138,30 @@ test('a scope is inside its whole subscription and group only, in any case', () 
   for (const area of ['/subscriptions/sub', '/subscriptions/sub-1/resourceGroups/node', '/subscriptions/sub-1/resourceGroups/other'])
     assert.equal(isInside(scope, [area]), false, area);
   assert.equal(isInside(scope, []), false);
+});
+
+// With the flags `iu` these two pass for `s` and `k`, and such an id hides from whoever compares or searches texts.
+for (const [name, letter] of [
+  ['U+017F', '\u017f'],
+  ['the Kelvin sign', '\u212a'],
+] as const)
+  test(`no id with ${name} is one, neither in an object nor in a text`, () => {
+    const id = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/desk';
+    const scope = '/subscriptions/s/resourceGroups/k/providers/Microsoft.Compute/virtualMachineScaleSets/desk';
+    const forged = (text: string) => text.replaceAll(letter === '\u017f' ? 's' : 'k', letter);
+    assert.equal(identityIdOf(id), id.toLowerCase());
+    assert.equal(identityIdOf(forged(id)), undefined);
+    assert.ok(scopeOfId(scope));
+    assert.equal(scopeOfId(forged(scope)), undefined);
+    assert.ok(!identityIdsIn(`'${forged(id)}'`).includes(id.toLowerCase()));
+  });
+
+test('a text keeps the own identities and loses those of others', () => {
+  const id = (name: string) => `/subscriptions/S/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+  const own = id('mine').toLowerCase();
+  const text = `'${id('mine')}' and '${id('theirs').replaceAll('/', '\\/')}' were not found`;
+  assert.equal(
+    redactIdentities(text, (each) => each === own),
+    `'${id('mine')}' and '<another identity>' were not found`,
+  );
 });

@@ -73,6 +73,17 @@ describe('errorOf for bad identities', () => {
     });
   });
 
+  for (const code of ['LinkedInvalidPropertyId', 'InvalidParameter', 'BadRequest', 'FailedIdentityOperation', 'AnythingElse'])
+    test(`reads the id that a 400 with the code ${code} names`, () => {
+      const failure = { code: 'badIdentities', ids: [identity('one').toLowerCase()], reason: 'invalid' };
+      assert.deepEqual(refused(400, code, `Property id '${identity('one')}' at path 'identity' is invalid.`), failure);
+    });
+
+  test('reads the id that the end of an operation names', () => {
+    const failure = { code: 'badIdentities', ids: [identity('one').toLowerCase()], reason: 'invalid' };
+    assert.deepEqual(failed('LinkedInvalidPropertyId', `Property id '${identity('one')}' is invalid.`), failure);
+  });
+
   test('finds ids of any legal name in any quotes and punctuation', () => {
     const names = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{2,30}$/);
     const groups = fc.stringMatching(/^[A-Za-z0-9_().-]{0,20}[A-Za-z0-9_()-]$/);
