@@ -27,6 +27,12 @@ describe('custom resource definitions', () => {
       assert.doesNotMatch(JSON.stringify(versions), /"required"/);
     });
 
+  for (const plural of Object.values(plurals))
+    it(`${plural}: every text, list and map has a maximum`, () => {
+      const [definition] = loadAllYaml(readFileSync(path.join(chart, 'crds', `${plural}.yaml`), 'utf8')) as KubeObject[];
+      assert.deepEqual(unbounded(at(definition, 'spec', 'versions'), plural), []);
+    });
+
   it('AzureAssignedIdentity prints what people look for', () => {
     const [definition] = loadAllYaml(readFileSync(path.join(chart, 'crds/azureassignedidentities.yaml'), 'utf8')) as {
       spec: { versions: { additionalPrinterColumns: { name: string }[] }[] };
@@ -37,3 +43,15 @@ describe('custom resource definitions', () => {
     );
   });
 });
+
+const maximums: Readonly<Record<string, string>> = { string: 'maxLength', array: 'maxItems' };
+
+/** Paths of schemas without a maximum. */
+function unbounded(schema: unknown, at_: string): string[] {
+  if (Array.isArray(schema)) return schema.flatMap((each, index) => unbounded(each, `${at_}/${index}`));
+  // Columns have a type too.
+  if (!isRecord(schema) || 'jsonPath' in schema) return [];
+  const maximum = 'additionalProperties' in schema ? 'maxProperties' : maximums[String(schema.type)];
+  const below = Object.entries(schema).flatMap(([key, value]) => unbounded(value, `${at_}/${key}`));
+  return maximum === undefined || typeof schema[maximum] === 'number' ? below : [at_, ...below];
+}

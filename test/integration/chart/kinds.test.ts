@@ -85,7 +85,20 @@ describe('the kinds in a real API server', () => {
     await create('AzureIdentity', { spec: { resourceID: '' } });
     await create('AzureIdentity', { spec: { type: 1, resourceID: 'anything' } });
     await create('AzureIdentity', { spec: { resourceID: resourceID.toUpperCase() } });
-    await create('AzureIdentity', { spec: { resourceID: `https://management.azure.com${resourceID}` } });
+    await create('AzureIdentity', { spec: { resourceID: `  ${resourceID}\n` } });
+    const longest = 'x'.repeat(253);
+    await create('AzureIdentity', {
+      spec: {
+        type: 1,
+        clientID: longest,
+        tenantID: longest,
+        clientPassword: { name: longest, namespace: longest },
+        auxiliaryTenantIDs: Array.from({ length: 20 }, () => longest),
+        adEndpoint: `https://${longest}/`,
+        adResourceID: `https://${longest}/`,
+      },
+    });
+    await create('AzurePodIdentityException', { spec: { podLabels: { [`${longest}/${'x'.repeat(63)}`]: longest } } });
   });
 
   const refused: [name: string, kind: Kind, spec: object, says: RegExp][] = [
@@ -97,6 +110,19 @@ describe('the kinds in a real API server', () => {
       { resourceID: '/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachines/v' },
       /resourceID is/,
     ],
+    ['a resource id with text before it', 'AzureIdentity', { resourceID: `https://management.azure.com${resourceID}` }, /resourceID is/],
+    ['a resource id with text after it', 'AzureIdentity', { resourceID: `${resourceID}/x` }, /resourceID is/],
+    [
+      'a resource id with a long s in a fixed part',
+      'AzureIdentity',
+      { resourceID: resourceID.replace('/subscr', '/ſubscr') },
+      /resourceID is/,
+    ],
+    ['a resource id with a long s in a name', 'AzureIdentity', { resourceID: `${resourceID}ſ` }, /resourceID is/],
+    ['a resource id with a Kelvin sign in a name', 'AzureIdentity', { resourceID: `${resourceID}\u212a` }, /resourceID is/],
+    ['a large text in any field', 'AzureIdentity', { type: 1, clientID: 'x'.repeat(100_000) }, /spec\.clientID.*[Tt]oo long/],
+    ['a long list of tenants', 'AzureIdentity', { auxiliaryTenantIDs: Array.from({ length: 21 }, () => 't') }, /auxiliaryTenantIDs/],
+    ['a long key of a label', 'AzurePodIdentityException', { podLabels: { ['x'.repeat(318)]: 'v' } }, /at most 317 characters/],
     ['a selector that no label can hold', 'AzureIdentityBinding', { selector: 'x'.repeat(64) }, /at most 63 characters/],
   ];
   for (const [name, kind, spec, says] of refused) it(`refuses ${name}`, () => assert.rejects(create(kind, { spec }), says));
