@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { recordName } from '../../../controller/scopes/ownership.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
-import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
+import { azureIdentities, configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { eventually } from '../../harness/wait.ts';
 import { clientIds, idOf, pool1 } from '../azure/fixtures.ts';
 import type { Harness } from './harness/harness.ts';
@@ -56,6 +56,26 @@ describe('the controller', () => {
     assert.equal(harness.patches() - before, 2);
     const record = resourcePath(configMaps, { namespace: 'default', name: recordName(pool1) });
     await eventually(async () => stringAt(await harness.client.call('GET', record), 'data', 'identities') === '{}', 'an empty record');
+  });
+
+  it('copies short fields of a large identity, and does not write the object again', async () => {
+    const large = { name: 'large', annotations: { note: 'x'.repeat(200_000) }, labels: { team: 'a' } };
+    await harness.createIdentity('large', { resourceID: idOf('writer'), adResourceID: 'y'.repeat(2_000), auxiliaryTenantIDs: null }, large);
+    await harness.createBinding('large', 'large', 'large');
+    await harness.createPod('first', 'large');
+    await harness.untilAssigned('first-default-large');
+    const before = harness.find('first-default-large');
+    assert.ok(JSON.stringify(before).length < 8_192);
+    const { name, namespace, uid, resourceVersion, ...rest } = before?.spec?.azureIdentityRef?.metadata ?? {};
+    assert.deepEqual([name, namespace, typeof uid, typeof resourceVersion, rest], ['large', 'default', 'string', 'string', {}]);
+    assert.deepEqual(before?.spec?.azureIdentityRef?.spec, { type: 0, resourceID: idOf('writer') });
+    await harness.patch(azureIdentities, 'large', { metadata: { annotations: { note: 'other' } } });
+    // The object of a second pod shows that the controller has processed the change.
+    await harness.createPod('second', 'large');
+    await harness.untilAssigned('second-default-large');
+    assert.equal(harness.find('first-default-large')?.metadata.resourceVersion, before?.metadata.resourceVersion);
+    for (const pod of ['first', 'second']) await harness.deletePod(pod);
+    await harness.untilReleased();
   });
 
   it('attaches once for pods on two nodes of one set, and detaches with the last', async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { brokerCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
+import { jsonPatch } from '../../../lib/kube/client.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import { azureIdentities, configMaps, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
 import type { RunningProgram } from '../../harness/program.ts';
@@ -93,8 +94,23 @@ describe('a bad identity', () => {
       harness.createIdentity('refused', { resourceID: 'writer' }),
       /resourceID is \/subscriptions\/<id>\/resourceGroups/,
     );
-    // The schema lets pass what our own check does not.
-    await harness.createIdentity('garbled', { resourceID: `${idOf('writer')}%20` });
+    // An object from before this check of the CRD is still there.
+    await harness.client.call(
+      'PATCH',
+      `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${azureIdentities.plural}.${azureIdentities.group}`,
+      {
+        contentType: jsonPatch,
+        body: [{ op: 'remove', path: '/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-validations' }],
+      },
+    );
+    await eventually(
+      () =>
+        harness.createIdentity('garbled', { resourceID: `${idOf('writer')}%20` }).then(
+          () => true,
+          () => false,
+        ),
+      'the changed CRD in use',
+    );
     await harness.createBinding('garbled', 'garbled', 'garbled');
     const before = harness.patches();
     await harness.createPod('garbled', 'garbled', { node: 'node-pool1' });
