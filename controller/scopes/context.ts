@@ -7,14 +7,15 @@ import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeSnapshot } from '../azure/arm/compute.ts';
 import { isRunning } from '../azure/arm/operation.ts';
 import { nextExpiryMs } from './detach-delay.ts';
-import { current, failureOf } from './failure-status.ts';
+import { failureOf } from './failure-status.ts';
 import type { Attached } from './observed-state.ts';
-import { invalidateIdentities, nextReadAt, observe } from './observed-state.ts';
+import { nextReadAt } from './observed-state.ts';
 import { withChanges } from './ownership.ts';
 import type { OwnershipStore, StoredRecord } from './ownership-store.ts';
 import { changeRecord } from './ownership-store.ts';
 import type { PaceLimits } from './pace.ts';
 import type { ScopeState } from './state.ts';
+import { failuresExpired, identitiesUnknown, observed } from './state.ts';
 import type { StatusContext } from './status.ts';
 import { attachedByUpstream, hasReason, writeAttachedStatus, writeFailedStatus } from './status.ts';
 
@@ -69,12 +70,12 @@ export async function readScope(context: ScopeContext): Promise<ScopeSnapshot> {
   context.azureCalled = true;
   const snapshot = await context.compute.read(scope, signal);
   const read = { attached: snapshot.identities, requestedBefore, now: clock.wall(), intervalMs, spread: context.random() };
-  entry.state = { ...entry.state, observed: observe(entry.state.observed, read), idleSince: undefined };
+  entry.state = observed(entry.state, read);
   return snapshot;
 }
 
 export function forgetObserved({ entry }: ScopeContext, ids: Iterable<string>): void {
-  entry.state = { ...entry.state, observed: invalidateIdentities(entry.state.observed, ids) };
+  entry.state = identitiesUnknown(entry.state, ids);
 }
 
 /** Runs before objects get our annotations: after that nothing says any more that aad-pod-identity attached their identities. */
@@ -98,21 +99,21 @@ export async function adoptUpstream(
 }
 
 /** Needs whose object is Created. Those that aad-pod-identity assigned are adopted first. */
-export const waitingNeeds = (context: ScopeContext): Need[] =>
+export const createdNeeds = (context: ScopeContext): Need[] =>
   context.needsOf(context.scope.id).filter((need) => context.assignmentOf(need)?.status === 'Created');
 
 /** Waiting needs whose identity is not attached. */
 export const missingNeeds = (context: ScopeContext): Need[] =>
-  waitingNeeds(context).filter((need) => !context.entry.state.observed.attached?.has(need.identityId));
+  createdNeeds(context).filter((need) => !context.entry.state.observed.attached?.has(need.identityId));
 
 /** Status of pods that came after the last GET. */
-export const writeObservedStatus = (context: ScopeContext, needs = waitingNeeds(context)): Promise<void> =>
+export const writeObservedStatus = (context: ScopeContext, needs = createdNeeds(context)): Promise<void> =>
   writeAttachedStatus(context, needs, context.entry.state.observed.attached ?? new Map());
 
 /** Why nothing is tried, for pods that came since it failed. */
 export async function writeKnownFailures(context: ScopeContext): Promise<void> {
   const { entry, clock } = context;
-  entry.state = { ...entry.state, failures: current(entry.state.failures, clock.wall()) };
+  entry.state = failuresExpired(entry.state, clock.wall());
   const silent = missingNeeds(context).filter((need) => !hasReason(context.assignmentOf(need)));
   await writeFailedStatus(context, silent, (id) => failureOf(entry.state.failures, id));
 }

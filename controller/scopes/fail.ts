@@ -8,7 +8,7 @@ import { diagnose, mayBlameIdentities } from './diagnosis.ts';
 import { failIdentity, failScope } from './failure-status.ts';
 import { OwnershipRecordError } from './ownership.ts';
 import { heldEntryOf } from './quarantine.ts';
-import { failed } from './state.ts';
+import { failed, failuresKnown } from './state.ts';
 import { writeFailedStatus } from './status.ts';
 
 /**
@@ -68,5 +68,5 @@ function rememberFailure(
   let { failures } = entry.state;
   for (const id of failure.affected) failures = failIdentity(failures, id, { reason, message, until: failure.untilOf(id) });
   if (failure.ofScope !== undefined) failures = failScope(failures, { reason, message, until: failure.ofScope });
-  entry.state = { ...entry.state, failures };
+  entry.state = failuresKnown(entry.state, failures);
 }

@@ -31,7 +31,7 @@ export function forgetIdentity(failures: Failures, id: string): Failures {
 }
 
 /** Without failures whose next try is due by now. */
-export const current = ({ ofScope, ofIdentity }: Failures, now: number): Failures => ({
+export const unexpired = ({ ofScope, ofIdentity }: Failures, now: number): Failures => ({
   ofScope: ofScope !== undefined && ofScope.until > now ? ofScope : undefined,
   ofIdentity: new Map([...ofIdentity].filter(([, { until }]) => until > now)),
 });

@@ -1,12 +1,12 @@
 import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { ScopeContext } from './context.ts';
+import { idleAt } from './state.ts';
 
 /** Nodes come and go under new names: a scope that nothing needs and where nothing is ours is forgotten after one interval, with its record. */
 export async function forgetIdle(context: ScopeContext, now: number): Promise<ReconcileResult> {
   const { entry, scope, store, log, intervalMs } = context;
-  const idleSince = entry.state.idleSince ?? now;
-  entry.state = { ...entry.state, idleSince };
-  const remainingMs = idleSince + intervalMs - now;
+  entry.state = idleAt(entry.state, now);
+  const remainingMs = (entry.state.idleSince ?? now) + intervalMs - now;
   if (remainingMs > 0) return { requeueAfterMs: remainingMs };
   try {
     const stored = await store.load(scope.id);

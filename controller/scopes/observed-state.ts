@@ -26,14 +26,18 @@ export const requestRefresh = (state: ObservedState): ObservedState => ({
   refreshes: { ...state.refreshes, requested: state.refreshes.requested + 1 },
 });
 
-/**
- * A GET succeeded. `requestedBefore`: `refreshes.requested` when it was sent; a request during the GET is not answered by it.
- * `spread`, from 0 to 1, keeps scopes that were read together from being read together for ever.
- */
-export function observe(
-  state: ObservedState,
-  read: { attached: Attached; requestedBefore: number; now: number; intervalMs: number; spread: number },
-): ObservedState {
+/** A GET that succeeded. */
+export interface ScopeRead {
+  attached: Attached;
+  /** `refreshes.requested` when it was sent; a request during the GET is not answered by it. */
+  requestedBefore: number;
+  now: number;
+  intervalMs: number;
+  /** From 0 to 1: keeps scopes that were read together from being read together for ever. */
+  spread: number;
+}
+
+export function observe(state: ObservedState, read: ScopeRead): ObservedState {
   const { attached, requestedBefore, now, intervalMs, spread } = read;
   return {
     attached,

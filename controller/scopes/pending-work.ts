@@ -1,6 +1,7 @@
 // Whether a scope must be read, and perhaps written, now. Pure. A GET is spent only where it can lead to something: a tenant who makes one object
 // after the other must not use up the reads of the scope.
 import type { Need } from '../../lib/identities/need.ts';
+import { entriesOf } from './attribution.ts';
 import { areWritesBlocked } from './backoff.ts';
 import { isFresh, isReadDue } from './observed-state.ts';
 import type { OwnershipRecord } from './ownership.ts';
@@ -8,7 +9,6 @@ import type { PlanInput } from './plan.ts';
 import { planScope } from './plan.ts';
 import type { ScopeState } from './state.ts';
 import { select } from './state.ts';
-import { entriesOf } from './wanted.ts';
 
 export interface PendingWorkInput extends Pick<PlanInput, 'expired' | 'isProtected'> {
   state: ScopeState;

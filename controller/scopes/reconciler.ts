@@ -10,31 +10,33 @@
 import { scopeOfId } from '../../lib/azure/resource-ids.ts';
 import type { Reconcile, ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
+import type { ScopeSnapshot } from '../azure/arm/compute.ts';
 import { ArmError } from '../azure/arm/errors.ts';
-import { blockCalls } from './backoff.ts';
+import { entriesOf } from './attribution.ts';
 import type { ScopeContext, ScopeEntry, ScopeOptions } from './context.ts';
 import {
   adoptUpstream,
+  createdNeeds,
   isOperationInProgress,
   readScope,
   requeue,
-  waitingNeeds,
   writeKnownFailures,
   writeObservedStatus,
 } from './context.ts';
-import { expired, trackUnused } from './detach-delay.ts';
+import { expired } from './detach-delay.ts';
 import { recordAttaching } from './events.ts';
 import { fail } from './fail.ts';
 import { forgetIdle } from './idle.ts';
 import { isFresh } from './observed-state.ts';
+import type { OwnershipRecord } from './ownership.ts';
 import { withChanges } from './ownership.ts';
 import { fullPace } from './pace.ts';
 import { pendingWork } from './pending-work.ts';
 import { ownershipBefore, planScope } from './plan.ts';
 import { writeOf } from './quarantine.ts';
-import { forgetUnneeded, initialState, liftChanged, select, settled } from './state.ts';
+import type { SelectedWrite } from './state.ts';
+import { callsBlocked, forgetUnneeded, initialState, needsKnown, select, settled } from './state.ts';
 import { isWaiting, writeAttachedStatus } from './status.ts';
-import { entriesOf } from './wanted.ts';
 import { statusWhileBlocked, statusWhilePaused } from './without-writes.ts';
 import { awaitFormerOperation, interruptedMs, refreshSoon, writeScope } from './write.ts';
 
@@ -88,7 +90,7 @@ export function createScopeReconciler(options: ScopeOptions): ScopeReconciler {
       const context = contextOf(entry, signal);
       await writeObservedStatus(
         context,
-        waitingNeeds(context).filter((need) => !writing.has(need.identityId)),
+        createdNeeds(context).filter((need) => !writing.has(need.identityId)),
       );
       return {};
     },
@@ -113,61 +115,81 @@ async function reconcileOrFail(context: ScopeContext): Promise<ReconcileResult> 
     const needs = context.needsOf(scope.id);
     if (error instanceof ArmError && error.failure.code === 'notFound' && needs.length === 0) return forgetIdle(context, now);
     const retryMs = await fail(context, error, new Set(needs.map((need) => need.identityId)));
-    entry.state = { ...entry.state, backoff: blockCalls(entry.state.backoff, clock.wall() + retryMs) };
+    entry.state = callsBlocked(entry.state, clock.wall() + retryMs);
     return { requeueAfterMs: retryMs };
   }
 }
 
 async function reconcileScope(context: ScopeContext, now: number): Promise<ReconcileResult> {
-  const { entry, scope, intervalMs, detachDelayMs } = context;
+  const { entry, scope, intervalMs } = context;
 
+  // Ownership.
   let stored = await awaitFormerOperation(context, await context.store.load(scope.id));
   const needs = context.needsOf(scope.id);
   if (needs.length === 0 && stored.record.identities.size === 0) return forgetIdle(context, now);
-  const unused = trackUnused(entry.state.unused, stored.record.identities.keys(), idsOf(needs), now);
-  entry.state = { ...liftChanged(entry.state, needs, now), unused, ...(needs.length === 0 ? {} : { idleSince: undefined }) };
+  entry.state = needsKnown(entry.state, { needs, recorded: stored.record.identities.keys(), now });
   if (stored.record.paused) return statusWhilePaused(context, stored, needs, now);
-  const due = expired(unused, detachDelayMs, now);
-  const waits = (need: Need) => isWaiting(context.assignmentOf(need));
-  const work = pendingWork({ ...context, state: entry.state, record: stored.record, needs, expired: due, isWaiting: waits, now });
+
+  // Observe, unless the last GET still counts and nothing could be done.
+  const due = expired(entry.state.unused, context.detachDelayMs, now);
+  const work = pendingWork({
+    ...context,
+    state: entry.state,
+    record: stored.record,
+    needs,
+    expired: due,
+    isWaiting: (need) => isWaiting(context.assignmentOf(need)),
+    now,
+  });
   if (!work.pending) {
     if (isFresh(entry.state.observed, intervalMs, now)) await writeObservedStatus(context);
     await writeKnownFailures(context);
     return requeue(context, work.nextAt, now);
   }
-
   const snapshot = await readScope(context);
   stored = await adoptUpstream(context, stored, needs, snapshot.identities);
 
-  // Pods came and went while Azure was asked.
-  const currentNeeds = context.needsOf(scope.id);
-  const needed = idsOf(currentNeeds);
-  const { record } = stored;
-  const operationInProgress = isOperationInProgress(snapshot);
-  const plan = planScope({ ...context, record, attached: snapshot.identities, operationInProgress, needed, expired: due });
-  // What an operation may leave behind is claimed until it has ended, so its end must not be found only after a whole interval.
-  if (operationInProgress && [...record.identities.keys()].some((id) => !needed.has(id) && !snapshot.identities.has(id)))
-    refreshSoon(context);
-  const wanted = entriesOf(plan, currentNeeds, entry.state.quarantine, now);
-  entry.state = forgetUnneeded(entry.state, wanted, now);
-  const { selected, nextAt } = select(entry.state, wanted, now);
+  // Plan.
+  const { plan, selected, nextAt } = planAndSelect(context, { record: stored.record, snapshot, due, now });
   if (selected !== undefined && !context.mayWrite()) return { requeueAfterMs: interruptedMs };
 
+  // Record the intent.
   const changes = ownershipBefore(plan, writeOf(selected?.entries ?? []));
   if (changes.length > 0) stored = await context.store.save(stored, withChanges(stored.record, changes, new Date(context.clock.wall())));
+
+  // Apply, settle, status.
   if (selected !== undefined) {
-    const begun = new Set(selected.entries.map(({ id }) => id));
-    recordAttaching(
-      context,
-      needs.filter((need) => begun.has(need.identityId) && waits(need)),
-    );
+    recordBegun(context, needs, selected);
     return writeScope(context, { selected, stored, before: snapshot, nextAt });
   }
-
   await writeAttachedStatus(context, context.needsOf(scope.id), snapshot.identities);
   await writeKnownFailures(context);
   entry.state = settled(entry.state);
   return requeue(context, nextAt, now);
 }
 
-const idsOf = (needs: readonly Need[]): Set<string> => new Set(needs.map(({ identityId }) => identityId));
+/** What should be attached, and the part of it that may be written now. Pods came and went while Azure was asked, so needs are read again. */
+function planAndSelect(
+  context: ScopeContext,
+  { record, snapshot, due, now }: { record: OwnershipRecord; snapshot: ScopeSnapshot; due: ReadonlySet<string>; now: number },
+) {
+  const { entry, scope, isProtected } = context;
+  const needs = context.needsOf(scope.id);
+  const needed = new Set(needs.map(({ identityId }) => identityId));
+  const attached = snapshot.identities;
+  const operationInProgress = isOperationInProgress(snapshot);
+  const plan = planScope({ record, attached, operationInProgress, needed, expired: due, isProtected });
+  // The record keeps what an operation may still leave attached, so its end must not be found only after a whole interval.
+  if (operationInProgress && [...record.identities.keys()].some((id) => !needed.has(id) && !attached.has(id))) refreshSoon(context);
+  const wanted = entriesOf(plan, needs, entry.state.quarantine, now);
+  entry.state = forgetUnneeded(entry.state, wanted, now);
+  return { plan, ...select(entry.state, wanted, now) };
+}
+
+function recordBegun(context: ScopeContext, needs: readonly Need[], { entries }: SelectedWrite): void {
+  const begun = new Set(entries.map(({ id }) => id));
+  recordAttaching(
+    context,
+    needs.filter((need) => begun.has(need.identityId) && isWaiting(context.assignmentOf(need))),
+  );
+}

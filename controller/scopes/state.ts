@@ -2,12 +2,13 @@
 // Only the ownership record outlives a restart; all of this may be lost.
 import type { Need } from '../../lib/identities/need.ts';
 import type { Backoff } from './backoff.ts';
-import { countFailure, noBackoff, resetFailures } from './backoff.ts';
+import { blockCalls, blockWrites, countFailure, noBackoff, resetFailures } from './backoff.ts';
 import type { UnusedSince } from './detach-delay.ts';
+import { trackUnused } from './detach-delay.ts';
 import type { Failures } from './failure-status.ts';
-import { forgetIdentity, noFailures } from './failure-status.ts';
-import type { ObservedState } from './observed-state.ts';
-import { nothingObserved } from './observed-state.ts';
+import { forgetIdentity, noFailures, unexpired } from './failure-status.ts';
+import type { ObservedState, ScopeRead } from './observed-state.ts';
+import { invalidate, invalidateIdentities, nothingObserved, observe, requestRefresh } from './observed-state.ts';
 import type { Pace } from './pace.ts';
 import { azureLimits, fullPace, nextWriteAt, spend } from './pace.ts';
 import type { Entry, Quarantine } from './quarantine.ts';
@@ -61,6 +62,46 @@ export function select({ quarantine, backoff, pace }: ScopeState, wanted: readon
   if (entries.length > 0 && allowedAt <= now) return { selected: { entries, trial }, nextAt };
   return { selected: undefined, nextAt: Math.max(allowedAt, entries.length > 0 ? now : nextAt) };
 }
+
+/** Before planning: what pods need, and what the ownership record has. */
+export function needsKnown(state: ScopeState, input: { needs: readonly Need[]; recorded: Iterable<string>; now: number }): ScopeState {
+  const { needs, recorded, now } = input;
+  const unused = trackUnused(state.unused, recorded, new Set(needs.map(({ identityId }) => identityId)), now);
+  const lifted = { ...liftChanged(state, needs, now), unused };
+  return needs.length === 0 ? lifted : { ...lifted, idleSince: undefined };
+}
+
+/** A GET succeeded: Azure has the scope. */
+export const observed = (state: ScopeState, read: ScopeRead): ScopeState => ({
+  ...state,
+  observed: observe(state.observed, read),
+  idleSince: undefined,
+});
+
+/** What is attached of these ids is unknown until the next GET. */
+export const identitiesUnknown = (state: ScopeState, ids: Iterable<string>): ScopeState => ({
+  ...state,
+  observed: invalidateIdentities(state.observed, ids),
+});
+
+/** What is attached is unknown until the next GET. */
+export const allUnknown = (state: ScopeState): ScopeState => ({ ...state, observed: invalidate(state.observed) });
+
+export const refreshRequested = (state: ScopeState): ScopeState => ({ ...state, observed: requestRefresh(state.observed) });
+
+export const idleAt = (state: ScopeState, now: number): ScopeState => ({ ...state, idleSince: state.idleSince ?? now });
+
+export const writeBegun = (state: ScopeState, ids: Iterable<string>): ScopeState => ({ ...state, writing: new Set(ids) });
+
+export const writeEnded = (state: ScopeState): ScopeState => ({ ...state, writing: undefined });
+
+export const callsBlocked = (state: ScopeState, until: number): ScopeState => ({ ...state, backoff: blockCalls(state.backoff, until) });
+
+export const writesBlocked = (state: ScopeState, until: number): ScopeState => ({ ...state, backoff: blockWrites(state.backoff, until) });
+
+export const failuresKnown = (state: ScopeState, failures: Failures): ScopeState => ({ ...state, failures });
+
+export const failuresExpired = (state: ScopeState, now: number): ScopeState => ({ ...state, failures: unexpired(state.failures, now) });
 
 export const forgetUnneeded = (state: ScopeState, wanted: readonly Entry[], now: number): ScopeState => ({
   ...state,

@@ -3,16 +3,14 @@ import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { ScopeSnapshot } from '../azure/arm/compute.ts';
 import type { Write } from '../azure/arm/identity-map.ts';
-import { planWrites } from '../azure/arm/identity-map.ts';
+import { splitIntoPatches } from '../azure/arm/identity-map.ts';
 import type { ApplyResult } from './apply.ts';
 import { applyWrites } from './apply.ts';
-import { blockWrites } from './backoff.ts';
 import type { ScopeContext } from './context.ts';
 import { forgetObserved, isOperationInProgress, readScope, requeue } from './context.ts';
 import { diagnose, mayBlameIdentities } from './diagnosis.ts';
 import { recordQuarantined } from './events.ts';
 import { fail } from './fail.ts';
-import { invalidate, requestRefresh } from './observed-state.ts';
 import type { OwnershipRecord } from './ownership.ts';
 import { withChanges } from './ownership.ts';
 import type { StoredRecord } from './ownership-store.ts';
@@ -20,7 +18,16 @@ import { changeRecord } from './ownership-store.ts';
 import { ownershipAfter } from './plan.ts';
 import { heldEntryOf, writeOf } from './quarantine.ts';
 import type { SelectedWrite } from './state.ts';
-import { identitiesBlamed, writeSucceeded, writesSent } from './state.ts';
+import {
+  allUnknown,
+  identitiesBlamed,
+  refreshRequested,
+  writeBegun,
+  writeEnded,
+  writeSucceeded,
+  writesBlocked,
+  writesSent,
+} from './state.ts';
 import { writeAttachedStatus } from './status.ts';
 
 /** The end of leadership is no failure of Azure: the next leader goes on, or this one once it has renewed its Lease. */
@@ -49,7 +56,7 @@ export async function writeScope(context: ScopeContext, planned: PlannedWrite): 
   const snapshot = await readScope(context).catch(async (error: unknown) => {
     // What Azure refused is not ours, whatever the next GET shows.
     const refused = write.attach.filter((id) => result.outcomeOf(id) === 'refused' && !before.identities.has(id));
-    await dropClaims(context, stored, refused);
+    await dropOwnership(context, stored, refused);
     throw error;
   });
   const operationInProgress = isOperationInProgress(snapshot);
@@ -80,12 +87,12 @@ export async function awaitFormerOperation(context: ScopeContext, stored: Stored
     if (context.signal.aborted) throw error;
     context.log.info({ scope: context.scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
   }
-  context.entry.state = { ...context.entry.state, observed: invalidate(context.entry.state.observed) };
+  context.entry.state = allUnknown(context.entry.state);
   return changeOwnership(context, stored, (record) => ({ ...record, operation: undefined }));
 }
 
 export function refreshSoon({ entry }: Pick<ScopeContext, 'entry'>): void {
-  entry.state = { ...entry.state, observed: requestRefresh(entry.state.observed) };
+  entry.state = refreshRequested(entry.state);
 }
 
 async function apply(
@@ -94,7 +101,7 @@ async function apply(
   { stored: recorded, before }: PlannedWrite,
 ): Promise<{ result: ApplyResult; stored: StoredRecord }> {
   let stored = recorded;
-  const writes = planWrites(before, { add: write.attach, remove: write.detach, owned: new Set(stored.record.identities.keys()) });
+  const writes = splitIntoPatches(before, { add: write.attach, remove: write.detach, owned: new Set(stored.record.identities.keys()) });
   context.azureCalled = true;
   context.entry.state = writesSent(context.entry.state, writes.length, context.clock.wall());
   const result = await whileWriting(context, [...write.attach, ...write.detach], () =>
@@ -116,12 +123,12 @@ async function apply(
 
 async function whileWriting<T>(context: ScopeContext, ids: Iterable<string>, work: () => Promise<T>): Promise<T> {
   const { entry, scope } = context;
-  entry.state = { ...entry.state, writing: new Set(ids) };
+  entry.state = writeBegun(entry.state, ids);
   context.enqueueStatus(scope.id);
   try {
     return await work();
   } finally {
-    entry.state = { ...entry.state, writing: undefined };
+    entry.state = writeEnded(entry.state);
   }
 }
 
@@ -151,7 +158,7 @@ async function afterFailure(
     recordQuarantined(context, context.needsOf(context.scope.id), heldNow, message);
   }
   const retryMs = await fail(context, error, new Set(attach.filter((id) => !identities.has(id))), [...attach, ...detach]);
-  entry.state = { ...entry.state, backoff: blockWrites(entry.state.backoff, context.clock.wall() + retryMs) };
+  entry.state = writesBlocked(entry.state, context.clock.wall() + retryMs);
   return { requeueAfterMs: retryMs };
 }
 
@@ -166,7 +173,7 @@ const changeOwnership = (
   change: (record: OwnershipRecord) => OwnershipRecord,
 ): Promise<StoredRecord> => changeRecord(store, stored, change);
 
-async function dropClaims(context: ScopeContext, stored: StoredRecord, ids: readonly string[]): Promise<void> {
+async function dropOwnership(context: ScopeContext, stored: StoredRecord, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   const now = new Date(context.clock.wall());
   const dropped = ids.map((id): [string, undefined] => [id, undefined]);

@@ -7,7 +7,7 @@ import type { Send } from './client.ts';
 import type { Answer, RequestIds } from './errors.ts';
 import { ArmError, errorOf, requestIdsOf } from './errors.ts';
 import type { CallKind, Gates } from './gates.ts';
-import type { AttachedIdentity, SeenIdentity, Write } from './identity-map.ts';
+import type { AttachedIdentity, ObservedIdentity, Write } from './identity-map.ts';
 import { identityKindOf, wireIdentity } from './identity-map.ts';
 import type { Progress } from './operation.ts';
 import {
@@ -20,7 +20,7 @@ import {
   trustedOperationUrl,
 } from './operation.ts';
 
-export interface ScopeSnapshot extends SeenIdentity {
+export interface ScopeSnapshot extends ObservedIdentity {
   readonly etag: string | undefined;
   readonly provisioningState: string;
   readonly location: string;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { AttachedIdentity, IdentityKind, SeenIdentity, WireIdentity, Write } from './identity-map.ts';
-import { identityKindOf, identityTypes, planWrites, wireIdentity } from './identity-map.ts';
+import type { AttachedIdentity, IdentityKind, ObservedIdentity, WireIdentity, Write } from './identity-map.ts';
+import { identityKindOf, identityTypes, splitIntoPatches, wireIdentity } from './identity-map.ts';
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map(
   (name) => `/subscriptions/s/resourcegroups/rg/providers/microsoft.managedidentity/userassignedidentities/${name}`,
@@ -12,10 +12,13 @@ const live: AttachedIdentity = { clientId: 'client', principalId: 'principal' };
 
 const hasSystem = (type: IdentityKind) => type.startsWith('SystemAssigned');
 const hasUser = (type: IdentityKind) => type.endsWith('UserAssigned');
-const seen = (type: IdentityKind, ...attached: string[]): SeenIdentity => ({ type, identities: new Map(attached.map((id) => [id, live])) });
+const seen = (type: IdentityKind, ...attached: string[]): ObservedIdentity => ({
+  type,
+  identities: new Map(attached.map((id) => [id, live])),
+});
 
 /** ARM's part of a PATCH: it replaces the type and merges the map (docs/reference/arm.md#the-identity-property). A new entry is live. */
-function arm(before: SeenIdentity, patch: WireIdentity): SeenIdentity {
+function arm(before: ObservedIdentity, patch: WireIdentity): ObservedIdentity {
   const map = patch.userAssignedIdentities;
   if (!hasUser(patch.type)) {
     assert.equal(map, undefined, 'ARM refuses a map with a type that has no user-assigned identities');
@@ -31,7 +34,7 @@ function arm(before: SeenIdentity, patch: WireIdentity): SeenIdentity {
 }
 
 /** Carries out one write as compute.ts does: the body is made from the state at that moment. */
-function carryOut(before: SeenIdentity, write: Write): SeenIdentity {
+function carryOut(before: ObservedIdentity, write: Write): ObservedIdentity {
   const patch = wireIdentity(write, before);
   return patch === undefined ? before : arm(before, patch);
 }
@@ -45,7 +48,7 @@ const situations = fc.record({
   entries: fc.integer({ min: 1, max: 4 }),
 });
 
-function start(situation: { system: boolean; attached: Record<string, AttachedIdentity> }): SeenIdentity {
+function start(situation: { system: boolean; attached: Record<string, AttachedIdentity> }): ObservedIdentity {
   const identities = new Map(Object.entries(situation.attached));
   const user = identities.size > 0;
   return {
@@ -59,7 +62,7 @@ test('plans writes that reach the change and never touch foreign identities', ()
     fc.property(situations, (situation) => {
       const owned = new Set(situation.owned);
       const before = start(situation);
-      const writes = planWrites(before, { ...situation, owned }, situation.entries);
+      const writes = splitIntoPatches(before, { ...situation, owned }, situation.entries);
       let now = before;
       for (const write of writes) {
         now = carryOut(now, write);
@@ -84,8 +87,8 @@ test('plans no write for a state that is as wanted', () => {
     fc.property(situations, (situation) => {
       const change = { ...situation, owned: new Set(situation.owned) };
       let now = start(situation);
-      for (const write of planWrites(now, change)) now = carryOut(now, write);
-      assert.deepEqual(planWrites(now, change), []);
+      for (const write of splitIntoPatches(now, change)) now = carryOut(now, write);
+      assert.deepEqual(splitIntoPatches(now, change), []);
     }),
   );
 });
@@ -96,7 +99,7 @@ test('keeps every needed identity attached between the planned writes', () => {
       const before = start(situation);
       const kept = situation.add.filter((id) => before.identities.get(id) === live);
       let now = before;
-      for (const write of planWrites(before, { ...situation, owned: new Set(situation.owned) }, situation.entries)) {
+      for (const write of splitIntoPatches(before, { ...situation, owned: new Set(situation.owned) }, situation.entries)) {
         now = carryOut(now, write);
         for (const id of kept) assert.ok(now.identities.has(id));
       }
@@ -106,8 +109,8 @@ test('keeps every needed identity attached between the planned writes', () => {
 
 test('sends the identity type that the result needs', () => {
   const owned = new Set(ids);
-  const only = (before: SeenIdentity, add: string[], remove: string[]) =>
-    planWrites(before, { add, remove, owned }).map((write) => wireIdentity(write, before));
+  const only = (before: ObservedIdentity, add: string[], remove: string[]) =>
+    splitIntoPatches(before, { add, remove, owned }).map((write) => wireIdentity(write, before));
   assert.deepEqual(only(seen('None'), [a], []), [{ type: 'UserAssigned', userAssignedIdentities: { [a]: {} } }]);
   assert.deepEqual(only(seen('SystemAssigned'), [a], []), [{ type: 'SystemAssigned, UserAssigned', userAssignedIdentities: { [a]: {} } }]);
   assert.deepEqual(only(seen('UserAssigned', a, b), [], [a]), [{ type: 'UserAssigned', userAssignedIdentities: { [a]: null } }]);
@@ -117,9 +120,9 @@ test('sends the identity type that the result needs', () => {
 });
 
 test('never sends type None while a foreign identity is attached', () => {
-  const writes = planWrites(seen('UserAssigned', a, b), { add: [], remove: [a, b], owned: new Set([a]) });
+  const writes = splitIntoPatches(seen('UserAssigned', a, b), { add: [], remove: [a, b], owned: new Set([a]) });
   assert.deepEqual(writes, [{ attach: [], detach: [a] }]);
-  const planned = planWrites(seen('UserAssigned', a), { add: [], remove: [a], owned: new Set([a]) });
+  const planned = splitIntoPatches(seen('UserAssigned', a), { add: [], remove: [a], owned: new Set([a]) });
   assert.deepEqual(
     planned.map((write) => wireIdentity(write, seen('UserAssigned', a, c))),
     [{ type: 'UserAssigned', userAssignedIdentities: { [a]: null } }],
@@ -129,13 +132,13 @@ test('never sends type None while a foreign identity is attached', () => {
 test('splits a change of many identities into writes of 150, attachments first', () => {
   const many = Array.from({ length: 400 }, (_, index) => `${a}${index}`);
   const sizes = (writes: Write[]) => writes.map(({ attach, detach }) => [attach.length, detach.length]);
-  assert.deepEqual(sizes(planWrites(seen('None'), { add: many, remove: [], owned: new Set() })), [
+  assert.deepEqual(sizes(splitIntoPatches(seen('None'), { add: many, remove: [], owned: new Set() })), [
     [150, 0],
     [150, 0],
     [100, 0],
   ]);
   const before = seen('UserAssigned', ...many);
-  assert.deepEqual(sizes(planWrites(before, { add: [b, c], remove: many.slice(0, 149), owned: new Set(many) })), [
+  assert.deepEqual(sizes(splitIntoPatches(before, { add: [b, c], remove: many.slice(0, 149), owned: new Set(many) })), [
     [2, 148],
     [0, 1],
   ]);
@@ -149,16 +152,16 @@ test('reads every spelling of the identity type, and no other text', () => {
 });
 
 test('detaches and attaches a recreated identity only if it is owned', () => {
-  const before: SeenIdentity = {
+  const before: ObservedIdentity = {
     type: 'UserAssigned',
     identities: new Map([
       [a, null],
       [b, live],
     ]),
   };
-  assert.deepEqual(planWrites(before, { add: [a, b], remove: [], owned: new Set([a]) }), [
+  assert.deepEqual(splitIntoPatches(before, { add: [a, b], remove: [], owned: new Set([a]) }), [
     { attach: [], detach: [a] },
     { attach: [a], detach: [] },
   ]);
-  assert.deepEqual(planWrites(before, { add: [a, b], remove: [], owned: new Set() }), []);
+  assert.deepEqual(splitIntoPatches(before, { add: [a, b], remove: [], owned: new Set() }), []);
 });

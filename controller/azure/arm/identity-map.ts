@@ -8,7 +8,7 @@ export type IdentityKind = (typeof identityTypes)[number];
 export type AttachedIdentity = { readonly clientId: string; readonly principalId: string } | null;
 
 /** The identity of a scope as a GET shows it; ids lower case. */
-export interface SeenIdentity {
+export interface ObservedIdentity {
   readonly type: IdentityKind;
   readonly identities: ReadonlyMap<string, AttachedIdentity>;
 }
@@ -36,7 +36,7 @@ const maxEntries = 150;
  * The writes, in order, that bring `seen` to what `change` asks; empty when it is there already. Adds go before removes, in as few writes as
  * `entries` allows. An owned identity that was recreated is taken off and put on again, which is what makes IMDS know it.
  */
-export function planWrites(seen: SeenIdentity, change: Change, entries = maxEntries): Write[] {
+export function splitIntoPatches(seen: ObservedIdentity, change: Change, entries = maxEntries): Write[] {
   const wanted = new Set(change.add);
   const absent = [...wanted].filter((id) => !seen.identities.has(id));
   const recreated = [...wanted].filter((id) => seen.identities.get(id) === null && change.owned.has(id));
@@ -67,7 +67,7 @@ export interface WireIdentity {
  * The `identity` of the PATCH body, computed from the very state whose etag goes into If-Match: the type without UserAssigned, which removes all,
  * comes out only when nothing would be left of what that state shows, foreign identities included. Undefined: the state is already so.
  */
-export function wireIdentity(write: Write, seen: SeenIdentity): WireIdentity | undefined {
+export function wireIdentity(write: Write, seen: ObservedIdentity): WireIdentity | undefined {
   const attach = write.attach.filter((id) => !seen.identities.has(id));
   const detach = write.detach.filter((id) => seen.identities.has(id));
   if (attach.length + detach.length === 0) return undefined;

@@ -1,7 +1,7 @@
 // What the client does to a scale set or VM, as Azure sees it.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { planWrites } from '../../../controller/azure/arm/identity-map.ts';
+import { splitIntoPatches } from '../../../controller/azure/arm/identity-map.ts';
 import { alone, clientIds, flexVm, pool1 } from '../azure/fixtures.ts';
 import { attach, connected, detach, failureOf, identity, quickAzure, requests, scopeOf } from './harness.ts';
 
@@ -54,8 +54,8 @@ describe('a write', () => {
     let state = await compute.read(pool);
     assert.equal(state.identities.get(identity('reader')), null);
     const wanted = { add: [identity('reader')], remove: [] };
-    assert.deepEqual(planWrites(state, { ...wanted, owned: new Set() }), []);
-    for (const write of planWrites(state, { ...wanted, owned: new Set([identity('reader')]) })) {
+    assert.deepEqual(splitIntoPatches(state, { ...wanted, owned: new Set() }), []);
+    for (const write of splitIntoPatches(state, { ...wanted, owned: new Set([identity('reader')]) })) {
       await compute.write(pool, write, state);
       state = await compute.read(pool);
     }
