@@ -3,7 +3,7 @@
 //
 // - Entries belong to the namespace of their AzureIdentity. A namespace that was to blame lately is written by itself, never together with others.
 // - What failed without a name is split by namespace first, then by halves within one namespace.
-// - Trials have a budget per namespace. The namespace with the fewest failures is tried first.
+// - Failed trials have a budget per namespace. The namespace with the fewest failures is tried first.
 //
 // Each scope has its own quarantine. Pure: the caller keeps the state and reports how each write ended.
 import type { Write } from '../azure/arm/identity-map.ts';
@@ -33,14 +33,14 @@ export interface Quarantine {
   readonly suspects: readonly (readonly string[])[];
   /** By namespace: when it was to blame for a failed write, within the window; milliseconds since the epoch. */
   readonly blamed: ReadonlyMap<string, readonly number[]>;
-  /** By namespace: when it was tried by itself, within the window. */
-  readonly trials: ReadonlyMap<string, readonly number[]>;
+  /** By namespace: when a trial of it failed, within the window. */
+  readonly failedTrials: ReadonlyMap<string, readonly number[]>;
 }
 
-export const emptyQuarantine: Quarantine = { held: new Map(), suspects: [], blamed: new Map(), trials: new Map() };
+export const emptyQuarantine: Quarantine = { held: new Map(), suspects: [], blamed: new Map(), failedTrials: new Map() };
 
 /** The search of one namespace must leave room for other writes: Azure allows a scale set few of them (docs/reference/arm.md#throttling). */
-const trialsInWindow = 4;
+const failedTrialsInWindow = 4;
 export const windowMs = 10 * 60_000;
 const firstHoldMs = 60_000;
 const longestHoldMs = 60 * 60_000;
@@ -71,8 +71,7 @@ export function selectWrite(quarantine: Quarantine, wanted: readonly Entry[], no
   if (free.length > 0) return { entries: free, trial: false, nextAt: earliest(trials) };
   const [next] = trials.filter(({ at }) => at <= now).sort(byPreference);
   if (next === undefined) return { entries: [], trial: true, nextAt: earliest(trials) };
-  const spent = withTrial(quarantine, next.entries, now);
-  return { entries: next.entries, trial: true, nextAt: earliest(trialsAmong(spent, without(wanted, next.entries), now)) };
+  return { entries: next.entries, trial: true, nextAt: earliest(trialsAmong(quarantine, without(wanted, next.entries), now)) };
 }
 
 /** `culprits`: ids that the failure named; empty where it named none. */
@@ -88,7 +87,7 @@ export function afterWrite(
   outcome: Outcome,
   now: number,
 ): Quarantine {
-  const quarantine = trial ? withTrial(before, entries, now) : before;
+  const quarantine = trial && !outcome.ok ? withFailedTrial(before, entries, now) : before;
   const written = new Set(entries.map(keyOf));
   const untouched = quarantine.suspects.map((group) => group.filter((key) => !written.has(key))).filter(isNotEmpty);
   const held = new Map(quarantine.held);
@@ -109,13 +108,13 @@ export function afterWrite(
 /** Without the state of what is no longer wanted, so that it does not grow for ever. Who was to blame is remembered for the window. */
 export function forgetUnwanted(quarantine: Quarantine, wanted: readonly Entry[], now: number): Quarantine {
   const keys = new Set(wanted.map(keyOf));
-  const recent = (times: Quarantine['trials']) =>
+  const recent = (times: Quarantine['failedTrials']) =>
     new Map([...times].map(([namespace, at]) => [namespace, within(at, now)] as const).filter(([, at]) => at.length > 0));
   return {
     held: new Map([...quarantine.held].filter(([key]) => keys.has(key))),
     suspects: quarantine.suspects.map((group) => group.filter((key) => keys.has(key))).filter(isNotEmpty),
     blamed: recent(quarantine.blamed),
-    trials: recent(quarantine.trials),
+    failedTrials: recent(quarantine.failedTrials),
   };
 }
 
@@ -195,7 +194,7 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
 
 /** When the budget of the namespace allows another trial. */
 function nextTrialAt(quarantine: Quarantine, namespace: string, now: number): number {
-  const freed = within(quarantine.trials.get(namespace), now).at(-trialsInWindow);
+  const freed = within(quarantine.failedTrials.get(namespace), now).at(-failedTrialsInWindow);
   return freed === undefined ? now : freed + windowMs;
 }
 
@@ -213,16 +212,16 @@ function prolonged(before: HeldEntry | undefined, now: number): HeldEntry {
   return { failures, until: now + Math.min(longestHoldMs, firstHoldMs * 2 ** Math.min(failures - 1, 10)) };
 }
 
-const withTrial = (quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine => ({
+const withFailedTrial = (quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine => ({
   ...quarantine,
-  trials: withTimes(
-    quarantine.trials,
+  failedTrials: withTimes(
+    quarantine.failedTrials,
     entries.map(({ namespace }) => namespace),
     now,
   ),
 });
 
-function withTimes(times: Quarantine['trials'], namespaces: Iterable<string>, now: number): Quarantine['trials'] {
+function withTimes(times: Quarantine['failedTrials'], namespaces: Iterable<string>, now: number): Quarantine['failedTrials'] {
   const next = new Map(times);
   for (const namespace of new Set(namespaces)) next.set(namespace, [...within(times.get(namespace), now), now]);
   return next;
