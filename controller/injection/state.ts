@@ -7,7 +7,7 @@ import type { Pod } from '../../lib/identities/pod.ts';
 export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_injected';
 
 /** The namespaces that the webhook is never called for (`namespaceSelector` of its configuration). */
-const excludedNamespaces = new Set(['kube-system']);
+export const excludedNamespaces: ReadonlySet<string> = new Set(['kube-system']);
 
 /** Undefined for a pod that is injected or finished. */
 export function uninjectedReason(pod: Pod, excepted: boolean): UninjectedReason | undefined {

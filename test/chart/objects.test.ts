@@ -18,6 +18,7 @@ import {
 } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
 import { settings as brokerSettings } from '../../broker/settings.ts';
+import { excludedNamespaces } from '../../controller/injection/state.ts';
 import { settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
@@ -99,6 +100,14 @@ describe('the chart with its own values', () => {
     const configuration = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName);
     golden('webhook-configuration', configuration.webhooks);
     assert.doesNotMatch(JSON.stringify(objects), /caBundle/);
+  });
+
+  it('keeps the webhook from the namespaces whose pods the controller reports as excluded', () => {
+    const { webhooks } = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName) as {
+      webhooks: { namespaceSelector: { matchExpressions: { key: string; values: string[] }[] } }[];
+    };
+    const byName = webhooks[0]?.namespaceSelector.matchExpressions.filter(({ key }) => key === 'kubernetes.io/metadata.name');
+    assert.deepEqual(byName, [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [...excludedNamespaces] }]);
   });
 
   it('uses the names and ports that the programs expect', () => {
