@@ -8,7 +8,7 @@ import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { Match } from '../lib/identities/match.ts';
 import type { Pod } from '../lib/identities/pod.ts';
 import { notAllowedMessage } from '../lib/identities/policy.ts';
-import { isTerminal } from '../lib/identities/reasons.ts';
+import { isTerminal, reasonWithMessage } from '../lib/identities/reasons.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { isNewer } from '../lib/kube/informer.ts';
 
@@ -129,7 +129,7 @@ function rowOf(pod: Pod, match: Match, { assignments, managed, allowed }: RowFac
     ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
     ...(identity.auxiliaryTenantIDs.length === 0 ? {} : { auxiliaryTenantIDs: identity.auxiliaryTenantIDs }),
   };
-  if (!allowed) return { ...row, state: 'Failed', reason: `IdentityNotAllowed: ${notAllowedMessage(identity)}` };
+  if (!allowed) return { ...row, state: 'Failed', reason: reasonWithMessage('IdentityNotAllowed', notAllowedMessage(identity)) };
   if (managed) return { ...row, state: 'Assigned' };
 
   const assignment = assignments.find((candidate) => candidate.identityKey === identity.key);

@@ -3,6 +3,8 @@
 import type { AzureIdentity } from '../api/kinds.ts';
 import type { PolicySubject } from '../lib/identities/policy.ts';
 import { notAllowedMessage } from '../lib/identities/policy.ts';
+import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
+import { reasonWithMessage } from '../lib/identities/reasons.ts';
 import { BrokerError } from './error.ts';
 
 export interface ServicePrincipal {
@@ -29,9 +31,9 @@ export interface ServicePrincipalRules {
 export class InvalidIdentityError extends BrokerError {
   override readonly name = 'InvalidIdentityError';
   /** For the Event on the AzureIdentity. */
-  readonly reason: 'InvalidServicePrincipal' | 'CrossNamespaceSecret' | 'IdentityNotAllowed';
+  readonly reason: InvalidIdentityReason;
 
-  constructor(reason: InvalidIdentityError['reason'], message: string) {
+  constructor(reason: InvalidIdentityReason, message: string) {
     super('token_failed', message);
     this.reason = reason;
   }
@@ -62,7 +64,7 @@ export function parseServicePrincipal({ metadata, spec = {} }: AzureIdentity, ru
   // Checked with the very ids that are used below.
   const ids = { identityId: undefined, clientID: clientId, tenantID: tenantId, auxiliaryTenantIDs: auxiliary };
   if (!rules.isAllowed({ namespace: metadata.namespace ?? '', type, ...ids }))
-    throw new InvalidIdentityError('IdentityNotAllowed', `IdentityNotAllowed: ${notAllowedMessage({ key })}`);
+    throw new InvalidIdentityError('IdentityNotAllowed', reasonWithMessage('IdentityNotAllowed', notAllowedMessage({ key })));
   const authority = authorityOf(spec.adEndpoint?.trim() ?? '', rules);
   if (authority === undefined) throw invalid('adEndpoint must be the https address of an Azure cloud, without a path');
 

@@ -6,6 +6,7 @@ import type { AzureIdentity } from '../api/kinds.ts';
 import type { Clock } from '../common/clock.ts';
 import type { ApplicationToken, ClientCredential } from '../lib/azure/auth/application-token.ts';
 import { EntraError, requestApplicationToken } from '../lib/azure/auth/application-token.ts';
+import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { isNotFound, KubeError } from '../lib/kube/errors.ts';
 import type { EventRecorder } from '../lib/kube/events.ts';
@@ -27,7 +28,7 @@ export type MintToken = (identity: string, resource: string) => Promise<TokenRes
 export interface MinterOptions {
   client: KubeClient;
   log: Logger;
-  events: Pick<EventRecorder, 'record'>;
+  events: Pick<EventRecorder<InvalidIdentityReason>, 'record'>;
   /** By `namespace/name`. */
   identityOf(key: string): AzureIdentity | undefined;
   rules: ServicePrincipalRules;

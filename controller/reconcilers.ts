@@ -5,6 +5,7 @@
 import { systemClock } from '../common/clock.ts';
 import { sleep } from '../common/sleep.ts';
 import type { Informers } from '../lib/identities/informers.ts';
+import type { EventReason } from '../lib/identities/reasons.ts';
 import { backoff } from '../lib/kube/backoff.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { EventRecorder } from '../lib/kube/events.ts';
@@ -31,7 +32,7 @@ export interface ReconcilersOptions {
   compute: Compute;
   /** Of the managed identity that the controller itself signs in with now. */
   ownClientId(): string | undefined;
-  events: EventRecorder;
+  events: EventRecorder<EventReason>;
   instruments: Instruments;
   log: Logger;
   settings: ControllerSettings;

@@ -4,6 +4,7 @@ import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
+import type { EventReason } from '../../lib/identities/reasons.ts';
 import { regardingBinding } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -11,12 +12,12 @@ import type { AssignmentClient } from './client.ts';
 import { assignmentName, assignmentNamespace } from './naming.ts';
 import type { AssignmentAction } from './plan.ts';
 import type { Releaser } from './releaser.ts';
-import { foreignBindingLimit, fullNamespaceMessage } from './status.ts';
+import { fullNamespaceMessage } from './status.ts';
 
 export interface ApplyOptions {
   informers: Pick<Informers, 'assignments'>;
   client: AssignmentClient;
-  events: EventRecorder;
+  events: EventRecorder<EventReason>;
   log: Logger;
   clock: Clock;
   rules: { forceNamespaced: boolean };
@@ -43,7 +44,7 @@ export function createApply(options: ApplyOptions, releaser: Releaser): Apply {
   }
 
   async function refuse({ identity, binding }: Match): Promise<void> {
-    events.record(regardingBinding(binding), 'Warning', foreignBindingLimit, fullNamespaceMessage(identity));
+    events.record(regardingBinding(binding), 'Warning', 'ForeignBindingLimit', fullNamespaceMessage(identity));
   }
 
   return async (action, pod) => {

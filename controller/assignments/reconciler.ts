@@ -18,7 +18,7 @@ import type { PodState, PodStateRules } from './pod-state.ts';
 import { readPodState } from './pod-state.ts';
 import type { ReleaserOptions } from './releaser.ts';
 import { Releaser } from './releaser.ts';
-import { blockedAssignments, danglingBindingMessage, foreignBindingLimit, noBindingMessage, overLimitMessage } from './status.ts';
+import { blockedAssignments, danglingBindingMessage, noBindingMessage, overLimitMessage } from './status.ts';
 
 export interface AssignmentReconcilerOptions extends ApplyOptions, ReleaserOptions {
   informers: Informers;
@@ -45,7 +45,7 @@ export function createAssignmentReconciler(options: AssignmentReconcilerOptions)
     for (const binding of dangling)
       events.record(regardingBinding(binding), 'Warning', 'binding apply error', danglingBindingMessage(binding));
     for (const match of informers.matches.overLimitOf(pod).slice(0, maxBindingEvents))
-      events.record(regardingBinding(match.binding), 'Warning', foreignBindingLimit, overLimitMessage(match));
+      events.record(regardingBinding(match.binding), 'Warning', 'ForeignBindingLimit', overLimitMessage(match));
   }
 
   /** Returns the errors of the writes that failed. */

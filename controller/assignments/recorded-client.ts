@@ -1,3 +1,4 @@
+import type { EventReason } from '../../lib/identities/reasons.ts';
 import { regardingAssignment, regardingBinding, regardingBindingOf } from '../../lib/identities/regarding.ts';
 import { isAlreadyExists, isConflict } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
@@ -8,7 +9,7 @@ import type { AssignmentClient } from './client.ts';
 /** Records the writes of a client in Events and metrics, under the reasons and names of aad-pod-identity (docs/reference/aad-pod-identity.md). */
 export function recordWrites(
   client: AssignmentClient,
-  { events, instruments }: { events: EventRecorder; instruments: Instruments },
+  { events, instruments }: { events: EventRecorder<EventReason>; instruments: Instruments },
 ): AssignmentClient {
   const counted = (
     operation: 'addition' | 'deletion' | 'update',

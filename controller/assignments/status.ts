@@ -66,7 +66,7 @@ function causeOfNode(scope: PodState['scope'], providerID: string | undefined): 
 
 /**
  * Of a pod that no identity matches. `dangling`: a binding of the pod's namespace that selects it and names an AzureIdentity that does not exist;
- * what other namespaces have is not told.
+ * a binding of another namespace is not named.
  */
 export function noBindingMessage({ selector }: Pod, dangling: Binding | undefined, rules: MatchRules): string {
   if (dangling !== undefined)
@@ -81,9 +81,6 @@ function allowedNamespaces({ forceNamespaced, bindingNamespaces }: MatchRules): 
 
 export const danglingBindingMessage = ({ identityKey, selector }: Binding): string =>
   `AzureIdentity ${identityKey} does not exist, so the binding gives pods with selector '${selector}' nothing`;
-
-/** Reason of an Event on a binding of another namespace than the pod's that gives the pod nothing. */
-export const foreignBindingLimit = 'ForeignBindingLimit';
 
 const wayOut = "put the AzureIdentity and a binding into the pod's namespace";
 

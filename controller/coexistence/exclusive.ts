@@ -1,13 +1,14 @@
 // Two controllers that write the same objects and the same scale sets undo each other's work. Ours writes only while it is the only one.
 import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
+import type { ConflictReason } from '../../lib/identities/reasons.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
 import { onceIn } from '../../lib/once-in.ts';
 import type { Conflict, ConflictDetector } from './conflict.ts';
 
 export interface ExclusiveOptions {
-  events: EventRecorder;
+  events: EventRecorder<ConflictReason>;
   log: Logger;
   clock: Clock;
   /** Asked in order until one finds a conflict. */

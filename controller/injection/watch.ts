@@ -1,6 +1,7 @@
 // Records an Event on each labelled pod that nobody injected (leader only).
 
 import type { Informers } from '../../lib/identities/informers.ts';
+import type { EventReason } from '../../lib/identities/reasons.ts';
 import { regardingPod } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -8,7 +9,7 @@ import { notInjectedText, uninjectedReason } from './state.ts';
 
 interface Options {
   informers: Informers;
-  events: EventRecorder;
+  events: EventRecorder<EventReason>;
   log: Logger;
   settings: { assignUninjected: boolean };
 }

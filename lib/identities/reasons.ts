@@ -1,6 +1,9 @@
-// Why an identity is not assigned: the annotation `reason` of an AzureAssignedIdentity, the reason of an Event, and `reason` of a broker row.
+// Every reason that users read: the annotation `reason` of an AzureAssignedIdentity, the start of `reason` of a broker row, the reason of an Event.
 
-/** Somebody has to change something; waiting does not help. The sidecar answers "Identity not found" with the reason. */
+/**
+ * A person must act: correct an object, grant a role, unlock a group. The controller still retries what it got from Azure, and so notices when that
+ * has happened. The sidecar does not wait for it: it answers "Identity not found" with the reason.
+ */
 const terminalReasons = [
   'IdentityNotAllowed',
   'InvalidResourceID',
@@ -12,9 +15,30 @@ const terminalReasons = [
   'DenyAssignment',
 ] as const;
 
-/** The assignment goes on without a change of the objects. */
+/** The assignment goes on by itself or, where somebody paused the scope, when they end the pause. The sidecar waits for it. */
 type PassingReason = 'ScopePaused' | 'Attaching' | 'Throttled' | 'AzureError' | 'WaitingForNode';
 
+/** Why an identity is not assigned. An Event on the pod has it too. */
 export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
 
+/** The reasons with spaces are those of aad-pod-identity: docs/reference/aad-pod-identity.md. */
+type BindingEventReason = 'binding applied' | 'binding apply error' | 'binding removed' | 'binding remove error' | 'ForeignBindingLimit';
+type PodEventReason = 'Attached' | 'NoBinding' | 'NotInjected';
+/** Why the broker mints no token for an identity of type 1 or 2. */
+export type InvalidIdentityReason = 'InvalidServicePrincipal' | 'CrossNamespaceSecret' | 'IdentityNotAllowed';
+/** Another controller that writes the same objects. */
+export type ConflictReason = 'OtherReleaseRuns' | 'UpstreamControllerRuns';
+
+export type EventReason =
+  | AssignmentReason
+  | BindingEventReason
+  | PodEventReason
+  | InvalidIdentityReason
+  | ConflictReason
+  | 'Quarantined'
+  | 'status update error';
+
 export const isTerminal = (reason: string | undefined): boolean => terminalReasons.some((terminal) => terminal === reason);
+
+/** As broker rows and the broker's errors give them. */
+export const reasonWithMessage = (reason: AssignmentReason, message: string): string => `${reason}: ${message}`;

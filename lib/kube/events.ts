@@ -19,12 +19,13 @@ export interface Regarding {
   uid?: string | undefined;
 }
 
-export interface EventRecorder {
+/** `Reason`: the reasons that the owner of the Events knows. */
+export interface EventRecorder<Reason extends string = string> {
   /**
    * Never throws and never waits: an Event informs a person and decides nothing. `same` stands for the message where that has changing parts
    * (a time, a request id): two Events that agree in it are the same.
    */
-  record(regarding: Regarding, type: 'Normal' | 'Warning', reason: string, message: string, same?: string): void;
+  record(regarding: Regarding, type: 'Normal' | 'Warning', reason: Reason, message: string, same?: string): void;
   /** Resolves when what was recorded has been sent or dropped, which takes no more than two seconds. */
   flush(): Promise<void>;
 }

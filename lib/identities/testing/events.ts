@@ -1,4 +1,5 @@
 import type { EventRecorder } from '../../kube/events.ts';
+import type { EventReason } from '../reasons.ts';
 
 export interface RecordedEvent {
   kind: string;
@@ -9,7 +10,7 @@ export interface RecordedEvent {
 }
 
 /** Keeps every Event that is recorded, also repeated ones. */
-export function fakeEvents(): { events: EventRecorder; list: RecordedEvent[] } {
+export function fakeEvents(): { events: EventRecorder<EventReason>; list: RecordedEvent[] } {
   const list: RecordedEvent[] = [];
   return {
     list,
