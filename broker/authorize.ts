@@ -35,7 +35,7 @@ export function createAuthorizer(options: { client: KubeClient; rows: RowSource;
     if (lookup === undefined) {
       if (!lookups.take())
         throw new BrokerError('not_ready', 'too many unknown pods are being looked up: try again', { retryAfterSeconds: 5 });
-      lookup = explain(client, pod).finally(() => inFlight.delete(pod.uid));
+      lookup = missingPodError(client, pod).finally(() => inFlight.delete(pod.uid));
       inFlight.set(pod.uid, lookup);
     }
     const error = await lookup;
@@ -45,7 +45,7 @@ export function createAuthorizer(options: { client: KubeClient; rows: RowSource;
 }
 
 /** Why the caches do not hold this pod. */
-async function explain(client: KubeClient, { namespace, name, uid }: BoundPod): Promise<BrokerError> {
+async function missingPodError(client: KubeClient, { namespace, name, uid }: BoundPod): Promise<BrokerError> {
   let live: unknown;
   try {
     live = await client.call('GET', resourcePath(pods, { namespace, name }), { timeoutMs: 10_000 });

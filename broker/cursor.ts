@@ -4,8 +4,8 @@ import { BrokerError } from './error.ts';
 import type { CacheVersions } from './rows.ts';
 
 /**
- * An older cursor holds nothing back: no replica whose watches run is so far behind. After a restore from a backup, versions of before lie in the
- * future; without this limit their cursors would be refused for ever.
+ * An older cursor holds nothing back: no replica whose watches run is so far behind. A restore of the cluster from a backup takes resource versions
+ * back; without this limit the cursors from before it would be refused for ever.
  */
 const maxAgeMs = 10 * 60_000;
 const maxLength = 2048;

@@ -77,7 +77,7 @@ async function catchUp(rows: RowSource, versions: CacheVersions, signal: AbortSi
   try {
     await rows.whenReached(versions, limit.signal);
   } catch {
-    throw new BrokerError('not_ready', 'this replica has not yet seen what the last answer was made from: try again or another one');
+    throw new BrokerError('not_ready', 'the caches of this replica are older than your last answer: try again, or another replica');
   } finally {
     cancel();
     signal.removeEventListener('abort', abort);

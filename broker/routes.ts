@@ -1,4 +1,5 @@
-// The three routes of the broker. A pod is authenticated by its token, then authorized by the caches; only then its request is read.
+// The three routes of the broker. Once the caches are complete, each authenticates the pod by its token, then authorizes it: by the caches or, where
+// they do not hold the pod, by the API server. A poll authorizes after its wait for caches as current as its cursor, and again for each answer.
 import type { FastifyRequest } from 'fastify';
 import { identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
@@ -70,7 +71,7 @@ function addTokenRoute(app: TlsApp, dependencies: RouteDependencies): void {
 
 async function callerOf(request: FastifyRequest, { rows, authenticate }: RouteDependencies): Promise<BoundPod> {
   // With incomplete caches every pod would be unknown.
-  if (!rows.synced) throw new BrokerError('not_ready', 'the copies of the cluster are not complete yet: try again');
+  if (!rows.synced) throw new BrokerError('not_ready', 'the caches are not complete yet: try again');
   return authenticate(request.headers.authorization);
 }
 
