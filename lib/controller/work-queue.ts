@@ -1,10 +1,10 @@
 // A work queue of keys with the semantics of client-go (https://pkg.go.dev/k8s.io/client-go/util/workqueue).
 //
-// A key is in any of these states at a time:
+// A key can be in several of these states at once, but never both ready and active:
 //   debouncing  somebody added it; it waits for the adds to pause
 //   scheduled   it becomes ready at a date: a requeue, or a retry after back-off
 //   ready       it waits for its turn
-//   active      somebody works on it; an add in this state queues it once more when the work ends
+//   active      somebody works on it; a key that becomes ready meanwhile is ready again when the work ends
 // The queue never starts anything: `onReady` says that `take` has something to give.
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';

@@ -19,7 +19,7 @@ export interface Assignment {
   identityKey: string;
   bindingKey: string;
   status: string;
-  /** The identity and the binding as they were when the object was written. Objects with the same references share them. */
+  /** Fields of the identity and of the binding as they were when the object was written. Objects with the same references share them. */
   references: { identity: AzureIdentity | undefined; binding: AzureIdentityBinding | undefined };
 }
 

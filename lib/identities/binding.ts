@@ -12,7 +12,7 @@ export interface Binding {
   /** The identity lies in the namespace of the binding. */
   identityKey: string;
   selector: string;
-  /** The copy that an AzureAssignedIdentity carries: metadata without managed fields, and spec. */
+  /** Metadata without managed fields, and spec. An AzureAssignedIdentity holds a few short fields of it. */
   object: AzureIdentityBinding;
 }
 

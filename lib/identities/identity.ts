@@ -21,7 +21,7 @@ export interface Identity {
   tenantID: string;
   /** Of type 1 only. */
   auxiliaryTenantIDs: string[];
-  /** The copy that an AzureAssignedIdentity carries: metadata without managed fields, and spec. */
+  /** Metadata without managed fields, and spec. An AzureAssignedIdentity holds a few short fields of it. */
   object: AzureIdentity;
 }
 
