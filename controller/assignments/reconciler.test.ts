@@ -234,7 +234,7 @@ describe('assignment reconciler', () => {
       [['AzureIdentityBinding', `i${maxForeignMatches}`, 'Warning']],
     );
     assert.match(limited[0]?.message ?? '', /32 identities of other namespaces/);
-    assert.doesNotMatch(limited[0]?.message ?? '', /app/, 'what lies in the namespace of the pod is not told');
+    assert.doesNotMatch(limited[0]?.message ?? '', /app/, 'the message says nothing of the namespace of the pod');
   });
 
   it('creates nothing for other namespaces beyond the limit of a namespace', async () => {
@@ -261,7 +261,7 @@ describe('assignment reconciler', () => {
     assert.equal(calls.at(-1), 'create default/a-app-shared');
   });
 
-  it('does not tell a pod which bindings of other namespaces lack their identity', async () => {
+  it('names no binding of another namespace in the NoBinding Event of a pod', async () => {
     const caches = cluster();
     const { informers } = caches;
     informers.bindings.remove(caches.bound.key);

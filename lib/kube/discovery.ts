@@ -3,7 +3,7 @@ import { at, stringAt } from './objects.ts';
 import type { Resource } from './resources.ts';
 
 /**
- * Whether the API server serves a kind, by its own discovery, which every service account may read. Throws where it cannot tell: only a
+ * Whether the API server serves a kind, by its own discovery, which every service account may read. Throws where that is unknown: only a
  * well-formed answer without the kind is a no; a 404 from whatever stands before the API server is not.
  */
 export async function isServed(client: KubeClient, { group, version, plural }: Resource, signal: AbortSignal): Promise<boolean> {

@@ -32,7 +32,7 @@ const served = {
 function createFakeServer(steps: Step[]) {
   const fake = {
     steps,
-    wake: () => {},
+    resume: () => {},
     /** Queries of lists and watches. */
     queries: [] as Record<string, string>[],
     /** Answers of discovery by path; an Error fails the call. */
@@ -41,7 +41,7 @@ function createFakeServer(steps: Step[]) {
   async function nextStep(signal: AbortSignal | undefined): Promise<Step> {
     while (fake.steps.length === 0)
       await new Promise<void>((resolve, reject) => {
-        fake.wake = resolve;
+        fake.resume = resolve;
         signal?.addEventListener('abort', () => reject(signal.reason));
       });
     const step = fake.steps.shift();
@@ -88,7 +88,7 @@ async function harness(t: TestContext, steps: Step[], listener: (change: Change<
   informer.onChange((change) => changes.push(change));
   const runSteps = async (more: Step[] = []) => {
     fake.steps.push(...more);
-    fake.wake();
+    fake.resume();
     // Some steps take a pause after them.
     while (fake.steps.length > 0) await clock.advance(1000);
     await clock.advance(1000);
@@ -107,7 +107,7 @@ describe('informer', () => {
     assert.equal(fake.queries[2]?.allowWatchBookmarks, 'true');
   });
 
-  it('tells each change with the object before and after', async (t) => {
+  it('reports each change with the object before and after', async (t) => {
     const { changes } = await harness(t, [
       listOf('1', [item('a', '1')]),
       { watch: [event('MODIFIED', item('a', '2', 'blue')), event('DELETED', item('a', '3', 'blue'))] },
@@ -130,7 +130,7 @@ describe('informer', () => {
     ['as an HTTP status', { fail: new KubeError(410, 'Expired', 'too old') }],
     ['as an event', { watch: [event('ERROR', { code: 410, reason: 'Expired', message: 'too old' })] }],
   ] as [string, Step][]) {
-    it(`lists again after a 410 ${name} and tells what was deleted meanwhile`, async (t) => {
+    it(`lists again after a 410 ${name} and reports what was deleted meanwhile`, async (t) => {
       const { changes } = await harness(t, [listOf('1', [item('a', '1'), item('b', '1')]), gone, listOf('9', [item('b', '1')])]);
       assert.deepEqual(
         changes.filter((change) => change.after === undefined),

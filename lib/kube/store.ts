@@ -21,7 +21,7 @@ export interface StoreListeners<T> {
   onAdvance(): void;
 }
 
-/** The objects of one kind as far as a list and a watch have told, and how current they are. */
+/** The objects of one kind, from a list and a watch, and how current they are. */
 export class Store<T> {
   readonly #listeners: StoreListeners<T>;
   #objects = new Map<string, T>();
@@ -66,7 +66,7 @@ export class Store<T> {
     this.#synced.resolve();
   }
 
-  /** The watch told a change of one object; undefined deletes it. */
+  /** Takes a change of one object from the watch; undefined deletes it. */
   apply(key: string, after: T | undefined, version: string | undefined): void {
     const before = this.#objects.get(key);
     if (after === undefined) this.#objects.delete(key);
@@ -76,7 +76,7 @@ export class Store<T> {
     this.advance(version);
   }
 
-  /** The watch has told everything up to this version. */
+  /** Every change up to this version has arrived. */
   advance(version: string | undefined): void {
     if (version === undefined || version === this.#resourceVersion) return;
     this.#resourceVersion = version;

@@ -37,7 +37,7 @@ export async function applyRules({ run, backend, blockWireServer, legacyTables }
   if (loaded.code !== 0) {
     const undo = undoInput(tables, before, await save(run, backend));
     if (undo !== '') await run([`iptables-${backend}-restore`, '--noflush'], undo);
-    throw new CommandError('iptables_failed', `iptables-${backend}-restore failed: ${explain(loaded, backend)}`);
+    throw new CommandError('iptables_failed', `iptables-${backend}-restore failed: ${failureText(loaded, backend)}`);
   }
   const wrong = differences(tables, await save(run, backend));
   if (wrong.length > 0) {
@@ -50,12 +50,12 @@ export async function applyRules({ run, backend, blockWireServer, legacyTables }
 
 async function save(run: Run, backend: Backend): Promise<string> {
   const saved = await run([`iptables-${backend}-save`]);
-  if (saved.code !== 0) throw new CommandError('iptables_failed', `iptables-${backend}-save failed: ${explain(saved, backend)}`);
+  if (saved.code !== 0) throw new CommandError('iptables_failed', `iptables-${backend}-save failed: ${failureText(saved, backend)}`);
   return saved.stdout;
 }
 
 /** The output of the tool in one line, and what usually helps. */
-function explain(finished: Finished, backend: Backend): string {
+function failureText(finished: Finished, backend: Backend): string {
   const output = finished.stderr.trim().replaceAll(/\s*\n\s*/g, '; ') || `exit code ${finished.code}`;
   if (/permission denied|must be root|operation not permitted/i.test(output)) {
     return `${output} (the container needs capability NET_ADMIN${backend === 'legacy' ? ' and NET_RAW' : ''} and user id 0)`;

@@ -66,7 +66,7 @@ async function missingGo(goMod: string): Promise<string | undefined> {
   if (findOnPath('go') === undefined) return `${wanted} (no go in PATH), from https://go.dev/dl`;
   const { stdout } = await run('go', ['env', 'GOVERSION'], { cwd: '/', env: { GOTOOLCHAIN: 'local' } });
   const own = stdout.match(/go(\d+)\.(\d+)/);
-  // From 1.21 on, Go fetches the version that a go.mod asks for, unless it is told not to.
+  // From 1.21 on, Go fetches the version that a go.mod asks for, unless GOTOOLCHAIN forbids it.
   if (own !== null && (Number(own[2]) >= 21 || Number(own[1]) > 1)) return undefined;
   return `${wanted} (PATH has ${stdout.trim() || 'one that does not say its version'}), from https://go.dev/dl`;
 }

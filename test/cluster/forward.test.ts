@@ -44,9 +44,9 @@ test('forwards bytes both ways, also after one side has finished', async () => {
 test('breaks the other half of a broken connection', async () => {
   const { client, served, close } = await chain();
   served.resume();
-  const told = once(served, 'end');
+  const ended = once(served, 'end');
   client.resetAndDestroy();
-  await told;
+  await ended;
   close();
 });
 

@@ -31,8 +31,8 @@ const files = controlPlaneFiles(folder);
 process.chdir(folder);
 Object.assign(process.env, debian.env);
 
-const tell = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
-const progress = (line: string) => tell({ type: 'progress', line });
+const send = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const progress = (line: string) => send({ type: 'progress', line });
 
 function launch(command: Command): Running {
   return start(command, path.join(folder, 'logs', `${command.name}.log`));
@@ -106,12 +106,12 @@ const [host = '', port = ''] = azure.control.split(':');
 await forward({ path: sockets.control }, { host, port: Number(port) });
 try {
   const all = await startAll();
-  tell({ type: 'ready' });
+  send({ type: 'ready' });
   // When one program ends, the whole cluster ends; its logs stay.
   const first = await Promise.race(all.map(async (one) => `${one.name} ${await one.exited}`));
   throw new Error(first);
 } catch (error) {
-  tell({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
+  send({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
   process.exitCode = 1;
   process.stdin.destroy();
   process.exit();

@@ -12,7 +12,7 @@ A real one-node Kubernetes cluster on this machine, with the Azure emulator as i
 
   up        starts it; says how to use it
   down      ends it, or what a killed run left of it
-  status    tells which clusters are up
+  status    lists the clusters that are up
 
   --name NAME   default "dev"; clusters of different names run side by side
   --bare        up: without this repository's images
@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   if (command === 'down') return runDown(values.name);
   if (command === 'status') return runStatus();
   throw new Error(
-    `${command === undefined ? 'no command' : `unknown command "${command}"`}; one of up, down, status is accepted (--help tells more)`,
+    `${command === undefined ? 'no command' : `unknown command "${command}"`}; one of up, down, status is accepted (--help has more)`,
   );
 }
 

@@ -11,7 +11,7 @@ test('finds the start time of a process whatever its name', () => {
   assert.equal(startTimeOf(''), undefined);
 });
 
-test('tells a live process from one that ended and from a reused number', async () => {
+test('distinguishes a live process from one that ended and from a reused number', async () => {
   const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'inherit'] });
   const identity = identify(child.pid ?? 0);
   assert.ok(isAlive(identity));

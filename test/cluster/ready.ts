@@ -62,6 +62,6 @@ export async function etcdCompact(url: string): Promise<void> {
   };
   const read = await post('/v3/kv/range', { key: Buffer.from('\0').toString('base64') });
   const revision = read.match(/"revision":"(\d+)"/)?.[1];
-  if (revision === undefined) throw new Error(`etcd does not tell its revision: ${read}`);
+  if (revision === undefined) throw new Error(`etcd answers without a revision: ${read}`);
   await post('/v3/kv/compaction', { revision, physical: true });
 }

@@ -76,11 +76,11 @@ export function createCompute(options: ComputeOptions): Compute {
       );
     }
     const answer = await send(request);
-    if (answer.status >= 400) note(scope, kind, errorOf(answer, date()));
+    if (answer.status >= 400) closeGateIfThrottled(scope, kind, errorOf(answer, date()));
     return answer;
   }
 
-  function note(scope: Scope, kind: CallKind, error: ArmError): void {
+  function closeGateIfThrottled(scope: Scope, kind: CallKind, error: ArmError): void {
     if (error.failure.code === 'throttled') gates.close(scope, kind, error.failure);
   }
 
@@ -99,15 +99,15 @@ export function createCompute(options: ComputeOptions): Compute {
     let retryAfterMs = initial?.state === 'running' ? initial.retryAfterMs : undefined;
     let last: ArmError | undefined;
     let ids = first === undefined ? {} : requestIdsOf(first.headers);
-    // What an earlier process began may have ended long ago: look at once.
+    // An operation that an earlier process began may have ended long ago: poll at once.
     let waitMs = first === undefined ? gates.waitMs(scope, kind) : nextPollMs(options, 0, ofResource, retryAfterMs);
     while (now() - started + waitMs <= options.budgetMs) {
       await untilAborted(options.sleep(waitMs, signal), signal);
-      const progress = await ask(scope, kind, url, signal);
+      const progress = await poll(scope, kind, url, signal);
       ids = { ...ids, ...progress.ids };
       if (progress.state === 'succeeded') return;
       if (progress.state === 'failed') {
-        note(scope, 'write', progress.error);
+        closeGateIfThrottled(scope, 'write', progress.error);
         throw progress.error;
       }
       last = progress.state === 'unclear' ? progress.error : undefined;
@@ -117,8 +117,8 @@ export function createCompute(options: ComputeOptions): Compute {
     throw operationTimedOut(options.budgetMs, last, ids);
   }
 
-  /** One look at an operation. That the question fails says nothing of the operation, which goes on regardless. */
-  async function ask(
+  /** Polls an operation once. A failed poll says nothing of the operation, which goes on regardless. */
+  async function poll(
     scope: Scope,
     kind: 'read' | 'poll',
     url: string,

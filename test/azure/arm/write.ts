@@ -18,7 +18,7 @@ import { typeName } from './target.ts';
 
 type ComputeTarget = Extract<Target, { kind: 'compute' }>;
 
-function readWish(body: unknown, current: ComputeResource, replace: boolean): Update | { refused: Answer } {
+function readUpdate(body: unknown, current: ComputeResource, replace: boolean): Update | { refused: Answer } {
   if (!isRecord(body)) return { refused: badContent('The request body must be a JSON object') };
   const identity = readIdentityUpdate(body.identity, replace ? 'None' : identityType(current.identity));
   if (identity !== null && 'refused' in identity) return identity;
@@ -117,7 +117,7 @@ export function writeCompute(request: Incoming, context: Context, target: Comput
   const body = parseJson(request.body);
   const resource = existing ?? creation(target, body, context.now);
   if ('refused' in resource) return only(resource.refused);
-  const update = readWish(body, resource, replace);
+  const update = readUpdate(body, resource, replace);
   if ('refused' in update) return only(update.refused);
   const action = `${typeName[target.of]}/write`;
   const unlinked = update.identity === null ? null : forbidsAssigning(context, caller, update.identity, action, resource.id);

@@ -104,7 +104,7 @@ async function eventually(what: string, holds: () => boolean | Promise<boolean>)
 }
 
 describe('client', () => {
-  it('tells a missing object, one that exists and a conflict apart', async () => {
+  it('distinguishes a missing object, one that exists and a conflict', async () => {
     await createConfigMap('calls', {});
     await assert.rejects(client.call('GET', object('nothing')), isNotFound);
     await assert.rejects(createConfigMap('calls', {}), isAlreadyExists);
@@ -149,7 +149,7 @@ describe('informer', () => {
     assert.equal(informer.get('default/restart-1'), '0');
   });
 
-  it('lists again after a 410, and tells what was deleted meanwhile', async (t) => {
+  it('lists again after a 410, and reports what was deleted meanwhile', async (t) => {
     await createConfigMap('gone-1', { test: 'gone' });
     await createConfigMap('gone-2', { test: 'gone' });
     const { informer, lists, cut, mend } = observeConfigMaps(t, 'gone');
