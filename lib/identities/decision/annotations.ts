@@ -41,7 +41,7 @@ export const podAnnotations = {
   defaultIdentity: {
     key: annotations.defaultIdentity,
     about:
-      "which of the bound identities answers requests that name none; a name alone means the pod's namespace first; without it the identity of the oldest binding, the pod's namespace first",
+      "which of the bound identities answers requests that name none; a name alone means the pod's namespace first; without it the identity of the first binding: the pod's namespace, then `bindingNamespaces` in their order, within these the oldest",
     accepts: 'the name of an AzureIdentity, or its namespace/name',
     parse: (text) => (/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text) ? text : undefined),
   } satisfies AnnotationRule<string>,
