@@ -49,5 +49,5 @@ function needOfAssigned(current: Assignment, pod: Pod): Need | undefined {
   const identity = identityOf(current.references.identity);
   const binding = bindingOf(current.references.binding);
   if (identity?.identityId === undefined || binding === undefined) return undefined;
-  return { pod, match: { identity, binding }, identityId: identity.identityId };
+  return { pod, match: { identity, binding }, identityId: identity.identityId, keepOnly: true };
 }

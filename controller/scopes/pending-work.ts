@@ -6,7 +6,7 @@ import { areWritesBlocked } from './backoff.ts';
 import { isFresh, isReadDue } from './observed-state.ts';
 import type { OwnershipRecord } from './ownership.ts';
 import type { PlanInput } from './plan.ts';
-import { planScope } from './plan.ts';
+import { idsOfNeeds, planScope } from './plan.ts';
 import type { ScopeState } from './state.ts';
 import { select } from './state.ts';
 
@@ -33,13 +33,15 @@ export function pendingWork({ state, record, needs, expired, isProtected, isWait
   if (attached === undefined || isReadDue(observed, intervalMs, now))
     return { pending: needs.length > 0 || record.identities.size > 0, nextAt: never };
 
-  const needed = new Set(needs.map(({ identityId }) => identityId));
-  const plan = planScope({ record, attached, operationInProgress: false, needed, expired, isProtected });
+  const ids = idsOfNeeds(needs);
+  const plan = planScope({ ...ids, record, attached, operationInProgress: false, expired, isProtected });
   const { selected, nextAt } = select(state, entriesOf(plan, needs, state.quarantine, now), now);
   const fresh = isFresh(observed, intervalMs, now);
   if (!fresh && needs.some((need) => attached.get(need.identityId) && isWaiting(need))) return { pending: true, nextAt };
   if (fresh && areWritesBlocked(state.backoff, now)) return { pending: false, nextAt };
   // How these began or ended, only a GET shows.
-  const isOpen = [...record.identities].some(([id, { state: entry }]) => entry === 'intent' || (entry === 'detaching' && needed.has(id)));
+  const isOpen = [...record.identities].some(
+    ([id, { state: entry }]) => entry === 'intent' || (entry === 'detaching' && ids.needed.has(id)),
+  );
   return { pending: selected !== undefined || isOpen, nextAt };
 }

@@ -15,6 +15,7 @@ function input(parts: {
   attached?: string[];
   recreated?: string[];
   needed?: string[];
+  attachable?: string[];
   expired?: string[];
   kept?: string[];
   operationInProgress?: boolean;
@@ -26,12 +27,19 @@ function input(parts: {
     attached,
     operationInProgress: parts.operationInProgress ?? false,
     needed: new Set(parts.needed),
+    attachable: new Set(parts.attachable ?? parts.needed),
     expired: new Set(parts.expired),
     isProtected: (id) => parts.kept?.includes(id) ?? false,
   };
 }
 
 describe('plan of a scope', () => {
+  it('keeps an identity that may not be attached, and never attaches it', () => {
+    const kept = { needed: ['a'], attachable: [] };
+    assert.deepEqual(planScope(input({ ...kept, record: { a: 'owned' }, attached: ['a'], expired: ['a'] })).detach, []);
+    assert.deepEqual(planScope(input(kept)), { attach: [], detach: [], ownership: [] });
+  });
+
   it('records the intent to attach what is missing', () => {
     assert.deepEqual(planScope(input({ needed: ['a'] })), { attach: ['a'], detach: [], ownership: [['a', 'intent']] });
   });

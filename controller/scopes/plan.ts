@@ -1,4 +1,5 @@
 // What to attach to and detach from one scope. Pure: from what pods need, what the ownership record says and what a GET just showed.
+import type { Need } from '../../lib/identities/need.ts';
 import type { Write } from '../azure/arm/identity-map.ts';
 import type { Attached } from './observed-state.ts';
 import type { OwnershipChange, OwnershipRecord } from './ownership.ts';
@@ -8,13 +9,20 @@ export interface PlanInput {
   attached: Attached;
   /** The GET fell into an operation, which Azure may undo: what is absent then may come back. */
   operationInProgress: boolean;
-  /** Lower-case ids that pods of this scope need. */
+  /** Lower-case ids that pods of this scope need, or that objects of theirs still call Assigned. */
   needed: ReadonlySet<string>;
+  /** The part of them that may be attached. */
+  attachable: ReadonlySet<string>;
   /** Ids that no pod needs and whose detach delay is over. */
   expired: ReadonlySet<string>;
   /** The immutable list and the controller's own identity. */
   isProtected(id: string, clientId: string | undefined): boolean;
 }
+
+export const idsOfNeeds = (needs: readonly Need[]): Pick<PlanInput, 'needed' | 'attachable'> => ({
+  needed: new Set(needs.map(({ identityId }) => identityId)),
+  attachable: new Set(needs.filter(({ keepOnly }) => keepOnly !== true).map(({ identityId }) => identityId)),
+});
 
 export interface ScopePlan extends Write {
   /** Changes of the ownership record that must be stored before the write. */
@@ -22,7 +30,7 @@ export interface ScopePlan extends Write {
 }
 
 export function planScope(input: PlanInput): ScopePlan {
-  const { record, attached, operationInProgress, needed, expired } = input;
+  const { record, attached, operationInProgress, needed, attachable, expired } = input;
   const attach: string[] = [];
   const detach: string[] = [];
   const ownership: OwnershipChange[] = [];
@@ -33,6 +41,7 @@ export function planScope(input: PlanInput): ScopePlan {
     // Without our entry it is foreign and not ours to repair, whatever its state.
     const recreated = present === null && entry !== undefined;
     if (present === undefined || recreated) {
+      if (!attachable.has(id)) continue;
       attach.push(id);
       if (entry === undefined) ownership.push([id, 'intent']);
       else if (entry.state === 'detaching') ownership.push([id, 'owned']);

@@ -32,7 +32,7 @@ import type { OwnershipRecord } from './ownership.ts';
 import { withChanges } from './ownership.ts';
 import { fullPace } from './pace.ts';
 import { pendingWork } from './pending-work.ts';
-import { ownershipBefore, planScope } from './plan.ts';
+import { idsOfNeeds, ownershipBefore, planScope } from './plan.ts';
 import { writeOf } from './quarantine.ts';
 import type { SelectedWrite } from './state.ts';
 import { callsBlocked, forgetUnneeded, initialState, needsKnown, select, settled } from './state.ts';
@@ -175,12 +175,12 @@ function planAndSelect(
 ) {
   const { entry, scope, isProtected } = context;
   const needs = context.needsOf(scope.id);
-  const needed = new Set(needs.map(({ identityId }) => identityId));
+  const ids = idsOfNeeds(needs);
   const attached = snapshot.identities;
   const operationInProgress = isOperationInProgress(snapshot);
-  const plan = planScope({ record, attached, operationInProgress, needed, expired: due, isProtected });
+  const plan = planScope({ ...ids, record, attached, operationInProgress, expired: due, isProtected });
   // The record keeps what an operation may still leave attached, so its end must not be found only after a whole interval.
-  if (operationInProgress && [...record.identities.keys()].some((id) => !needed.has(id) && !attached.has(id))) refreshSoon(context);
+  if (operationInProgress && [...record.identities.keys()].some((id) => !ids.needed.has(id) && !attached.has(id))) refreshSoon(context);
   const wanted = entriesOf(plan, needs, entry.state.quarantine, now);
   entry.state = forgetUnneeded(entry.state, wanted, now);
   return { plan, ...select(entry.state, wanted, now) };

@@ -7,4 +7,6 @@ export interface Need {
   match: Match;
   /** Lower-case ARM id of the identity. */
   identityId: string;
+  /** It stays attached until its object no longer says Assigned, but is never attached for this: what the object says may be forged. */
+  keepOnly?: true;
 }

@@ -102,7 +102,7 @@ describe('the chart with its own values', () => {
     assert.doesNotMatch(JSON.stringify(objects), /caBundle/);
   });
 
-  it('keeps the webhook from the namespaces whose pods the controller reports as excluded', () => {
+  it('keeps the webhook from the namespaces that the controller calls excluded', () => {
     const { webhooks } = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName) as {
       webhooks: { namespaceSelector: { matchExpressions: { key: string; values: string[] }[] } }[];
     };

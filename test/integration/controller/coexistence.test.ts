@@ -102,7 +102,7 @@ describe('beside aad-pod-identity', () => {
     await start('--ignore-upstream-lock');
     await harness.untilAssigned('beside-default-writer');
     await harness.deletePod('beside');
-    await harness.untilReleased();
+    await harness.until(() => statusOfPod('beside') === '', 'the object is gone');
     await stopForger();
   });
 

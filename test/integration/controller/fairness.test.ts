@@ -89,7 +89,7 @@ describe('an identity of another namespace', { concurrency: true }, () => {
 });
 
 describe('the status of an identity', () => {
-  it('is final only where it was alone in its write and quotes no id of another namespace', () => {
+  it('is final only for one alone in its write and quotes no foreign id', () => {
     for (const set of ['unnamed-patch', 'named-patch'] as const) {
       const bad = harness.find(`bad0-hostile-${set}-bad0`);
       const victim = harness.find(`victim-honest-${set}-victim`);
