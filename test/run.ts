@@ -20,7 +20,7 @@ const usage = `Usage: npm test [-- PATH ...]          all checks and all tiers; 
        npm run test:watch [-- PATH ...]
        npm run coverage [-- PATH ...]
 
-A PATH is a test file or a folder of test files, from the root: npm run test:unit -- webhook/decide.test.ts
+A PATH is a test file or a folder of test files, from the root: npm run test:unit -- lib/identities/decision/decide.test.ts
 
 Tiers:
 ${list(tiers)}
