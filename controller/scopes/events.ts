@@ -4,14 +4,14 @@ import type { Scope } from '../../lib/azure/resource-ids.ts';
 import { redactIdentities } from '../../lib/azure/resource-ids.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Need } from '../../lib/identities/need.ts';
-import type { AssignmentReason } from '../../lib/identities/reasons.ts';
+import type { AssignmentReason, EventReason } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingIdentity, regardingPod } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { HeldEntry } from './quarantine.ts';
 
 export interface EventContext {
   scope: Scope;
-  events: EventRecorder;
+  events: EventRecorder<EventReason>;
   clock: Clock;
 }
 
@@ -97,7 +97,7 @@ export function recordClientIdMismatch({ events }: EventContext, { match: { iden
 function recordOnPod(
   { events }: EventContext,
   need: Need,
-  { type, reason, text, same }: { type: 'Normal' | 'Warning'; reason: string; text: string; same: string },
+  { type, reason, text, same }: { type: 'Normal' | 'Warning'; reason: EventReason; text: string; same: string },
 ): void {
   const subject = `AzureIdentity ${need.match.identity.key}`;
   events.record(regardingPod(need.pod), type, reason, `${subject} ${text}`, `${subject} ${same}`);
