@@ -90,7 +90,7 @@ describe('brokenReferences', () => {
       assert.ok(problemsOf(file, text).includes(problem), JSON.stringify(problemsOf(file, text)));
     });
 
-  it('looks at comments only in code', () => {
+  it('reads only the comments of code', () => {
     assert.deepEqual(problemsOf('lib/a.ts', "const glob = 'gone/*.ts'; read('docs/gone.md');\nimport './gone.ts';"), []);
   });
 

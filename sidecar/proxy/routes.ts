@@ -55,7 +55,7 @@ const instanceParameters = [...documentParameters, 'extended'];
 
 const maxResourceLength = 4096;
 
-/** What a URL means before its request is looked at. It depends on the URL alone, and so can be cached. */
+/** What a URL means before its request is read. It depends on the URL alone, and so can be cached. */
 export interface Target {
   route: Route;
   /** The rules for method and headers that come before the route. */

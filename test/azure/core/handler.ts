@@ -1,4 +1,4 @@
-// The shape of a service: what it may look at, and what it gives back. No handler touches a socket, a timer or the state itself.
+// The shape of a service: what it receives, and what it gives back. No handler touches a socket, a timer or the state itself.
 import type { Effect } from '../faults/effects.ts';
 import type { Change, State, VmReference } from '../state/model.ts';
 import type { KeyRing } from './keys.ts';

@@ -23,7 +23,7 @@ export type ListenerOptions = {
   readonly address: ListenAddress;
   readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly clock: Clock;
-  /** Lenient: a trailing slash and doubled slashes are dropped from the path before anything looks at it. */
+  /** Lenient: a trailing slash and doubled slashes are dropped from the path before anything reads it. */
   readonly lenientPaths: boolean;
   readonly exchange: (request: Incoming, signal: AbortSignal) => Promise<Delivery>;
   /** What this service answers to bytes that are not HTTP, and to a body that is too long. */

@@ -1,5 +1,5 @@
 // What an author of AzureIdentity and AzureIdentityBinding can do to pods of another namespace: give them more, and take nothing away. From end to
-// end: the controller assigns, the broker tells the sidecar, the sidecar asks IMDS.
+// end: the controller assigns, the broker sends the identities to the sidecar, the sidecar asks IMDS.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
@@ -149,7 +149,7 @@ describe('a binding of another namespace', () => {
     await harness.untilReleased();
   });
 
-  it('is told when its pod has as many identities of other namespaces as it may have', async () => {
+  it('gets an Event when its pod has all identities of other namespaces it may have', async () => {
     const last = `many-${maxForeignMatches}`;
     await bind('victim', 'red', 'web');
     for (let index = 0; index < maxForeignMatches; index += 1) await bind('author', `many-${index}`, 'web', { resourceID: idOf('green') });
