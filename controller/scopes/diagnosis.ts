@@ -39,7 +39,7 @@ export function diagnose(error: unknown, attempted: readonly string[], random: (
       const named = failure.ids.filter((id) => attempted.includes(id));
       const culprits = named.length === 0 && attempted.length === 1 ? attempted : named;
       // A failure that names nobody is final for nobody but an identity that was alone in its write.
-      if (culprits.length === 0) return diagnosis('AzureError', undefined, unnamedAdvice);
+      if (culprits.length === 0) return { ...diagnosis('AzureError'), message: unnamedMessage };
       return { ...diagnosis(reason, undefined, adviceOn[failure.reason]), culprits: new Set(culprits) };
     }
     case 'missingRole':
@@ -58,14 +58,17 @@ export function diagnose(error: unknown, attempted: readonly string[], random: (
     case 'operationLost':
       return diagnosis('AzureError');
     case 'unknown':
-      return diagnosis('AzureError', undefined, mayBlameIdentities(error) && attempted.length > 1 ? unnamedAdvice : undefined);
+      return mayBlameIdentities(error) && attempted.length > 1
+        ? { ...diagnosis('AzureError'), message: unnamedMessage }
+        : diagnosis('AzureError');
     case 'signInFailed':
     case 'transient':
       return diagnosis('AzureError', failure.retryAfterSeconds === undefined ? undefined : failure.retryAfterSeconds * 1000);
   }
 }
 
-const unnamedAdvice = 'Azure refused a write of several identities and named none of them, so parts of it are tried one by one';
+// Without Azure's text: it may hold a part of an id, such as a resource group, of any namespace in the write. The log has it.
+const unnamedMessage = 'Azure refused a write of several identities and named none of them, so parts of it are tried one by one';
 
 const adviceOn: Partial<Record<Extract<ArmFailure, { code: 'badIdentities' }>['reason'], string>> = {
   missingRole: 'grant the controller the role Managed Identity Operator on the identity',

@@ -27,7 +27,16 @@ export async function fail(
   if (!mayBlameIdentities(error)) entry.state = failed(entry.state);
   const retryMs = retryDelayMs(error, diagnosis, entry.state.backoff.failures, context.random);
   const { code, message, culprits } = diagnosis;
-  log.warn({ scope: scope.displayId, code, error: message, culprits: [...culprits], retryMs: Math.round(retryMs) }, 'scope not written');
+  log.warn(
+    {
+      scope: scope.displayId,
+      code,
+      error: error instanceof Error ? error.message : String(error),
+      culprits: [...culprits],
+      retryMs: Math.round(retryMs),
+    },
+    'scope not written',
+  );
   if (!isForUsers(error)) return retryMs;
 
   const affected = affectedBy(context, error, diagnosis, waitingFor);

@@ -6,6 +6,7 @@ import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../lib/log.ts';
+import type { ArmFailure } from '../azure/arm/errors.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { azureLimits } from './pace.ts';
 import { createScopeReconciler } from './reconciler.ts';
@@ -19,10 +20,12 @@ interface Scenario {
   /** Where Azure refuses a write that holds a bad identity, and whether it names one. */
   failsAt: 'PATCH' | 'end of operation';
   names: boolean;
+  /** What Azure answers where it names none. */
+  unnamed?: ArmFailure;
 }
 
 /** One scope whose Azure knows no identity with a name that begins with `bad`. */
-function simulation({ failsAt, names }: Scenario) {
+function simulation({ failsAt, names, unnamed = { code: 'unknown' } }: Scenario) {
   const clock = createFakeClock(0);
   const needs: Need[] = [];
   const azure = fakeAzure();
@@ -43,7 +46,7 @@ function simulation({ failsAt, names }: Scenario) {
       clock.jump(operationMs);
       return write(scope, change, seen, options);
     }
-    const failure = names ? ({ code: 'badIdentities', ids: bad.slice(0, 1), reason: 'notFound' } as const) : ({ code: 'unknown' } as const);
+    const failure = names ? ({ code: 'badIdentities', ids: bad.slice(0, 1), reason: 'notFound' } as const) : unnamed;
     if (failsAt === 'PATCH') throw new ArmError(failure, 'refused', { status: 400 });
     await options.onOperation?.('https://arm/operation');
     clock.jump(operationMs);
@@ -200,6 +203,24 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
         withinLimits(scope.reads, 36, 12);
       });
     });
+
+it('attaches a good identity where Azure answers 404 without an id for a bad one', async () => {
+  const scope = simulation({ failsAt: 'PATCH', names: false, unnamed: { code: 'notFound' } });
+  const bad = scope.add('hostile', 'bad');
+  const late = victim(scope, minute, 'good');
+  await scope.run(minute + patienceMs, [late.change]);
+  await late.check();
+  assert.equal(scope.reasonOf(bad), 'IdentityNotFound');
+});
+
+it('attaches a good identity in one write beside 2000 of another namespace', async () => {
+  const scope = simulation({ failsAt: 'PATCH', names: true });
+  for (let index = 0; index < 2_000; index += 1) scope.add('hostile', `bad${index}`);
+  const late = victim(scope, minute, 'good');
+  await scope.run(minute + patienceMs, [late.change]);
+  await late.check();
+  withinLimits(scope.patches, 12, 4);
+});
 
 it('writes the final reason only on an identity that was alone in its write', async () => {
   const scope = simulation({ failsAt: 'PATCH', names: false });

@@ -61,13 +61,13 @@ describe('quarantine over any mix of good and bad identities', () => {
     );
   });
 
-  it('lets at most 4 trials of one namespace fail in any 10 minutes', () => {
+  it('lets at most 4 trials of one namespace by itself fail in any 10 minutes', () => {
     fc.assert(
       fc.property(situations, ({ wanted, bad, naming }) => {
         const isBad = (entries: readonly Entry[]) => entries.some((entry) => bad.has(keyOf(entry)));
         const trials = simulate(wanted, bad, naming, 240 * minute).writes.filter(({ trial, entries }) => trial && isBad(entries));
         for (const namespace of new Set(wanted.map((entry) => entry.namespace))) {
-          const times = trials.filter(({ entries }) => entries.some((entry) => entry.namespace === namespace)).map(({ at }) => at);
+          const times = trials.filter(({ entries }) => entries.every((entry) => entry.namespace === namespace)).map(({ at }) => at);
           for (const [index, at] of times.entries()) {
             const fifth = times[index + 4];
             assert.ok(fifth === undefined || fifth - at >= windowMs);
@@ -156,6 +156,44 @@ describe('quarantine of one bad identity', () => {
   it('tries a lifted identity at once, within the budget', () => {
     const held = afterWrite(emptyQuarantine, { entries: attach('x', 'i'), trial: false }, failed(), 0);
     assert.deepEqual(idsOf(selectWrite(lift(held, 'i', 1_000), attach('x', 'i'), 1_000).entries), ['i']);
+  });
+});
+
+describe('a namespace beside many entries of others', () => {
+  const many = (namespace: string, count: number) =>
+    attach(namespace, ...Array.from({ length: count }, (_, index) => `${namespace}${index}`));
+
+  it('has its place in a write that holds 150 of 6000 entries of another', () => {
+    const { entries, nextAt } = selectWrite(emptyQuarantine, [...many('many', 6_000), ...attach('few', 'f')], 1_000);
+    assert.equal(entries.length, 150);
+    assert.ok(idsOf(entries).includes('f'));
+    assert.equal(nextAt, 1_000);
+  });
+
+  it('tries at most 150 entries of a suspected namespace in one write', () => {
+    const blamed = afterWrite(emptyQuarantine, { entries: attach('many', 'many0'), trial: false }, failed(['many0']), 0);
+    assert.equal(selectWrite(blamed, many('many', 6_000), 1_000).entries.length, 150);
+  });
+
+  it('is free of suspicion in a minute where 64 failed together', () => {
+    const names = Array.from({ length: 64 }, (_, index) => `n${index}`);
+    for (const bad of names) {
+      const wanted = names.flatMap((name) => attach(name, name));
+      const { landed } = simulate(wanted, new Set([`attach ${bad}`]), 0, minute);
+      assert.equal(landed.size, 63, `${bad} is bad`);
+    }
+  });
+
+  it('is tried first where it wants an id among the suspects of another', () => {
+    let quarantine = afterWrite(emptyQuarantine, { entries: many('bad', 64), trial: false }, failed(), 0);
+    for (let at = 1_000; at <= 4_000; at += 1_000) {
+      const selected = selectWrite(quarantine, many('bad', 64), at);
+      quarantine = afterWrite(quarantine, selected, failed(), at);
+    }
+    for (const id of ['bad0', 'bad63']) {
+      const wanted = [...many('bad', 64).filter((entry) => entry.id !== id), ...attach('good', id)];
+      assert.deepEqual(idsOf(selectWrite(quarantine, wanted, 5_000).entries), [id]);
+    }
   });
 });
 

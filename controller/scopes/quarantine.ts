@@ -4,9 +4,11 @@
 // - Entries belong to the namespace of their AzureIdentity. A namespace that was to blame lately is written by itself, never together with others.
 // - What failed without a name is split by namespace first, then by halves within one namespace.
 // - Failed trials have a budget per namespace. The namespace with the fewest failures is tried first.
+// - A selection is one PATCH. Where it cannot hold all, the namespaces take turns.
 //
 // Each scope has its own quarantine. Pure: the caller keeps the state and reports how each write ended.
 import type { Write } from '../azure/arm/identity-map.ts';
+import { maxEntries } from '../azure/arm/identity-map.ts';
 
 export type Direction = 'attach' | 'detach';
 
@@ -33,7 +35,7 @@ export interface Quarantine {
   readonly suspects: readonly (readonly string[])[];
   /** By namespace: when it was to blame for a failed write, within the window; milliseconds since the epoch. */
   readonly blamed: ReadonlyMap<string, readonly number[]>;
-  /** By namespace: when a trial of it failed, within the window. */
+  /** By namespace: when a trial of it alone failed, within the window. Trials together with others do not count: their number has a limit of its own. */
   readonly failedTrials: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -68,10 +70,14 @@ export const writeOf = (entries: readonly Entry[]): Write => ({
 export function selectWrite(quarantine: Quarantine, wanted: readonly Entry[], now: number): Selection {
   const trials = trialsAmong(quarantine, wanted, now);
   const free = freeAmong(quarantine, wanted, now);
-  if (free.length > 0) return { entries: free, trial: false, nextAt: earliest(trials) };
+  if (free.length > 0) {
+    const entries = inOneWrite(free);
+    return { entries, trial: false, nextAt: entries.length < free.length ? now : earliest(trials) };
+  }
   const [next] = trials.filter(({ at }) => at <= now).sort(byPreference);
   if (next === undefined) return { entries: [], trial: true, nextAt: earliest(trials) };
-  return { entries: next.entries, trial: true, nextAt: earliest(trialsAmong(quarantine, without(wanted, next.entries), now)) };
+  const entries = inOneWrite(next.entries);
+  return { entries, trial: true, nextAt: earliest(trialsAmong(quarantine, without(wanted, entries), now)) };
 }
 
 /** `culprits`: ids that the failure named; empty where it named none. */
@@ -147,6 +153,21 @@ const earliest = (trials: readonly Trial[]): number => Math.min(Number.POSITIVE_
 
 const byPreference = (a: Trial, b: Trial): number => a.suspicion - b.suspicion || a.entries.length - b.entries.length || a.age - b.age;
 
+/** As many as one PATCH holds. The namespaces take turns, so that thousands of entries of one leave room for those of others. */
+function inOneWrite(entries: readonly Entry[]): readonly Entry[] {
+  if (entries.length <= maxEntries) return entries;
+  const counts = new Map<string, number>();
+  const turns = entries.map((entry) => {
+    const turn = counts.get(entry.namespace) ?? 0;
+    counts.set(entry.namespace, turn + 1);
+    return { entry, turn };
+  });
+  return turns
+    .toSorted((a, b) => a.turn - b.turn)
+    .slice(0, maxEntries)
+    .map(({ entry }) => entry);
+}
+
 /** Neither suspected nor held, and of a namespace that is not suspected either. */
 function freeAmong(quarantine: Quarantine, wanted: readonly Entry[], now: number): Entry[] {
   const suspects = new Set(quarantine.suspects.flat());
@@ -171,7 +192,13 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
   const isNew = (entry: Entry) => !suspects.has(keyOf(entry)) && !quarantine.held.has(keyOf(entry)) && suspected.has(entry.namespace);
   const groups = [
     ...Map.groupBy(wanted.filter(isNew), ({ namespace }) => namespace).values(),
-    ...quarantine.suspects.map((group) => group.flatMap((key) => byKey.get(key) ?? [])).filter(isNotEmpty),
+    ...quarantine.suspects.flatMap((group) =>
+      apart(
+        quarantine,
+        group.flatMap((key) => byKey.get(key) ?? []),
+        now,
+      ),
+    ),
   ];
   const held = wanted
     .flatMap((entry) => {
@@ -184,13 +211,21 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
       const namespaces = [...new Set(entries.map(({ namespace }) => namespace))];
       return {
         entries,
-        at: Math.max(until, ...namespaces.map((namespace) => nextTrialAt(quarantine, namespace, now))),
+        at: namespaces.length === 1 ? Math.max(until, ...namespaces.map((namespace) => nextTrialAt(quarantine, namespace, now))) : until,
         suspicion: Math.max(...namespaces.map((namespace) => suspicionOf(quarantine, namespace, now))),
         age,
       };
     },
   );
 }
+
+/**
+ * Each namespace that was to blame by itself, the others together. A group can hold entries of both: another namespace came to want an id that
+ * failed together with the rest of the first one.
+ */
+const apart = (quarantine: Quarantine, entries: readonly Entry[], now: number): Entry[][] => [
+  ...Map.groupBy(entries, ({ namespace }) => (suspicionOf(quarantine, namespace, now) > 0 ? namespace : undefined)).values(),
+];
 
 /** When the budget of the namespace allows another trial. */
 function nextTrialAt(quarantine: Quarantine, namespace: string, now: number): number {
@@ -212,14 +247,10 @@ function prolonged(before: HeldEntry | undefined, now: number): HeldEntry {
   return { failures, until: now + Math.min(longestHoldMs, firstHoldMs * 2 ** Math.min(failures - 1, 10)) };
 }
 
-const withFailedTrial = (quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine => ({
-  ...quarantine,
-  failedTrials: withTimes(
-    quarantine.failedTrials,
-    entries.map(({ namespace }) => namespace),
-    now,
-  ),
-});
+function withFailedTrial(quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine {
+  const namespaces = new Set(entries.map(({ namespace }) => namespace));
+  return namespaces.size === 1 ? { ...quarantine, failedTrials: withTimes(quarantine.failedTrials, namespaces, now) } : quarantine;
+}
 
 function withTimes(times: Quarantine['failedTrials'], namespaces: Iterable<string>, now: number): Quarantine['failedTrials'] {
   const next = new Map(times);

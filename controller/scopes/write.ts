@@ -2,6 +2,7 @@
 import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { ScopeSnapshot } from '../azure/arm/compute.ts';
+import { ArmError } from '../azure/arm/errors.ts';
 import type { Write } from '../azure/arm/identity-map.ts';
 import { splitIntoPatches } from '../azure/arm/identity-map.ts';
 import type { ApplyResult } from './apply.ts';
@@ -68,7 +69,7 @@ export async function writeScope(context: ScopeContext, planned: PlannedWrite): 
   }));
   await writeAttachedStatus(context, context.needsOf(context.scope.id), snapshot.identities);
 
-  if (result.failure !== undefined) return afterFailure(context, selected, result.failure.error, snapshot);
+  if (result.failure !== undefined) return afterFailure(context, selected, aboutIdentities(result.failure.error), snapshot);
   if (result.interrupted) return { requeueAfterMs: interruptedMs };
   context.log.info({ scope: context.scope.displayId, attach: write.attach, detach: write.detach }, 'scope written');
   return afterSuccess(context, planned, snapshot);
@@ -161,6 +162,19 @@ async function afterFailure(
   entry.state = writesBlocked(entry.state, context.clock.wall() + retryMs);
   return { requeueAfterMs: retryMs };
 }
+
+/**
+ * The scope is there, as the GET after the write shows. So what the write did not find is an identity, or its resource group or subscription, and
+ * Azure's text may not give the id.
+ */
+const aboutIdentities = (error: unknown): unknown =>
+  error instanceof ArmError && error.failure.code === 'notFound'
+    ? new ArmError({ code: 'badIdentities', ids: [], reason: 'notFound' }, error.message, {
+        ids: error.ids,
+        azureCode: error.azureCode,
+        ...(error.status === undefined ? {} : { status: error.status }),
+      })
+    : error;
 
 function blame(context: ScopeContext, selected: SelectedWrite, culprits: ReadonlySet<string>): void {
   const needs: readonly Need[] = context.needsOf(context.scope.id);

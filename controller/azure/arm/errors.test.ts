@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { identityIdsIn } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
 import type { ArmFailure } from './errors.ts';
-import { errorOf, operationErrorOf } from './errors.ts';
+import { ArmError, errorOf, operationErrorOf } from './errors.ts';
 
 const now = new Date('2026-01-01T00:00:00Z');
 const subscription = '/subscriptions/0a1b2c3d-0000-4000-8000-00000000000f';
@@ -205,5 +205,13 @@ describe('errorOf', () => {
         assert.ok(failure.code.length > 0 && message.length > 0 && message.length < 1100);
       }),
     );
+  });
+});
+
+describe('the message of an ArmError', () => {
+  test('is cut between words, so that no part of a resource id is left at its end', () => {
+    const { message } = new ArmError({ code: 'unknown' }, `${'x '.repeat(450)}'${identity('a'.repeat(100))}'`);
+    assert.ok(!message.includes('subscriptions'), message.slice(-100));
+    assert.ok(message.endsWith("'..."));
   });
 });

@@ -60,13 +60,16 @@ export class ArmError extends Error {
   readonly azureCode: string | undefined;
 
   constructor(failure: ArmFailure, message: string, about: { ids?: RequestIds; status?: number; azureCode?: string | undefined } = {}) {
-    super(message.length > 1000 ? `${message.slice(0, 1000)}...` : message);
+    super(shortened(message));
     this.failure = failure;
     this.ids = about.ids ?? {};
     this.status = about.status;
     this.azureCode = about.azureCode;
   }
 }
+
+/** No word is cut: the rest of a resource id could no longer be recognised as one, and redacted. */
+const shortened = (message: string): string => (message.length > 1000 ? `${message.slice(0, 1000).replace(/[^\s'",]*$/, '')}...` : message);
 
 /** One answer; header names lower case. */
 export interface Answer {
@@ -134,9 +137,10 @@ function failureOf(answer: Answer, azureCode: string, text: string, now: Date, w
   return { code: 'unknown' };
 }
 
-/** A fault of what was sent: any 400, and the codes that a 400 has where they come as the end of an operation, which has no status. */
+/** A fault of what was sent: any 4xx but a timeout, and the codes that a 400 has where they come as the end of an operation, which has no status. */
 export const isClientFault = (status: number | undefined, azureCode: string): boolean =>
-  status === 400 || /^(FailedIdentityOperation|BadRequest|Invalid\w*|LinkedInvalidPropertyId|IdentityNotFound)$/i.test(azureCode);
+  (status !== undefined && status >= 400 && status < 500 && status !== 408) ||
+  /^(FailedIdentityOperation|BadRequest|Invalid\w*|LinkedInvalidPropertyId|IdentityNotFound)$/i.test(azureCode);
 
 const isPreemption = (azureCode: string, text: string): boolean =>
   /^OperationPreempted$|^CanceledAndSuperseded/i.test(azureCode) || /preempted by a more recent|canceledandsuperseded/i.test(text);

@@ -30,7 +30,7 @@ export interface Write {
 }
 
 /** Entries in one PATCH, aad-pod-identity's figure: nobody documents a limit, but bodies of thousands are refused. */
-const maxEntries = 150;
+export const maxEntries = 150;
 
 /**
  * The writes, in order, that bring `seen` to what `change` asks; empty when it is there already. Adds go before removes, in as few writes as
