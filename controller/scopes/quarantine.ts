@@ -35,7 +35,7 @@ export interface Quarantine {
   readonly suspects: readonly (readonly string[])[];
   /** By namespace: when it was to blame for a failed write, within the window; milliseconds since the epoch. */
   readonly blamed: ReadonlyMap<string, readonly number[]>;
-  /** By namespace: when a trial of it alone failed, within the window. Trials together with others do not count: their number has a limit of its own. */
+  /** By namespace that was to blame: when a trial of it failed, within the window. */
   readonly failedTrials: ReadonlyMap<string, readonly number[]>;
 }
 
@@ -211,7 +211,7 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
       const namespaces = [...new Set(entries.map(({ namespace }) => namespace))];
       return {
         entries,
-        at: namespaces.length === 1 ? Math.max(until, ...namespaces.map((namespace) => nextTrialAt(quarantine, namespace, now))) : until,
+        at: Math.max(until, ...namespaces.map((namespace) => nextTrialAt(quarantine, namespace, now))),
         suspicion: Math.max(...namespaces.map((namespace) => suspicionOf(quarantine, namespace, now))),
         age,
       };
@@ -247,9 +247,13 @@ function prolonged(before: HeldEntry | undefined, now: number): HeldEntry {
   return { failures, until: now + Math.min(longestHoldMs, firstHoldMs * 2 ** Math.min(failures - 1, 10)) };
 }
 
+/**
+ * Counts only for a namespace that was to blame, which is always by itself. Another one is suspected because of others: it must not use up its budget,
+ * and it is to blame or free after its first trial.
+ */
 function withFailedTrial(quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine {
-  const namespaces = new Set(entries.map(({ namespace }) => namespace));
-  return namespaces.size === 1 ? { ...quarantine, failedTrials: withTimes(quarantine.failedTrials, namespaces, now) } : quarantine;
+  const blamed = new Set(entries.map(({ namespace }) => namespace).filter((namespace) => suspicionOf(quarantine, namespace, now) > 0));
+  return blamed.size === 0 ? quarantine : { ...quarantine, failedTrials: withTimes(quarantine.failedTrials, blamed, now) };
 }
 
 function withTimes(times: Quarantine['failedTrials'], namespaces: Iterable<string>, now: number): Quarantine['failedTrials'] {

@@ -54,16 +54,22 @@ async function addBad(set: SetName, index: number): Promise<void> {
   await bindPod(set, `hostile-${set}`, `bad${index}`, identity);
 }
 
-const patchesOf = (set: SetName) =>
-  harness.armRequests().filter(({ method, path }) => method === 'PATCH' && path.toLowerCase().includes(`/${set}`)).length;
+/** Writes to the set after this number of the emulator's log: whether each attaches the identity. */
+const writesOf = (set: SetName, identity: string, since: number) =>
+  harness
+    .armRequests(since)
+    .filter(({ method, path }) => method === 'PATCH' && path.toLowerCase().includes(`/${set}`))
+    .map(({ body }) => JSON.stringify(body).toLowerCase().includes(`/${identity}"`));
 
-/** Assigned within the write under way and one more. */
+/** Assigned by the first or second write that begins once the controller knows of the pod. */
 async function attachesHonest(set: SetName, identity = 'writer'): Promise<void> {
   const name = `victim-honest-${set}-victim`;
   await bindPod(set, `honest-${set}`, 'victim', identity);
-  const before = patchesOf(set);
+  await harness.until(() => harness.find(name) !== undefined, `${name} is there`);
+  const since = harness.emulator.log.last;
   await harness.untilAssigned(name);
-  assert.ok(patchesOf(set) - before <= 2, `${patchesOf(set) - before} writes were begun before it was Assigned`);
+  const writes = writesOf(set, identity, since);
+  assert.ok(writes.lastIndexOf(true) <= 1, `writes that hold it: ${writes}`);
 }
 
 describe('an identity of another namespace', { concurrency: true }, () => {
@@ -76,10 +82,13 @@ describe('an identity of another namespace', { concurrency: true }, () => {
           await delay(500, undefined, { signal: stop.signal }).catch(() => undefined);
         }
       })();
-      await harness.until(() => annotationOf(harness.find(`bad0-hostile-${set}-bad0`), 'reason') !== undefined, 'the first one failed');
-      await attachesHonest(set);
-      stop.abort();
-      await flood;
+      try {
+        await harness.until(() => annotationOf(harness.find(`bad0-hostile-${set}-bad0`), 'reason') !== undefined, 'the first one failed');
+        await attachesHonest(set);
+      } finally {
+        stop.abort();
+        await flood;
+      }
     });
 
   it('is Assigned within two writes after 32 bad ones came at once', async () => {
