@@ -56,7 +56,7 @@ describe('the controller after a random history', () => {
   for (let seed = first; seed < first + runs; seed += 1) {
     it(`settles as the model says, seed ${seed}`, { timeout: 180_000 + shrinkMs }, async () => {
       const history = historyOf(seed);
-      const differences = await differencesAfter(history, 60_000);
+      const differences = await differencesAfter(history, 50_000);
       if (differences.length === 0) return;
       const records = system.lastRecords();
       await restart();

@@ -1,6 +1,7 @@
 // The Azure that histories run on.
-import { group, smallAzure } from '../../azure/fixtures.ts';
-import type { ScopeName } from './history.ts';
+import type { Emulator } from '../../../azure/emulator.ts';
+import { group, idOf, smallAzure } from '../../azure/fixtures.ts';
+import type { BadName, ScopeName } from './history.ts';
 import { azureNames } from './history.ts';
 import { scopeOfNode } from './model.ts';
 
@@ -23,9 +24,21 @@ export const modelAzure = smallAzure({
     { name: 'machine', identity: { type: 'SystemAssigned, UserAssigned', ids: ['foreign'] } },
     { name: 'flex-vm', scaleSet: 'flex', ...withForeign },
   ],
-  identities: azureNames.map((name) => ({ name })),
+  identities: [...azureNames, 'hidden', 'lost', 'late'].map((name) => ({ name })),
   settings: { limits: { imds: false, arm: false }, arm: { operationMs: { min: 10, max: 100 } } },
 });
+
+/** Azure refuses these identities as long as no faults are removed. */
+export function refuseBadNames(emulator: Emulator): void {
+  const add = (name: BadName, fault: Record<string, unknown>) => emulator.addFault({ ...fault, identity: idOf(name), count: null });
+  const answer = (status: number, code: string, message: string) => {
+    return { fault: 'answer', service: 'arm', method: 'PATCH', status, body: { error: { code, message } } };
+  };
+  const bad = { code: 'FailedIdentityOperation', message: "Identity operation failed with error 'Status: BadRequest.'" };
+  add('hidden', answer(400, bad.code, bad.message));
+  add('lost', answer(404, 'ResourceNotFound', "The Resource 'Microsoft.ManagedIdentity/userAssignedIdentities/lost' was not found."));
+  add('late', { fault: 'operation', ms: 80, end: 'Failed', ...bad });
+}
 
 /** The type that whoever writes to the scope has to send. */
 export const typeOf = (scope: ScopeName): string => (scope === 'machine' ? 'SystemAssigned, UserAssigned' : 'UserAssigned');

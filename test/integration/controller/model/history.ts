@@ -1,24 +1,39 @@
 // Random histories of commands: what users, Azure and failures do to the system. A seed always gives the same history.
 import fc from 'fast-check';
 
-/** Pods, bindings and identities are named `namespace/name`. The names of one namespace occur in the other, too. */
-export const namespaces = ['default', 'team'] as const;
-export const podKeys = ['default/p0', 'default/p1', 'default/p2', 'default/p3', 'team/p0', 'team/p1'] as const;
+/**
+ * Pods, bindings and identities are named `namespace/name`. The names of one namespace occur in the others, too. `hostile` brings identities that
+ * make writes fail; whatever it does, the other two get what they get without it.
+ */
+export const namespaces = ['default', 'team', 'hostile'] as const;
+export const podKeys = ['default/p0', 'default/p1', 'default/p2', 'default/p3', 'team/p0', 'team/p1', 'hostile/p0'] as const;
 export const nodeNames = ['set-a-0', 'set-a-1', 'set-b-0', 'machine', 'flex-vm'] as const;
 /** What carries identities: two Uniform sets, a VM of its own, a VM of a Flexible set. */
 export const scopeNames = ['set-a', 'set-b', 'machine', 'flex-vm'] as const;
 const selectors = ['s0', 's1', 's2'] as const;
-export const identityKeys = ['default/i0', 'default/i1', 'default/i2', 'default/i3', 'team/i0', 'team/i1'] as const;
-export const bindingKeys = ['default/b0', 'default/b1', 'default/b2', 'default/b3', 'default/b4', 'team/b0', 'team/b1'] as const;
+const honestIdentityKeys = ['default/i0', 'default/i1', 'default/i2', 'default/i3', 'team/i0', 'team/i1'] as const;
+const honestBindingKeys = ['default/b0', 'default/b1', 'default/b2', 'default/b3', 'default/b4', 'team/b0', 'team/b1'] as const;
+const hostileIdentityKeys = ['hostile/i0', 'hostile/i1', 'hostile/h0', 'hostile/h1'] as const;
+const hostileBindingKeys = ['hostile/b0', 'hostile/b1', 'hostile/b2'] as const;
+export const identityKeys = [...honestIdentityKeys, ...hostileIdentityKeys];
+export const bindingKeys = [...honestBindingKeys, ...hostileBindingKeys];
 /** Identities in Azure that exist. `foreign` is on every scope from the start; `shared` is attached by others at times. */
 export const azureNames = ['red', 'green', 'blue', 'shared', 'foreign'] as const;
 
+/**
+ * Identities that make Azure refuse the whole write. It names `absent`. It refuses the PATCH of `hidden` and of `lost`, the latter with a 404, and lets the
+ * operation of `late` fail; there it names none.
+ */
+export const badNames = ['absent', 'hidden', 'lost', 'late'] as const;
+
 export type AzureName = (typeof azureNames)[number];
-/** What an AzureIdentity stands for. `absent` is not in Azure; `principal` is a service principal, which is never attached. */
-export type IdentityKind = AzureName | 'absent' | 'principal';
+export type BadName = (typeof badNames)[number];
+/** What an AzureIdentity stands for. `principal` is a service principal, which is never attached. */
+export type IdentityKind = AzureName | BadName | 'principal';
 export type ScopeName = (typeof scopeNames)[number];
 export type Namespace = (typeof namespaces)[number];
-const identityKinds = [...azureNames, 'absent', 'principal'] as const;
+const honestKinds = [...azureNames, 'principal'] as const;
+const hostileKinds = [...badNames, ...badNames, ...azureNames] as const;
 
 export type Command =
   | { do: 'make pod'; pod: string; selector: string; node: string; injected: boolean }
@@ -30,6 +45,7 @@ export type Command =
   | { do: 'remove binding'; binding: string }
   | { do: 'set identity'; identity: string; azure: IdentityKind; namespaced: boolean }
   | { do: 'remove identity'; identity: string }
+  | { do: 'touch identity'; identity: string; times: number }
   | { do: 'set exception'; namespace: Namespace }
   | { do: 'remove exception'; namespace: Namespace }
   | { do: 'remove node'; node: string }
@@ -69,9 +85,10 @@ const slowFault = fc.constantFrom<Record<string, unknown>>({ fault: 'conflict' }
 const newPod = { pod: one(podKeys), selector: one(selectors), node: one(nodeNames), injected: rarely.map((bare) => !bare) };
 /** The binding names an identity of its own namespace, by its bare name. */
 const identityNameIn = (binding: string) => one(identityKeys.filter((key) => key.startsWith(`${binding.split('/')[0]}/`)));
-const newBinding = one(bindingKeys).chain((binding) =>
-  command('set binding', { binding: fc.constant(binding), identity: identityNameIn(binding), selector: one(selectors) }),
-);
+const newBinding = (keys: readonly string[]) =>
+  one(keys).chain((binding) =>
+    command('set binding', { binding: fc.constant(binding), identity: identityNameIn(binding), selector: one(selectors) }),
+  );
 
 const everyday: fc.WeightedArbitrary<unknown>[] = [
   { weight: 16, arbitrary: command('make pod', newPod) },
@@ -79,10 +96,13 @@ const everyday: fc.WeightedArbitrary<unknown>[] = [
   { weight: 2, arbitrary: command('finish pod', { pod: one(podKeys) }) },
   { weight: 3, arbitrary: command('move pod', { pod: one(podKeys), node: one(nodeNames) }) },
   { weight: 4, arbitrary: command('relabel pod', { pod: one(podKeys), selector: one(selectors) }) },
-  { weight: 10, arbitrary: newBinding },
+  { weight: 10, arbitrary: newBinding(honestBindingKeys) },
   { weight: 4, arbitrary: command('remove binding', { binding: one(bindingKeys) }) },
-  { weight: 7, arbitrary: command('set identity', { identity: one(identityKeys), azure: one(identityKinds), namespaced: rarely }) },
+  { weight: 7, arbitrary: command('set identity', { identity: one(honestIdentityKeys), azure: one(honestKinds), namespaced: rarely }) },
   { weight: 2, arbitrary: command('remove identity', { identity: one(identityKeys) }) },
+  { weight: 10, arbitrary: command('set identity', { identity: one(hostileIdentityKeys), azure: one(hostileKinds), namespaced: rarely }) },
+  { weight: 8, arbitrary: newBinding(hostileBindingKeys) },
+  { weight: 5, arbitrary: command('touch identity', { identity: one(hostileIdentityKeys), times: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 2, arbitrary: command('set exception', { namespace: one(namespaces) }) },
   { weight: 1, arbitrary: command('remove exception', { namespace: one(namespaces) }) },
   { weight: 2, arbitrary: command('remove node', { node: one(nodeNames) }) },
@@ -103,9 +123,9 @@ const disasters: fc.WeightedArbitrary<unknown>[] = [
   { weight: 3, arbitrary: command('fault', { fault: slowFault }) },
 ];
 
-/** About 25 commands. One history in five has a disaster: each takes the time of a Lease. */
+/** About 30 commands. One history in five has a disaster: each takes the time of a Lease. */
 export function historyOf(seed: number): Command[] {
-  const calm = fc.array(fc.oneof(...everyday) as fc.Arbitrary<Command>, { minLength: 15, maxLength: 30 });
+  const calm = fc.array(fc.oneof(...everyday) as fc.Arbitrary<Command>, { minLength: 15, maxLength: 36 });
   const disaster = fc.oneof(...disasters) as fc.Arbitrary<Command>;
   const whole = fc
     .tuple(calm, calm, fc.array(disaster, { maxLength: 1 }), fc.integer({ min: 0, max: 4 }))

@@ -93,6 +93,12 @@ export function objectsOf(client: KubeClient): ModelledObjects {
           });
         case 'remove identity':
           return deleteObject(azureIdentities, command.identity);
+        case 'touch identity':
+          for (let time = 0; time < command.times; time += 1)
+            await patch(resourcePath(azureIdentities, placeOf(command.identity)), {
+              metadata: { annotations: { touched: String(Date.now() + time) } },
+            });
+          return;
         case 'set exception':
           return put(azurePodIdentityExceptions, `${command.namespace}/missed`, { podLabels: { webhook: 'missed' } });
         case 'remove exception':

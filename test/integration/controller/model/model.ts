@@ -1,6 +1,6 @@
 // The model: what should be. Its plain rules share no code with the controller.
 import type { AzureName, Command, IdentityKind, Namespace, ScopeName } from './history.ts';
-import { namespaces, nodeNames, scopeNames } from './history.ts';
+import { azureNames, namespaces, nodeNames, scopeNames } from './history.ts';
 
 export interface ModelPod {
   selector: string;
@@ -75,6 +75,8 @@ function change(model: Model, command: Command): boolean {
       return true;
     case 'remove identity':
       return model.identities.delete(command.identity);
+    case 'touch identity':
+      return model.identities.has(command.identity);
     case 'set exception':
       model.exceptions.add(command.namespace);
       return true;
@@ -101,7 +103,7 @@ export interface ExpectedAssignment {
   bindings: string[];
   azure: IdentityKind;
   scope: ScopeName;
-  /** Undefined where the pod's node is unknown: the object stays as it is. */
+  /** Undefined where the pod's node is unknown: the object stays as it is; and for an identity of `hostile`, which may have to wait. */
   status: 'Assigned' | 'Created' | undefined;
 }
 
@@ -132,19 +134,20 @@ export function expectedAssignments(model: Model, begun: (pod: string) => boolea
         bindings: bindings.map(([name]) => name),
         azure: known.azure,
         scope: scopeOfNode(pod.node),
-        status: statusOf(known.azure, model.nodes.has(pod.node)),
+        status: statusOf(known.azure, model.nodes.has(pod.node) && (isBad(known.azure) || namespaceOf(identity) !== 'hostile')),
       });
     }
   }
   return all;
 }
 
-function statusOf(azure: IdentityKind, nodeIsKnown: boolean): ExpectedAssignment['status'] {
+function statusOf(azure: IdentityKind, isCertain: boolean): ExpectedAssignment['status'] {
   if (azure === 'principal') return 'Assigned';
-  if (!nodeIsKnown) return undefined;
-  return azure === 'absent' ? 'Created' : 'Assigned';
+  if (!isCertain) return undefined;
+  return isBad(azure) ? 'Created' : 'Assigned';
 }
 
-/** The identity that must be attached for the object to be Assigned; undefined for a service principal and for an identity that Azure does not have. */
-export const attachmentOf = ({ azure }: ExpectedAssignment): AzureName | undefined =>
-  azure === 'absent' || azure === 'principal' ? undefined : azure;
+const isBad = (azure: IdentityKind): boolean => azure !== 'principal' && azureNames.every((name) => name !== azure);
+
+/** The identity that must be attached for the object to be Assigned; undefined for a service principal and for an identity that Azure refuses. */
+export const attachmentOf = ({ azure }: ExpectedAssignment): AzureName | undefined => azureNames.find((name) => name === azure);

@@ -18,7 +18,7 @@ import { silentLogger } from '../../../../lib/log.ts';
 import { idOf } from '../../azure/fixtures.ts';
 import { startHarness } from '../harness/harness.ts';
 import { Attribution } from './attribution.ts';
-import { modelAzure, scopeIds } from './fixtures.ts';
+import { modelAzure, refuseBadNames, scopeIds } from './fixtures.ts';
 import type { AzureName, Command, ScopeName } from './history.ts';
 import { azureNames, bindingKeys, identityKeys, namespaces, nodeNames, podKeys } from './history.ts';
 import { objectsOf } from './kubernetes.ts';
@@ -45,6 +45,7 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
   const harness = await startHarness({ azure: modelAzure });
   const { client, emulator } = harness;
   for (const name of namespaces) if (name !== 'default') await harness.createNamespace(name);
+  refuseBadNames(emulator);
   const replicas = await startReplicas(harness);
   const records = startInformer<OwnershipRecord>({
     client,
@@ -104,6 +105,12 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
     removals.systemChanged();
   }
 
+  /** All but those of bad identities. */
+  function endFaults(): void {
+    emulator.removeFaults();
+    refuseBadNames(emulator);
+  }
+
   const runAtOnce = (commands: readonly Command[]) => Promise.all(commands.map(runCommand));
 
   return {
@@ -111,7 +118,7 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
       for (const command of history) await runCommand(command);
     },
     async settle(ms) {
-      emulator.removeFaults();
+      endFaults();
       let found: string[] = [];
       for (const deadline = Date.now() + ms; Date.now() < deadline; await delay(15)) {
         const reality = {
@@ -128,7 +135,7 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
       await runAtOnce(podKeys.map((pod) => ({ do: 'remove pod', pod })));
     },
     async reset() {
-      emulator.removeFaults();
+      endFaults();
       model = emptyModel(model);
       await Promise.all([
         ...podKeys.map((key) => objects.delete(pods, key)),
@@ -160,13 +167,15 @@ async function readEntry(client: KubeClient, scope: ScopeName, name: AzureName) 
   }
 }
 
-/** All nodes, identities and bindings, so that pods get something from the first command on. */
+const isHonest = (key: string): boolean => namespaceOf(key) !== 'hostile';
+
+/** All nodes, and identities and bindings of the honest namespaces, so that pods get something from the first command on. */
 const startOfHistory = (): Command[] => [
   ...nodeNames.map((node): Command => ({ do: 'make node', node })),
-  ...identityKeys.map((identity, index): Command => {
+  ...identityKeys.filter(isHonest).map((identity, index): Command => {
     return { do: 'set identity', identity, azure: azureNames[index % 4] ?? 'red', namespaced: false };
   }),
-  ...bindingKeys.map((binding, index): Command => {
+  ...bindingKeys.filter(isHonest).map((binding, index): Command => {
     const near = identityKeys.filter((key) => namespaceOf(key) === namespaceOf(binding));
     return { do: 'set binding', binding, identity: near[index % near.length] ?? '', selector: `s${index % 3}` };
   }),
