@@ -22,10 +22,11 @@ interface Scenario {
   names: boolean;
   /** What Azure answers where it names none. */
   unnamed?: ArmFailure;
+  azureCode?: string;
 }
 
 /** One scope whose Azure knows no identity with a name that begins with `bad`. */
-function simulation({ failsAt, names, unnamed = { code: 'unknown' } }: Scenario) {
+function simulation({ failsAt, names, unnamed = { code: 'unknown' }, azureCode }: Scenario) {
   const clock = createFakeClock(0);
   const needs: Need[] = [];
   const azure = fakeAzure();
@@ -47,7 +48,7 @@ function simulation({ failsAt, names, unnamed = { code: 'unknown' } }: Scenario)
       return write(scope, change, seen, options);
     }
     const failure = names ? ({ code: 'badIdentities', ids: bad.slice(0, 1), reason: 'notFound' } as const) : unnamed;
-    if (failsAt === 'PATCH') throw new ArmError(failure, 'refused', { status: 400 });
+    if (failsAt === 'PATCH') throw new ArmError(failure, 'refused', { status: 400, azureCode });
     await options.onOperation?.('https://arm/operation');
     clock.jump(operationMs);
     throw new ArmError(failure, 'failed', { azureCode: 'FailedIdentityOperation' });
@@ -204,14 +205,19 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
       });
     });
 
-it('attaches a good identity where Azure answers 404 without an id for a bad one', async () => {
-  const scope = simulation({ failsAt: 'PATCH', names: false, unnamed: { code: 'notFound' } });
-  const bad = scope.add('hostile', 'bad');
-  const late = victim(scope, minute, 'good');
-  await scope.run(minute + patienceMs, [late.change]);
-  await late.check();
-  assert.equal(scope.reasonOf(bad), 'IdentityNotFound');
-});
+for (const [unnamed, azureCode, reason] of [
+  [{ code: 'notFound' }, 'ResourceNotFound', 'IdentityNotFound'],
+  [{ code: 'missingRole', action: undefined }, 'LinkedAuthorizationFailed', 'MissingRole'],
+  [{ code: 'denyAssignment' }, 'LinkedAuthorizationFailed', 'DenyAssignment'],
+] as const)
+  it(`attaches a good identity where Azure answers ${azureCode} without an id, ${unnamed.code}`, async () => {
+    const scope = simulation({ failsAt: 'PATCH', names: false, unnamed, azureCode });
+    const bad = scope.add('hostile', 'bad');
+    const late = victim(scope, minute, 'good');
+    await scope.run(minute + patienceMs, [late.change]);
+    await late.check();
+    assert.equal(scope.reasonOf(bad), reason);
+  });
 
 it('attaches a good identity in one write beside 2000 of another namespace', async () => {
   const scope = simulation({ failsAt: 'PATCH', names: true });

@@ -164,17 +164,21 @@ async function afterFailure(
 }
 
 /**
- * The scope is there, as the GET after the write shows. So what the write did not find is an identity, or its resource group or subscription, and
- * Azure's text may not give the id.
+ * What Azure says of an identity of the write without its id. The scope is there, as the GET after the write shows: what was not found is an identity,
+ * its resource group or its subscription. Linked access is checked for what the body names, and that is identities only.
  */
-const aboutIdentities = (error: unknown): unknown =>
-  error instanceof ArmError && error.failure.code === 'notFound'
-    ? new ArmError({ code: 'badIdentities', ids: [], reason: 'notFound' }, error.message, {
-        ids: error.ids,
-        azureCode: error.azureCode,
-        ...(error.status === undefined ? {} : { status: error.status }),
-      })
-    : error;
+function aboutIdentities(error: unknown): unknown {
+  if (!(error instanceof ArmError)) return error;
+  const { failure, message, ids, status, azureCode } = error;
+  const isLinked = azureCode === 'LinkedAuthorizationFailed';
+  const about = { ids, azureCode, ...(status === undefined ? {} : { status }) };
+  const unnamed = (reason: 'notFound' | 'missingRole' | 'denied') =>
+    new ArmError({ code: 'badIdentities', ids: [], reason }, message, about);
+  if (failure.code === 'notFound') return unnamed('notFound');
+  if (failure.code === 'missingRole' && isLinked) return unnamed('missingRole');
+  if (failure.code === 'denyAssignment' && isLinked) return unnamed('denied');
+  return error;
+}
 
 function blame(context: ScopeContext, selected: SelectedWrite, culprits: ReadonlySet<string>): void {
   const needs: readonly Need[] = context.needsOf(context.scope.id);
