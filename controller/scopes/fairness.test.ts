@@ -210,7 +210,7 @@ for (const [unnamed, azureCode, reason] of [
   [{ code: 'missingRole', action: undefined }, 'LinkedAuthorizationFailed', 'MissingRole'],
   [{ code: 'denyAssignment' }, 'LinkedAuthorizationFailed', 'DenyAssignment'],
 ] as const)
-  it(`attaches a good identity where Azure answers ${azureCode} without an id, ${unnamed.code}`, async () => {
+  it(`attaches a good identity where Azure hides the bad one behind ${unnamed.code}`, async () => {
     const scope = simulation({ failsAt: 'PATCH', names: false, unnamed, azureCode });
     const bad = scope.add('hostile', 'bad');
     const late = victim(scope, minute, 'good');

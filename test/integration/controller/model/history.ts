@@ -89,6 +89,11 @@ const newBinding = (keys: readonly string[]) =>
   one(keys).chain((binding) =>
     command('set binding', { binding: fc.constant(binding), identity: identityNameIn(binding), selector: one(selectors) }),
   );
+const hostileIdentity = command('set identity', {
+  identity: one(hostileIdentityKeys),
+  azure: one(hostileKinds),
+  namespaced: fc.constant(false),
+});
 
 const everyday: fc.WeightedArbitrary<unknown>[] = [
   { weight: 16, arbitrary: command('make pod', newPod) },
@@ -100,7 +105,7 @@ const everyday: fc.WeightedArbitrary<unknown>[] = [
   { weight: 4, arbitrary: command('remove binding', { binding: one(bindingKeys) }) },
   { weight: 7, arbitrary: command('set identity', { identity: one(honestIdentityKeys), azure: one(honestKinds), namespaced: rarely }) },
   { weight: 2, arbitrary: command('remove identity', { identity: one(identityKeys) }) },
-  { weight: 10, arbitrary: command('set identity', { identity: one(hostileIdentityKeys), azure: one(hostileKinds), namespaced: rarely }) },
+  { weight: 16, arbitrary: hostileIdentity },
   { weight: 8, arbitrary: newBinding(hostileBindingKeys) },
   { weight: 5, arbitrary: command('touch identity', { identity: one(hostileIdentityKeys), times: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 2, arbitrary: command('set exception', { namespace: one(namespaces) }) },
@@ -126,10 +131,11 @@ const disasters: fc.WeightedArbitrary<unknown>[] = [
 /** About 30 commands. One history in five has a disaster: each takes the time of a Lease. */
 export function historyOf(seed: number): Command[] {
   const calm = fc.array(fc.oneof(...everyday) as fc.Arbitrary<Command>, { minLength: 15, maxLength: 36 });
+  const hostile = fc.array(hostileIdentity as fc.Arbitrary<Command>, { minLength: 1, maxLength: 3 });
   const disaster = fc.oneof(...disasters) as fc.Arbitrary<Command>;
   const whole = fc
-    .tuple(calm, calm, fc.array(disaster, { maxLength: 1 }), fc.integer({ min: 0, max: 4 }))
-    .map(([before, after, bad, number]) => (number === 0 ? [...before, ...bad, ...after.slice(0, 8)] : before));
+    .tuple(hostile, calm, calm, fc.array(disaster, { maxLength: 1 }), fc.integer({ min: 0, max: 4 }))
+    .map(([start, before, after, bad, number]) => [...start, ...before, ...(number === 0 ? [...bad, ...after.slice(0, 8)] : [])]);
   const [history] = fc.sample(whole, { seed, numRuns: 1 });
   return history ?? [];
 }

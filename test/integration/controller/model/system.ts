@@ -169,13 +169,13 @@ async function readEntry(client: KubeClient, scope: ScopeName, name: AzureName) 
 
 const isHonest = (key: string): boolean => namespaceOf(key) !== 'hostile';
 
-/** All nodes, and identities and bindings of the honest namespaces, so that pods get something from the first command on. */
+/** All nodes and bindings, and the identities of the honest namespaces, so that pods get something from the first command on. */
 const startOfHistory = (): Command[] => [
   ...nodeNames.map((node): Command => ({ do: 'make node', node })),
   ...identityKeys.filter(isHonest).map((identity, index): Command => {
     return { do: 'set identity', identity, azure: azureNames[index % 4] ?? 'red', namespaced: false };
   }),
-  ...bindingKeys.filter(isHonest).map((binding, index): Command => {
+  ...bindingKeys.map((binding, index): Command => {
     const near = identityKeys.filter((key) => namespaceOf(key) === namespaceOf(binding));
     return { do: 'set binding', binding, identity: near[index % near.length] ?? '', selector: `s${index % 3}` };
   }),
