@@ -151,7 +151,11 @@ interface Trial {
 
 const earliest = (trials: readonly Trial[]): number => Math.min(Number.POSITIVE_INFINITY, ...trials.map(({ at }) => at));
 
-const byPreference = (a: Trial, b: Trial): number => a.suspicion - b.suspicion || a.entries.length - b.entries.length || a.age - b.age;
+const isRemoval = ({ entries }: Trial): boolean => entries.every(({ direction }) => direction === 'detach');
+
+/** A pod waits for an addition and for no removal. */
+const byPreference = (a: Trial, b: Trial): number =>
+  a.suspicion - b.suspicion || Number(isRemoval(a)) - Number(isRemoval(b)) || a.entries.length - b.entries.length || a.age - b.age;
 
 /** As many as one PATCH holds. The namespaces take turns, so that thousands of entries of one leave room for those of others. */
 function inOneWrite(entries: readonly Entry[]): readonly Entry[] {
