@@ -200,6 +200,23 @@ describe('a namespace beside many entries of others', () => {
     }
   });
 
+  it('is tried although another that failed less brings good ones without end', () => {
+    let quarantine = emptyQuarantine;
+    for (const [namespace, failures] of [
+      ['endless', 1],
+      ['honest', 3],
+    ] as const)
+      for (let index = 0; index < failures; index += 1)
+        quarantine = afterWrite(quarantine, { entries: attach(namespace, `${namespace}${index}`), trial: false }, failed(), 0);
+    const written: string[] = [];
+    for (let at = 1_000; at < 10_000; at += 1_000) {
+      const selected = selectWrite(quarantine, [...attach('endless', `e${at}`), ...attach('honest', 'good')], at);
+      quarantine = afterWrite(quarantine, selected, { ok: true }, at);
+      written.push(...idsOf(selected.entries));
+    }
+    assert.ok(written.includes('good'), written.join());
+  });
+
   it('is tried first where it wants an id among the suspects of another', () => {
     let quarantine = afterWrite(emptyQuarantine, { entries: many('bad', 64), trial: false }, failed(), 0);
     for (let at = 1_000; at <= 4_000; at += 1_000) {

@@ -37,9 +37,17 @@ export interface Quarantine {
   readonly blamed: ReadonlyMap<string, readonly number[]>;
   /** By namespace that was to blame: when a trial of it failed, within the window. */
   readonly failedTrials: ReadonlyMap<string, readonly number[]>;
+  /** By namespace that was to blame: when a trial of it succeeded, within the window. */
+  readonly succeededTrials: ReadonlyMap<string, readonly number[]>;
 }
 
-export const emptyQuarantine: Quarantine = { held: new Map(), suspects: [], blamed: new Map(), failedTrials: new Map() };
+export const emptyQuarantine: Quarantine = {
+  held: new Map(),
+  suspects: [],
+  blamed: new Map(),
+  failedTrials: new Map(),
+  succeededTrials: new Map(),
+};
 
 /** The search of one namespace must leave room for other writes: Azure allows a scale set few of them (docs/reference/arm.md#throttling). */
 const failedTrialsInWindow = 4;
@@ -99,7 +107,10 @@ export function afterWrite(
   const held = new Map(quarantine.held);
   if (outcome.ok) {
     for (const key of written) held.delete(key);
-    return { ...quarantine, suspects: untouched, held };
+    const succeededTrials = trial
+      ? withTimes(quarantine.succeededTrials, blamedAmong(quarantine, entries, now), now)
+      : quarantine.succeededTrials;
+    return { ...quarantine, suspects: untouched, held, succeededTrials };
   }
   const named = entries.filter(({ id }) => outcome.culprits.has(id));
   const guilty = named.length > 0 ? named : entries.length === 1 ? entries : [];
@@ -121,6 +132,7 @@ export function forgetUnwanted(quarantine: Quarantine, wanted: readonly Entry[],
     suspects: quarantine.suspects.map((group) => group.filter((key) => keys.has(key))).filter(isNotEmpty),
     blamed: recent(quarantine.blamed),
     failedTrials: recent(quarantine.failedTrials),
+    succeededTrials: recent(quarantine.succeededTrials),
   };
 }
 
@@ -143,9 +155,9 @@ interface Trial {
   entries: readonly Entry[];
   /** When the budget and the hold allow it. */
   at: number;
-  /** Of the namespace that was to blame most often. */
-  suspicion: number;
-  /** Among the trials of equal suspicion: the oldest first. */
+  /** See {@link rankOf}; of several namespaces the highest. */
+  rank: number;
+  /** Among the trials of equal rank: the oldest first. */
   age: number;
 }
 
@@ -155,7 +167,7 @@ const isRemoval = ({ entries }: Trial): boolean => entries.every(({ direction })
 
 /** A pod waits for an addition and for no removal. */
 const byPreference = (a: Trial, b: Trial): number =>
-  a.suspicion - b.suspicion || Number(isRemoval(a)) - Number(isRemoval(b)) || a.entries.length - b.entries.length || a.age - b.age;
+  a.rank - b.rank || Number(isRemoval(a)) - Number(isRemoval(b)) || a.entries.length - b.entries.length || a.age - b.age;
 
 /** As many as one PATCH holds. The namespaces take turns, so that thousands of entries of one leave room for those of others. */
 function inOneWrite(entries: readonly Entry[]): readonly Entry[] {
@@ -216,7 +228,7 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
       return {
         entries,
         at: Math.max(until, ...namespaces.map((namespace) => nextTrialAt(quarantine, namespace, now))),
-        suspicion: Math.max(...namespaces.map((namespace) => suspicionOf(quarantine, namespace, now))),
+        rank: Math.max(...namespaces.map((namespace) => rankOf(quarantine, namespace, now))),
         age,
       };
     },
@@ -230,6 +242,10 @@ function trialsAmong(quarantine: Quarantine, wanted: readonly Entry[], now: numb
 const apart = (quarantine: Quarantine, entries: readonly Entry[], now: number): Entry[][] => [
   ...Map.groupBy(entries, ({ namespace }) => (suspicionOf(quarantine, namespace, now) > 0 ? namespace : undefined)).values(),
 ];
+
+/** Successes count, too: otherwise a namespace that failed once and then brings good identities without end keeps back one that failed twice. */
+const rankOf = (quarantine: Quarantine, namespace: string, now: number): number =>
+  suspicionOf(quarantine, namespace, now) + within(quarantine.succeededTrials.get(namespace), now).length;
 
 /** When the budget of the namespace allows another trial. */
 function nextTrialAt(quarantine: Quarantine, namespace: string, now: number): number {
@@ -255,10 +271,13 @@ function prolonged(before: HeldEntry | undefined, now: number): HeldEntry {
  * Counts only for a namespace that was to blame, which is always by itself. Another one is suspected because of others: it must not use up its budget,
  * and it is to blame or free after its first trial.
  */
-function withFailedTrial(quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine {
-  const blamed = new Set(entries.map(({ namespace }) => namespace).filter((namespace) => suspicionOf(quarantine, namespace, now) > 0));
-  return blamed.size === 0 ? quarantine : { ...quarantine, failedTrials: withTimes(quarantine.failedTrials, blamed, now) };
-}
+const withFailedTrial = (quarantine: Quarantine, entries: readonly Entry[], now: number): Quarantine => ({
+  ...quarantine,
+  failedTrials: withTimes(quarantine.failedTrials, blamedAmong(quarantine, entries, now), now),
+});
+
+const blamedAmong = (quarantine: Quarantine, entries: readonly Entry[], now: number): string[] =>
+  entries.map(({ namespace }) => namespace).filter((namespace) => suspicionOf(quarantine, namespace, now) > 0);
 
 function withTimes(times: Quarantine['failedTrials'], namespaces: Iterable<string>, now: number): Quarantine['failedTrials'] {
   const next = new Map(times);
