@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Entry, Quarantine } from './quarantine.ts';
-import { afterWrite, emptyQuarantine, forgetUnwanted, keyOf, lift, selectWrite, windowMs } from './quarantine.ts';
+import { afterWrite, emptyQuarantine, forgetUnwanted, keyOf, lift, windowMs } from './quarantine.ts';
+import { selectWrite } from './select-write.ts';
 
 const minute = 60_000;
 const attach = (namespace: string, ...ids: string[]): Entry[] => ids.map((id) => ({ direction: 'attach', id, namespace }));

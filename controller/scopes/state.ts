@@ -12,7 +12,8 @@ import { invalidate, invalidateIdentities, nothingObserved, observe, requestRefr
 import type { Pace } from './pace.ts';
 import { azureLimits, fullPace, nextWriteAt, spend } from './pace.ts';
 import type { Entry, Quarantine } from './quarantine.ts';
-import { afterWrite, emptyQuarantine, forgetUnwanted, heldEntryOf, lift, selectWrite } from './quarantine.ts';
+import { afterWrite, emptyQuarantine, forgetUnwanted, heldEntryOf, lift } from './quarantine.ts';
+import { selectWrite } from './select-write.ts';
 
 /** All times are milliseconds since the epoch. */
 export interface ScopeState {
