@@ -27,11 +27,13 @@ export async function fail(
   if (!mayBlameIdentities(error)) entry.state = failed(entry.state);
   const retryMs = retryDelayMs(error, diagnosis, entry.state.backoff.failures, context.random);
   const { code, message, culprits } = diagnosis;
+  const original = error instanceof Error ? error.message : String(error);
   log.warn(
     {
       scope: scope.displayId,
       code,
-      error: error instanceof Error ? error.message : String(error),
+      // A status of several identities leaves Azure's text out; the log has it.
+      error: message.includes(original) ? message : `${message}: ${original}`,
       culprits: [...culprits],
       retryMs: Math.round(retryMs),
     },
