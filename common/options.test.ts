@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { boolean, choice, describeOptions, flagOf, list, number, optional, parseOptions, SettingsError, text } from './options.ts';
 
@@ -84,6 +85,26 @@ test('refuses a command line that lacks a required option', () => {
 test('names the place that a wrong value came from', () => {
   const elsewhere = () => ({ spelling: 'TIMEOUT', text: 'soon' });
   assert.throws(() => parseOptions({ timeout: options.timeout }, [], elsewhere), { message: /^TIMEOUT is 'soon': accepted is / });
+});
+
+test('agrees with parseArgs of node:util on every command line that it accepts', () => {
+  const word = fc.constantFrom('--note', '--note=', '--note=a=b', '--verbose', '--timeout=5', '--timeout', '7', 'true', '-', 'x\ny');
+  const property = fc.property(fc.array(word, { maxLength: 6 }), (args) => {
+    const types = { note: { type: 'string' }, verbose: { type: 'boolean' }, timeout: { type: 'string' } } as const;
+    let expected: ReturnType<typeof parseArgs<{ args: string[]; options: typeof types }>>['values'];
+    try {
+      expected = parseArgs({ args, options: types }).values;
+    } catch {
+      return;
+    }
+    fc.pre(expected.timeout === undefined || /^\d+$/.test(expected.timeout));
+    const { note, verbose, timeout } = parseOptions(options, args);
+    assert.deepEqual(
+      { note, verbose, timeout },
+      { note: expected.note, verbose: expected.verbose ?? false, timeout: Number(expected.timeout ?? 300) },
+    );
+  });
+  fc.assert(property, { numRuns: 2000 });
 });
 
 test('throws nothing but a SettingsError, whatever the arguments', () => {

@@ -1,5 +1,4 @@
 // The command line grammar of every program: typed options, read from `--flag value` and `--flag=value`, and one line for a wrong one.
-import { parseArgs } from 'node:util';
 
 /** A setting that cannot be used. The message is one line for the person who set it: what was given and what is accepted. */
 export class SettingsError extends Error {
@@ -116,40 +115,36 @@ export function parseOptions<const T extends Options>(
   return values as Values<T>;
 }
 
-/** The text of each flag that is given, by the option's name. */
+/**
+ * The text of each flag that is given, by the option's name. Not by parseArgs of node:util, which costs a sidecar memory and time
+ * (docs/reference/bun.md).
+ */
 function readFlags(options: Options, args: readonly string[]): Map<string, string> {
   const names = new Map(Object.keys(options).map((name) => [flagOf(name), name]));
-  const types = Object.entries(options).map(
-    ([name, { implied }]) => [flagOf(name).slice(2), { type: implied === undefined ? 'string' : 'boolean' }] as const,
-  );
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(types),
-    strict: false,
-    allowPositionals: true,
-    tokens: true,
-  });
   const texts = new Map<string, string>();
-  let bare: string | undefined;
-  for (const token of tokens) {
-    // parseArgs takes `false` in `--verbose false` for a word of its own.
-    if (token.kind === 'positional' && bare !== undefined && options[bare]?.parse(token.value) !== undefined) {
-      texts.set(bare, token.value);
-      bare = undefined;
-      continue;
-    }
-    const name = token.kind === 'option' ? names.get(token.rawName) : undefined;
+  for (let index = 0; index < args.length; index += 1) {
+    const [flag = '', inline] = splitOnce(args[index] ?? '', '=');
+    const name = names.get(flag);
     const option = name === undefined ? undefined : options[name];
-    if (token.kind !== 'option' || name === undefined || option === undefined) {
-      const argument = oneLine(args[token.index]?.replace(/=.*/s, '') ?? '');
-      throw new SettingsError(`unknown argument ${argument}: see --help for the accepted flags`);
+    if (name === undefined || option === undefined)
+      throw new SettingsError(`unknown argument ${oneLine(flag)}: see --help for the accepted flags`);
+    const next = args[index + 1];
+    if (inline !== undefined) {
+      texts.set(name, inline);
+    } else if (option.implied !== undefined && (next === undefined || option.parse(next) === undefined)) {
+      texts.set(name, option.implied);
+    } else {
+      if (next === undefined) throw new SettingsError(`${flag} has no value: accepted is ${option.form}`);
+      texts.set(name, next);
+      index += 1;
     }
-    const text = token.value ?? option.implied;
-    if (text === undefined) throw new SettingsError(`${token.rawName} has no value: accepted is ${option.form}`);
-    texts.set(name, text);
-    bare = token.value === undefined ? name : undefined;
   }
   return texts;
+}
+
+function splitOnce(text: string, separator: string): string[] {
+  const index = text.indexOf(separator);
+  return index < 0 ? [text] : [text.slice(0, index), text.slice(index + separator.length)];
 }
 
 function readOption<T>(option: Option<T>, flag: string, given: Given | undefined): T | undefined {

@@ -1,3 +1,6 @@
+import type { Clock } from '../common/clock.ts';
+import { sleep } from '../common/sleep.ts';
+
 /** Calls every subscriber once, at the next notification. A subscriber that wants the one after it subscribes again. */
 export interface Notifier {
   notify(): void;
@@ -18,4 +21,19 @@ export function createNotifier(): Notifier {
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** Resolves at the next notification of any of the notifiers, after `ms` milliseconds or as soon as the signal aborts. Leaves nothing behind. */
+export async function nextNotification(
+  notifiers: readonly Notifier[],
+  { clock, ms, signal }: { clock: Clock; ms: number; signal: AbortSignal },
+): Promise<void> {
+  const waking = new AbortController();
+  const wake = () => waking.abort();
+  const unsubscribe = notifiers.map((notifier) => notifier.subscribe(wake));
+  signal.addEventListener('abort', wake);
+  if (signal.aborted) wake();
+  await sleep(clock, ms, waking.signal);
+  signal.removeEventListener('abort', wake);
+  for (const each of unsubscribe) each();
 }

@@ -1,8 +1,8 @@
 // `wait`: the start gate of a pod. It ends as soon as the proxy listens, whether or not the broker can be reached
 // (docs/adr/0003-native-sidecar-and-start-gate.md).
 import type { Clock } from '../common/clock.ts';
+import { sleep } from '../common/sleep.ts';
 import { noncePath } from './nonce.ts';
-import { sleep } from './sleep.ts';
 
 export interface WaitOptions {
   /** `host:port` of the proxy. */

@@ -2,11 +2,11 @@
 import type { IdentitiesResponse } from '../../api/broker.ts';
 import { identitiesPath } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
+import { sleep } from '../../common/sleep.ts';
 import { describeFetchError } from '../http.ts';
 import { rowKey } from '../identities/row.ts';
 import type { IdentityStore } from '../identities/store.ts';
 import type { Log } from '../log.ts';
-import { sleep } from '../sleep.ts';
 import type { BrokerClient, BrokerResponse } from './client.ts';
 import { isRevocation, parseError, parseIdentities } from './responses.ts';
 
@@ -55,7 +55,7 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
       if (signal.aborted) return;
       delayMs = contactFailed(options, session, error);
     }
-    if (delayMs > 0) await sleep(clock, delayMs, { signal });
+    if (delayMs > 0) await sleep(clock, delayMs, signal);
   }
 }
 

@@ -6,7 +6,7 @@ import { outdatedMessage, pendingMessage } from '../identities/messages.ts';
 import { describeRow } from '../identities/row.ts';
 import type { IdentityStore } from '../identities/store.ts';
 import type { Notifier } from '../notifier.ts';
-import { sleep } from '../sleep.ts';
+import { nextNotification } from '../notifier.ts';
 import type { TokenCache, TokenFetch } from '../tokens/cache.ts';
 import type { TokenQuery } from '../tokens/source.ts';
 import type { Token } from '../tokens/token.ts';
@@ -83,7 +83,7 @@ export async function waitForResponse(
   });
   try {
     for (let wait = first; ; ) {
-      await sleep(clock, wait.until - clock.now(), { notifiers: [...wait.notifiers, stopping], signal });
+      await nextNotification([...wait.notifiers, stopping], { clock, ms: wait.until - clock.now(), signal });
       const response = wait.pending === undefined ? undefined : fetchedResponse(wait.pending.fetch, wait.pending.row, route, options);
       if (response !== undefined) return response;
       if (stopped || signal.aborted || clock.now() >= wait.until) return wait.timeoutResponse();

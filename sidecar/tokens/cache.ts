@@ -2,9 +2,9 @@
 // (docs/adr/0021-token-cache-in-the-sidecar.md).
 import type { IdentityRow } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
+import { sleep } from '../../common/sleep.ts';
 import type { Notifier } from '../notifier.ts';
 import { createNotifier } from '../notifier.ts';
-import { sleep } from '../sleep.ts';
 import type { Entry } from './entry.ts';
 import { createEntry, isSameIdentity, keyOf, mayBypass, postponeRefresh, storeToken, usableToken } from './entry.ts';
 import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
@@ -174,7 +174,7 @@ export class TokenCache {
       inFlight.lastError = result.error;
       const delay = retryDelayMs(result.error, attempt, random());
       if (delay === undefined || clock.now() + delay >= inFlight.until) return result;
-      await sleep(clock, delay, { signal });
+      await sleep(clock, delay, signal);
       if (signal.aborted) return result;
     }
   }
