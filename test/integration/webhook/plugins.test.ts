@@ -91,12 +91,14 @@ describe('the webhook among other admission', () => {
           found.spec.initContainers.map((one) => one.name),
           [...ours, 'mesh'],
         );
-        assert.ok(admissionsOf(name).length >= 1);
+        await eventually(async () => admissionsOf(name).length >= 1, 'the admission is logged');
       }));
 
   it('changes nothing when it is called again after the API server filled in defaults', () =>
     withOtherWebhook('zzz-policy', 'label', async () => {
       await create('again');
+      // The log of the process arrives after the answer.
+      await eventually(async () => admissionsOf('again').length === 2, 'the second admission is logged');
       assert.deepEqual(
         admissionsOf('again').map((record) => Number(record.operations) > 0),
         [true, false],
