@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import * as esbuild from 'esbuild';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { processesInPod } from '../cluster/procfs.ts';
@@ -46,7 +47,10 @@ describe('the product in a real cluster', { skip }, () => {
     product = await startProduct('e2e-product', log);
     const notes = await product.helm('install');
     assert.match(notes, /is installed in namespace identity-system/);
-    await product.apply(...identity('demo', 'one', 'both'), ...identity('second', 'two', 'both'));
+    await product.apply(...identity('demo', 'one', 'both'));
+    // The age of a binding is known to the second; the older one gives the default.
+    await delay(1_000);
+    await product.apply(...identity('second', 'two', 'both'));
     await product.apply(
       workload('Deployment', 'shared', app('one'), { replicas: 3 }),
       workload('StatefulSet', 'stateful', app('one')),
