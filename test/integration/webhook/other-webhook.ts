@@ -29,6 +29,8 @@ export type ChangeName = keyof typeof changes;
 export interface OtherWebhook {
   /** Reviews so far. */
   readonly calls: number;
+  /** Deletes its configuration. The API server may call it for a moment longer. */
+  unregister(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -64,8 +66,10 @@ export async function startOtherWebhook({ client, name, change, ca, leaf }: Othe
     get calls() {
       return calls;
     },
-    async stop() {
+    async unregister() {
       await client.call('DELETE', resourcePath(mutatingWebhookConfigurations, { name }));
+    },
+    async stop() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },

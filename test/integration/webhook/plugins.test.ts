@@ -59,23 +59,28 @@ describe('the webhook among other admission', () => {
   };
   const admissionsOf = (name: string) => webhook.log.filter((record) => record.msg === 'admission' && record.name === name);
 
+  const probe = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'probe', labels: { aadpodidbinding: 'x' } },
+    spec: { containers: [{ name: 'app', image: 'a' }] },
+  };
+
   /** Calls `work` while another webhook of that name runs as well. */
   const withOtherWebhook = async (name: string, change: ChangeName, work: () => Promise<void>) => {
     const other = await startOtherWebhook({ client: harness.client, name, change, ...(await issueFor(['localhost'], harness.ca)) });
+    const isCalled = async () => {
+      const before = other.calls;
+      await harness.client.call('POST', '/api/v1/namespaces/team/pods', { body: probe, query: { dryRun: 'All' } });
+      return other.calls > before;
+    };
+    // No event says when the API server's watch has brought a changed configuration.
     try {
-      const probe = {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: 'probe', labels: { aadpodidbinding: 'x' } },
-        spec: { containers: [{ name: 'app', image: 'a' }] },
-      };
-      // No event says when the API server's watch has brought the new configuration.
-      await eventually(async () => {
-        await harness.client.call('POST', '/api/v1/namespaces/team/pods', { body: probe, query: { dryRun: 'All' } });
-        return other.calls > 0;
-      }, 'the other webhook is called');
+      await eventually(isCalled, 'the other webhook is called');
       await work();
     } finally {
+      await other.unregister();
+      await eventually(async () => !(await isCalled()), 'the other webhook is called no more');
       await other.stop();
     }
   };
