@@ -101,8 +101,8 @@ test('verifies the redirect through the running proxy when the port is in use', 
 });
 
 test('fails when the port is in use by anything but the proxy', async () => {
-  const stranger = createHarness({ listen: () => undefined, get: () => Promise.resolve('hello') });
-  await fails(stranger.dependencies, 'port_in_use', /not the identity proxy/);
+  const otherProgram = createHarness({ listen: () => undefined, get: () => Promise.resolve('hello') });
+  await fails(otherProgram.dependencies, 'port_in_use', /not the identity proxy/);
   const nonces = ['0'.repeat(32), 'f'.repeat(32)];
   const other = createHarness({ listen: () => undefined, get: () => Promise.resolve(nonces.shift()) });
   await fails(other.dependencies, 'redirect_not_effective', /somebody else answered/);

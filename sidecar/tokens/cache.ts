@@ -152,7 +152,7 @@ export class TokenCache {
   async #run(entry: CacheEntry, inFlight: InFlight, query: TokenQuery): Promise<void> {
     const { clock, random, onResult } = this.#options;
     const result = await this.#fetchWithRetries(inFlight, query);
-    // Dropped meanwhile: nobody may use the token.
+    // The fetch was dropped, so its token must not be used.
     if (inFlight.controller.signal.aborted) return;
     if ('token' in result) storeToken(entry, result.token, clock.wall(), random());
     else postponeRefresh(entry, clock.wall(), random());
