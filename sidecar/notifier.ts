@@ -1,5 +1,4 @@
 import type { Clock } from '../common/clock.ts';
-import { sleep } from '../common/sleep.ts';
 
 /** Calls every subscriber once, at the next notification. A subscriber that wants the one after it subscribes again. */
 export interface Notifier {
@@ -24,16 +23,20 @@ export function createNotifier(): Notifier {
 }
 
 /** Resolves at the next notification of any of the notifiers, after `ms` milliseconds or as soon as the signal aborts. Leaves nothing behind. */
-export async function nextNotification(
+export function nextNotification(
   notifiers: readonly Notifier[],
   { clock, ms, signal }: { clock: Clock; ms: number; signal: AbortSignal },
 ): Promise<void> {
-  const waking = new AbortController();
-  const wake = () => waking.abort();
-  const unsubscribe = notifiers.map((notifier) => notifier.subscribe(wake));
-  signal.addEventListener('abort', wake);
-  if (signal.aborted) wake();
-  await sleep(clock, ms, waking.signal);
-  signal.removeEventListener('abort', wake);
-  for (const each of unsubscribe) each();
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const wake = () => {
+      cancel();
+      for (const unsubscribe of subscriptions) unsubscribe();
+      signal.removeEventListener('abort', wake);
+      resolve();
+    };
+    const cancel = clock.after(ms, wake);
+    const subscriptions = notifiers.map((notifier) => notifier.subscribe(wake));
+    signal.addEventListener('abort', wake);
+  });
 }
