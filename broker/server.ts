@@ -6,6 +6,8 @@ import { systemClock } from '../common/clock.ts';
 import type { Listener } from '../lib/http.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Logger } from '../lib/log.ts';
+import { memoryLimit } from '../lib/memory-limit.ts';
+import { tlsLimits } from '../lib/tls/limits.ts';
 import type { TlsServer } from '../lib/tls/server.ts';
 import { startTlsServer } from '../lib/tls/server.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
@@ -44,6 +46,7 @@ const maxConnectionAgeMs = 30 * 60_000;
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
   const { client, log, listen, rows, certificate, onReport, mintToken, clock = systemClock, random = Math.random } = options;
   const changes = createPodChanges(clock);
+  const limits = tlsLimits({ memory: memoryLimit(), connectionShare: 0.5 });
   let stopping = false;
 
   const server = await startTlsServer({
@@ -51,6 +54,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
     log,
     certificate,
     bodyLimit,
+    limits: { ...limits, maxConnectionsPerSource: limits.maxConnections, maxWaitingPerSource: limits.maxWaiting },
     clock,
     connectionAge: { maxAgeMs: maxConnectionAgeMs, random },
     errorResponse: (error, path) => errorResponse(error, path, log),

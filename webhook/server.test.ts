@@ -8,6 +8,7 @@ import { Registry } from 'prom-client';
 import { rawPod } from '../lib/identities/decision/testing/raw-pods.ts';
 import { silentLogger } from '../lib/log.ts';
 import type { CheckedKeyPair } from '../lib/tls/key-pair.ts';
+import { tlsLimits } from '../lib/tls/limits.ts';
 import type { TlsServer } from '../lib/tls/server.ts';
 import type { TestAuthority } from '../lib/tls/testing/certificates.ts';
 import { createTestAuthority, fakeServingCertificate } from '../lib/tls/testing/certificates.ts';
@@ -54,6 +55,7 @@ describe('the admission server', () => {
       log: silentLogger,
       metrics: createMetrics(registry, { notAfter: () => undefined, ready: () => true }),
       certificate: fakeServingCertificate({ keyPair }),
+      limits: tlsLimits({ memory: 256 * 1024 * 1024, connectionShare: 0.15 }),
       admit: (review, budget) => behave(review, budget),
     });
   });

@@ -17,7 +17,7 @@ export class NotReadyError extends Error {
   override readonly name = 'NotReadyError';
 }
 
-export interface AdmissionServerOptions extends Pick<TlsServerOptions, 'certificate' | 'timeouts'> {
+export interface AdmissionServerOptions extends Pick<TlsServerOptions, 'certificate' | 'limits'> {
   listen: Listener;
   log: Logger;
   metrics: Metrics;

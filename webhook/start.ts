@@ -6,9 +6,11 @@ import { systemClock } from '../common/clock.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
 import { connect } from '../lib/kube/client.ts';
 import type { Logger } from '../lib/log.ts';
+import { memoryLimit } from '../lib/memory-limit.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { SettingsError } from '../lib/settings.ts';
 import type { Stopper } from '../lib/shutdown.ts';
+import { tlsLimits } from '../lib/tls/limits.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
 import { followServingCertificate } from '../lib/tls/serving-certificate.ts';
 import type { WebhookInformers } from './informers.ts';
@@ -77,6 +79,7 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
     log,
     metrics,
     certificate,
+    limits: tlsLimits({ memory: memoryLimit(), connectionShare: 0.15 }),
     admit: (review, budgetMs) => admitReview(review, budgetMs, { values, informers, certificate, sidecar }),
   });
   stopper.add('admission', () => server.stop());

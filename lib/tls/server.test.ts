@@ -1,8 +1,10 @@
-// The server over real TLS: certificates that change, connections that grow old, a stop with requests in flight.
+// The server over real TLS: certificates that change, connections that grow old, floods, a stop with requests in flight.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { RequestOptions } from 'node:https';
 import { Agent, request } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect as connectTcp, createServer } from 'node:net';
 import os from 'node:os';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
 import { connect } from 'node:tls';
@@ -40,6 +42,7 @@ describe('TLS server', () => {
       log: silentLogger,
       certificate,
       bodyLimit: 100,
+      limits: { maxConnections: 8, maxConnectionsPerSource: 4, firstHeaderMs: 1_000, maxWaiting: 8, maxWaitingPerSource: 4 },
       clock,
       routes(app) {
         app.post('/echo', async (incoming) => incoming.body);
@@ -221,5 +224,99 @@ describe('TLS server', () => {
     await once(socket, 'close');
     assert.match(text, /^HTTP\/1\.1 408 /);
     assert.equal((await echo('1')).status, 200);
+  });
+
+  describe('under a flood from another address', () => {
+    const flooder = '127.0.0.66';
+    let flood: Socket[];
+    beforeEach(() => {
+      flood = [];
+    });
+    afterEach(() => {
+      for (const socket of flood) socket.destroy();
+    });
+    const whenClosed = (socket: Socket) => new Promise<void>((resolve) => socket.resume().once('close', () => resolve()));
+    const from = async (socket: Socket, event: string) => {
+      flood.push(socket.on('error', () => undefined));
+      await once(socket, event);
+      return socket;
+    };
+    const dialRaw = () => from(connectTcp({ host: '127.0.0.1', port: server.port, localAddress: flooder }), 'connect');
+    const dialTls = () => from(dial({ localAddress: flooder }).resume(), 'secureConnect');
+    /** What a client sends first, as a server sees it. */
+    const clientHello = async () => {
+      const listener = createServer().listen(0, '127.0.0.1');
+      await once(listener, 'listening');
+      const client = connect({ ...(listener.address() as AddressInfo), host: '127.0.0.1', servername }).on('error', () => undefined);
+      const [socket] = (await once(listener, 'connection')) as [Socket];
+      const [bytes] = (await once(socket, 'data')) as [Buffer];
+      client.destroy();
+      socket.destroy();
+      listener.close();
+      return bytes;
+    };
+
+    it('answers while sockets that send nothing wait', async () => {
+      for (let count = 0; count < 20; count += 1) await dialRaw();
+      assert.equal((await echo('1')).status, 200);
+    });
+
+    it('closes the oldest of a source when too many sockets wait', async () => {
+      const oldest = await dialRaw();
+      const closed = whenClosed(oldest);
+      for (let count = 0; count < 4; count += 1) await dialRaw();
+      await closed;
+      assert.equal((await echo('1')).status, 200);
+    });
+
+    it('closes a socket that sends no ClientHello in time', async () => {
+      await server.stop();
+      const fake = createFakeClock();
+      await start({ clock: fake });
+      const socket = await dialRaw();
+      socket.write(Buffer.from([22, 3, 1]));
+      const closed = whenClosed(socket);
+      assert.equal((await echo('1')).status, 200);
+      await fake.advance(10_500);
+      await closed;
+    });
+
+    it('answers while handshakes stay half done', async () => {
+      const bytes = await clientHello();
+      const sockets = await Promise.all(Array.from({ length: 8 }, dialRaw));
+      const answered = sockets.slice(0, 2).map((socket) => once(socket, 'data'));
+      for (const socket of sockets) socket.write(bytes);
+      await Promise.any(answered);
+      assert.equal((await echo('1')).status, 200);
+    });
+
+    it('answers while one source has all its connections and more', async () => {
+      for (let count = 0; count < 4; count += 1) await dialTls();
+      const waiting = dialTls();
+      assert.equal((await echo('1')).status, 200);
+      // A connection of the same source that ends makes room.
+      flood[1]?.destroy();
+      await waiting;
+    });
+
+    it('closes a silent connection after a second when its source dials more', async () => {
+      await server.stop();
+      const fake = createFakeClock();
+      await start({ clock: fake });
+      const oldest = await dialTls();
+      const closed = whenClosed(oldest);
+      for (let count = 0; count < 3; count += 1) await dialTls();
+      const next = dialTls();
+      assert.equal((await echo('1')).status, 200);
+      await fake.advance(1_250);
+      await Promise.all([closed, next]);
+    });
+
+    it('drops a socket that speaks no TLS', async () => {
+      const socket = await dialRaw();
+      socket.write('GET / HTTP/1.1\r\n\r\n');
+      await whenClosed(socket);
+      assert.equal((await echo('1')).status, 200);
+    });
   });
 });

@@ -1,7 +1,7 @@
 // An HTTPS server for callers inside the cluster: fastify over TLS 1.3 whose certificate is renewed while it serves, and which drains before it stops.
 // The webhook and the broker add their routes and limits.
 import type { Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import fastify from 'fastify';
 import type { Clock } from '../../common/clock.ts';
@@ -10,6 +10,8 @@ import type { Listener } from '../http.ts';
 import type { Logger } from '../log.ts';
 import type { ConnectionAgeOptions } from './connection-age.ts';
 import { trackConnectionAge } from './connection-age.ts';
+import type { TlsLimits } from './paced-handshakes.ts';
+import { paceHandshakes } from './paced-handshakes.ts';
 import type { ServingCertificate } from './serving-certificate.ts';
 
 export type TlsApp = FastifyInstance<Server>;
@@ -27,6 +29,7 @@ export interface TlsServerOptions {
   certificate: Pick<ServingCertificate, 'keyPair' | 'onChange'>;
   /** Bytes of a request's body. */
   bodyLimit: number;
+  limits: TlsLimits;
   /** Adds the routes. */
   routes(app: TlsApp): void;
   /** For whatever a route throws, and for requests that fastify refuses: see {@link clientErrorStatus}. */
@@ -74,7 +77,7 @@ export async function startTlsServer(options: TlsServerOptions): Promise<TlsServ
       connectionsCheckingInterval: timeouts.check,
     },
   });
-  const sockets = trackSockets(app.server);
+  const closeConnections = paceHandshakes(app.server, { limits: options.limits, handshakeMs, clock });
   const requests = trackRequests(app);
   const isOld = options.connectionAge === undefined ? () => false : trackConnectionAge(app.server, { ...options.connectionAge, clock });
   let draining = false;
@@ -98,7 +101,8 @@ export async function startTlsServer(options: TlsServerOptions): Promise<TlsServ
       const closed = app.close();
       await atMost(stopMs, requests.whenNone(), clock);
       await atMost(flushMs, closed, clock);
-      for (const socket of sockets) socket.destroy();
+      // Node knows no connections that are in their handshake or were never used; closing the server would wait for them.
+      closeConnections();
       await closed;
     },
   };
@@ -135,16 +139,6 @@ function followCertificate(server: Server, { certificate, log }: TlsServerOption
   };
   use();
   return certificate.onChange(use);
-}
-
-/** Node knows no connections that are in their handshake or were never used; closing the server would wait for them. */
-function trackSockets(server: Server): Set<Socket> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-  });
-  return sockets;
 }
 
 function trackRequests(app: TlsApp): { whenNone(): Promise<void> } {

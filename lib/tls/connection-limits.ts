@@ -1,0 +1,102 @@
+// How many TLS connections there may be, in all and of one source address, and which of them gives way to a new one
+// (docs/adr/0024-connection-and-memory-limits.md). Pure.
+
+export interface ConnectionLimits {
+  /** Connections after the start of their handshake. */
+  maxConnections: number;
+  maxConnectionsPerSource: number;
+  /** A connection that has sent no request for so long gives way to a new one of its source. */
+  firstHeaderMs: number;
+}
+
+export interface ConnectionTable<C> {
+  /** Whether a connection of the source may start, and which other one must be closed for it. */
+  roomFor(source: string, now: number): { room: boolean; close?: C };
+  add(connection: C, source: string, now: number): void;
+  /** A request on it begins. */
+  begin(connection: C): void;
+  /** A response on it has ended. */
+  end(connection: C): void;
+  remove(connection: C): void;
+  readonly size: number;
+}
+
+interface Entry {
+  source: string;
+  since: number;
+  /** Requests that are not answered yet. */
+  open: number;
+  used: boolean;
+}
+
+export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSource, firstHeaderMs }: ConnectionLimits): ConnectionTable<C> {
+  const entries = new Map<C, Entry>();
+  /** Each set has the oldest first, and none is empty. */
+  const sources = new Map<string, Set<C>>();
+
+  const find = (connections: Iterable<C>, matches: (entry: Entry) => boolean): C | undefined => {
+    for (const connection of connections) {
+      const entry = entries.get(connection);
+      if (entry !== undefined && matches(entry)) return connection;
+    }
+    return undefined;
+  };
+
+  function largest(): Set<C> {
+    let found = new Set<C>();
+    for (const connections of sources.values()) if (connections.size > found.size) found = connections;
+    return found;
+  }
+
+  function roomOfSource(own: ReadonlySet<C>, now: number): { room: boolean; close?: C } {
+    const close = find(own, ({ used, since }) => !used && now - since >= firstHeaderMs);
+    return close === undefined ? { room: false } : { room: true, close };
+  }
+
+  /** The source with the most connections loses one, unless the asking source would have as many then. */
+  function roomOfLargest(own: number): { room: boolean; close?: C } {
+    const connections = largest();
+    if (connections.size <= own + 1) return { room: false };
+    const close = find(connections, ({ used }) => !used) ?? find(connections, ({ open }) => open === 0);
+    return close === undefined ? { room: false } : { room: true, close };
+  }
+
+  return {
+    roomFor(source, now) {
+      const own = sources.get(source) ?? new Set<C>();
+      if (own.size >= maxConnectionsPerSource) return roomOfSource(own, now);
+      return entries.size < maxConnections ? { room: true } : roomOfLargest(own.size);
+    },
+
+    add(connection, source, now) {
+      entries.set(connection, { source, since: now, open: 0, used: false });
+      const own = sources.get(source);
+      if (own === undefined) sources.set(source, new Set([connection]));
+      else own.add(connection);
+    },
+
+    begin(connection) {
+      const entry = entries.get(connection);
+      if (entry === undefined) return;
+      entry.used = true;
+      entry.open += 1;
+    },
+
+    end(connection) {
+      const entry = entries.get(connection);
+      if (entry !== undefined) entry.open -= 1;
+    },
+
+    remove(connection) {
+      const source = entries.get(connection)?.source ?? '';
+      const own = sources.get(source);
+      entries.delete(connection);
+      own?.delete(connection);
+      if (own?.size === 0) sources.delete(source);
+    },
+
+    get size() {
+      return entries.size;
+    },
+  };
+}

@@ -1,0 +1,27 @@
+// The limits of a TLS server, derived from the memory that its container may use (docs/adr/0024-connection-and-memory-limits.md).
+import type { TlsLimits } from './paced-handshakes.ts';
+
+/** Resident memory of an idle TLS connection, and of a socket that waits for its handshake with the longest ClientHello: measured, and rounded up. */
+const connectionBytes = 80 * 1024;
+const waitingBytes = 16 * 1024;
+const waitingShare = 0.12;
+
+export interface LimitOptions {
+  /** Bytes that the container may use. */
+  memory: number;
+  /** Share of it for TLS connections. */
+  connectionShare: number;
+}
+
+/** No source has more than half, so that two sources do not see each other. */
+export function tlsLimits({ memory, connectionShare }: LimitOptions): TlsLimits {
+  const maxConnections = Math.floor((memory * connectionShare) / connectionBytes);
+  const maxWaiting = Math.floor((memory * waitingShare) / waitingBytes);
+  return {
+    maxConnections,
+    maxConnectionsPerSource: Math.floor(maxConnections / 2),
+    firstHeaderMs: 1_000,
+    maxWaiting,
+    maxWaitingPerSource: Math.floor(maxWaiting / 2),
+  };
+}
