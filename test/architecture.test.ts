@@ -89,6 +89,17 @@ describe('the dependency direction', () => {
     );
   });
 
+  // Handshakes could delay the renewal of the Lease.
+  it('bundles the controller without a TLS server', async () => {
+    const inputs = await inputsOf('controller');
+    assert.ok(!inputs.includes('lib/tls/server.ts') && !inputs.some((input) => input.startsWith('node_modules/fastify/')));
+  });
+
+  it('bundles what issues certificates into the controller only', async () => {
+    const issuing = (input: string) => input === 'lib/tls/issue.ts' || input.startsWith('node_modules/@peculiar/');
+    for (const name of programNames) assert.equal((await inputsOf(name)).some(issuing), name === 'controller', name);
+  });
+
   for (const [folder, may] of Object.entries(imports)) {
     it(`imports from ${folder} only ${may.join(', ')}`, async () => {
       for (const { file, imported } of await importsOf(folder))

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { dayMs, generateKey, issueAuthority, issueLeaf, serviceNames } from '../../lib/tls/issue.ts';
 import { isLeafGood, readPair, writePair } from './leaf.ts';
@@ -16,6 +16,13 @@ test('keeps a leaf for its CA, its names and two thirds of its life', async () =
   assert.equal(isLeafGood(leaf, authority.certificate, names, after(61)), false);
   assert.equal(isLeafGood(leaf, other.certificate, names, after(1)), false);
   assert.equal(isLeafGood(leaf, authority.certificate, serviceNames('webhook', 'identity'), after(1)), false);
+});
+
+test('replaces a leaf whose key is RSA', async () => {
+  const authority = issueAuthority(await context());
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const leaf = issueLeaf(authority, ['broker'], { ...(await context()), key: rsa });
+  assert.equal(isLeafGood(leaf, authority.certificate, ['broker'], now), false);
 });
 
 test('reads the pair that it wrote, and none from damaged data', async () => {

@@ -1,5 +1,6 @@
 // What the controller asks of the certificates and keys in its Secrets.
 import { X509Certificate } from 'node:crypto';
+import { hasCurrentKeyType } from '../../lib/tls/issue.ts';
 import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import { parseKeyPair, tlsEntries } from '../../lib/tls/key-pair.ts';
 
@@ -22,12 +23,13 @@ export function lifeOf(certificate: string): { notBefore: number; notAfter: numb
   return { notBefore: validFromDate.getTime(), notAfter: validToDate.getTime() };
 }
 
-/** True where a leaf need not be issued anew: signed by that CA, for exactly those names, and not past two thirds of its life. */
+/** True where a leaf need not be issued anew: a P-256 key, signed by that CA, for exactly those names, and not past two thirds of its life. */
 export function isLeafGood(leaf: KeyPair, authority: string, dnsNames: readonly string[], now: Date): boolean {
   const certificate = new X509Certificate(leaf.certificate);
   const ca = new X509Certificate(authority);
   const { notBefore, notAfter } = lifeOf(leaf.certificate);
   return (
+    hasCurrentKeyType(certificate) &&
     certificate.checkIssued(ca) &&
     certificate.verify(ca.publicKey) &&
     certificate.subjectAltName === dnsNames.map((name) => `DNS:${name}`).join(', ') &&

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes, X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
@@ -62,4 +62,23 @@ test('issues a leaf for names of 63 characters', async () => {
   const names = serviceNames('s'.repeat(63), 'n'.repeat(63));
   const leaf = issueLeaf(authority, names, await context());
   assert.equal(new X509Certificate(leaf.certificate).checkHost(names[0] ?? ''), names[0]);
+});
+
+test('issues over P-256 keys, for digital signatures only', async () => {
+  const authority = issueAuthority(await context());
+  const leaf = new X509Certificate(issueLeaf(authority, ['a'], await context()).certificate);
+  assert.equal(leaf.publicKey.asymmetricKeyDetails?.namedCurve, 'prime256v1');
+  assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1']);
+  assert.equal(leaf.subjectAltName, 'DNS:a');
+  assert.ok(leaf.checkIssued(new X509Certificate(authority.certificate)));
+  // Extension KeyUsage, critical, with the only bit digitalSignature.
+  assert.ok(leaf.raw.includes(Buffer.from('0603551d0f0101ff040403020780', 'hex')));
+});
+
+test('signs with the RSA key of an older CA', async () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const authority = issueAuthority({ ...(await context()), key: rsa });
+  const ca = new X509Certificate(authority.certificate);
+  const leaf = new X509Certificate(issueLeaf(authority, ['a'], await context()).certificate);
+  assert.ok(ca.verify(ca.publicKey) && leaf.verify(ca.publicKey) && leaf.checkIssued(ca));
 });

@@ -1,11 +1,41 @@
-// Issues X.509 certificates over RSA keys. node:crypto generates keys without blocking but cannot issue; node-forge issues, for RSA only
-// (docs/reference/node-runtime.md). Everything is PEM.
-import { createPrivateKey, sign as createSignature, generateKeyPair } from 'node:crypto';
+// Issues X.509 certificates over ECDSA P-256 keys. node:crypto makes keys and signatures but no certificates, so their ASN.1 comes from @peculiar/asn1-x509
+// (docs/reference/node-runtime.md#certificates-and-keys). Keys and certificates are PEM.
+import { createHash, createPrivateKey, createPublicKey, sign as createSignature, generateKeyPair, X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
-import forge from 'node-forge';
+import { AsnConvert, OctetString } from '@peculiar/asn1-schema';
+import {
+  AlgorithmIdentifier,
+  AttributeTypeAndValue,
+  AttributeValue,
+  AuthorityKeyIdentifier,
+  BasicConstraints,
+  Certificate,
+  ExtendedKeyUsage,
+  Extension,
+  Extensions,
+  GeneralName,
+  id_ce_authorityKeyIdentifier,
+  id_ce_basicConstraints,
+  id_ce_extKeyUsage,
+  id_ce_keyUsage,
+  id_ce_subjectAltName,
+  id_ce_subjectKeyIdentifier,
+  id_kp_serverAuth,
+  KeyIdentifier,
+  KeyUsage,
+  KeyUsageFlags,
+  Name,
+  RelativeDistinguishedName,
+  SubjectAlternativeName,
+  SubjectKeyIdentifier,
+  SubjectPublicKeyInfo,
+  TBSCertificate,
+  Validity,
+  Version,
+} from '@peculiar/asn1-x509';
 import type { KeyPair } from './key-pair.ts';
 
-/** Time and randomness are parameters, so that issuing is pure. */
+/** Time and randomness are parameters. */
 export interface IssueContext {
   now: Date;
   /** Private key, PKCS#8 PEM, of the certificate to be issued. */
@@ -23,45 +53,67 @@ const backdateMs = 3600 * 1000;
 const generate = promisify(generateKeyPair);
 
 export async function generateKey(): Promise<string> {
-  const { privateKey } = await generate('rsa', {
-    modulusLength: 2048,
+  const { privateKey } = await generate('ec', {
+    namedCurve: 'P-256',
     publicKeyEncoding: { type: 'spki', format: 'pem' },
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
   });
   return privateKey;
 }
 
+/** Whether a certificate has a key of the kind that {@link generateKey} makes. */
+export const hasCurrentKeyType = (certificate: X509Certificate): boolean =>
+  certificate.publicKey.asymmetricKeyDetails?.namedCurve === 'prime256v1';
+
 /** A self-signed CA for ten years. Its subject is unique, so that clients distinguish two CAs of one bundle. */
-export function issueAuthority({ now, key, serial }: IssueContext): KeyPair {
-  const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(now.getTime() + authorityLifeMs) });
-  const subject = [{ name: 'commonName', value: `aad-pod-identity CA ${certificate.serialNumber.slice(0, 16)}` }];
-  certificate.setSubject(subject);
-  certificate.setIssuer(subject);
-  certificate.setExtensions([
-    { name: 'basicConstraints', critical: true, cA: true, pathLenConstraint: 0 },
-    { name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true },
-    { name: 'subjectKeyIdentifier' },
-  ]);
-  return sign(certificate, key, key);
+export function issueAuthority({ now, key, serial: random }: IssueContext): KeyPair {
+  const publicKey = publicKeyOf(key);
+  const serial = serialOf(random);
+  const subject = nameOf(`aad-pod-identity CA ${serial.toString('hex').slice(0, 16)}`);
+  return issue({
+    key,
+    publicKey,
+    signingKey: key,
+    serial,
+    issuer: subject,
+    subject,
+    now,
+    notAfter: new Date(now.getTime() + authorityLifeMs),
+    extensions: [
+      extension(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 }), true),
+      extension(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign), true),
+      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(keyIdOf(publicKey))),
+    ],
+  });
 }
 
 /** A server certificate for 90 days, never longer than its CA. */
 export function issueLeaf(authority: KeyPair, dnsNames: readonly string[], { now, key, serial }: IssueContext): KeyPair {
-  const ca = forge.pki.certificateFromPem(authority.certificate);
-  const end = Math.min(now.getTime() + leafLifeMs, ca.validity.notAfter.getTime());
-  const certificate = draft({ key, serial, notBefore: now, notAfter: new Date(end) });
-  // A common name holds 64 characters, fewer than the full name of a Service may have. Clients read the alternative names only.
-  certificate.setSubject([{ name: 'commonName', value: (dnsNames.at(-1) ?? '').slice(0, 64) }]);
-  certificate.setIssuer(ca.subject.attributes);
-  certificate.setExtensions([
-    { name: 'basicConstraints', critical: true, cA: false },
-    { name: 'keyUsage', critical: true, digitalSignature: true, keyEncipherment: true },
-    { name: 'extKeyUsage', serverAuth: true },
-    { name: 'subjectAltName', altNames: dnsNames.map((value) => ({ type: 2, value })) },
-    { name: 'subjectKeyIdentifier' },
-    { name: 'authorityKeyIdentifier', keyIdentifier: ca.generateSubjectKeyIdentifier().getBytes() },
-  ]);
-  return sign(certificate, key, authority.key);
+  const publicKey = publicKeyOf(key);
+  const ca = parseCertificate(authority.certificate);
+  const end = Math.min(now.getTime() + leafLifeMs, ca.validity.notAfter.getTime().getTime());
+  return issue({
+    key,
+    publicKey,
+    signingKey: authority.key,
+    serial: serialOf(serial),
+    issuer: ca.subject,
+    // A common name holds 64 characters, fewer than the full name of a Service may have. Clients read the alternative names only.
+    subject: nameOf((dnsNames.at(-1) ?? '').slice(0, 64)),
+    now,
+    notAfter: new Date(end),
+    extensions: [
+      extension(id_ce_basicConstraints, new BasicConstraints({ cA: false }), true),
+      extension(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.digitalSignature), true),
+      extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth])),
+      extension(id_ce_subjectAltName, new SubjectAlternativeName(dnsNames.map((dNSName) => new GeneralName({ dNSName })))),
+      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(keyIdOf(publicKey))),
+      extension(
+        id_ce_authorityKeyIdentifier,
+        new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(keyIdOf(ca.subjectPublicKeyInfo)) }),
+      ),
+    ],
+  });
 }
 
 /** Every name under which a Service is reached inside the cluster, the shortest last. */
@@ -70,31 +122,64 @@ export function serviceNames(service: string, namespace: string): string[] {
   return [full, `${full}.cluster.local`, `${service}.${namespace}`, service];
 }
 
-function draft(parts: { key: string; serial: Uint8Array; notBefore: Date; notAfter: Date }): forge.pki.Certificate {
-  const certificate = forge.pki.createCertificate();
-  const { n, e } = forgeKey(parts.key);
-  certificate.publicKey = forge.pki.setRsaPublicKey(n, e);
-  // A serial number is positive, so its first bit is 0, and of fixed length, so its first byte is not 0.
-  const serial = Buffer.from(parts.serial);
+interface Parts {
+  key: string;
+  publicKey: SubjectPublicKeyInfo;
+  signingKey: string;
+  serial: Buffer;
+  issuer: Name;
+  subject: Name;
+  now: Date;
+  notAfter: Date;
+  extensions: Extension[];
+}
+
+function issue({ key, publicKey, signingKey, serial, issuer, subject, now, notAfter, extensions }: Parts): KeyPair {
+  const signature = signatureAlgorithmOf(signingKey);
+  const tbsCertificate = new TBSCertificate({
+    version: Version.v3,
+    serialNumber: bytesOf(serial),
+    signature,
+    issuer,
+    validity: new Validity({ notBefore: new Date(now.getTime() - backdateMs), notAfter }),
+    subject,
+    subjectPublicKeyInfo: publicKey,
+    extensions: new Extensions(extensions),
+  });
+  const signatureValue = bytesOf(createSignature('sha256', Buffer.from(AsnConvert.serialize(tbsCertificate)), signingKey));
+  const der = AsnConvert.serialize(new Certificate({ tbsCertificate, signatureAlgorithm: signature, signatureValue }));
+  return { key, certificate: new X509Certificate(Buffer.from(der)).toString() };
+}
+
+/** A CA of an earlier version may have an RSA key. It signs until it is rotated. */
+function signatureAlgorithmOf(signingKey: string): AlgorithmIdentifier {
+  return createPrivateKey(signingKey).asymmetricKeyType === 'rsa'
+    ? new AlgorithmIdentifier({ algorithm: '1.2.840.113549.1.1.11', parameters: null })
+    : new AlgorithmIdentifier({ algorithm: '1.2.840.10045.4.3.2' });
+}
+
+/** Positive, so its first bit is 0, and of fixed length, so its first byte is not 0. */
+function serialOf(random: Uint8Array): Buffer {
+  const serial = Buffer.from(random);
   serial.writeUInt8((serial.readUInt8(0) & 0x3f) | 0x40, 0);
-  certificate.serialNumber = serial.toString('hex');
-  certificate.validity.notBefore = new Date(parts.notBefore.getTime() - backdateMs);
-  certificate.validity.notAfter = parts.notAfter;
-  return certificate;
+  return serial;
 }
 
-function sign(certificate: forge.pki.Certificate, key: string, signingKey: string): KeyPair {
-  const signer = forgeKey(signingKey);
-  // RSA of node-forge is JavaScript, which blocks the process for 30 ms a signature. node:crypto takes one.
-  signer.sign = () => {
-    const signed = Buffer.from(forge.asn1.toDer(certificate.tbsCertificate).getBytes(), 'latin1');
-    return createSignature('sha256', signed, signingKey).toString('latin1');
-  };
-  certificate.sign(signer, forge.md.sha256.create());
-  return { key, certificate: forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n') };
-}
+const nameOf = (utf8String: string): Name =>
+  new Name([new RelativeDistinguishedName([new AttributeTypeAndValue({ type: '2.5.4.3', value: new AttributeValue({ utf8String }) })])]);
 
-/** forge types only PKCS#1 keys as private keys. */
-function forgeKey(pkcs8: string): forge.pki.rsa.PrivateKey {
-  return forge.pki.privateKeyFromPem(createPrivateKey(pkcs8).export({ type: 'pkcs1', format: 'pem' }).toString());
-}
+const extension = (extnID: string, value: object, critical = false): Extension =>
+  new Extension({ extnID, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
+
+const parseCertificate = (pem: string): TBSCertificate =>
+  AsnConvert.parse(bytesOf(new X509Certificate(pem).raw), Certificate).tbsCertificate;
+
+const publicKeyOf = (key: string): SubjectPublicKeyInfo =>
+  AsnConvert.parse(bytesOf(createPublicKey(key).export({ type: 'spki', format: 'der' })), SubjectPublicKeyInfo);
+
+/** RFC 5280, section 4.2.1.2, method 1. */
+const keyIdOf = ({ subjectPublicKey }: SubjectPublicKeyInfo): ArrayBuffer =>
+  bytesOf(createHash('sha1').update(Buffer.from(subjectPublicKey)).digest());
+
+/** A buffer of its own: a Buffer shares one with others. */
+const bytesOf = (bytes: Uint8Array): ArrayBuffer => new Uint8Array(bytes).buffer;
