@@ -4,6 +4,7 @@ import { createStopper } from '../lib/shutdown.ts';
 import { createAssignmentClient } from './assignments/client.ts';
 import { releaseAll } from './assignments/release-all.ts';
 import { startCertificateController } from './certificates/controller.ts';
+import type { Registration } from './certificates/webhook-configuration.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
@@ -14,25 +15,30 @@ import { startReconcilers } from './reconcilers.ts';
 export interface LeaderOptions extends Omit<ReconcilersOptions, 'compute' | 'ownClientId'> {
   /** Undefined in managed mode: then whoever runs the nodes attaches the identities, and this controller assigns nothing. */
   arm: Pick<ReconcilersOptions, 'compute' | 'ownClientId'> | undefined;
+  /** Called whenever the webhook configuration was compared. */
+  onRegistration(registration: Registration): void;
 }
 
 const maxConflictPollMs = 10_000;
 
 /** Does the work of the leader until the signal aborts, which is the end of the term. Resolves once all of it has stopped. */
 export async function onStartedLeading(options: LeaderOptions, signal: AbortSignal): Promise<void> {
-  const { arm, client, instruments, log, settings } = options;
+  const { arm, client, events, instruments, log, settings } = options;
   const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   const stopper = createStopper(log);
   instruments.leaderElections.inc();
 
-  const { namespace, webhookService, brokerService, webhookConfiguration } = settings;
+  const { namespace, webhookService, brokerService, webhookConfiguration, webhookEntries } = settings;
   const certificates = startCertificateController({
     client,
     log,
+    events,
     namespace,
     webhookService,
     brokerService,
     webhookConfiguration,
+    webhookEntries,
+    onRegistration: options.onRegistration,
     metrics: instruments.controllers,
   });
   stopper.add('certificates', () => certificates.stop());

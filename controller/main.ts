@@ -12,6 +12,8 @@ import { runProgram } from '../lib/program.ts';
 import { SettingsError } from '../lib/settings.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import { connectAzure } from './azure/connect.ts';
+import { missingRegistration } from './certificates/registration.ts';
+import type { Registration } from './certificates/webhook-configuration.ts';
 import { translateMicArguments } from './coexistence/mic-flags.ts';
 import { warnAboutOldCrds } from './crd-check.ts';
 import { onStartedLeading } from './leader.ts';
@@ -53,6 +55,8 @@ void runProgram({
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 
+    /** As this replica found it in its term. */
+    let registration: Registration | undefined;
     const leadership = startLeaderElection({
       client,
       log,
@@ -63,11 +67,17 @@ void runProgram({
       leaseDurationMs: values.leaseDuration * 1000,
       renewDeadlineMs: values.leaseRenew * 1000,
       retryPeriodMs: values.leaseRetry * 1000,
-      onStartedLeading: (signal) =>
-        onStartedLeading(
-          { client, informers, arm, events, instruments, log, settings: values, remainingMs: () => leadership.remainingMs() },
+      onStartedLeading(signal) {
+        registration = undefined;
+        const onRegistration = (found: Registration) => {
+          registration = found;
+        };
+        const remainingMs = () => leadership.remainingMs();
+        return onStartedLeading(
+          { client, informers, arm, events, instruments, log, settings: values, remainingMs, onRegistration },
           signal,
-        ),
+        );
+      },
     });
     // The last part that writes, so it is stopped before what it needs.
     stopper.add('leadership', () => leadership.stop());
@@ -75,7 +85,12 @@ void runProgram({
     registerGauges(registry, { informers, leadership });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
-    const missing = () => (informers.synced ? undefined : `waiting for the list of ${informers.waitingFor().join(', ')}`);
+    // `helm install --wait` waits for this: after it, the first labelled pod is injected.
+    const missing = () => {
+      if (!informers.synced) return `waiting for the list of ${informers.waitingFor().join(', ')}`;
+      if (!leadership.known) return 'no replica leads yet';
+      return leadership.leading ? missingRegistration(registration) : undefined;
+    };
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
       // Path and bodies are those of aad-pod-identity: 200 whether the replica leads or not.
       '/healthz': () => ({ status: 200, body: leadership.leading ? 'Active' : 'Not Active' }),

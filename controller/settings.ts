@@ -4,6 +4,7 @@ import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
 import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import { webhookEntriesSetting } from './certificates/webhook-entries-setting.ts';
 import { azureLimits } from './scopes/pace.ts';
 import { namesIdentity } from './scopes/protected.ts';
 
@@ -26,9 +27,10 @@ export const settings = {
   brokerService: text({ description: 'Service of the broker, part of its certificate', default: brokerServiceName }),
   webhookService: text({ description: 'Service of the webhook, part of its certificate', default: webhookServiceName }),
   webhookConfiguration: text({
-    description: 'MutatingWebhookConfiguration that gets the CA bundle and names the release in charge',
+    description: 'MutatingWebhookConfiguration that gets the entries and names the release in charge',
     default: webhookConfigurationName,
   }),
+  webhookEntries: webhookEntriesSetting,
 
   leaseDuration: number({
     description: 'a leader that is silent for so long is replaced',

@@ -21,7 +21,7 @@ export interface WebhookInformers {
   namespace(name: string, waitMs: number): Promise<NamespaceFacts>;
   /** ClusterIP of the broker's Service. */
   readonly brokerAddress: string | undefined;
-  /** PEM of every entry of our webhook configuration; an entry without one is empty. */
+  /** PEM of every entry of our webhook configuration; an entry without one is empty. The controller adds the entries once the webhook is ready. */
   readonly trusted: readonly string[];
   stop(): Promise<void>;
 }

@@ -1,4 +1,5 @@
-// When the webhook can be called: an admission sent now would be answered, and the API server would trust the answer.
+// When the webhook can be called: an admission sent now would be answered, and the API server would trust the answer. Without entries it is not called:
+// the controller adds them, with a caBundle, once a webhook is ready.
 import { parseCertificates } from '../lib/tls/key-pair.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
 import type { WebhookInformers } from './informers.ts';
@@ -21,7 +22,6 @@ export function missing({ informers, certificate, webhookConfiguration, ...state
   if (!state.nativeKnown) return 'version of the API server is not known yet';
   if (keyPair === undefined) return 'no serving certificate: the controller has not made one yet';
   if (caBundle === undefined) return 'no CA bundle for the sidecars: the controller has not published one yet';
-  if (informers.trusted.length === 0) return `MutatingWebhookConfiguration ${webhookConfiguration} is not there`;
   if (!informers.trusted.every((pem) => isTrusted(keyPair.chain, parseCertificates(pem), state.now)))
     return `caBundle of MutatingWebhookConfiguration ${webhookConfiguration} does not verify the serving certificate`;
   return undefined;

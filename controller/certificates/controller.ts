@@ -1,19 +1,28 @@
-// Keeps the certificates of the system: two CAs, the serving certificates of webhook and broker, and what publishes the CAs. Runs on the leader.
+// Keeps the certificates of the system: two CAs, the serving certificates of webhook and broker, and what publishes the CAs. Registers the webhook once
+// it serves its first one. Runs on the leader.
 //
 //   watches   the Secrets, the ConfigMap and the webhook configuration, each by name    controller.ts
+//             the endpoints of the webhook                                              webhook-endpoints.ts
 //   plan      which CAs to keep, and which one signs                                    authorities.ts
+//             which entries the webhook configuration has                               webhook-entries.ts
 //   apply     in an order in which no client meets a certificate that it cannot verify  reconciler.ts
+//   status    Events and readiness                                                      registration.ts
 import { randomBytes } from 'node:crypto';
 import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../api/names.ts';
 import { systemClock } from '../../common/clock.ts';
 import type { ControllerMetrics } from '../../lib/controller/metrics.ts';
 import { startRunner } from '../../lib/controller/runner.ts';
+import type { RegistrationReason } from '../../lib/identities/reasons.ts';
+import type { EventRecorder } from '../../lib/kube/events.ts';
 import { startInformer } from '../../lib/kube/informer.ts';
 import { metadataOf } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
 import { configMaps, mutatingWebhookConfigurations, secrets } from '../../lib/kube/resources.ts';
 import type { CertificateOptions } from './reconciler.ts';
 import { reconcileCertificates } from './reconciler.ts';
+import { createRegistrationReporter } from './registration.ts';
+import type { Registration } from './webhook-configuration.ts';
+import { watchWebhookEndpoints } from './webhook-endpoints.ts';
 
 export interface CertificateController {
   /** Resolves after the first reconciliation that succeeded. */
@@ -22,7 +31,12 @@ export interface CertificateController {
 }
 
 export type CertificateControllerOptions = Omit<CertificateOptions, 'clock' | 'random'> &
-  Partial<Pick<CertificateOptions, 'clock' | 'random'>> & { metrics?: ControllerMetrics | undefined };
+  Partial<Pick<CertificateOptions, 'clock' | 'random'>> & {
+    events: Pick<EventRecorder<RegistrationReason>, 'record'>;
+    metrics?: ControllerMetrics | undefined;
+    /** Called after each reconciliation that succeeded. */
+    onRegistration?: (registration: Registration) => void;
+  };
 
 /** Renewal is due at a date, without an event. A leaf lives another month by then, so an hour does not matter. */
 const checkMs = 3600 * 1000;
@@ -32,9 +46,15 @@ const minIntervalMs = 1000;
 const certificates = 'certificates';
 
 /** Starts at once and retries until it is stopped. */
-export function startCertificateController({ metrics, ...given }: CertificateControllerOptions): CertificateController {
+export function startCertificateController({
+  metrics,
+  events,
+  onRegistration,
+  ...given
+}: CertificateControllerOptions): CertificateController {
   const options: CertificateOptions = { clock: systemClock, random: randomBytes, ...given };
-  const { client, log, namespace } = options;
+  const { client, log, namespace, webhookService } = options;
+  const report = createRegistrationReporter({ ...options, events });
   const reconciled = Promise.withResolvers<void>();
   let startedAt = systemClock.now();
 
@@ -43,7 +63,9 @@ export function startCertificateController({ metrics, ...given }: CertificateCon
     concurrency: 1,
     async reconcile(_key, { signal }) {
       startedAt = systemClock.now();
-      await reconcileCertificates(options, signal);
+      const registration = await reconcileCertificates(options, endpoints.ready, signal);
+      report(registration, endpoints.serviceUid);
+      onRegistration?.(registration);
       reconciled.resolve();
       return { requeueAfterMs: checkMs };
     },
@@ -52,6 +74,8 @@ export function startCertificateController({ metrics, ...given }: CertificateCon
     metrics,
   });
 
+  const enqueue = () => runner.enqueueAfter(certificates, startedAt + minIntervalMs - systemClock.now());
+  const endpoints = watchWebhookEndpoints({ client, log, namespace, service: webhookService, onChange: enqueue });
   const watch = (resource: Resource, name: string, place: { namespace?: string }) => {
     const informer = startInformer({
       client,
@@ -61,7 +85,7 @@ export function startCertificateController({ metrics, ...given }: CertificateCon
       fieldSelector: `metadata.name=${name}`,
       project: (raw) => metadataOf(raw).resourceVersion,
     });
-    informer.onChange(() => runner.enqueueAfter(certificates, startedAt + minIntervalMs - systemClock.now()));
+    informer.onChange(enqueue);
     return informer;
   };
   const informers = [
@@ -76,7 +100,7 @@ export function startCertificateController({ metrics, ...given }: CertificateCon
   return {
     whenReconciled: () => reconciled.promise,
     async stop() {
-      await Promise.all([runner.stop(), ...informers.map((informer) => informer.stop())]);
+      await Promise.all([runner.stop(), endpoints.stop(), ...informers.map((informer) => informer.stop())]);
     },
   };
 }

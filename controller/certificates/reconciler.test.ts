@@ -9,6 +9,7 @@ import { decodeSecretData, encodeSecretData } from '../../lib/kube/secret-data.t
 import { silentLogger } from '../../lib/log.ts';
 import { dayMs } from '../../lib/tls/issue.ts';
 import { reconcileCertificates } from './reconciler.ts';
+import { entryOf } from './testing/entries.ts';
 
 const names = {
   ca: '/api/v1/namespaces/home/secrets/aad-pod-identity-ca',
@@ -91,6 +92,8 @@ function patched(object: Record<string, unknown>, operations: unknown): Record<s
 describe('reconcileCertificates', () => {
   let cluster: ReturnType<typeof fakeCluster>;
   let now: Date;
+  let isServing: boolean;
+  const entries = ['a', 'b'].map((name) => entryOf(name, 'home'));
   const reconcile = () =>
     reconcileCertificates(
       {
@@ -100,39 +103,46 @@ describe('reconcileCertificates', () => {
         webhookService: 'hook',
         brokerService: 'broker',
         webhookConfiguration: 'hook',
+        webhookEntries: entries,
         clock: { ...createFakeClock(), wall: () => now.getTime() },
         random: randomBytes,
       },
+      isServing,
       new AbortController().signal,
     );
   const secret = (path: string) => decodeSecretData(cluster.objects.get(path));
+  const webhooks = () => (at(cluster.objects.get(names.configuration), 'webhooks') ?? []) as unknown[];
   const bundles = () => {
-    const configuration = cluster.objects.get(names.configuration);
-    const webhooks = at(configuration, 'webhooks') as unknown[];
-    return webhooks.map((webhook) => Buffer.from(stringAt(webhook, 'clientConfig', 'caBundle') ?? '', 'base64').toString());
+    return webhooks().map((webhook) => Buffer.from(stringAt(webhook, 'clientConfig', 'caBundle') ?? '', 'base64').toString());
   };
   const signedBy = (leaf: string, ca: string) => new X509Certificate(leaf).verify(new X509Certificate(ca).publicKey);
 
   beforeEach(() => {
     cluster = fakeCluster();
     now = new Date('2026-01-01T00:00:00Z');
-    cluster.put(names.configuration, {
-      metadata: { name: 'hook' },
-      webhooks: [
-        { name: 'a', clientConfig: { service: { name: 'hook' } } },
-        { name: 'b', clientConfig: { service: { name: 'hook' } } },
-      ],
-    });
+    isServing = true;
+    cluster.put(names.configuration, { metadata: { name: 'hook' } });
   });
 
-  it('skips a webhook that calls the Service of another release', async () => {
-    const theirs = { name: 'a', clientConfig: { service: { name: 'hook', namespace: 'theirs' } } };
-    const ours = { name: 'b', clientConfig: { service: { name: 'hook', namespace: 'home' } } };
-    cluster.put(names.configuration, { metadata: { name: 'hook' }, webhooks: [theirs, ours] });
-    await reconcile();
-    const [first, second] = bundles();
-    assert.equal(first, '');
-    assert.notEqual(second, '');
+  it('registers the webhook once it serves, and not before', async () => {
+    isServing = false;
+    assert.equal(await reconcile(), 'waiting');
+    assert.deepEqual(webhooks(), []);
+    isServing = true;
+    assert.equal(await reconcile(), 'registered');
+    assert.deepEqual(
+      webhooks().map((webhook) => stringAt(webhook, 'name')),
+      entries.map(({ name }) => name),
+    );
+    isServing = false;
+    assert.equal(await reconcile(), 'registered');
+    assert.equal(webhooks().length, 2);
+  });
+
+  it('reports a configuration that does not exist, and does not make it', async () => {
+    cluster.objects.delete(names.configuration);
+    assert.equal(await reconcile(), 'absent');
+    assert.equal(cluster.objects.has(names.configuration), false);
   });
 
   it('issues and publishes both CAs before any leaf, and then writes nothing', async () => {
@@ -186,10 +196,7 @@ describe('reconcileCertificates', () => {
     const configuration = cluster.objects.get(names.configuration) ?? {};
     cluster.put(names.configuration, {
       ...configuration,
-      webhooks: [
-        { name: 'a', clientConfig: { caBundle: 'eA==' } },
-        { name: 'c', clientConfig: {} },
-      ],
+      webhooks: entries.map((entry) => ({ ...entry, failurePolicy: 'Ignore', clientConfig: { caBundle: 'eA==' } })),
     });
     cluster.put(names.bundle, { ...cluster.objects.get(names.bundle), data: { 'ca.crt': 'x', other: 'kept' } });
     cluster.put(names.broker, { ...cluster.objects.get(names.broker), data: encodeSecretData({ 'tls.crt': 'x', 'tls.key': 'y' }) });
@@ -203,7 +210,7 @@ describe('reconcileCertificates', () => {
     const winner = fakeCluster();
     const loser = cluster;
     cluster = winner;
-    winner.put(names.configuration, { webhooks: [] });
+    winner.put(names.configuration, {});
     await reconcile();
     cluster = loser;
     const made = winner.objects.get(names.ca) ?? {};
@@ -218,22 +225,12 @@ describe('reconcileCertificates', () => {
 
   it('reads a webhook configuration again that changes before the patch', async () => {
     await reconcile();
-    const configuration = cluster.objects.get(names.configuration) ?? {};
-    const bare = { ...configuration, webhooks: [{ name: 'a', clientConfig: {} }] };
-    cluster.put(names.configuration, bare);
-    cluster.interfere(() =>
-      cluster.put(names.configuration, {
-        ...configuration,
-        webhooks: [
-          { name: 'new', clientConfig: {} },
-          { name: 'a', clientConfig: {} },
-        ],
-      }),
-    );
+    const registered = webhooks();
+    const other = { name: 'other.example.com' };
+    cluster.put(names.configuration, {});
+    cluster.interfere(() => cluster.put(names.configuration, { webhooks: [other] }));
     await reconcile();
-    assert.equal(bundles().length, 2);
-    assert.equal(new Set(bundles()).size, 1);
-    assert.ok(bundles()[0]?.startsWith('-----BEGIN CERTIFICATE-----'));
+    assert.deepEqual(webhooks(), [...registered, other]);
   });
 
   it('issues no leaf while the bundle cannot be published', async () => {

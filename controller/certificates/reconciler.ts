@@ -15,9 +15,11 @@ import { generateKey, issueAuthority, issueLeaf, serviceNames } from '../../lib/
 import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import type { Authorities } from './authorities.ts';
 import { authorityKeys, bundleOf, planAuthorities, readAuthorities, writeAuthorities } from './authorities.ts';
-import { patchCaBundle } from './ca-bundle.ts';
 import { isLeafGood, readPair, writePair } from './leaf.ts';
 import { ensureConfigMap, ensureSecret } from './store.ts';
+import type { Registration } from './webhook-configuration.ts';
+import { ensureEntries } from './webhook-configuration.ts';
+import type { WebhookEntry } from './webhook-entries-setting.ts';
 
 export interface CertificateOptions {
   client: KubeClient;
@@ -28,20 +30,30 @@ export interface CertificateOptions {
   brokerService: string;
   /** Name of the MutatingWebhookConfiguration. */
   webhookConfiguration: string;
+  /** Its entries. Empty: others write them. */
+  webhookEntries: readonly WebhookEntry[];
   clock: Clock;
   random: (bytes: number) => Uint8Array;
 }
 
-/** Throws as the API server answered. Whatever was written before stays, and the next reconciliation continues from there. */
-export async function reconcileCertificates(options: CertificateOptions, signal: AbortSignal): Promise<void> {
-  const { client, log, namespace, webhookConfiguration } = options;
+/**
+ * Throws as the API server answered. Whatever was written before stays, and the next reconciliation continues from there. `isWebhookServing` allows to
+ * add entries to the webhook configuration: pods are refused while the API server calls a webhook that is not there.
+ */
+export async function reconcileCertificates(
+  options: CertificateOptions,
+  isWebhookServing: boolean,
+  signal: AbortSignal,
+): Promise<Registration> {
+  const { client, log, namespace, webhookConfiguration: name } = options;
   const authorities = await ensureAuthorities(options, signal);
   const bundle = bundleOf(authorities);
   await ensureConfigMap({ client, namespace, signal }, caBundleConfigMapName, (data) =>
     data[caBundleKey] === bundle ? undefined : { data: { [caBundleKey]: bundle } },
   );
-  const result = await patchCaBundle({ client, name: webhookConfiguration, bundle, namespace, signal });
-  if (result !== 'unchanged') log.info({ configuration: webhookConfiguration, result }, 'CA bundle of the webhook');
+  const entries = options.webhookEntries;
+  const { registration, written } = await ensureEntries({ client, name, entries, bundle, isServing: isWebhookServing, signal });
+  if (written) log.info({ configuration: name, registration }, 'webhook configuration written');
   await ensureLeaf(options, signal, {
     authority: authorities.current,
     secret: webhookCertificateSecretName,
@@ -52,6 +64,7 @@ export async function reconcileCertificates(options: CertificateOptions, signal:
     secret: brokerCertificateSecretName,
     service: options.brokerService,
   });
+  return registration;
 }
 
 async function ensureAuthorities(options: CertificateOptions, signal: AbortSignal): Promise<Authorities> {

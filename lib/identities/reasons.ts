@@ -28,6 +28,8 @@ type PodEventReason = 'Attached' | 'NoBinding' | 'NotInjected';
 export type InvalidIdentityReason = 'InvalidServicePrincipal' | 'CrossNamespaceSecret' | 'IdentityNotAllowed';
 /** Another controller that writes the same objects. */
 export type ConflictReason = 'OtherReleaseRuns' | 'UpstreamControllerRuns';
+/** Whether the API server calls the webhook. */
+export type RegistrationReason = 'WebhookRegistered' | 'WebhookConfigurationMissing';
 
 export type EventReason =
   | AssignmentReason
@@ -35,6 +37,7 @@ export type EventReason =
   | PodEventReason
   | InvalidIdentityReason
   | ConflictReason
+  | RegistrationReason
   | 'Quarantined'
   | 'status update error';
 

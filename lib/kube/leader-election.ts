@@ -35,6 +35,8 @@ export interface LeaderElectionOptions extends LeaseTerms {
 
 export interface LeaderElection {
   readonly leading: boolean;
+  /** This replica leads, or has seen another one that holds the Lease. */
+  readonly known: boolean;
   /** Time in which this replica may still write, in ms; 0 where it does not lead. Exact also while a renewal hangs. */
   remainingMs(): number;
   /** Ends the term and releases the Lease, so that another candidate need not wait for it to run out. */
@@ -141,6 +143,9 @@ export function startLeaderElection(options: LeaderElectionOptions): LeaderElect
   return {
     get leading() {
       return leftMs() > 0;
+    },
+    get known() {
+      return leftMs() > 0 || state.observed !== undefined;
     },
     remainingMs: leftMs,
     async stop() {

@@ -21,6 +21,7 @@ export const secrets = core('secrets', 'Secret');
 export const configMaps = core('configmaps', 'ConfigMap');
 export const endpoints = core('endpoints', 'Endpoints');
 export const events: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' };
+export const endpointSlices: Resource = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', kind: 'EndpointSlice' };
 export const leases: Resource = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' };
 export const tokenReviews: Resource = { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', kind: 'TokenReview' };
 export const mutatingWebhookConfigurations: Resource = {

@@ -18,6 +18,8 @@ import {
 } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
 import { settings as brokerSettings } from '../../broker/settings.ts';
+import type { WebhookEntry } from '../../controller/certificates/webhook-entries-setting.ts';
+import { parseWebhookEntries } from '../../controller/certificates/webhook-entries-setting.ts';
 import { excludedNamespaces } from '../../controller/injection/state.ts';
 import { settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
@@ -40,8 +42,10 @@ function golden(name: string, found: unknown): void {
 
 describe('the chart with its own values', () => {
   let objects: KubeObject[];
+  let entries: readonly WebhookEntry[];
   before(async () => {
     objects = await render();
+    entries = parseWebhookEntries(environmentOf(objects, controller).WEBHOOK_ENTRIES ?? '');
   });
 
   it('passes helm lint', async () => {
@@ -97,16 +101,16 @@ describe('the chart with its own values', () => {
   });
 
   it("registers for labelled pods outside kube-system, with AKS's own expressions", () => {
-    const configuration = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName);
-    golden('webhook-configuration', configuration.webhooks);
+    golden('webhook-entries', entries);
     assert.doesNotMatch(JSON.stringify(objects), /caBundle/);
   });
 
+  it('renders the webhook configuration without entries, which the controller adds', () => {
+    assert.equal(find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName).webhooks, undefined);
+  });
+
   it('keeps the webhook from the namespaces that the controller calls excluded', () => {
-    const { webhooks } = find(objects, 'MutatingWebhookConfiguration', webhookConfigurationName) as {
-      webhooks: { namespaceSelector: { matchExpressions: { key: string; values: string[] }[] } }[];
-    };
-    const byName = webhooks[0]?.namespaceSelector.matchExpressions.filter(({ key }) => key === 'kubernetes.io/metadata.name');
+    const byName = entries[0]?.namespaceSelector.matchExpressions?.filter(({ key }) => key === 'kubernetes.io/metadata.name');
     assert.deepEqual(byName, [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: [...excludedNamespaces] }]);
   });
 
@@ -173,7 +177,7 @@ describe('the chart with its own values', () => {
     for (const [values, table, given] of [
       [brokerValues, brokerSettings, []],
       [webhookValues, webhookSettings, ['sidecarImage']],
-      [controllerValues, controllerSettings, []],
+      [controllerValues, controllerSettings, ['webhookEntries']],
     ] as const)
       for (const [name, setting] of Object.entries(table))
         if (!(given as readonly string[]).includes(name))

@@ -49,6 +49,7 @@ describe('values', () => {
       'brokerService',
       'webhookService',
       'webhookConfiguration',
+      'webhookEntries',
       'sidecarImage',
       'sidecarImagePullPolicy',
       'azureCaFile',

@@ -117,3 +117,70 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{/*
+Entries of the MutatingWebhookConfiguration without caBundle, as YAML. The controller keeps them so (WEBHOOK_ENTRIES), and the policy of
+controller-policies.yaml lets it write nothing else. Each has every field that the API server would default. Argument: the root.
+*/}}
+{{- define "aad.webhookEntries" -}}
+- name: inject.aadpodidentity.k8s.io
+  admissionReviewVersions: [v1]
+  clientConfig:
+    service:
+      name: aad-pod-identity-webhook
+      namespace: {{ .Release.Namespace }}
+      path: /mutate
+      port: 443
+  # Never Ignore: a labelled pod without injection has more rights, not fewer.
+  failurePolicy: Fail
+  matchPolicy: Equivalent
+  reinvocationPolicy: IfNeeded
+  sideEffects: None
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+  rules:
+    - apiGroups: ['']
+      apiVersions: [v1]
+      operations: [CREATE]
+      resources: [pods]
+      scope: Namespaced
+  objectSelector:
+    matchExpressions:
+      - key: aadpodidbinding
+        operator: Exists
+  namespaceSelector:
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: NotIn
+        values: [kube-system]
+      # AKS adds these two to every webhook.
+      - key: control-plane
+        operator: NotIn
+        values: ['true']
+      - key: kubernetes.azure.com/managedby
+        operator: NotIn
+        values: [aks]
+      {{- with .Values.webhook.namespaceSelectorExpressions }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+  matchConditions:
+    # A mirror pod is not injected, but a kubelet may have forged the status of one: the webhook removes it.
+    - name: no-mirror-pods-without-status
+      expression: >-
+        !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
+        || 'aadpodidentity.k8s.io/status' in object.metadata.annotations
+{{- end }}
+
+{{/* A CEL literal. Lists and maps of CEL have items of one type, so each item is dyn. Argument: any value. */}}
+{{- define "aad.cel" -}}
+{{- if kindIs "map" . -}}
+{{- $fields := list -}}
+{{- range $key, $value := . }}{{ $fields = append $fields (printf "%s: dyn(%s)" (toRawJson $key) (include "aad.cel" $value)) }}{{ end -}}
+{{ printf "{%s}" (join ", " $fields) }}
+{{- else if kindIs "slice" . -}}
+{{- $items := list -}}
+{{- range . }}{{ $items = append $items (printf "dyn(%s)" (include "aad.cel" .)) }}{{ end -}}
+{{ printf "[%s]" (join ", " $items) }}
+{{- else -}}
+{{ toRawJson . }}
+{{- end -}}
+{{- end }}

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { brokerCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
+import { entryOf } from '../../../controller/certificates/testing/entries.ts';
 import { jsonPatch } from '../../../lib/kube/client.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import { azureIdentities, configMaps, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
@@ -200,13 +201,9 @@ describe('thousands of bindings to nothing', () => {
 describe('two releases by mistake, each in its own namespace', () => {
   const path = resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName });
   const bundle = async () => /"caBundle":"[^"]+"/.exec(JSON.stringify(await harness.client.call('GET', path)))?.[0];
-  const webhook = {
-    name: 'pods.aadpodidentity.k8s.io',
-    admissionReviewVersions: ['v1'],
-    sideEffects: 'None',
-    failurePolicy: 'Ignore',
-    clientConfig: { service: { namespace: 'default', name: 'aad-pod-identity-webhook', path: '/mutate' } },
-  };
+  const entry = entryOf('inject', 'default');
+  const caBundle = Buffer.from('-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n').toString('base64');
+  const webhook = { ...entry, clientConfig: { ...entry.clientConfig, caBundle } };
 
   it('writes nothing while another release owns the webhook, and starts after it', async () => {
     await harness.createNamespace('second');
@@ -218,10 +215,10 @@ describe('two releases by mistake, each in its own namespace', () => {
         webhooks: [webhook],
       },
     });
-    await eventually(async () => (await bundle()) !== undefined, 'the first release publishes its CA');
     const firstBundle = await bundle();
 
-    const second = await harness.startController(['--namespace=second', '--upstream-quiet=2']);
+    const flag = `--webhook-entries=${JSON.stringify([entryOf('inject', 'second')])}`;
+    const second = await harness.startController(['--namespace=second', '--upstream-quiet=2', flag]);
     await second.logged(
       (record) => record.reason === 'OtherReleaseRuns' && String(record.conflict).includes('belongs to the release in namespace default'),
     );

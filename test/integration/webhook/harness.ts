@@ -3,9 +3,12 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
+import type { WebhookEntry } from '../../../controller/certificates/webhook-entries-setting.ts';
+import { parseWebhookEntries } from '../../../controller/certificates/webhook-entries-setting.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
-import { connect, jsonPatch, mergePatch } from '../../../lib/kube/client.ts';
+import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
+import { at } from '../../../lib/kube/objects.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
 import { generateKey, issueAuthority, issueLeaf } from '../../../lib/tls/issue.ts';
 import type { KeyPair } from '../../../lib/tls/key-pair.ts';
@@ -122,12 +125,22 @@ function certificatesOf(client: KubeClient): Pick<Harness, 'publishLeaf' | 'publ
   };
 }
 
+/** Writes the entries that the chart gives the controller, which does not run here, with an address outside of the cluster. */
 async function register(client: KubeClient, port: number, caBundle: string): Promise<void> {
-  const clientConfig = { url: `https://localhost:${port}/mutate`, caBundle: base64(caBundle) };
-  await client.call('PATCH', resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName }), {
-    contentType: jsonPatch,
-    body: [{ op: 'replace', path: '/webhooks/0/clientConfig', value: clientConfig }],
+  const webhooks = (await entriesOfChart(client)).map((entry) => {
+    const { path } = entry.clientConfig.service;
+    return { ...entry, clientConfig: { url: `https://localhost:${port}${path}`, caBundle: base64(caBundle) } };
   });
+  await client.call('PATCH', resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName }), {
+    contentType: mergePatch,
+    body: { webhooks },
+  });
+}
+
+async function entriesOfChart(client: KubeClient): Promise<readonly WebhookEntry[]> {
+  const deployment = await client.call('GET', `/apis/apps/v1/namespaces/${releaseNamespace}/deployments/aad-pod-identity-controller`);
+  const [container] = at(deployment, 'spec', 'template', 'spec', 'containers') as { env: { name: string; value?: string }[] }[];
+  return parseWebhookEntries(container?.env.find(({ name }) => name === 'WEBHOOK_ENTRIES')?.value ?? '');
 }
 
 async function createNamespace(client: KubeClient, name: string, metadata: object = {}): Promise<void> {
