@@ -26,7 +26,7 @@ import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
 import type { KubeObject } from './render.ts';
-import { chart, environmentOf, find, helm, podOf, render } from './render.ts';
+import { chart, environmentOf, find, helm, podOf, render, template } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
 const broker = 'aad-pod-identity-broker';
@@ -56,6 +56,16 @@ describe('the chart with its own values', () => {
   it('has the version of the programs', () => {
     const [about] = loadAllYaml(readFileSync(path.join(chart, 'Chart.yaml'), 'utf8')) as KubeObject[];
     assert.deepEqual([about?.version, about?.appVersion], [version, version]);
+  });
+
+  it('needs the version of Kubernetes that README names, and refuses an older one', async () => {
+    const readme = readFileSync(path.resolve(chart, '../../README.md'), 'utf8');
+    const minor = Number(/needs Kubernetes 1\.(\d+) or later/.exec(readme)?.[1]);
+    const [about] = loadAllYaml(readFileSync(path.join(chart, 'Chart.yaml'), 'utf8')) as KubeObject[];
+    assert.equal(about?.kubeVersion, `>=1.${minor}.0-0`);
+    await render('--kube-version', `1.${minor}.0`);
+    const { stderr } = await template('--kube-version', `1.${minor - 1}.15`);
+    assert.match(stderr, /requires kubeVersion/);
   });
 
   it('grants exactly these rights', () => {
