@@ -9,7 +9,6 @@ import { createEventRecorder } from '../lib/kube/events.ts';
 import { startLeaderElection } from '../lib/kube/leader-election.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
-import { SettingsError } from '../lib/settings.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import { connectAzure } from './azure/connect.ts';
 import { missingRegistration } from './certificates/registration.ts';
@@ -19,7 +18,7 @@ import { warnAboutOldCrds } from './crd-check.ts';
 import { onStartedLeading } from './leader.ts';
 import { registerGauges } from './metrics/gauges.ts';
 import { createInstruments } from './metrics/instruments.ts';
-import { settings } from './settings.ts';
+import { checkLeaseTimes, settings } from './settings.ts';
 
 void runProgram({
   name: 'controller',
@@ -27,10 +26,7 @@ void runProgram({
   settings,
   translate: translateMicArguments,
   async start(values, { log, stopper }) {
-    if (values.leaseRenew >= values.leaseDuration)
-      throw new SettingsError(
-        `--lease-renew is ${values.leaseRenew}: accepted is less than --lease-duration, which is ${values.leaseDuration}`,
-      );
+    checkLeaseTimes(values);
     const instance = values.instance || os.hostname();
     const registry = createRegistry();
     const instruments = createInstruments(registry);

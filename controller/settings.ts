@@ -2,7 +2,7 @@ import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName 
 import { isAzureArea } from '../lib/azure/resource-ids.ts';
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
-import { boolean, choice, list, number, text } from '../lib/settings.ts';
+import { boolean, choice, flagOf, list, number, SettingsError, text } from '../lib/settings.ts';
 import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
 import { webhookEntriesSetting } from './certificates/webhook-entries-setting.ts';
 import { azureLimits } from './scopes/pace.ts';
@@ -148,3 +148,13 @@ export const settings = {
 } as const;
 
 export type ControllerSettings = Values<typeof settings>;
+
+/** Throws {@link SettingsError} for times with which two replicas could lead at once, or a leader could not renew in time. */
+export function checkLeaseTimes(values: Pick<ControllerSettings, 'leaseDuration' | 'leaseRenew' | 'leaseRetry'>): void {
+  for (const [less, more] of [
+    ['leaseRenew', 'leaseDuration'],
+    ['leaseRetry', 'leaseRenew'],
+  ] as const)
+    if (values[less] >= values[more])
+      throw new SettingsError(`${flagOf(less)} is ${values[less]}: accepted is less than ${flagOf(more)}, which is ${values[more]}`);
+}

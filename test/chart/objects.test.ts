@@ -26,7 +26,7 @@ import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
 import type { KubeObject } from './render.ts';
-import { chart, environmentOf, find, helm, podOf, render, template } from './render.ts';
+import { chart, environmentOf, find, helm, images, podOf, render, template } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
 const broker = 'aad-pod-identity-broker';
@@ -49,7 +49,7 @@ describe('the chart with its own values', () => {
   });
 
   it('passes helm lint', async () => {
-    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', chart);
+    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...images, chart);
     assert.equal(code, 0, stdout + stderr);
   });
 

@@ -17,9 +17,12 @@ export async function helm(...args: string[]): Promise<Result> {
   return run(await found, args, { timeoutSeconds: 60 });
 }
 
+/** Names that nobody pulls: the chart has none of its own. */
+export const images = ['--set', 'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar'];
+
 export function template(...args: string[]): Promise<Result> {
   // Without a cluster helm would assume the version it was built for.
-  return helm('template', 'webhook', chart, '--namespace', 'system', '--kube-version', '1.36.3', ...args);
+  return helm('template', 'webhook', chart, '--namespace', 'system', '--kube-version', '1.36.3', ...images, ...args);
 }
 
 /** Throws with helm's own words when the values are refused. */

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { loadYaml as load } from '@kubernetes/client-node';
 import { settings as brokerSettings } from '../../broker/settings.ts';
-import { settings as controllerSettings } from '../../controller/settings.ts';
+import { checkLeaseTimes, settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
-import { parseSettings, variableOf } from '../../lib/settings.ts';
+import { parseSettings, SettingsError, variableOf } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
 import { chart, environmentOf, find, podOf, render, template } from './render.ts';
 
@@ -107,7 +108,7 @@ describe('values', () => {
     const digest = `sha256:${'a'.repeat(64)}`;
     const objects = await render('--set', `image.controlPlane.digest=${digest},image.sidecar.repository=r/s,image.sidecar.tag=t`);
     const [container] = podOf(objects, webhook).spec.containers as { image: string }[];
-    assert.equal(container?.image, `aad-pod-identity-webhook/control-plane@${digest}`);
+    assert.equal(container?.image, `registry.test/control-plane@${digest}`);
     assert.equal(environmentOf(objects, webhook).SIDECAR_IMAGE, 'r/s:t');
   });
 
@@ -120,6 +121,15 @@ describe('values', () => {
     ['no replicas', 'webhook.replicas=0', /replicas/],
     ['our own label on our own pods', 'webhook.podLabels.aadpodidbinding=x', /podLabels/],
     ['a softer failure policy', 'webhook.failurePolicy=Ignore', /failurePolicy/],
+    ['an image without its name', 'image.sidecar.repository=', /set image\.sidecar\.repository, such as --set image/],
+    ['a tag in the name of an image', 'image.sidecar.repository=r:5000/s:1', /is "r:5000\/s:1".* image\.sidecar\.tag/],
+    ['a digest in the name of an image', 'image.controlPlane.repository=r/c@sha256:0', /image\.controlPlane\.digest/],
+    ['an URL as the name of an image', 'image.sidecar.repository=https://r/s', /repository/],
+    ['a section without a value', 'networkPolicy=null', /missing property 'networkPolicy'/],
+    ['a CIDR that is none', 'networkPolicy.apiServerCIDRs={10.0.0.1}', /apiServerCIDRs/],
+    ['a namespace for metrics that is no name', 'networkPolicy.metricsNamespaces={*}', /metricsNamespaces/],
+    ['a relative path of azure.json', 'controller.cloudConfig=azure.json', /cloudConfig/],
+    ['a label by which a Deployment finds its pods', 'webhook.podLabels.app\\.kubernetes\\.io/component=x', /podLabels/],
     ['a digest that is none', 'image.sidecar.digest=latest', /digest/],
     ['our own label on our own pods', 'broker.podLabels.aadpodidbinding=x', /podLabels/],
     ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],
@@ -139,6 +149,58 @@ describe('values', () => {
       assert.notEqual(code, 0);
       assert.match(stderr, says);
     });
+});
+
+describe('values for images', () => {
+  it('are asked for in one message when there are none', async () => {
+    const { code, stderr } = await template('--set', 'image.controlPlane.repository=,image.sidecar.repository=');
+    assert.notEqual(code, 0);
+    assert.match(stderr, /section "Images" of README\.md/);
+    assert.match(stderr, /set image\.controlPlane\.repository and image\.sidecar\.repository, such as --set/);
+    const readme = readFileSync(path.resolve(chart, '../../README.md'), 'utf8');
+    assert.match(readme, /^### Images$/m);
+  });
+
+  it('are empty in values.yaml, since anybody may own a name in a public registry', () => {
+    const { image } = load(readFileSync(path.join(chart, 'values.yaml'), 'utf8')) as { image: Record<string, { repository: string }> };
+    assert.deepEqual(
+      Object.values(image).map(({ repository }) => repository),
+      ['', ''],
+    );
+  });
+});
+
+describe('lease times', () => {
+  const fallback = {
+    leaseDuration: controllerSettings.leaseDuration.fallback ?? 0,
+    leaseRenew: controllerSettings.leaseRenew.fallback ?? 0,
+    leaseRetry: controllerSettings.leaseRetry.fallback ?? 0,
+  };
+  const { leaseDuration, leaseRenew, leaseRetry } = fallback;
+  const cases: [set: Partial<typeof fallback>, refused: RegExp | undefined][] = [
+    [{ leaseRenew: leaseDuration }, /controller\.leaseRenew is 10: .* controller\.leaseDuration, which is 10/],
+    [{ leaseRenew: leaseDuration - 1 }, undefined],
+    [{ leaseDuration: leaseRenew }, /controller\.leaseRenew is 7: .* which is 7/],
+    [{ leaseDuration: leaseRenew + 1 }, undefined],
+    [{ leaseRetry: leaseRenew }, /controller\.leaseRetry is 7: .* controller\.leaseRenew, which is 7/],
+    [{ leaseRetry: leaseRenew - 1 }, undefined],
+    [{ leaseRenew: leaseRetry }, /controller\.leaseRetry is 2: .* which is 2/],
+    [{ leaseDuration: 30, leaseRenew: 20, leaseRetry: 19 }, undefined],
+  ];
+  for (const [set, refused] of cases) {
+    const text = JSON.stringify(set);
+    it(`are ${refused === undefined ? 'accepted' : 'refused'} as ${text}, by chart and program alike`, async () => {
+      const { code, stderr } = await template('--set-json', `controller=${text}`);
+      const start = () => checkLeaseTimes({ ...fallback, ...set });
+      if (refused === undefined) {
+        assert.equal(code, 0, stderr);
+        start();
+      } else {
+        assert.match(stderr, refused);
+        assert.throws(start, SettingsError);
+      }
+    });
+  }
 });
 
 describe('identityPolicy', () => {

@@ -99,7 +99,8 @@ export async function startHarness(options: { apiServerFlags?: Record<string, st
 async function installChart(plane: ControlPlane): Promise<void> {
   const helm = await findHelm(() => undefined);
   const chart = path.join(root, 'charts/aad-pod-identity-webhook');
-  await mustRun(helm, ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace'], {
+  const images = 'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar';
+  await mustRun(helm, ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', '--set', images], {
     env: { KUBECONFIG: plane.kubeconfig },
     timeoutSeconds: 120,
   });
