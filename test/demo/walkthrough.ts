@@ -9,6 +9,7 @@ import { command, note, output, step } from './output.ts';
 const root = path.resolve(import.meta.dirname, '../..');
 const tokenUrl = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/';
 const timeoutMs = 60_000;
+const releaseNamespace = 'aad-pod-identity';
 
 export interface Target {
   /** Runs a program against the cluster; the arguments are those a user would type. */
@@ -42,11 +43,11 @@ export async function runWalkthrough(target: Target): Promise<void> {
 
 async function install(target: Target): Promise<void> {
   step('Install the chart');
-  command('helm install webhook charts/aad-pod-identity-webhook --values values.yaml --wait');
-  await succeed(
-    target.helm(['install', 'webhook', 'charts/aad-pod-identity-webhook', '--values', '-', '--wait', '--timeout', '90s'], target.values),
-  );
-  await show(target, 'get', 'deployments,mutatingwebhookconfigurations');
+  const args = ['install', 'webhook', 'charts/aad-pod-identity-webhook', '-n', releaseNamespace, '--create-namespace', '--wait'];
+  command(`helm ${args.join(' ')} --values values.yaml`);
+  await succeed(target.helm([...args, '--values', '-', '--timeout', '90s'], target.values));
+  await show(target, 'get', 'deployments', '-n', releaseNamespace);
+  await show(target, 'get', 'mutatingwebhookconfigurations');
 }
 
 async function bind(target: Target): Promise<void> {

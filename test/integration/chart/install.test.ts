@@ -1,0 +1,69 @@
+// The chart installed by the real helm in a real API server: it takes what the chart makes, and a second release is refused.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { webhookConfigurationName } from '../../../api/names.ts';
+import { findHelm } from '../../cluster/binaries.ts';
+import type { ControlPlane } from '../../cluster/control-plane.ts';
+import { startControlPlane } from '../../cluster/control-plane.ts';
+import { mustRun, run } from '../../cluster/run.ts';
+
+const chart = path.resolve(import.meta.dirname, '../../../charts/aad-pod-identity-webhook');
+const values = JSON.stringify({
+  image: { controlPlane: { repository: 'registry.test/control-plane' }, sidecar: { repository: 'registry.test/sidecar' } },
+  networkPolicy: { enabled: true, metricsNamespaces: ['monitoring'], apiServerCIDRs: ['10.0.0.0/8', 'fd00::/8'] },
+});
+
+describe('helm install', () => {
+  let plane: ControlPlane;
+  let helmProgram: string;
+  const environment = () => ({ env: { KUBECONFIG: plane.kubeconfig }, timeoutSeconds: 60 });
+  const kubectl = (...args: string[]) => mustRun(plane.kubectl, args, environment());
+  const helm = (...args: string[]) => run(helmProgram, args, environment());
+  const install = (release: string, namespace: string) =>
+    run(helmProgram, ['install', release, chart, '-n', namespace, '--create-namespace', '--values', '-'], {
+      ...environment(),
+      input: values,
+    });
+  const refusesAnother = async (release: string, namespace: string) => {
+    const { code, stderr } = await install(release, namespace);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /release first in namespace one is installed in this cluster already.*upgrade that one, or uninstall it first/);
+  };
+
+  before(async () => {
+    helmProgram = await findHelm(() => undefined);
+    plane = await startControlPlane();
+    const { code, stdout, stderr } = await install('first', 'one');
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stdout, /WARNING/);
+  });
+  after(() => plane?.stop());
+
+  it('makes network policies that the API server keeps as they are', async () => {
+    const kept = await kubectl('get', 'networkpolicy', '-n', 'one', '-o', 'jsonpath={.items[*].spec.ingress[*].from}');
+    for (const part of ['"cidr":"fd00::/8"', '"values":["monitoring"]', '"key":"aadpodidbinding"']) assert.ok(kept.includes(part), part);
+  });
+
+  it('refuses a second release and says which one there is', async () => {
+    await refusesAnother('second', 'one');
+    await refusesAnother('first', 'two');
+  });
+
+  it('refuses a second release when the webhook configuration is gone', async () => {
+    await kubectl('delete', 'mutatingwebhookconfiguration', webhookConfigurationName);
+    await refusesAnother('second', 'two');
+  });
+
+  it('upgrades the one release that there is', async () => {
+    const { code, stderr } = await helm('upgrade', 'first', chart, '-n', 'one', '--reuse-values');
+    assert.equal(code, 0, stderr);
+  });
+
+  it('warns when the release goes into namespace default', async () => {
+    await helm('uninstall', 'first', '-n', 'one');
+    const { code, stdout, stderr } = await install('first', 'default');
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /WARNING: whoever has rights in namespace default has the rights of this release/);
+  });
+});
