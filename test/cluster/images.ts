@@ -2,7 +2,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { bundle, programNames } from '../../tools/build.ts';
+import type { ImageName } from '../../tools/build.ts';
+import { buildAll, imageNames, licensesFile } from '../../tools/build.ts';
 import type { Buildah } from './buildah.ts';
 import { buildahIn, runAlone } from './buildah.ts';
 import type { Log } from './cache.ts';
@@ -26,6 +27,8 @@ const base = {
   options: [
     '--variant=minbase',
     ...['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
+    // The images carry these.
+    '--dpkgopt=path-include=/usr/share/doc/*/copyright',
   ],
   reference: 'localhost/demo-app',
 } as const;
@@ -124,11 +127,12 @@ const targets = {
     runtime: { x64: '@oven/bun-linux-x64-baseline', arm64: '@oven/bun-linux-aarch64' },
     program: 'bin/bun',
   },
-} as const;
-export type Target = keyof typeof targets;
-const allBundles = Object.values(targets).flatMap(({ bundles }) => bundles);
+} as const satisfies Record<ImageName, unknown>;
+/** In dist/. */
+const filesOf = (target: ImageName): readonly string[] => [...targets[target].bundles, licensesFile(target)];
+const allFiles = imageNames.flatMap(filesOf);
 
-function runtimeOf(target: Target): { name: string; version: string; file: string } {
+function runtimeOf(target: ImageName): { name: string; version: string; file: string } {
   const { runtime, program } = targets[target];
   const name = process.arch === 'arm64' ? runtime.arm64 : runtime.x64;
   const folder = path.join(root, 'node_modules', name);
@@ -138,9 +142,9 @@ function runtimeOf(target: Target): { name: string; version: string; file: strin
   return { name, version, file };
 }
 
-function targetKey(target: Target, dist: string): string {
+function targetKey(target: ImageName, dist: string): string {
   const { name, version } = runtimeOf(target);
-  const files = [path.join(root, 'Dockerfile'), ...targets[target].bundles.map((file) => path.join(dist, file))];
+  const files = [path.join(root, 'Dockerfile'), ...filesOf(target).map((file) => path.join(dist, file))];
   return cacheKey([baseKey(), target, name, version, ...files.map((file) => readFileSync(file))]);
 }
 
@@ -148,8 +152,9 @@ function targetKey(target: Target, dist: string): string {
 function makeContext(context: string, dist: string): void {
   cpSync(path.join(root, 'Dockerfile'), path.join(context, 'Dockerfile'));
   mkdirSync(path.join(context, 'dist'));
-  for (const file of allBundles) cpSync(path.join(dist, file), path.join(context, 'dist', file));
-  for (const target of ['control-plane', 'sidecar'] as const) {
+  cpSync(path.join(root, 'LICENSE'), path.join(context, 'LICENSE'));
+  for (const file of allFiles) cpSync(path.join(dist, file), path.join(context, 'dist', file));
+  for (const target of imageNames) {
     const { name, file } = runtimeOf(target);
     const copy = path.join(context, 'node_modules', name, targets[target].program);
     mkdirSync(path.dirname(copy), { recursive: true });
@@ -168,7 +173,7 @@ function prune(kind: string): void {
   }
 }
 
-async function targetImage(target: Target, dist: string, log: Log): Promise<ImageArchive> {
+async function targetImage(target: ImageName, dist: string, log: Log): Promise<ImageArchive> {
   const key = targetKey(target, dist);
   const reference = `localhost/aad-pod-identity-webhook/${target}:${key}`;
   const kind = `image-${target}`;
@@ -205,7 +210,7 @@ export interface ProductImages {
 
 /** All images, of the bundles in `dist`. */
 async function productImages(log: Log, dist: string): Promise<ProductImages> {
-  const lacking = allBundles.filter((file) => !existsSync(path.join(dist, file)));
+  const lacking = allFiles.filter((file) => !existsSync(path.join(dist, file)));
   if (lacking.length > 0) throw new Error(`images need ${lacking.map((name) => `dist/${name}`).join(', ')}: run npm run build`);
   const app = await appImage(log);
   const controlPlane = await targetImage('control-plane', dist, log);
@@ -214,6 +219,6 @@ async function productImages(log: Log, dist: string): Promise<ProductImages> {
 
 /** Bundles the programs as they are now, and makes the images of them. */
 export async function currentImages(log: Log): Promise<ProductImages> {
-  for (const name of programNames) await bundle(name, { write: true });
+  await buildAll();
   return productImages(log, path.join(root, 'dist'));
 }

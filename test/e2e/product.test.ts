@@ -8,6 +8,7 @@ import * as esbuild from 'esbuild';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { processesInPod } from '../cluster/procfs.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
+import { mustRun } from '../cluster/run.ts';
 import { controllerSignIn, identities } from '../demo/azure.ts';
 import type { PodParts } from './fixtures.ts';
 import { identity, pod, podTemplate, workload } from './fixtures.ts';
@@ -20,6 +21,13 @@ const log = (line: string) => console.log(line);
 const demo = identities.demo.clientId;
 const second = identities.second.clientId;
 const curlToken = ['sh', '-c', `curl -sf -m 60 -H Metadata:true '${imds}${vault}' >/dev/null && echo a token`];
+
+/** Paths in all layers of a docker-archive. */
+async function filesOf(archive: string): Promise<string[]> {
+  const [image]: { Layers: string[] }[] = JSON.parse(await mustRun('tar', ['-xOf', archive, 'manifest.json']));
+  const lists = (image?.Layers ?? []).map((layer) => mustRun('sh', ['-c', 'tar -xOf "$0" "$1" | tar -t', archive, layer]));
+  return (await Promise.all(lists)).join('').split('\n');
+}
 
 describe('the product in a real cluster', { skip }, () => {
   let product: Product;
@@ -122,6 +130,19 @@ describe('the product in a real cluster', { skip }, () => {
         assert.equal(await product.appOf('both', `${vault}&${key}=${spelled}`), second, `${key}=${spelled}`);
     const refused = await product.ask('stateful-0', `${vault}&client_id=${second}`);
     assert.match(String(refused.error_description), /^Identity not found: client_id .* Bound to it: default\/demo/);
+  });
+
+  it('has the licences of what is in an image beside it', async () => {
+    const { controlPlane, sidecar } = product.images;
+    const debian = ['libc6', 'libmnl0', 'iptables'].map((name) => `usr/share/doc/${name}/copyright`);
+    for (const [image, copyrights] of [
+      [controlPlane, debian.slice(0, 1)],
+      [sidecar, debian],
+    ] as const) {
+      const files = await filesOf(image.archive);
+      for (const file of ['licenses/LICENSE', 'licenses/THIRD_PARTY_LICENSES', 'usr/share/common-licenses/GPL-2', ...copyrights])
+        assert.ok(files.includes(file), `${image.reference}: ${file}`);
+    }
   });
 
   it('gives @azure/identity tokens by the redirect and by App Service variables', async () => {
