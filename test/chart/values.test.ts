@@ -133,6 +133,7 @@ describe('values', () => {
     ['a digest that is none', 'image.sidecar.digest=latest', /digest/],
     ['our own label on our own pods', 'broker.podLabels.aadpodidbinding=x', /podLabels/],
     ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],
+    ['a certificate without its Secret', 'adminsecret.useCertificate=true', /existingSecret is required/],
     ['a binding namespace that is no name', 'bindingNamespaces={Team_A}', /bindingNamespaces/],
     ['a policy that is not a list', 'identityPolicy.namespaces=team', /identityPolicy/],
     ['a policy without a value', 'identityPolicy=null', /identityPolicy/],
