@@ -2,11 +2,11 @@
 // decide one: the API server is asked first.
 import { bindingLabel } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
+import { TokenBucket } from '../common/token-bucket.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { isNotFound } from '../lib/kube/errors.ts';
 import { metadataOf } from '../lib/kube/objects.ts';
 import { pods, resourcePath } from '../lib/kube/resources.ts';
-import { TokenBucket } from '../lib/token-bucket.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
 import type { PodRows, RowSource } from './rows.ts';

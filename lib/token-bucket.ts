@@ -1,49 +1,8 @@
-// One rate limiter: who must not wait asks `take`, who may wait its turn uses `waitInTurn`, and `limitEach` keeps a bucket for each key.
+// Rate limiters of many callers: who may wait its turn uses `waitInTurn`, and `limitEach` keeps a bucket for each key.
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../common/clock.ts';
 import { systemClock } from '../common/clock.ts';
-
-export interface Rate {
-  /** On average, in the long run. */
-  perSecond: number;
-  /** At once, after a pause. */
-  burst: number;
-  clock?: Clock | undefined;
-}
-
-export class TokenBucket {
-  readonly #rate: Rate;
-  readonly #clock: Clock;
-  #tokens: number;
-  #refilledAt: number;
-
-  constructor(rate: Rate) {
-    this.#rate = rate;
-    this.#clock = rate.clock ?? systemClock;
-    this.#tokens = rate.burst;
-    this.#refilledAt = this.#clock.now();
-  }
-
-  /** Takes a token; false where there is none. */
-  take(): boolean {
-    this.#refill();
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
-
-  /** Milliseconds until `take` gives a token; 0 where it would now. */
-  get waitMs(): number {
-    this.#refill();
-    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) * 1000) / this.#rate.perSecond);
-  }
-
-  #refill(): void {
-    const now = this.#clock.now();
-    this.#tokens = Math.min(this.#rate.burst, this.#tokens + ((now - this.#refilledAt) * this.#rate.perSecond) / 1000);
-    this.#refilledAt = now;
-  }
-}
+import type { Rate } from '../common/token-bucket.ts';
+import { TokenBucket } from '../common/token-bucket.ts';
 
 /**
  * Returns a function that resolves when its caller has a token, first come, first served. It rejects with the signal's reason when that aborts
