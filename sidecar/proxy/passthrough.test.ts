@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { json, row } from '../testing/fixtures.ts';
+import { hang, json, row } from '../testing/fixtures.ts';
 import { bodyOf, startProxyHarness } from '../testing/proxy-harness.ts';
 
 test('rebuilds the token request of an excepted pod for IMDS and caches nothing', async () => {
@@ -48,5 +48,32 @@ test('answers 503 as JSON when IMDS redirects or fails with a page', async () =>
   const redirected = await harness.request('/metadata/versions');
   assert.deepEqual([redirected.status, redirected.headers.get('location')], [503, null]);
   assert.match((await bodyOf(redirected)).error_description ?? '', /^IMDS answered HTTP 301$/);
+  await harness.proxy.close();
+});
+
+test('sends one document request at a time, and answers 429 while 20 wait', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = (url, options) => (url.pathname.includes('instance') ? hang(options) : harness.tokenResponse(url));
+  const asked = Array.from({ length: 30 }, () => harness.request('/metadata/instance'));
+  const refused = await Promise.all(asked.slice(21));
+  for (const response of refused) assert.deepEqual([response.status, response.headers.get('retry-after')], [429, '5']);
+  assert.equal(harness.sent.imds.length, 1);
+  assert.equal((await harness.requestToken()).status, 200, 'a token passes the documents');
+  await harness.clock.advance(46_000);
+  assert.deepEqual(new Set(await Promise.all(asked.map(async (response) => (await response).status))), new Set([429, 503]));
+  await harness.proxy.close();
+});
+
+test('sends the token requests of an excepted pod through the same gate', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')], { excepted: true });
+  harness.respond.imds = (_url, options) => hang(options);
+  const asked = Array.from({ length: 22 }, (_, n) => harness.requestToken(`resource=${n}`));
+  await harness.clock.advance(100);
+  assert.equal(harness.sent.imds.length, 1);
+  assert.equal((await asked[21])?.status, 429);
+  await harness.clock.advance(46_000);
+  await Promise.all(asked);
   await harness.proxy.close();
 });

@@ -1,13 +1,13 @@
 // Requests that IMDS itself answers: metadata documents, and tokens of a pod that is excepted at this moment.
 import type { Limits } from '../http.ts';
 import { describeFetchError } from '../http.ts';
-import type { ImdsClient, ImdsResponse } from '../tokens/imds-client.ts';
-import { imdsApiVersion, imdsTokenPath } from '../tokens/imds-client.ts';
+import type { ImdsClient, ImdsRequest, ImdsResponse } from '../tokens/imds-client.ts';
+import { GateFullError, imdsApiVersion, imdsTokenPath } from '../tokens/imds-client.ts';
 import { errorResponse, passedResponse } from './responses.ts';
 import type { PassRoute, Protocol, TokenRoute } from './routes.ts';
 
 export function passDocument(imds: ImdsClient, { path, query }: PassRoute, limits: Limits): Promise<Response> {
-  return pass(imds, { path, query }, 'imds', limits);
+  return pass(imds, { lane: 'document', path, query }, 'imds', limits);
 }
 
 /** Neither the cache nor the choice of an identity takes part: IMDS responds as to a pod without this proxy. */
@@ -20,19 +20,23 @@ export function passTokenRequest(imds: ImdsClient, route: TokenRoute, limits: Li
     ...(xmsCc === undefined ? {} : { xms_cc: xmsCc }),
     ...(bypass ? { bypass_cache: 'true' } : {}),
   };
-  return pass(imds, { path: imdsTokenPath, query }, protocol, limits);
+  return pass(imds, { lane: 'token', path: imdsTokenPath, query }, protocol, limits);
 }
 
+/** A quarter of the time may pass before the request is sent, the rest after it. */
 async function pass(
   imds: ImdsClient,
-  { path, query }: Pick<PassRoute, 'path' | 'query'>,
+  request: Omit<ImdsRequest, 'patienceMs'>,
   protocol: Protocol,
-  limits: Limits,
+  { timeoutMs, signal }: Limits,
 ): Promise<Response> {
+  const patienceMs = timeoutMs / 4;
   let response: ImdsResponse;
   try {
-    response = await imds.get(path, query, limits);
+    response = await imds.get({ ...request, patienceMs }, { timeoutMs: timeoutMs - patienceMs, signal });
   } catch (error) {
+    // As IMDS answers who asks too often, with the time to wait besides.
+    if (error instanceof GateFullError) return errorResponse({ status: 429, message: error.message, retryAfter: 5 }, protocol);
     return errorResponse({ status: 503, message: `IMDS did not answer: ${describeFetchError(error)}`, retryAfter: 5 }, protocol);
   }
   const { status, headers, text } = response;

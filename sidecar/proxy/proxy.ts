@@ -16,9 +16,9 @@ import type { ProxySettings } from '../settings.ts';
 import { isPem } from '../settings.ts';
 import { createBrokerSource } from '../tokens/broker-source.ts';
 import { TokenCache } from '../tokens/cache.ts';
-import { createConcurrencyLimiter } from '../tokens/concurrency-limiter.ts';
 import type { ImdsClient } from '../tokens/imds-client.ts';
 import { createImdsClient } from '../tokens/imds-client.ts';
+import { createImdsGate } from '../tokens/imds-gate.ts';
 import { createImdsSource } from '../tokens/imds-source.ts';
 import type { TokenQuery, TokenResult } from '../tokens/source.ts';
 import { secondsLeft } from '../tokens/token.ts';
@@ -52,7 +52,7 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
   const { identityHeader, broker: brokerSettings } = settings;
   const userAgent = `aad-pod-identity-sidecar/${version}`;
   const broker = createBrokerClient({ ...dependencies, url: brokerSettings.url, address: brokerSettings.address, userAgent });
-  const imds = createImdsClient({ fetch, clock, url: settings.imdsUrl, userAgent });
+  const imds = createImdsClient({ fetch, clock, gate: createImdsGate(clock), url: settings.imdsUrl, userAgent });
   const store = createIdentityStore(clock);
   const metrics: Metrics = createMetrics({
     cachedTokens: () => tokens.size,
@@ -96,7 +96,7 @@ interface TokenDependencies extends Pick<ProxyDependencies, 'clock' | 'random' |
 }
 
 function createTokens({ broker, imds, metrics, clock, random, log }: TokenDependencies): TokenCache {
-  const imdsSource = createImdsSource({ imds, limiter: createConcurrencyLimiter(), clock });
+  const imdsSource = createImdsSource({ imds, clock });
   const brokerSource = createBrokerSource({ broker, clock });
   const report = createReporter({ broker, clock, log });
   let loggedNotImds = false;

@@ -2,6 +2,7 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Fetch, Limits, TextResponse } from '../http.ts';
 import { fetchText } from '../http.ts';
+import type { ImdsGate, Lane } from './imds-gate.ts';
 
 export const imdsApiVersion = '2018-02-01';
 export const imdsTokenPath = '/metadata/identity/oauth2/token';
@@ -11,19 +12,45 @@ export interface ImdsResponse extends TextResponse {
   genuine: boolean;
 }
 
-export interface ImdsClient {
-  /** GET with our own headers only. Rejects when no response came in time. */
-  get(path: string, query: Record<string, string>, limits: Limits): Promise<ImdsResponse>;
+export interface ImdsRequest {
+  lane: Lane;
+  path: string;
+  query: Record<string, string>;
+  /** How long it may wait for its turn at the gate. Absent: until the signal aborts. */
+  patienceMs?: number;
 }
 
-export function createImdsClient(options: { fetch: Fetch; clock: Clock; url: string; userAgent: string }): ImdsClient {
+/** The request was not sent, because too many others wait. */
+export class GateFullError extends Error {
+  override readonly name = 'GateFullError';
+  readonly code = 'gate_full';
+}
+
+export interface ImdsClient {
+  /**
+   * GET with our own headers only, once the gate admits it. Rejects with {@link GateFullError}, or with another error when no response came; the
+   * time-out counts from when the request is sent.
+   */
+  get(request: ImdsRequest, limits: Limits): Promise<ImdsResponse>;
+}
+
+export function createImdsClient(options: { fetch: Fetch; clock: Clock; gate: ImdsGate; url: string; userAgent: string }): ImdsClient {
+  const headers = { metadata: 'true', accept: '*/*', 'user-agent': options.userAgent };
   return {
-    async get(path, query, limits) {
+    async get({ lane, path, query, patienceMs }, limits) {
+      const release = await options.gate.enter({ lane, signal: limits.signal, patienceMs });
+      if (release === 'full') throw new GateFullError('too many requests of this pod to IMDS wait');
+      if (release === 'aborted') throw new Error('given up while waiting for earlier requests');
       const url = new URL(path, options.url);
       url.search = new URLSearchParams(query).toString();
-      const headers = { metadata: 'true', accept: '*/*', 'user-agent': options.userAgent };
-      const response = await fetchText(options, url, { headers }, limits);
-      return { ...response, genuine: /\bIMDS\b/i.test(response.headers.get('server') ?? '') };
+      let success = false;
+      try {
+        const response = await fetchText(options, url, { headers }, limits);
+        success = response.status === 200;
+        return { ...response, genuine: /\bIMDS\b/i.test(response.headers.get('server') ?? '') };
+      } finally {
+        release(success);
+      }
     },
   };
 }

@@ -3,7 +3,6 @@ import type { Clock } from '../../common/clock.ts';
 import { isRecord, stringAt } from '../../common/records.ts';
 import { describeFetchError, parseJson } from '../http.ts';
 import { rowKey } from '../identities/row.ts';
-import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import type { ImdsClient, ImdsResponse } from './imds-client.ts';
 import { imdsApiVersion, imdsTokenPath } from './imds-client.ts';
 import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
@@ -12,22 +11,18 @@ import { parseToken } from './token.ts';
 /** Leaves time for further attempts within the 45 s of a request. */
 const timeoutMs = 10_000;
 
-export function createImdsSource(options: { imds: ImdsClient; limiter: ConcurrencyLimiter; clock: Clock }): TokenSource {
-  const { imds, limiter, clock } = options;
+export function createImdsSource(options: { imds: ImdsClient; clock: Clock }): TokenSource {
+  const { imds, clock } = options;
   return {
     async fetch(query, signal) {
       // IMDS takes an empty selector for none and would give the token of any identity of the node.
       if (query.row.resourceID === '') return { error: missingResourceId(query) };
-      const release = await limiter.acquire(signal);
-      if (release === undefined) return { error: { code: 'network', message: 'given up while waiting for earlier requests' } };
-      let result: TokenResult;
+      const request = { lane: 'token', path: imdsTokenPath, query: parametersOf(query) } as const;
       try {
-        result = parseResponse(await imds.get(imdsTokenPath, parametersOf(query), { timeoutMs, signal }), query, clock.wall());
+        return parseResponse(await imds.get(request, { timeoutMs, signal }), query, clock.wall());
       } catch (error) {
-        result = { error: { code: 'network', message: describeFetchError(error) } };
+        return { error: { code: 'network', message: describeFetchError(error) } };
       }
-      release('token' in result);
-      return result;
     },
   };
 }
