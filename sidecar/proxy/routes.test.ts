@@ -9,7 +9,7 @@ const metadata = { metadata: 'true' };
 
 function routeOf(target: string, headers: Record<string, string> = metadata, settings = plain, method = 'GET') {
   const url = new URL(target.startsWith('/') ? `http://169.254.169.254${target}` : target);
-  return checkRequest(parseTarget(url, settings), { method, headers: new Headers(headers) }, settings);
+  return checkRequest(parseTarget(url, settings), { method, headers: new Headers({ host: url.host, ...headers }) }, settings);
 }
 const statusOf = (...request: Parameters<typeof routeOf>) => {
   const route = routeOf(...request);
@@ -98,8 +98,31 @@ test('requires Metadata: true, no X-Forwarded-For, and an address as Host', () =
   assert.equal(statusOf(target, { ...metadata, 'x-forwarded-for': '' }), 400);
   for (const host of ['127.0.0.1:2579', '169.254.169.254', '[::1]', 'localhost:2579'])
     assert.equal(statusOf(`http://${host}${target}`), 'token', host);
-  for (const host of ['evil.example', 'metadata.internal', '169.254.169.254.nip.io'])
-    assert.equal(statusOf(`http://${host}${target}`), 400, host);
+});
+
+test('takes an address in its usual form or localhost as Host, and nothing else', () => {
+  const asked = (host: string) => statusOf(`${token}?resource=r`, { ...metadata, host });
+  for (const host of ['169.254.169.254', '169.254.169.254:80', '127.0.0.1:2579', '[::1]', '[fe80::1]:2579', 'localhost', 'LocalHost:2579'])
+    assert.equal(asked(host), 'token', host);
+  for (const host of [
+    '',
+    'evil.example',
+    'metadata.internal',
+    '169.254.169.254.nip.io',
+    '169.254.169.254, evil.example',
+    '169.254.169.254, 169.254.169.254',
+    '2852039166',
+    '0xa9fea9fe',
+    '0xa9.0xfe.0xa9.0xfe',
+    '0251.0376.0251.0376',
+    '169.254.43518',
+    '169.254.169.254.',
+    '256.0.0.1',
+    'evil@169.254.169.254',
+    '169.254.169.254#',
+    '[::1',
+  ])
+    assert.equal(asked(host), 400, host);
 });
 
 test('passes documents of IMDS with their own parameters only', () => {
@@ -208,6 +231,7 @@ test('passes only known paths and parameters to IMDS, whatever the request', () 
         const href = `http://169.254.169.254${target}?${pairs.join('&')}`;
         if (!URL.canParse(href)) return;
         const headers = new Headers(header === null ? {} : { metadata: header });
+        headers.set('host', '169.254.169.254');
         const route = checkRequest(parseTarget(new URL(href), plain), { method, headers }, plain);
         if (route.kind === 'error' || route.kind === 'nonce') return;
         assert.equal(method, 'GET');

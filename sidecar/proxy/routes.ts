@@ -60,15 +60,15 @@ export interface Target {
   route: Route;
   /** The rules for method and headers that come before the route. */
   rules: 'none' | Protocol;
-  /** The Host is a name. A web page that makes its own name resolve to this address (DNS rebinding) still sends that name. */
-  foreignHost: boolean;
+  /** The accepted Host that the URL was made of; undefined where it is not one. A header that is equal to it needs no more checks. */
+  ownHost: string | undefined;
 }
 
 /** `url` is in the normal form of the URL standard. */
 export function parseTarget(url: URL, settings: RouteSettings): Target {
   const { pathname, searchParams } = url;
-  const foreignHost = !isAddress(url.hostname);
-  const target = (rules: Target['rules'], route: Route): Target => ({ route, rules, foreignHost });
+  const ownHost = isOwnHost(url.host) ? url.host : undefined;
+  const target = (rules: Target['rules'], route: Route): Target => ({ route, rules, ownHost });
   if (/%2f|%5c/i.test(pathname)) return target('none', errorRoute(400, 'an encoded slash is not accepted in a path'));
   const original = pathname.split('/').filter((segment) => segment !== '');
   const segments = original.map((segment) => segment.toLowerCase());
@@ -89,7 +89,7 @@ export function parseTarget(url: URL, settings: RouteSettings): Target {
 }
 
 /** Checks method and headers as IMDS does. The result is immediate: probes of SDKs wait for a second at most. */
-export function checkRequest({ rules, route, foreignHost }: Target, request: RequestHead, settings: RouteSettings): Route {
+export function checkRequest({ rules, route, ownHost }: Target, request: RequestHead, settings: RouteSettings): Route {
   if (route.kind === 'error' && rules === 'none') return route;
   const protocol = rules === 'appservice' ? 'appservice' : 'imds';
   if (request.method !== 'GET') return errorRoute(405, 'only GET is served here', protocol);
@@ -101,7 +101,9 @@ export function checkRequest({ rules, route, foreignHost }: Target, request: Req
   } else if (settings.isIdentityHeader?.(request.headers.get('x-identity-header') ?? '') !== true) {
     return errorRoute(401, 'the X-IDENTITY-HEADER is missing or wrong', protocol);
   }
-  if (foreignHost) return errorRoute(400, 'the Host header has to be an IP address or localhost', protocol);
+  const host = request.headers.get('host') ?? '';
+  if (host !== ownHost && !isOwnHost(host))
+    return errorRoute(400, 'the Host header has to be one IP address, in its usual form, or localhost', protocol);
   return route;
 }
 
@@ -146,4 +148,10 @@ function errorRoute(status: ErrorRoute['status'], message: string, protocol: Pro
 
 const isPlain = (segment: string) => /^[a-z0-9_.-]+$/.test(segment) && !/^\.+$/.test(segment);
 
-const isAddress = (hostname: string) => hostname === 'localhost' || hostname.startsWith('[') || /^\d+\.\d+\.\d+\.\d+$/.test(hostname);
+/**
+ * A web page that makes its own name resolve to this address (DNS rebinding) still sends that name. The header is compared as it came: the URL of
+ * a request has the decimal, octal and hexadecimal forms of an address resolved, and of two Host headers the first one only.
+ */
+const isOwnHost = (host: string) => ownHostPattern.test(host);
+const octet = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const ownHostPattern = new RegExp(`^(?:${octet}(?:\\.${octet}){3}|\\[[\\da-f:.]+\\]|localhost)(?::\\d{1,5})?$`, 'i');

@@ -87,7 +87,7 @@ export async function startProxyHarness({ flags = [], respondToPoll }: HarnessOp
     const incoming = {
       method: options.method ?? 'GET',
       url: `http://169.254.169.254${target}`,
-      headers: new Headers(options.headers ?? { metadata: 'true' }),
+      headers: new Headers({ host: '169.254.169.254', ...(options.headers ?? { metadata: 'true' }) }),
       signal: options.signal ?? new AbortController().signal,
     };
     return proxy.handle(incoming, () => {

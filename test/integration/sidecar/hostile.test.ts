@@ -98,7 +98,6 @@ describe('hostile clients', () => {
       [raw(`//metadata//identity/oauth2/token?resource=r`), [200]],
       [raw(`/x/../metadata/identity/%2e%2e/identity/oauth2/token?resource=r`), [200]],
       [raw(`http://169.254.169.254${tokenPath}?resource=r`), [200]],
-      [raw(`http://evil.example${tokenPath}?resource=r`), [200, 400]],
       [raw(`//evil.example${tokenPath}?resource=r`), [404]],
       [raw(`http://evil.example/`), [400, 404]],
       [raw(`${tokenPath}?resource=r`, 'GET', 'evil.example'), [400]],
@@ -130,6 +129,65 @@ describe('hostile clients', () => {
     for (const target of targets)
       assert.match(target, /^\/metadata\/identity\/oauth2\/token\?api-version=2018-02-01&resource=r&msi_res_id=%2Fsubscriptions%2F[^&]*$/);
     assert.deepEqual(smuggled, []);
+  });
+
+  it('refuses every Host but one address in its usual form, or localhost', async () => {
+    const head = (hosts: readonly string[], target = `${tokenPath}?resource=r`, version = '1.1') =>
+      `GET ${target} HTTP/${version}\r\n${hosts.map((host) => `Host: ${host}\r\n`).join('')}Metadata: true\r\n\r\n`;
+    const own = '169.254.169.254';
+    const absolute = (authority: string) => `http://${authority}${tokenPath}?resource=r`;
+    const expected: [string, number][] = [
+      [head([`${own}:80`]), 200],
+      [head(['LOCALHOST:2579']), 200],
+      [head(['[::1]:2579']), 200],
+      [head([own, 'evil.example']), 400],
+      [head(['evil.example', own]), 400],
+      [head([own, own]), 400],
+      [head([`${own}, evil.example`]), 400],
+      [head(['2852039166']), 400],
+      [head(['0xa9fea9fe']), 400],
+      [head(['0xa9.0xfe.0xa9.0xfe']), 400],
+      [head(['0251.0376.0251.0376']), 400],
+      [head(['169.254.43518']), 400],
+      [head([`${own}.`]), 400],
+      [head([`evil.example@${own}`]), 400],
+      [head([`${own}${tokenPath}?resource=r&x=`], '/nonce'), 400],
+      // A client that talks to a proxy sends the authority of the target as Host (RFC 9112, section 3.2.2).
+      [head([own], absolute(own)), 200],
+      [head(['evil.example'], absolute('evil.example')), 400],
+      [head(['evil.example'], absolute(own)), 400],
+      [head(['2852039166'], absolute('2852039166')), 400],
+      [head([], absolute(own)), 400],
+      [head([], undefined, '1.0'), 400],
+      [head([''], undefined, '1.0'), 400],
+      [head(['evil.example'], undefined, '1.0'), 400],
+      // Bun keeps nothing of the authority in a target (docs/reference/bun.md).
+      [head([own], absolute('evil.example')), 200],
+    ];
+    for (const [bytes, status] of expected) assert.equal(await statusOf(bytes), status, JSON.stringify(bytes.slice(0, 120)));
+  });
+
+  it('sends IMDS at most 5 documents a second, and tokens before them', async () => {
+    const sockets = await Promise.all(Array.from({ length: 200 }, open));
+    const began = performance.now();
+    const document = 'GET /metadata/instance?api-version=2021-02-01 HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\n\r\n';
+    const first = targets.length;
+    const statuses = Promise.all(
+      sockets.map(async (socket) => {
+        socket.write(document);
+        const [chunk] = await once(socket, 'data');
+        return Number(String(chunk).slice(9, 12));
+      }),
+    );
+    const fresh = await fetch(`${proxy.url}${tokenPath}?resource=another`, { headers: { Metadata: 'true' } });
+    assert.equal(fresh.status, 200);
+    assert.ok(targets.length - first < 20, 'the token did not wait for the documents');
+    const refused = (await statuses).filter((status) => status === 429).length;
+    const sent = targets.slice(first).filter((target) => target.startsWith('/metadata/instance')).length;
+    assert.equal(sent + refused, 200);
+    assert.ok(refused > 100);
+    assert.ok(sent <= 6 + ((performance.now() - began) * 5) / 1000, `${sent} documents`);
+    for (const socket of sockets) socket.destroy();
   });
 
   it('answers pipelined requests in order', async () => {
