@@ -1,11 +1,11 @@
 import { apiGroup } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
+import { createFairQueue } from '../fair-queue.ts';
 import type { Logger } from '../log.ts';
 import { onceIn } from '../once-in.ts';
 import { limitEach } from '../token-bucket.ts';
 import type { KubeClient } from './client.ts';
-import { createFairQueue } from './fair-queue.ts';
 import { microTime } from './micro-time.ts';
 import { stringAt } from './objects.ts';
 import { events, resourcePath } from './resources.ts';
@@ -81,7 +81,7 @@ export function createEventRecorder(options: {
       if (stopping.signal.aborted) return;
       serial += 1;
       const wall = clock.wall();
-      const isKept = queue.push(regarding.namespace, {
+      const displaced = queue.push(regarding.namespace, {
         apiVersion: 'events.k8s.io/v1',
         kind: 'Event',
         metadata: {
@@ -97,7 +97,7 @@ export function createEventRecorder(options: {
         note: message.slice(0, 1024),
         regarding,
       });
-      if (!isKept) dropped += 1;
+      if (displaced !== undefined) dropped += 1;
       sending ??= send();
     },
     async flush() {

@@ -3,31 +3,31 @@
  * item depends on how many another group has.
  */
 export interface FairQueue<T> {
-  /** In a full queue the group with the most items loses its newest one. False where that is this item, or where it was another group's. */
-  push(group: string, item: T): boolean;
+  /** Returns the item that has no place, if the queue is full: this one, or the newest of the group with the most where that group has more. */
+  push(group: string, item: T): T | undefined;
   shift(): T | undefined;
+  readonly size: number;
 }
 
-export function createFairQueue<T>(max: number): FairQueue<T> {
+export function createFairQueue<T extends NonNullable<unknown>>(max: number): FairQueue<T> {
   /** In the order of their turns. None is empty. */
   const groups = new Map<string, T[]>();
   let size = 0;
 
   return {
     push(group, item) {
-      const isFull = size >= max;
-      const longest = isFull ? longestOf(groups) : undefined;
       const own = groups.get(group);
-      if (longest !== undefined && (own?.length ?? 0) >= longest.items.length) return false;
-      if (longest !== undefined) {
-        longest.items.pop();
-        if (longest.items.length === 0) groups.delete(longest.group);
+      let displaced: T | undefined;
+      if (size >= max) {
+        const longest = longestOf(groups);
+        if (longest.length <= (own?.length ?? 0) + 1) return item;
+        displaced = longest.pop();
         size -= 1;
       }
       if (own === undefined) groups.set(group, [item]);
       else own.push(item);
       size += 1;
-      return !isFull;
+      return displaced;
     },
 
     shift() {
@@ -41,11 +41,15 @@ export function createFairQueue<T>(max: number): FairQueue<T> {
       size -= 1;
       return item;
     },
+
+    get size() {
+      return size;
+    },
   };
 }
 
-function longestOf<T>(groups: ReadonlyMap<string, T[]>): { group: string; items: T[] } | undefined {
-  let longest: { group: string; items: T[] } | undefined;
-  for (const [group, items] of groups) if (items.length > (longest?.items.length ?? 0)) longest = { group, items };
+function longestOf<T>(groups: ReadonlyMap<string, T[]>): T[] {
+  let longest: T[] = [];
+  for (const items of groups.values()) if (items.length > longest.length) longest = items;
   return longest;
 }

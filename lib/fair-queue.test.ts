@@ -18,10 +18,13 @@ describe('fair queue', () => {
 
   it('drops the newest item of the longest group when it is full', () => {
     const queue = createFairQueue<string>(3);
-    for (const item of ['a1', 'a2', 'a3']) assert.equal(queue.push('a', item), true);
-    assert.equal(queue.push('a', 'a4'), false);
-    assert.equal(queue.push('b', 'b1'), false);
-    assert.deepEqual(drain(queue), ['a1', 'b1', 'a2']);
+    for (const item of ['a1', 'a2', 'a3']) assert.equal(queue.push('a', item), undefined);
+    assert.equal(queue.push('a', 'a4'), 'a4');
+    assert.equal(queue.push('b', 'b1'), 'a3');
+    assert.equal(queue.push('c', 'c1'), 'a2');
+    assert.equal(queue.size, 3);
+    assert.equal(queue.push('d', 'd1'), 'd1', 'nobody has more than one');
+    assert.deepEqual(drain(queue), ['a1', 'b1', 'c1']);
   });
 
   it('never holds more than its maximum and keeps what is within its share', () => {
