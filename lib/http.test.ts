@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
 import os from 'node:os';
+import type { TestContext } from 'node:test';
 import { describe, it } from 'node:test';
 import { parseListener, readinessAnswer, serveSmall } from './http.ts';
 import { SettingsError } from './settings.ts';
@@ -65,6 +68,70 @@ describe('serveSmall', () => {
     const first = await serveSmall(local, {});
     await assert.rejects(serveSmall({ ...local, port: first.port }, {}), /127\.0\.0\.1:\d+ is in use by another program/);
     await first.stop();
+  });
+
+  describe('serveSmall with clients that misbehave', () => {
+    const routes = { '/healthz': () => ({ status: 200, body: 'fine' }) };
+    /** Resolves with all that the server sent once it has closed the connection. */
+    const open = async (t: TestContext, port: number, { localAddress = '127.0.0.1', send = '' } = {}) => {
+      const socket = net.connect({ host: '127.0.0.1', port, localAddress });
+      t.after(() => socket.destroy());
+      let text = '';
+      socket.setEncoding('latin1').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      socket.on('error', () => {});
+      const closed = once(socket, 'close').then(() => text);
+      await once(socket, 'connect');
+      socket.write(send);
+      return { socket, closed };
+    };
+    const ask = (t: TestContext, port: number, localAddress?: string) =>
+      open(t, port, { send: 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n', ...(localAddress === undefined ? {} : { localAddress }) });
+
+    it('closes the oldest connection of a source that has too many', async (t) => {
+      const server = await serveSmall(local, routes, { connections: 100, connectionsPerSource: 2, lifetimeMs: 60_000 });
+      t.after(() => server.stop());
+      const other = await open(t, server.port, { localAddress: '127.0.0.2' });
+      const oldest = await open(t, server.port);
+      const middle = await open(t, server.port);
+      assert.match(await (await ask(t, server.port)).closed, /\r\nfine\r\n/);
+      assert.equal(await oldest.closed, '');
+      assert.deepEqual([other.socket.closed, middle.socket.closed], [false, false]);
+    });
+
+    it('closes the oldest connection of all to answer a probe when it is full', async (t) => {
+      const server = await serveSmall(local, routes, { connections: 4, connectionsPerSource: 2, lifetimeMs: 60_000 });
+      t.after(() => server.stop());
+      const silent = await Promise.all(
+        ['127.0.0.2', '127.0.0.2', '127.0.0.3', '127.0.0.3'].map((localAddress) => open(t, server.port, { localAddress })),
+      );
+      assert.match(await (await ask(t, server.port)).closed, /\r\nfine\r\n/);
+      assert.equal(await Promise.race(silent.map(({ closed }) => closed)), '');
+    });
+
+    it('closes each connection at the end of its lifetime, whatever it sends', async (t) => {
+      const server = await serveSmall(local, routes, { connections: 100, connectionsPerSource: 10, lifetimeMs: 50 });
+      t.after(() => server.stop());
+      const silent = await open(t, server.port);
+      const slow = await open(t, server.port, { send: 'GET /healthz HTTP/1.1\r\n' });
+      const timer = setInterval(() => slow.socket.write('a: b\r\n'), 5);
+      t.after(() => clearInterval(timer));
+      assert.deepEqual(await Promise.all([silent.closed, slow.closed]), ['', '']);
+    });
+
+    it('serves the first of a thousand pipelined requests', async (t) => {
+      let served = 0;
+      const count = () => {
+        served += 1;
+        return { status: 200, body: 'fine' };
+      };
+      const server = await serveSmall(local, { '/metrics': count });
+      t.after(() => server.stop());
+      const { closed } = await open(t, server.port, { send: 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1000) });
+      assert.match(await closed, /^HTTP\/1\.1 200 .*\r\nfine\r\n/s);
+      assert.equal(served, 1);
+    });
   });
 
   it('answers /readyz with 503 and the problem, or with 200', () => {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { parseAddress } from '../common/address.ts';
 import { SettingsError } from './settings.ts';
 
@@ -34,10 +34,25 @@ export function readinessAnswer(problem: string | undefined): SmallAnswer {
   return problem === undefined ? { status: 200, body: 'ready\n' } : { status: 503, body: `not ready: ${problem}\n` };
 }
 
-/** A plain HTTP server for probes and metrics: exact paths, GET only. */
+export interface SmallServerLimits {
+  /** Open connections in all. */
+  connections: number;
+  connectionsPerSource: number;
+  /** Of a connection, which serves one request. */
+  lifetimeMs: number;
+}
+
+/**
+ * Every pod of the cluster may reach these ports, and the kubelet restarts a program that answers no probe. Prometheus gives up a scrape after 10 s
+ * by default.
+ */
+const defaultLimits: SmallServerLimits = { connections: 100, connectionsPerSource: 10, lifetimeMs: 10_000 };
+
+/** A plain HTTP server for probes and metrics: exact paths, GET only, one request for each connection. */
 export async function serveSmall(
   listener: Listener,
   routes: Record<string, () => SmallAnswer | Promise<SmallAnswer>>,
+  limits: SmallServerLimits = defaultLimits,
 ): Promise<SmallServer> {
   async function answer({ method, url = '' }: IncomingMessage): Promise<SmallAnswer> {
     const route = routes[url.split('?', 1)[0] ?? ''];
@@ -46,13 +61,17 @@ export async function serveSmall(
     return route();
   }
 
-  const server = createServer({ headersTimeout: 10_000, requestTimeout: 10_000 }, (request, response) => {
+  const server = createServer((request, response) => {
+    response.setHeader('connection', 'close');
     answer(request).then(
       ({ status, body, contentType = 'text/plain; charset=utf-8' }) =>
         response.writeHead(status, { 'content-type': contentType }).end(body),
       () => response.writeHead(500).end('internal error\n'),
     );
   });
+  // Further requests that a client pipelines reach no route.
+  server.maxRequestsPerSocket = 1;
+  limitConnections(server, limits);
   await listen(server, listener);
   return {
     port: (server.address() as AddressInfo).port,
@@ -62,6 +81,23 @@ export async function serveSmall(
         server.closeAllConnections();
       }),
   };
+}
+
+/** The oldest connection makes room for a new one: whoever holds all of them cannot keep a probe out. */
+function limitConnections(server: Server, { connections, connectionsPerSource, lifetimeMs }: SmallServerLimits): void {
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    const ofSource = [...open].filter(({ remoteAddress }) => remoteAddress === socket.remoteAddress);
+    const [oldest] = ofSource.length >= connectionsPerSource ? ofSource : open.size >= connections ? open : [];
+    oldest?.destroy();
+    if (oldest !== undefined) open.delete(oldest);
+    open.add(socket);
+    const timer = setTimeout(() => socket.destroy(), lifetimeMs);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      open.delete(socket);
+    });
+  });
 }
 
 function listen(server: Server, { host, port }: Listener): Promise<void> {

@@ -1,6 +1,9 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { Clock } from '../common/clock.ts';
+import { systemClock } from '../common/clock.ts';
 import type { Listener, SmallServer } from './http.ts';
 import { serveSmall } from './http.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 /** A registry of its own, so that two programs or tests in one process do not share series. */
 export function createRegistry(): Registry {
@@ -9,8 +12,16 @@ export function createRegistry(): Registry {
   return registry;
 }
 
-export function serveMetrics(listener: Listener, registry: Registry): Promise<SmallServer> {
+/** The text of a large cluster takes milliseconds to write, in the thread that renews the Lease. Whoever asks more often gets the last one. */
+const textRate = { perSecond: 5, burst: 20 };
+
+export function serveMetrics(listener: Listener, registry: Registry, clock: Clock = systemClock): Promise<SmallServer> {
+  const mayWrite = new TokenBucket({ ...textRate, clock });
+  let text: Promise<string> | undefined;
   return serveSmall(listener, {
-    '/metrics': async () => ({ status: 200, body: await registry.metrics(), contentType: registry.contentType }),
+    '/metrics': async () => {
+      if (mayWrite.take() || text === undefined) text = registry.metrics();
+      return { status: 200, body: await text, contentType: registry.contentType };
+    },
   });
 }
