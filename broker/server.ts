@@ -46,7 +46,7 @@ const maxConnectionAgeMs = 30 * 60_000;
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
   const { client, log, listen, rows, certificate, onReport, mintToken, clock = systemClock, random = Math.random } = options;
   const changes = createPodChanges(clock);
-  const limits = tlsLimits({ memory: memoryLimit(), connectionShare: 0.5 });
+  const limits = tlsLimits({ memory: memoryLimit(), connectionShare: 0.5, bodyShare: 0.05 });
   let stopping = false;
 
   const server = await startTlsServer({

@@ -1,8 +1,11 @@
 // The endpoint over real TLS: good requests and bad ones. lib/tls has the tests of the server below it.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import type { RequestOptions } from 'node:https';
 import { Agent, request } from 'node:https';
+import { connect as connectTcp } from 'node:net';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
+import { connect } from 'node:tls';
 import fc from 'fast-check';
 import { Registry } from 'prom-client';
 import { rawPod } from '../lib/identities/decision/testing/raw-pods.ts';
@@ -55,7 +58,7 @@ describe('the admission server', () => {
       log: silentLogger,
       metrics: createMetrics(registry, { notAfter: () => undefined, ready: () => true }),
       certificate: fakeServingCertificate({ keyPair }),
-      limits: tlsLimits({ memory: 256 * 1024 * 1024, connectionShare: 0.15 }),
+      limits: tlsLimits({ memory: 256 * 1024 * 1024, connectionShare: 0.08, bodyShare: 0.15 }),
       admit: (review, budget) => behave(review, budget),
     });
   });
@@ -208,6 +211,30 @@ describe('the admission server', () => {
       }),
       { numRuns: 200 },
     );
+    assert.equal((await ask()).status, 200);
+  });
+
+  it('answers while one pod sends the first half of 150 bodies of 4 MB', async () => {
+    const half = Buffer.alloc(2 * 1024 * 1024, 'x');
+    const flood = await Promise.all(
+      Array.from({ length: 150 }, async () => {
+        const tcp = connectTcp({ host: '127.0.0.1', port: server.port, localAddress: '127.0.0.66' });
+        const socket = connect({ socket: tcp, ca: ca.certificate, servername: host });
+        socket.on('error', () => undefined).resume();
+        await Promise.race([once(socket, 'secureConnect'), once(socket, 'close')]);
+        socket.write(`POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${2 * half.length}\r\n\r\n`);
+        socket.write(half);
+        return socket;
+      }),
+    );
+    for (let count = 0; count < 20; count += 1) assert.equal((await ask()).status, 200);
+    assert.equal(responseOf(await ask(rawPod({ annotations: { big: 'x'.repeat(3_000_000) } }))).allowed, true);
+    for (const socket of flood) socket.destroy();
+  });
+
+  it('refuses a body whose values would take more memory than there is', async () => {
+    const answer = await send(`{"values":[${'{},'.repeat(1_000_000)}0]}`);
+    assert.deepEqual([answer.status, answer.text], [413, 'the body has too many values\n']);
     assert.equal((await ask()).status, 200);
   });
 

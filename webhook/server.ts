@@ -31,29 +31,10 @@ export function startAdmissionServer(options: AdmissionServerOptions): Promise<T
     ...options,
     bodyLimit,
     routes(app) {
-      parseJsonStrictly(app);
       addAdmissionRoute(app, options);
     },
     errorResponse: (error) => errorResponse(error, options),
     notFound: { status: 404, body: `POST ${admissionPath} is all there is\n` },
-  });
-}
-
-/** Refuses what is not UTF-8, and keys that reach into prototypes. */
-function parseJsonStrictly(app: TlsApp): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error');
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    let text: string;
-    try {
-      text = new TextDecoder('utf-8', { fatal: true }).decode(body as Buffer);
-    } catch {
-      done(new ReviewError('the body is not UTF-8'));
-      return;
-    }
-    void parseJson(request, text, (error, value) =>
-      error === null ? done(null, value) : done(new ReviewError('the body is not JSON, or has a key __proto__ or constructor.prototype')),
-    );
   });
 }
 

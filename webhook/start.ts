@@ -79,7 +79,7 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
     log,
     metrics,
     certificate,
-    limits: tlsLimits({ memory: memoryLimit(), connectionShare: 0.15 }),
+    limits: tlsLimits({ memory: memoryLimit(), connectionShare: 0.08, bodyShare: 0.15 }),
     admit: (review, budgetMs) => admitReview(review, budgetMs, { values, informers, certificate, sidecar }),
   });
   stopper.add('admission', () => server.stop());

@@ -10,6 +10,7 @@ import { afterEach, before, beforeEach, describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
+import type { FakeClock } from '../../common/testing/fake-clock.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { silentLogger } from '../log.ts';
 import type { CheckedKeyPair } from './key-pair.ts';
@@ -19,6 +20,15 @@ import type { FakeServingCertificate, TestAuthority } from './testing/certificat
 import { createTestAuthority, fakeServingCertificate } from './testing/certificates.ts';
 
 const servername = 'server.test.svc';
+const limits = {
+  maxConnections: 8,
+  maxConnectionsPerSource: 4,
+  firstHeaderMs: 1_000,
+  maxWaiting: 8,
+  maxWaitingPerSource: 4,
+  maxBodyBytes: 64 * 1024,
+  bodyMs: 1_000,
+};
 
 describe('TLS server', () => {
   let ca: TestAuthority;
@@ -42,7 +52,7 @@ describe('TLS server', () => {
       log: silentLogger,
       certificate,
       bodyLimit: 100,
-      limits: { maxConnections: 8, maxConnectionsPerSource: 4, firstHeaderMs: 1_000, maxWaiting: 8, maxWaitingPerSource: 4 },
+      limits,
       clock,
       routes(app) {
         app.post('/echo', async (incoming) => incoming.body);
@@ -66,7 +76,7 @@ describe('TLS server', () => {
     ahead = 0;
     slow = { called: Promise.withResolvers<void>(), done: Promise.withResolvers<void>() };
     certificate = fakeServingCertificate({ keyPair: first });
-    agent = new Agent({ keepAlive: true, ca: ca.certificate, servername });
+    agent = new Agent({ keepAlive: true, maxSockets: 4, ca: ca.certificate, servername });
     await start();
   });
   afterEach(async () => {
@@ -211,21 +221,6 @@ describe('TLS server', () => {
     await stopped;
   });
 
-  it('cuts off a client whose body does not come', async () => {
-    await server.stop();
-    await start({ timeouts: { headers: 100, request: 100, check: 20 } });
-    const socket = dial();
-    await once(socket, 'secureConnect');
-    socket.write('POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{');
-    let text = '';
-    socket.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    await once(socket, 'close');
-    assert.match(text, /^HTTP\/1\.1 408 /);
-    assert.equal((await echo('1')).status, 200);
-  });
-
   describe('under a flood from another address', () => {
     const flooder = '127.0.0.66';
     let flood: Socket[];
@@ -317,6 +312,60 @@ describe('TLS server', () => {
       socket.write('GET / HTTP/1.1\r\n\r\n');
       await whenClosed(socket);
       assert.equal((await echo('1')).status, 200);
+    });
+
+    describe('of bodies', () => {
+      let fake: FakeClock;
+      beforeEach(async () => {
+        await server.stop();
+        fake = createFakeClock();
+        await start({ clock: fake, bodyLimit: 40_000, limits: { ...limits, maxConnectionsPerSource: 8, maxConnections: 16 } });
+      });
+      /** Sends these bytes of a body of 40 000; resolves with all that comes back before the connection ends. */
+      const sendPart = async (bytes: number) => {
+        const socket = await dialTls();
+        socket.write('POST /echo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 40000\r\n\r\n');
+        socket.write('"'.padEnd(bytes, 'x'));
+        let text = '';
+        socket.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        let done = false;
+        const closed = whenClosed(socket).then(() => {
+          done = true;
+          return text;
+        });
+        return { closed, isDone: () => done };
+      };
+      const passTime = async (until: () => boolean) => {
+        while (!until()) await fake.advance(100);
+      };
+
+      it('refuses a body that does not arrive within a second with 408', async () => {
+        const part = await sendPart(10_000);
+        assert.equal((await echo('1')).status, 200);
+        await passTime(part.isDone);
+        assert.match(await part.closed, /^HTTP\/1\.1 408 .*connection: close.*did not arrive in time/s);
+      });
+
+      it('answers while bodies of another source use half of the budget', async () => {
+        const parts = await Promise.all(Array.from({ length: 3 }, () => sendPart(20_000)));
+        const body = JSON.stringify(['y'.repeat(30_000)]);
+        for (let count = 0; count < 3; count += 1) assert.ok((await echo(body)).text === body);
+        await passTime(() => parts.every((part) => part.isDone()));
+        const answers = await Promise.all(parts.map((part) => part.closed));
+        for (const answer of answers) assert.match(answer, /^HTTP\/1\.1 4(?:08|29) /);
+        assert.ok(
+          answers.some((answer) => /retry-after: 1/.test(answer)),
+          'one had to wait for the others',
+        );
+      });
+
+      it('reads all bodies of one source although they exceed the budget together', async () => {
+        const body = JSON.stringify(['y'.repeat(39_000)]);
+        const answers = await Promise.all(Array.from({ length: 8 }, () => echo(body)));
+        assert.ok(answers.every(({ status, text }) => status === 200 && text === body));
+      });
     });
   });
 });

@@ -10,8 +10,11 @@ import type { Listener } from '../http.ts';
 import type { Logger } from '../log.ts';
 import type { ConnectionAgeOptions } from './connection-age.ts';
 import { trackConnectionAge } from './connection-age.ts';
+import { BodyError } from './json-body.ts';
 import type { TlsLimits } from './paced-handshakes.ts';
 import { paceHandshakes } from './paced-handshakes.ts';
+import type { BodyLimits } from './request-bodies.ts';
+import { readJsonBodies } from './request-bodies.ts';
 import type { ServingCertificate } from './serving-certificate.ts';
 
 export type TlsApp = FastifyInstance<Server>;
@@ -29,7 +32,7 @@ export interface TlsServerOptions {
   certificate: Pick<ServingCertificate, 'keyPair' | 'onChange'>;
   /** Bytes of a request's body. */
   bodyLimit: number;
-  limits: TlsLimits;
+  limits: TlsLimits & BodyLimits;
   /** Adds the routes. */
   routes(app: TlsApp): void;
   /** For whatever a route throws, and for requests that fastify refuses: see {@link clientErrorStatus}. */
@@ -39,8 +42,6 @@ export interface TlsServerOptions {
   /** Without it connections are kept for as long as clients use them. */
   connectionAge?: Omit<ConnectionAgeOptions, 'clock'>;
   clock?: Clock;
-  /** Milliseconds until a client that sends no headers or no body is cut off, and between two checks. */
-  timeouts?: { headers: number; request: number; check: number };
 }
 
 export interface TlsServer {
@@ -62,19 +63,19 @@ const flushMs = 100;
 
 /** Listens at once; without a certificate handshakes fail. */
 export async function startTlsServer(options: TlsServerOptions): Promise<TlsServer> {
-  const { clock = systemClock, timeouts = { headers: 10_000, request: 30_000, check: 5_000 } } = options;
+  const { clock = systemClock } = options;
   const app = fastify<Server>({
     logger: false,
     bodyLimit: options.bodyLimit,
     keepAliveTimeout: keepAliveMs,
-    requestTimeout: timeouts.request,
+    requestTimeout: keepAliveMs,
     // Requests on open connections are served until the server has stopped.
     return503OnClosing: false,
     https: {
       minVersion: 'TLSv1.3',
       handshakeTimeout: handshakeMs,
-      headersTimeout: timeouts.headers,
-      connectionsCheckingInterval: timeouts.check,
+      // Counts for connections without any request too, which the API server keeps in reserve (docs/reference/node-runtime.md#http-servers).
+      headersTimeout: keepAliveMs,
     },
   });
   const closeConnections = paceHandshakes(app.server, { limits: options.limits, handshakeMs, clock });
@@ -85,6 +86,7 @@ export async function startTlsServer(options: TlsServerOptions): Promise<TlsServ
     if (draining || isOld(request.raw.socket)) reply.header('connection', 'close');
     done();
   });
+  readJsonBodies(app, { limits: options.limits, bodyLimit: options.bodyLimit, clock });
   respondToErrors(app, options);
   options.routes(app);
 
@@ -117,6 +119,9 @@ export function clientErrorStatus(error: unknown): number | undefined {
 function respondToErrors(app: TlsApp, { errorResponse, notFound }: TlsServerOptions): void {
   app.setErrorHandler((error, request, reply) => {
     const { status, headers = {}, body } = errorResponse(error, request.routeOptions.url);
+    // The rest of a refused body is not read.
+    if (error instanceof BodyError && error.statusCode !== 400) reply.header('connection', 'close');
+    if (error instanceof BodyError && error.statusCode === 429) reply.header('retry-after', '1');
     return reply.code(status).headers(headers).send(body);
   });
   app.setNotFoundHandler((_request, reply) =>

@@ -32,7 +32,7 @@ export const round = (value: number): string => (Math.abs(value) >= 100 ? Math.r
 
 function against(value: number, unit: string, target: Target): [target: string, ratio: string] {
   return 'atMost' in target
-    ? [`<= ${target.atMost} ${unit}`, round(value / target.atMost)]
+    ? [`<= ${target.atMost} ${unit}`, round(value === target.atMost ? 1 : value / target.atMost)]
     : [`>= ${target.atLeast} ${unit}`, round(target.atLeast / value)];
 }
 
