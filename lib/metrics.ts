@@ -1,9 +1,9 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Clock } from '../common/clock.ts';
 import { systemClock } from '../common/clock.ts';
+import { TokenBucket } from '../common/token-bucket.ts';
 import type { Listener, SmallServer } from './http.ts';
 import { serveSmall } from './http.ts';
-import { TokenBucket } from './token-bucket.ts';
 
 /** A registry of its own, so that two programs or tests in one process do not share series. */
 export function createRegistry(): Registry {
