@@ -2,13 +2,14 @@
 // decide one: the API server is asked first.
 import { bindingLabel } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
-import { TokenBucket } from '../common/token-bucket.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { isNotFound } from '../lib/kube/errors.ts';
 import { metadataOf } from '../lib/kube/objects.ts';
 import { pods, resourcePath } from '../lib/kube/resources.ts';
+import { waitInFairTurn } from '../lib/token-bucket.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
+import type { BrokerLimit } from './limits.ts';
 import type { PodRows, RowSource } from './rows.ts';
 import { createTtlCache } from './ttl-cache.ts';
 
@@ -17,14 +18,25 @@ export type Authorize = (pod: BoundPod) => Promise<PodRows>;
 
 /** A pod without rights keeps asking; the API server need not answer each time. */
 const confirmedMs = 10_000;
-/** Many pods can lose their label together. */
-const lookupsPerSecond = 20;
+/** Many pods can lose their label together. Namespaces take turns: a pod of one cannot keep the API server from confirming those of another. */
+const lookupRate = { perSecond: 20, burst: 40, maxWaiting: 200 };
 
-export function createAuthorizer(options: { client: KubeClient; rows: RowSource; clock: Clock }): Authorize {
-  const { client, rows, clock } = options;
+export function createAuthorizer(options: {
+  client: KubeClient;
+  rows: RowSource;
+  clock: Clock;
+  onRefused: (limit: BrokerLimit) => void;
+}): Authorize {
+  const { client, rows, clock, onRefused } = options;
   const confirmed = createTtlCache<BrokerError>(5_000, clock);
-  const lookups = new TokenBucket({ perSecond: lookupsPerSecond, burst: 2 * lookupsPerSecond, clock });
+  const turn = waitInFairTurn({ ...lookupRate, clock });
   const inFlight = new Map<string, Promise<BrokerError>>();
+
+  async function lookUp(pod: BoundPod): Promise<BrokerError> {
+    if (await turn(pod.namespace)) return missingPodError(client, pod);
+    onRefused('lookups');
+    return new BrokerError('not_ready', 'too many unknown pods are being looked up: try again', { retryAfterSeconds: 5 });
+  }
 
   return async (pod) => {
     const known = rows.get(`${pod.namespace}/${pod.name}`);
@@ -33,9 +45,7 @@ export function createAuthorizer(options: { client: KubeClient; rows: RowSource;
     if (before !== undefined) throw before;
     let lookup = inFlight.get(pod.uid);
     if (lookup === undefined) {
-      if (!lookups.take())
-        throw new BrokerError('not_ready', 'too many unknown pods are being looked up: try again', { retryAfterSeconds: 5 });
-      lookup = missingPodError(client, pod).finally(() => inFlight.delete(pod.uid));
+      lookup = lookUp(pod).finally(() => inFlight.delete(pod.uid));
       inFlight.set(pod.uid, lookup);
     }
     const error = await lookup;

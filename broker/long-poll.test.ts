@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
+import { boundTo, signToken } from './testing/fake-api-server.ts';
 import type { Fixture, Harness } from './testing/harness.ts';
 import { assertRefused, createFixture, podPath, row, startHarness } from './testing/harness.ts';
 
@@ -66,6 +67,53 @@ describe('GET /v1/identities', { timeout: 60_000 }, () => {
     leaving.abort();
     await assert.rejects(polling, { name: 'AbortError' });
     await harness.untilHeld(0);
+  });
+
+  it('answers the oldest of five polls of a pod with 304, and holds four', async () => {
+    const { headers } = await harness.ask('/v1/identities');
+    const etag = String(headers.etag);
+    const ended: string[] = [];
+    const poll = (name: string) =>
+      harness.ask('/v1/identities?wait=300', { headers: { 'if-none-match': etag } }).then((answer) => {
+        ended.push(name);
+        return answer;
+      });
+    const polls = [];
+    for (const name of ['1', '2', '3', '4']) {
+      polls.push(poll(name));
+      await harness.untilHeld(polls.length);
+    }
+    harness.informers.set('team/app-1', { uid: 'uid-7', excepted: false, identities: [row] });
+    harness.caller.token = await signToken(fixture.tokens, harness.clock.wall(), {
+      kubernetes: boundTo({ namespace: 'team', name: 'app-1', uid: 'uid-7' }),
+    });
+    const { headers: others } = await harness.ask('/v1/identities');
+    const other = harness.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(others.etag) } });
+    await harness.untilHeld(5);
+    harness.caller.token = await signToken(fixture.tokens, harness.clock.wall());
+    polls.push(poll('5'));
+    const first = await polls[0];
+    assert.deepEqual([first?.status, first?.headers.etag, first?.body], [304, etag, undefined]);
+    await harness.untilHeld(5);
+    assert.deepEqual([ended, harness.refusals], [['1'], ['polls']]);
+    harness.informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [] });
+    for (const answer of await Promise.all(polls.slice(1))) assert.equal(answer.status, 200);
+    harness.informers.set('team/app-1', { uid: 'uid-7', excepted: false, identities: [] });
+    assert.equal((await other).status, 200);
+  });
+
+  it('ends the oldest poll of all pods when too many are held', async () => {
+    await harness.stop();
+    harness = await startHarness(fixture, { maxPolls: 1 });
+    const { headers } = await harness.ask('/v1/identities');
+    const known = { 'if-none-match': String(headers.etag) };
+    const first = harness.ask('/v1/identities?wait=300', { headers: known });
+    await harness.untilHeld(1);
+    const second = harness.ask('/v1/identities?wait=300', { headers: known });
+    assert.equal((await first).status, 304);
+    await harness.untilHeld(1);
+    harness.informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [] });
+    assert.equal((await second).status, 200);
   });
 
   it('answers every held poll when the CA bundle changes', async () => {

@@ -15,7 +15,7 @@ export interface PollRequest {
   wait: string | undefined;
   asOf: string | undefined;
   ifNoneMatch: string | undefined;
-  /** Aborts when the client is gone. */
+  /** Aborts when the client is gone, or when newer polls need the place. */
   signal: AbortSignal;
 }
 

@@ -2,6 +2,7 @@
 import type { Registry } from 'prom-client';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { metricPrefix } from '../api/names.ts';
+import type { BrokerLimit } from './limits.ts';
 
 /** The functions are called when the metrics are read. */
 export interface MetricSources {
@@ -13,6 +14,7 @@ export interface MetricSources {
 export interface Metrics {
   /** Counts the calls of a function that makes tokens: a success with its duration, a failure as such. */
   countTokens<A extends unknown[], R>(mint: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
+  countRefusal(limit: BrokerLimit): void;
 }
 
 /** aad-pod-identity's label for tokens of service principals. */
@@ -40,6 +42,12 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
       if (expiry !== undefined) this.set(expiry.getTime() / 1000);
     },
   });
+  const refusals = new Counter({
+    name: `${metricPrefix}broker_limited_total`,
+    help: 'connections, polls and requests that a limit of the broker refused or ended',
+    labelNames: ['limit'] as const,
+    registers,
+  });
   const seconds = new Histogram({
     name: `${metricPrefix}imds_operations_duration_seconds`,
     help: 'duration of token requests to Entra that succeeded',
@@ -54,6 +62,7 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
     registers,
   });
   return {
+    countRefusal: (limit) => refusals.inc({ limit }),
     countTokens(mint) {
       return async (...args) => {
         const finish = seconds.startTimer(servicePrincipal);

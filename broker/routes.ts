@@ -10,12 +10,14 @@ import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
 import type { PollDependencies } from './long-poll.ts';
 import { pollIdentities } from './long-poll.ts';
+import type { PollLimit } from './poll-limit.ts';
 import type { Report } from './reports.ts';
 import { createReportAcceptor, identityIn } from './reports.ts';
 import type { MintToken } from './token-minter.ts';
 
 export interface RouteDependencies extends PollDependencies {
   authenticate: Authenticate;
+  polls: PollLimit;
   onReport(report: Report): void;
   mintToken: MintToken;
 }
@@ -33,15 +35,18 @@ export function addRoutes(app: TlsApp, dependencies: RouteDependencies): void {
 function addPollRoute(app: TlsApp, dependencies: RouteDependencies): void {
   app.get(identitiesPath, async (request, reply) => {
     const pod = await callerOf(request, dependencies);
-    const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
-    const { etag, body } = await pollIdentities(dependencies, {
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    const poll = {
       pod,
       wait: queryText(request.query, 'wait'),
       asOf: queryText(request.query, 'asOf'),
       ifNoneMatch: request.headers['if-none-match'],
-      signal: gone.signal,
-    });
+      signal: ending.signal,
+    };
+    reply.raw.once('close', end);
+    const leave = dependencies.polls.enter(pod.uid, end);
+    const { etag, body } = await pollIdentities(dependencies, poll).finally(leave);
     reply.header('etag', etag).header('cache-control', 'no-store');
     return body === undefined ? reply.code(304).send() : reply.send(body);
   });
@@ -72,7 +77,7 @@ function addTokenRoute(app: TlsApp, dependencies: RouteDependencies): void {
 async function callerOf(request: FastifyRequest, { rows, authenticate }: RouteDependencies): Promise<BoundPod> {
   // With incomplete caches every pod would be unknown.
   if (!rows.synced) throw new BrokerError('not_ready', 'the caches are not complete yet: try again');
-  return authenticate(request.headers.authorization);
+  return authenticate(request.headers.authorization, request.ip);
 }
 
 /** Throws {@link BrokerError} for a parameter that is given twice. */

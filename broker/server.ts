@@ -15,7 +15,9 @@ import { createAuthenticator } from './authenticate.ts';
 import { createAuthorizer } from './authorize.ts';
 import { BrokerError, errorResponse } from './error.ts';
 import { createIssuerSource } from './issuer.ts';
+import type { BrokerLimit } from './limits.ts';
 import { createPodChanges } from './pod-changes.ts';
+import { createPollLimit } from './poll-limit.ts';
 import type { Report } from './reports.ts';
 import { addRoutes } from './routes.ts';
 import type { RowSource } from './rows.ts';
@@ -29,6 +31,10 @@ export interface BrokerServerOptions {
   certificate: Pick<ServingCertificate, 'keyPair' | 'caBundle' | 'onChange'>;
   onReport(report: Report): void;
   mintToken: MintToken;
+  /** Called for each connection, poll and request that a limit refuses or ends. */
+  onRefused?(limit: BrokerLimit): void;
+  /** Polls that are held at once, of all pods. */
+  maxPolls?: number;
   clock?: Clock;
   random?: () => number;
 }
@@ -39,12 +45,17 @@ export interface BrokerServer extends TlsServer {
 }
 
 const bodyLimit = 4096;
+/** Of one pod. Its sidecar has one; the others are left from before a restart or from a connection that was cut. */
+const maxPollsPerPod = 4;
+const defaultMaxPolls = 10_000;
 /** Sidecars keep their connections. After this time they reconnect and spread over the replicas again. */
 const maxConnectionAgeMs = 30 * 60_000;
 
 /** Listens at once; without a certificate handshakes fail, and until the caches are complete the answer is 503. */
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
   const { client, log, listen, rows, certificate, onReport, mintToken, clock = systemClock, random = Math.random } = options;
+  const { onRefused = () => undefined, maxPolls = defaultMaxPolls } = options;
+  const issuer = createIssuerSource({ client, log, clock });
   const changes = createPodChanges(clock);
   const limits = tlsLimits({ memory: memoryLimit(), connectionShare: 0.5, bodyShare: 0.05 });
   let stopping = false;
@@ -62,14 +73,9 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
     routes: (app) =>
       addRoutes(app, {
         rows,
-        authenticate: createAuthenticator({
-          client,
-          log,
-          issuer: createIssuerSource({ client, log, clock }),
-          audience: brokerAudience,
-          clock,
-        }),
-        authorize: createAuthorizer({ client, rows, clock }),
+        authenticate: createAuthenticator({ client, log, issuer, audience: brokerAudience, clock, onRefused }),
+        authorize: createAuthorizer({ client, rows, clock, onRefused }),
+        polls: createPollLimit({ perPod: maxPollsPerPod, total: maxPolls, onEnded: () => onRefused('polls') }),
         changes,
         caBundle: () => certificate.caBundle,
         onReport,
@@ -88,6 +94,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
     },
     async stop() {
       stopping = true;
+      issuer.stop();
       for (const off of unsubscribe) off();
       changes.notifyAll();
       await server.stop();

@@ -65,6 +65,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     rows: createRowSource(informers, { managed }),
     certificate,
     onReport: createReportWriter({ client, log, informers, clock }),
+    onRefused: metrics.countRefusal,
     mintToken: metrics.countTokens(
       createTokenMinter({
         client,

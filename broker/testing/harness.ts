@@ -9,6 +9,7 @@ import type { CheckedKeyPair } from '../../lib/tls/key-pair.ts';
 import type { TestAuthority } from '../../lib/tls/testing/certificates.ts';
 import { createTestAuthority, fakeServingCertificate } from '../../lib/tls/testing/certificates.ts';
 import { BrokerError } from '../error.ts';
+import type { BrokerLimit } from '../limits.ts';
 import type { Report } from '../reports.ts';
 import type { BrokerServerOptions } from '../server.ts';
 import { startBrokerServer } from '../server.ts';
@@ -56,6 +57,7 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
   const informers = fakeRows();
   informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [row], defaultIdentity: 'id' });
   const reports: Report[] = [];
+  const refusals: BrokerLimit[] = [];
   const certificate = fakeServingCertificate({ keyPair, caBundle: ca.certificate });
   /** Real time, moved forward by the test. */
   const time = { ahead: 0 };
@@ -67,6 +69,7 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     rows: informers.rows,
     certificate,
     onReport: (report) => reports.push(report),
+    onRefused: (limit) => refusals.push(limit),
     mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
     clock,
     ...more,
@@ -104,6 +107,7 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     api,
     informers,
     reports,
+    refusals,
     certificate,
     time,
     clock,
