@@ -3,12 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
-import type { WebhookEntry } from '../../../controller/certificates/webhook-entries-setting.ts';
-import { parseWebhookEntries } from '../../../controller/certificates/webhook-entries-setting.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
-import { at } from '../../../lib/kube/objects.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
 import { generateKey, issueAuthority, issueLeaf } from '../../../lib/tls/issue.ts';
 import type { KeyPair } from '../../../lib/tls/key-pair.ts';
@@ -18,6 +15,7 @@ import { startControlPlane } from '../../cluster/control-plane.ts';
 import type { Result } from '../../cluster/run.ts';
 import { mustRun, run } from '../../cluster/run.ts';
 import { eventually } from '../../harness/wait.ts';
+import { entriesOfChart } from '../chart/installed.ts';
 import type { WebhookProcess } from './webhook-process.ts';
 import { startWebhookProcess } from './webhook-process.ts';
 
@@ -128,7 +126,7 @@ function certificatesOf(client: KubeClient): Pick<Harness, 'publishLeaf' | 'publ
 
 /** Writes the entries that the chart gives the controller, which does not run here, with an address outside of the cluster. */
 async function register(client: KubeClient, port: number, caBundle: string): Promise<void> {
-  const webhooks = (await entriesOfChart(client)).map((entry) => {
+  const webhooks = (await entriesOfChart(client, releaseNamespace)).map((entry) => {
     const { path } = entry.clientConfig.service;
     return { ...entry, clientConfig: { url: `https://localhost:${port}${path}`, caBundle: base64(caBundle) } };
   });
@@ -136,12 +134,6 @@ async function register(client: KubeClient, port: number, caBundle: string): Pro
     contentType: mergePatch,
     body: { webhooks },
   });
-}
-
-async function entriesOfChart(client: KubeClient): Promise<readonly WebhookEntry[]> {
-  const deployment = await client.call('GET', `/apis/apps/v1/namespaces/${releaseNamespace}/deployments/aad-pod-identity-controller`);
-  const [container] = at(deployment, 'spec', 'template', 'spec', 'containers') as { env: { name: string; value?: string }[] }[];
-  return parseWebhookEntries(container?.env.find(({ name }) => name === 'WEBHOOK_ENTRIES')?.value ?? '');
 }
 
 async function createNamespace(client: KubeClient, name: string, metadata: object = {}): Promise<void> {

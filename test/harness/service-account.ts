@@ -1,0 +1,25 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { stringAt } from '../../common/records.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { renderKubeconfig } from '../cluster/access.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+
+export interface ServiceAccountOptions {
+  plane: ControlPlane;
+  /** Of an administrator. */
+  client: KubeClient;
+  namespace: string;
+  name: string;
+}
+
+/** Path of a kubeconfig with the rights of a service account; it goes with the control plane. */
+export async function kubeconfigOf({ plane, client, namespace, name }: ServiceAccountOptions): Promise<string> {
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
+  const answer = await client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`, { body });
+  const token = stringAt(answer, 'status', 'token') ?? '';
+  const file = path.join(plane.folder, `${name}-${randomBytes(4).toString('hex')}.json`);
+  writeFileSync(file, renderKubeconfig(plane.url, plane.ca, { name, groups: [], token }), { mode: 0o600 });
+  return file;
+}
