@@ -19,6 +19,7 @@ describe('token minter', () => {
   let urls: string[];
   let replies: { status: number; body: object }[];
   let events: string[];
+  let notes: string[];
   let mintAny: ReturnType<typeof createTokenMinter>;
   const mint = async (name: string, wanted: string) => {
     const answer = await mintAny(name, wanted);
@@ -44,7 +45,7 @@ describe('token minter', () => {
     };
     secret = secretWith({ clientSecret: 'hunter2' });
     urls = [];
-    [reads, sent, replies, events] = [[], [], [granted('one'), granted('two')], []];
+    [reads, sent, replies, events, notes] = [[], [], [granted('one'), granted('two')], [], []];
     const client: KubeClient = {
       async call(_method, path) {
         reads.push(path);
@@ -68,7 +69,10 @@ describe('token minter', () => {
       client,
       log: silentLogger,
       events: {
-        record: (regarding, type, reason) => events.push(`${type} ${reason} ${regarding.kind} ${regarding.namespace}/${regarding.name}`),
+        record(regarding, type, reason, note) {
+          events.push(`${type} ${reason} ${regarding.kind} ${regarding.namespace}/${regarding.name}`);
+          notes.push(note);
+        },
       },
       identityOf: (key) => (key === 'team/sp' ? identity : undefined),
       rules: { authority: 'https://login.test', knownHosts: [], allowCrossNamespaceSecrets: false, isAllowed: () => true },
@@ -207,6 +211,13 @@ describe('token minter', () => {
     secret = secretWith({ anything: 'hunter2\n' });
     await mint('team/sp', resource);
     assert.equal(sent[0]?.get('client_secret'), 'hunter2');
+  });
+
+  it('records an Event with the values to set where the Secret may not be read', async () => {
+    secret = new KubeError(403, 'Forbidden', 'no');
+    await assert.rejects(mint('team/sp', resource));
+    assert.deepEqual(events, ['Warning SecretForbidden AzureIdentity team/sp']);
+    assert.match(notes[0] ?? '', /Secret team\/pw: add namespace team to the value rbac\.secretNamespaces .* rbac\.allowAccessToSecrets/);
   });
 
   it('records an Event on an invalid AzureIdentity, and reads no Secret for it', async () => {

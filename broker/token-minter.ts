@@ -8,8 +8,8 @@ import type { ApplicationToken, ClientCredential } from '../lib/azure/auth/appli
 import { EntraError, requestApplicationToken } from '../lib/azure/auth/application-token.ts';
 import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
-import { isNotFound, KubeError } from '../lib/kube/errors.ts';
-import type { EventRecorder } from '../lib/kube/events.ts';
+import { isForbidden, isNotFound, KubeError } from '../lib/kube/errors.ts';
+import type { EventRecorder, Regarding } from '../lib/kube/events.ts';
 import { azureIdentities, resourcePath, secrets } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
 import type { SecretCredential } from './client-credential.ts';
@@ -60,7 +60,7 @@ export function createTokenMinter(options: MinterOptions): MintToken {
   const inFlight = new Map<string, Promise<Result[]>>();
 
   async function tokensOf(request: MintRequest): Promise<Result[]> {
-    const secret = await readSecret(options, request.principal);
+    const secret = await readSecret(options, request);
     return Promise.all(request.principal.tenantIds.map((tenantId) => tokenOf(request, tenantId, secret)));
   }
 
@@ -99,22 +99,29 @@ function principalOf({ identityOf, rules, events }: MinterOptions, identity: str
   try {
     return parseServicePrincipal(object, rules);
   } catch (error) {
-    if (error instanceof InvalidIdentityError) {
-      const { group, version, kind } = azureIdentities;
-      const { namespace = '', name = '', uid } = object.metadata;
-      events.record({ apiVersion: `${group}/${version}`, kind, namespace, name, uid }, 'Warning', error.reason, error.message);
-    }
+    if (error instanceof InvalidIdentityError) events.record(regardingOf(object), 'Warning', error.reason, error.message);
     throw error;
   }
 }
 
-async function readSecret({ client, log }: MinterOptions, { secret, type }: ServicePrincipal): Promise<SecretCredential> {
+function regardingOf({ metadata: { namespace = '', name = '', uid } }: AzureIdentity): Regarding {
+  const { group, version, kind } = azureIdentities;
+  return { apiVersion: `${group}/${version}`, kind, namespace, name, uid };
+}
+
+async function readSecret({ client, log, events, identityOf }: MinterOptions, request: MintRequest): Promise<SecretCredential> {
+  const { secret, type } = request.principal;
   const key = `${secret.namespace}/${secret.name}`;
   try {
     return parseClientCredential(type, await client.call('GET', resourcePath(secrets, secret), { timeoutMs: 10_000 }));
   } catch (error) {
     const why = isNotFound(error) ? 'does not exist' : error instanceof Error ? error.message : String(error);
     log.warn({ secret: key, error: why }, 'Secret of an AzureIdentity cannot be used');
+    const identity = identityOf(request.identity);
+    if (isForbidden(error) && identity !== undefined) {
+      const message = `the broker may not read Secret ${key}: add namespace ${secret.namespace} to the value rbac.secretNamespaces of the chart, or set rbac.allowAccessToSecrets for all namespaces`;
+      events.record(regardingOf(identity), 'Warning', 'SecretForbidden', message);
+    }
     // The text of the API server can hold what a pod has no right to read.
     const message = error instanceof KubeError && !isNotFound(error) ? 'cannot be read' : why;
     throw new BrokerError('token_failed', `Secret ${key} ${message}`, { status: 503, retryAfterSeconds: 10 });

@@ -9,6 +9,7 @@ import { checkLeaseTimes, settings as controllerSettings } from '../../controlle
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings, SettingsError, variableOf } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
+import type { KubeObject } from './render.ts';
 import { chart, environmentOf, find, podOf, render, template } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
@@ -142,6 +143,7 @@ describe('values', () => {
     ['a resource id of a policy that is none', 'identityPolicy[0].resourceIDs[0]=/subscriptions/s', /resourceIDs/],
     ['an operator that does not exist', 'identityPolicy[0].namespaces.matchExpressions[0].operator=Is', /namespaces/],
     ['a scale set as a scope', 'azureScopes[0]=/subscriptions/s/resourceGroups/g/providers/x', /azureScopes/],
+    ['a namespace of Secrets that is no name', 'rbac.secretNamespaces={Team}', /secretNamespaces/],
     ['an identity without binding', 'azureIdentities.a.resourceID=/x', /binding/],
   ];
   for (const [name, set, says] of refused)
@@ -305,6 +307,35 @@ describe('credentials', () => {
       ),
     );
     assert.notEqual(sums[0], sums[1]);
+  });
+});
+
+describe('rbac', () => {
+  const isRole = (one: KubeObject) => /^(Cluster)?Role(Binding)?$/.test(String(one.kind));
+
+  it('lets the broker read Secrets in the named namespaces only', async () => {
+    const objects = await render('--set', 'rbac.secretNamespaces={team-a,team-b}');
+    const roles = objects.filter((one) => isRole(one) && stringAt(one, 'metadata', 'name') === 'aad-pod-identity-broker-secrets');
+    assert.deepEqual(
+      roles.map((one) => `${String(one.kind)} ${stringAt(one, 'metadata', 'namespace')}`),
+      ['Role team-a', 'Role team-b', 'RoleBinding team-a', 'RoleBinding team-b'],
+    );
+    assert.deepEqual(roles[0]?.rules, [{ apiGroups: [''], resources: ['secrets'], verbs: ['get'] }]);
+    assert.deepEqual(roles[2]?.subjects, [{ kind: 'ServiceAccount', name: broker, namespace: 'system' }]);
+    assert.doesNotMatch(JSON.stringify(find(objects, 'ClusterRole', broker).rules), /"secrets"/);
+  });
+
+  it('lets the broker read Secrets everywhere only where the value says so', async () => {
+    const mayRead = async (...flags: string[]) =>
+      JSON.stringify(find(await render(...flags), 'ClusterRole', broker).rules).includes('"secrets"');
+    assert.deepEqual([await mayRead(), await mayRead('--set', 'rbac.allowAccessToSecrets=true')], [false, true]);
+  });
+
+  it('makes no role and no binding with create false, and keeps accounts and policies', async () => {
+    const objects = await render('--set', 'rbac.create=false,rbac.secretNamespaces={team-a}');
+    assert.deepEqual(objects.filter(isRole), []);
+    assert.equal(objects.filter((one) => one.kind === 'ServiceAccount').length, 3);
+    assert.ok(objects.some((one) => one.kind === 'ValidatingAdmissionPolicy'));
   });
 });
 

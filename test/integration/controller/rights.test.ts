@@ -1,0 +1,167 @@
+// The roles of the chart are what the programs use: the audit log of the API server has no refusal, and each verb that is granted.
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { webhookConfigurationName, webhookServiceName } from '../../../api/names.ts';
+import { at, stringAt, stringsAt } from '../../../lib/kube/objects.ts';
+import { endpointSlices, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
+import { chart, images } from '../../chart/render.ts';
+import { findHelm } from '../../cluster/binaries.ts';
+import { mustRun } from '../../cluster/run.ts';
+import { kubeconfigOf } from '../../harness/service-account.ts';
+import { eventually } from '../../harness/wait.ts';
+import { pool1 } from '../azure/fixtures.ts';
+import { entriesOfChart } from '../chart/installed.ts';
+import { startWebhookProcess } from '../webhook/webhook-process.ts';
+import type { BrokerService } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
+import type { Harness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
+
+const namespace = 'default';
+const accounts = ['controller', 'broker', 'webhook'] as const;
+type Account = (typeof accounts)[number];
+
+/** What is granted for cases that this test does not make. */
+const rarelyUsed: Record<Account, Record<string, string>> = {
+  controller: {
+    'get pods': 'a pod that is absent from the cache is looked up before its assignments go',
+    'update secrets': 'renewal of certificates, and repair',
+    'update configmaps': 'rotation of the CA, and repair',
+  },
+  broker: {
+    'get pods': 'a pod that is absent from the cache is looked up before its sidecar is refused',
+    'create tokenreviews': 'for tokens that the published keys of the API server do not verify',
+    'patch azureassignedidentities': 'report of a sidecar whose token IMDS refuses',
+    'create events': 'AzureIdentities that are not valid',
+  },
+  webhook: {},
+};
+
+let folder: string;
+let harness: Harness;
+let broker: BrokerService;
+
+before(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'audit-'));
+  const policy = { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', omitStages: ['RequestReceived'], rules: [{ level: 'Metadata' }] };
+  await writeFile(path.join(folder, 'policy.json'), JSON.stringify(policy));
+  harness = await startHarness({
+    apiServerFlags: { 'audit-policy-file': path.join(folder, 'policy.json'), 'audit-log-path': path.join(folder, 'log') },
+  });
+  const helm = await findHelm(() => undefined);
+  await mustRun(helm, ['install', 'webhook', chart, '-n', namespace, ...images], {
+    env: { KUBECONFIG: harness.plane.kubeconfig },
+    timeoutSeconds: 120,
+  });
+  broker = await serveBroker(harness);
+});
+
+after(async () => {
+  await broker?.stop();
+  await harness?.stop();
+  await rm(folder, { recursive: true });
+});
+
+const kubeconfigFlag = async (account: Account) =>
+  `--kubeconfig=${await kubeconfigOf({ plane: harness.plane, client: harness.client, namespace, name: `aad-pod-identity-${account}` })}`;
+
+interface Request {
+  /** Such as `list pods`. */
+  action: string;
+  status: unknown;
+}
+
+/** Requests of a service account so far, as in the audit log. Discovery and versions are everybody's right. */
+async function requestsOf(account: Account): Promise<Request[]> {
+  const lines = (await readFile(path.join(folder, 'log'), 'utf8')).split('\n').slice(0, -1);
+  const user = `system:serviceaccount:${namespace}:aad-pod-identity-${account}`;
+  return lines
+    .map((line): unknown => JSON.parse(line))
+    .filter((entry) => stringAt(entry, 'user', 'username') === user)
+    .map((entry) => {
+      const target = stringAt(entry, 'objectRef', 'resource') ?? (stringAt(entry, 'requestURI') ?? '').split('?')[0];
+      return { action: `${stringAt(entry, 'verb')} ${target}`, status: at(entry, 'responseStatus', 'code') };
+    });
+}
+
+/** Every verb on every resource or path that the chart's roles of an account grant. */
+async function grantsOf(account: Account): Promise<string[]> {
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
+  const name = `aad-pod-identity-${account}`;
+  const roles = await Promise.all(
+    [`${rbac}/clusterroles/${name}`, `${rbac}/namespaces/${namespace}/roles/${name}`].map((each) => harness.client.call('GET', each)),
+  );
+  const rules = roles.flatMap((role) => at(role, 'rules') as unknown[]);
+  const grants = rules.flatMap((rule) =>
+    [...stringsAt(rule, 'resources'), ...stringsAt(rule, 'nonResourceURLs')].flatMap((target) =>
+      stringsAt(rule, 'verbs').map((verb) => `${verb} ${target}`),
+    ),
+  );
+  return [...new Set(grants)];
+}
+
+describe('the rights of the programs', () => {
+  before(async () => {
+    await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
+    await harness.createIdentity('reader');
+    await harness.createBinding('reader', 'reader', 'read');
+    await harness.createPod('web', 'read');
+    const entries = `--webhook-entries=${JSON.stringify(await entriesOfChart(harness.client, namespace))}`;
+    const controller = await harness.startController([serviceFlag, entries, await kubeconfigFlag('controller')]);
+    await broker.startReplica({
+      file: path.resolve(import.meta.dirname, '../../../broker/main.ts'),
+      flags: [await kubeconfigFlag('broker')],
+    });
+    await harness.untilAssigned('web-default-reader');
+    await harness.deletePod('web');
+    await harness.untilReleased();
+
+    const webhook = await startWebhookProcess({
+      plane: harness.plane,
+      client: harness.client,
+      namespace,
+      flags: [],
+      file: path.resolve(import.meta.dirname, '../../../webhook/main.ts'),
+    });
+    try {
+      await eventually(async () => (await webhook.readyz()).status === 200, 'a webhook that is ready without being registered');
+      await harness.client.call('POST', resourcePath(endpointSlices, { namespace }), {
+        body: {
+          apiVersion: 'discovery.k8s.io/v1',
+          kind: 'EndpointSlice',
+          metadata: { name: 'webhook', labels: { 'kubernetes.io/service-name': webhookServiceName } },
+          addressType: 'IPv4',
+          endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
+        },
+      });
+      await controller.logged((record) => record.msg === 'webhook registered');
+      const configuration = await harness.client.call(
+        'GET',
+        resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName }),
+      );
+      assert.equal((at(configuration, 'webhooks') as unknown[]).length, 1);
+      await eventually(async () => (await webhook.readyz()).status === 200, 'the webhook stays ready');
+    } finally {
+      await webhook.stop();
+    }
+    await eventually(async () => (await requestsOf('controller')).some(({ action }) => action === 'delete configmaps'), 'the record goes', {
+      seconds: 10,
+    }).catch(() => undefined);
+  });
+
+  for (const account of accounts) {
+    it(`suffice for the ${account}`, async () => {
+      const refused = (await requestsOf(account)).filter(({ status }) => status === 403);
+      assert.deepEqual([...new Set(refused.map(({ action }) => action))], []);
+    });
+
+    it(`are all used by the ${account}, or have a reason`, async () => {
+      const used = new Set((await requestsOf(account)).map(({ action }) => action));
+      const unused = (await grantsOf(account)).filter((grant) => !used.has(grant));
+      assert.deepEqual(unused.sort(), Object.keys(rarelyUsed[account]).sort());
+    });
+  }
+});
