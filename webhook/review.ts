@@ -21,6 +21,11 @@ export class ReviewError extends Error {
   override readonly name = 'ReviewError';
 }
 
+// The uid is in the response, and all three are in the log: any pod can send a review of 4 MB.
+const longestUid = 128;
+const longestNamespace = 63;
+const longestName = 253;
+
 /** Throws {@link ReviewError}. */
 export function parseReview(body: unknown): Review {
   if (!isRecord(body) || body.kind !== 'AdmissionReview') throw new ReviewError('the body is not an AdmissionReview');
@@ -29,12 +34,15 @@ export function parseReview(body: unknown): Review {
   const { request } = body;
   if (!isRecord(request)) throw new ReviewError('the AdmissionReview has no request');
   if (typeof request.uid !== 'string' || request.uid === '') throw new ReviewError('request.uid is missing');
+  if (request.uid.length > longestUid) throw new ReviewError(`request.uid is longer than ${longestUid} characters`);
   checkSubject(request);
   if (typeof request.namespace !== 'string' || request.namespace === '') throw new ReviewError('request.namespace is missing');
+  if (request.namespace.length > longestNamespace) throw new ReviewError(`request.namespace is longer than ${longestNamespace} characters`);
   return {
     uid: request.uid,
     namespace: request.namespace,
-    name: stringAt(request, 'name') || `${stringAt(request, 'object', 'metadata', 'generateName') ?? ''}*`,
+    // Longer ones come with valid requests too, since the API server checks names later.
+    name: (stringAt(request, 'name') || `${stringAt(request, 'object', 'metadata', 'generateName') ?? ''}*`).slice(0, longestName),
     dryRun: request.dryRun === true,
     pod: podOf(request.object),
   };
@@ -63,10 +71,12 @@ const shown = (value: unknown): string => (JSON.stringify(value) ?? 'missing').s
 
 /** The API server cuts longer warnings: docs/reference/kubernetes.md. */
 const longestWarning = 256;
+/** A message can have a name from the pod in it, which may fill the body. */
+const longestMessage = 2048;
 
 export function responseBody(uid: string, { allowed, message, patch, warnings, auditAnnotations }: AdmissionResponse): string {
   const response: Record<string, unknown> = { uid, allowed, auditAnnotations };
-  if (message !== undefined) response.status = { code: 403, reason: 'Forbidden', message };
+  if (message !== undefined) response.status = { code: 403, reason: 'Forbidden', message: message.slice(0, longestMessage) };
   if (warnings.length > 0) response.warnings = warnings.map((text) => text.replace(/\s+/g, ' ').slice(0, longestWarning));
   if (patch.length > 0) {
     response.patchType = 'JSONPatch';

@@ -133,6 +133,13 @@ describe('the admission server', () => {
     ],
     ['no request', JSON.stringify({ ...reviewOf(), request: undefined }), 400, /has no request/],
     ['no uid', JSON.stringify(reviewOf(rawPod(), { uid: '' })), 400, /request\.uid/],
+    ['a uid of 129 characters', JSON.stringify(reviewOf(rawPod(), { uid: 'u'.repeat(129) })), 400, /request\.uid is longer than 128/],
+    [
+      'a namespace of 64 characters',
+      JSON.stringify(reviewOf(rawPod(), { namespace: 'n'.repeat(64) })),
+      400,
+      /request\.namespace is longer than 63/,
+    ],
     [
       'another resource',
       JSON.stringify(reviewOf(rawPod(), { kind: { group: 'apps', version: 'v1', kind: 'Deployment' } })),
@@ -185,6 +192,17 @@ describe('the admission server', () => {
     const twice = JSON.stringify(reviewOf()).replace('"uid":"u1"', '"uid":"u0","uid":"u2"');
     assert.equal(responseOf(await send(twice)).uid, 'u2');
     assert.equal(responseOf(await ask(rawPod({ annotations: { big: 'x'.repeat(3_000_000) } }))).allowed, true);
+  });
+
+  it('responds with a few kilobytes to pods full of reasons to complain', async () => {
+    const unknown = Object.fromEntries(Array.from({ length: 30_000 }, (_, index) => [`aadpodidentity.k8s.io/k${index}`, 'v']));
+    const warned = await ask(rawPod({ annotations: unknown }));
+    const { warnings } = responseOf(warned);
+    assert.deepEqual(Array.isArray(warnings) && [warnings.length, warnings.at(-1)], [11, '29990 further annotations are not known']);
+    const securityContext = { runAsUser: 25790 };
+    const denied = await ask(rawPod({ spec: { containers: [{ name: 'x'.repeat(3_000_000), image: 'app:1', securityContext }] } }));
+    assert.equal(responseOf(denied).allowed, false);
+    for (const { text } of [warned, denied]) assert.ok(text.length < 10_000, String(text.length));
   });
 
   it('serves reviews after any malformed request', async () => {

@@ -29,3 +29,10 @@ test('adds items in front of or behind a list without rewriting it', () => {
 test('rewrites a list whose items have other names', () => {
   assert.deepEqual(diff([{ name: 'a' }], [{ name: 'b' }]), [{ op: 'replace', path: '', value: [{ name: 'b' }] }]);
 });
+
+test('rewrites a list of which more than 500 operations would change items', () => {
+  const many = (length: number, more: object) => Array.from({ length }, (_, index) => ({ name: String(index), ...more }));
+  assert.equal(diff(many(500, {}), many(500, { env: [] })).length, 500);
+  const after = many(501, { env: [] });
+  assert.deepEqual(diff(many(501, {}), after), [{ op: 'replace', path: '', value: after }]);
+});

@@ -9,6 +9,9 @@ export function escapeSegment(key: string): string {
   return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
+/** Whoever applies a patch may copy the list for each operation. A pod of 1 MB can have 30 000 containers. */
+const maxListOperations = 500;
+
 /** Applied in order, the operations make `after` of `before`. Parts that are the same object in both are not compared. */
 export function diff(before: unknown, after: unknown, path = ''): Operation[] {
   if (before === after) return [];
@@ -31,8 +34,10 @@ function diffObjects(before: Record<string, unknown>, after: Record<string, unkn
 }
 
 function diffLists(before: unknown[], after: unknown[], path: string): Operation[] {
-  if (before.length === after.length && before.every((item, index) => sameName(item, after[index])))
-    return before.flatMap((item, index) => diff(item, after[index], `${path}/${index}`));
+  if (before.length === after.length && before.every((item, index) => sameName(item, after[index]))) {
+    const operations = before.flatMap((item, index) => diff(item, after[index], `${path}/${index}`));
+    return operations.length > maxListOperations ? [{ op: 'replace', path, value: after }] : operations;
+  }
   const added = after.length - before.length;
   if (added > 0) {
     const same = (offset: number) => before.every((item, index) => isDeepStrictEqual(item, after[index + offset]));

@@ -9,11 +9,20 @@ import type { Outcome } from '../../lib/identities/decision/outcome.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 
 export function warningsFor(pod: PodView, namespace: NamespaceFacts, outcome: Outcome, mode: SidecarMode): string[] {
-  const unknown = unknownAnnotations(pod.annotations).map((key) => `annotation ${key.slice(0, 100)} is not known and has no effect`);
+  const unknown = unknownAnnotationWarnings(pod);
   if (outcome.decision === 'inject') return [...unknown, ...injectionWarnings(pod, namespace, outcome.interception, mode)];
   if (outcome.decision === 'deny' || outcome.reason === 'mirror_pod') return unknown;
   const detail = outcome.reason === 'excepted' ? `AzurePodIdentityException ${outcome.detail ?? ''}` : outcome.detail;
   return [...unknown, reasonText(outcome.reason, detail)];
+}
+
+/** A pod can have as many annotations as fit into 3 MB when a webhook sees it: the API server limits them later. */
+const mostNamed = 10;
+
+function unknownAnnotationWarnings(pod: PodView): string[] {
+  const unknown = unknownAnnotations(pod.annotations);
+  const named = unknown.slice(0, mostNamed).map((key) => `annotation ${key.slice(0, 100)} is not known and has no effect`);
+  return unknown.length > mostNamed ? [...named, `${unknown.length - mostNamed} further annotations are not known`] : named;
 }
 
 function injectionWarnings(pod: PodView, namespace: NamespaceFacts, interception: Interception, mode: SidecarMode): string[] {
