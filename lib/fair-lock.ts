@@ -1,4 +1,4 @@
-import { createFairQueue } from './kube/fair-queue.ts';
+import { createFairQueue } from './fair-queue.ts';
 
 /** A lock that one holds at a time; the groups that wait take turns. */
 export interface FairLock {

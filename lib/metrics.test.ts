@@ -4,7 +4,7 @@ import { Gauge } from 'prom-client';
 import { createFakeClock } from '../common/testing/fake-clock.ts';
 import { createRegistry, serveMetrics } from './metrics.ts';
 
-test('serveMetrics writes at most 20 texts at once and 5 a second, else it gives the last', async (t) => {
+test('serveMetrics writes at most 20 texts at once and 5 a second, else the last', async (t) => {
   const registry = createRegistry();
   const clock = createFakeClock();
   const collect = function (this: Gauge) {
