@@ -18,6 +18,8 @@ export const annotations = {
   interception: `${annotationPrefix}interception`,
   /** On an AzureIdentity: `namespaced` limits it to pods of its own namespace. Upstream's spelling, capital B. */
   behavior: `${annotationPrefix}Behavior`,
+  /** On a guarded namespace: names of the AzurePodIdentityExceptions whose pods get no guard, with commas between them. */
+  guardAllow: `${annotationPrefix}guard-allow`,
   // Added to an AzureAssignedIdentity: docs/adr/0005-annotations-on-azureassignedidentity.md.
   podUid: `${annotationPrefix}pod-uid`,
   scope: `${annotationPrefix}scope`,
@@ -35,6 +37,11 @@ export const initContainerName = 'aad-pod-identity-init';
 export const proxyContainerName = 'aad-pod-identity-proxy';
 export const tokenVolumeName = 'aad-pod-identity-token';
 export const emptyVolumeName = 'aad-pod-identity-empty';
+
+/** On a pod: what the webhook put into it, `redirect`, `none` or `guard`. Nobody else may write it (docs/adr/0028-admission-policies.md). */
+export const injectedLabel = 'aadpodidentity.k8s.io/injected';
+/** On a namespace: `enabled` gives every pod without the binding label a guard. */
+export const guardLabel = 'aadpodidentity.k8s.io/guard';
 
 /** uid and gid of the proxy; the redirect lets exactly this pair through. */
 export const proxyId = 25790;

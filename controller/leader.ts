@@ -8,6 +8,7 @@ import type { Registration } from './certificates/webhook-configuration.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
+import { startGuardController } from './guard/controller.ts';
 import { watchInjection } from './injection/watch.ts';
 import type { ReconcilersOptions } from './reconcilers.ts';
 import { startReconcilers } from './reconcilers.ts';
@@ -59,11 +60,31 @@ function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSi
     .then(() => {
       if (signal.aborted) return;
       stopper.add('injection watch', watchInjection(options));
+      const guard = startGuard(options);
+      if (guard !== undefined) stopper.add('guard', () => guard.stop());
       if (options.arm !== undefined) return;
       const release = startReleaseAll(options);
       stopper.add('release of assignments', () => release.stop());
     })
     .catch((error: unknown) => options.log.error({ error: String(error) }, 'injection watch not started'));
+}
+
+function startGuard({ client, events, informers, instruments, log, settings }: LeaderOptions) {
+  const { guardNamespaceSelector: selector, namespace: releaseNamespace } = settings;
+  if (selector === undefined) return undefined;
+  return startGuardController({
+    client,
+    log,
+    events,
+    selector,
+    releaseNamespace,
+    exceptions: informers.exceptions,
+    setUnguarded(counts) {
+      instruments.unguardedPods.reset();
+      for (const [unguarded, pods] of counts) instruments.unguardedPods.set({ namespace: unguarded }, pods);
+    },
+    metrics: instruments.controllers,
+  });
 }
 
 function startReleaseAll({ client, informers, instruments, log, settings }: LeaderOptions) {

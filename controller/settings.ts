@@ -1,5 +1,6 @@
 import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
 import { isAzureArea } from '../lib/azure/resource-ids.ts';
+import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, flagOf, list, number, SettingsError, text } from '../lib/settings.ts';
@@ -55,6 +56,10 @@ export const settings = {
   forceNamespaced,
   bindingNamespaces,
   identityPolicy: identityPolicySetting,
+  guardNamespaceSelector: labelSelectorSetting(
+    'guardNamespaceSelector',
+    'namespaces in which every pod has a guard; pods without one are told in Events; without the setting nothing is listed',
+  ),
   azureScopes: list({
     description: 'where nodes may be: identities are attached to no scale set or VM outside; empty is anywhere',
     form: '/subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name>',

@@ -1,7 +1,7 @@
 // Every metric that the controller observes while it works. Where aad-pod-identity measures the same thing, the name is its own, so that dashboards
 // of its users keep working (docs/reference/aad-pod-identity.md). Gauges that are read at a scrape are in gauges.ts.
 import type { Registry } from 'prom-client';
-import { Counter, Histogram } from 'prom-client';
+import { Counter, Gauge, Histogram } from 'prom-client';
 import { metricPrefix } from '../../api/names.ts';
 import type { ControllerMetrics } from '../../lib/controller/metrics.ts';
 import { createControllerMetrics } from '../../lib/controller/metrics.ts';
@@ -25,6 +25,8 @@ export interface Instruments {
   /** A reconciliation of a scale set or VM that called Azure. */
   cycle: Operation;
   leaderElections: Counter;
+  /** Of each guarded namespace, as the leader counted them last. */
+  unguardedPods: Gauge<'namespace'>;
   azureSeconds: Histogram<'operation_type'>;
   azureErrors: Counter<'operation_type'>;
   kubernetesErrors: Counter<'operation_type'>;
@@ -49,6 +51,12 @@ export function createInstruments(registry: Registry): Instruments {
     update: operation('assigned_identity_update', 'updates of an AzureAssignedIdentity', short),
     cycle: operation('mic_cycle', 'reconciliations of a scale set or VM that called Azure', long),
     leaderElections: counter('mic_new_leader_election_count', 'how often this replica began to lead'),
+    unguardedPods: new Gauge({
+      name: `${metricPrefix}unguarded_pods`,
+      help: 'pods of a guarded namespace that have neither a guard nor a token proxy and reach IMDS',
+      labelNames: ['namespace'] as const,
+      registers,
+    }),
     azureSeconds: typedSeconds('cloud_provider_operations_duration_seconds', 'duration of calls to Azure that succeeded', long),
     azureErrors: typed('cloud_provider_operations_errors_count', 'calls to Azure that failed, also for a closed throttle gate'),
     kubernetesErrors: typed('kubernetes_api_operations_errors_count', 'calls to the API server that failed'),

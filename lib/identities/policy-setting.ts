@@ -1,10 +1,9 @@
 // The setting identityPolicy: JSON, parsed once. Errors name the path and what is accepted there.
 import type { Option } from '../../common/options.ts';
-import { SettingsError } from '../../common/options.ts';
 import { isRecord } from '../../common/records.ts';
 import { identityIdForm, identityIdOf } from '../azure/resource-ids.ts';
-import type { LabelExpression, LabelSelector } from './label-selector.ts';
-import { labelOperators } from './label-selector.ts';
+import { parseJson, recordOf, refused } from './json-setting.ts';
+import { selectorOf } from './label-selector-setting.ts';
 import type { IdentityPolicy, IdentityPolicyEntry } from './policy.ts';
 
 const entryForm = '{namespaces, resourceIDs, clientIDs, tenantIDs} with at least one of them';
@@ -31,14 +30,9 @@ const patterns = {
   tenantIDs: { form: 'a GUID or a DNS name', accepts: (text) => /^[0-9A-Za-z.*-]{1,253}$/.test(text) },
 } as const satisfies Record<keyof IdentityPolicyEntry, Pattern>;
 
-/** Throws {@link SettingsError}. */
+/** Throws a SettingsError. */
 export function parseIdentityPolicy(json: string): IdentityPolicy {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    throw refused('identityPolicy', json, form);
-  }
+  const value = parseJson('identityPolicy', json, form);
   if (!Array.isArray(value)) throw refused('identityPolicy', value, form);
   return value.map((entry: unknown, index) => parseEntry(entry, `identityPolicy[${index}]`));
 }
@@ -63,56 +57,3 @@ function listOf(value: unknown, path: string, pattern: Pattern): string[] {
     return each;
   });
 }
-
-function selectorOf(value: unknown, path: string): LabelSelector {
-  const accepted = '{matchLabels, matchExpressions} with at least one of them';
-  const { matchLabels, matchExpressions } = recordOf(value, path, ['matchLabels', 'matchExpressions'], accepted);
-  return {
-    ...(matchLabels === undefined ? {} : { matchLabels: labelsOf(matchLabels, `${path}.matchLabels`) }),
-    ...(matchExpressions === undefined ? {} : { matchExpressions: expressionsOf(matchExpressions, `${path}.matchExpressions`) }),
-  };
-}
-
-function labelsOf(value: unknown, path: string): Record<string, string> {
-  if (isStringMap(value) && Object.keys(value).length > 0) return value;
-  throw refused(path, value, 'a map of one label or more, whose values are texts');
-}
-
-function expressionsOf(value: unknown, path: string): LabelExpression[] {
-  if (!Array.isArray(value) || value.length === 0) throw refused(path, value, 'a list of one expression or more');
-  return value.map((each: unknown, index) => expressionOf(each, `${path}[${index}]`));
-}
-
-function expressionOf(value: unknown, path: string): LabelExpression {
-  const accepted = '{key, operator, values}';
-  const record = recordOf(value, path, ['key', 'operator', 'values'], accepted);
-  const { key, values } = record;
-  if (typeof key !== 'string' || key === '') throw refused(`${path}.key`, key, 'the name of a label');
-  const operator = labelOperators.find((known) => known === record.operator);
-  if (operator === undefined) throw refused(`${path}.operator`, record.operator, labelOperators.join(', '));
-  if (operator === 'In' || operator === 'NotIn') {
-    if (isStringList(values) && values.length > 0) return { key, operator, values };
-    throw refused(`${path}.values`, values, `a list of one text or more with operator ${operator}`);
-  }
-  if (values !== undefined && !(Array.isArray(values) && values.length === 0))
-    throw refused(`${path}.values`, values, `nothing with operator ${operator}`);
-  return { key, operator };
-}
-
-/** An object with some of these keys and no other. */
-function recordOf(value: unknown, path: string, keys: readonly string[], accepted: string): Record<string, unknown> {
-  if (!isRecord(value) || Object.keys(value).length === 0) throw refused(path, value, accepted);
-  const unknown = Object.keys(value).find((key) => !keys.includes(key));
-  if (unknown !== undefined) throw new SettingsError(`${path}.${shown(unknown)} is not known: accepted is ${accepted}`);
-  return value;
-}
-
-const isStringList = (value: unknown): value is string[] => Array.isArray(value) && value.every((item) => typeof item === 'string');
-const isStringMap = (value: unknown): value is Record<string, string> =>
-  isRecord(value) && Object.values(value).every((item) => typeof item === 'string');
-
-const refused = (path: string, value: unknown, accepted: string): SettingsError =>
-  new SettingsError(`${path} is ${shown(value)}: accepted is ${accepted}`);
-
-/** Short, and without control characters. */
-const shown = (value: unknown): string => (JSON.stringify(value) ?? 'missing').slice(0, 100);

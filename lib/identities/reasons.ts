@@ -31,6 +31,9 @@ export type ConflictReason = 'OtherReleaseRuns' | 'UpstreamControllerRuns';
 /** Whether the API server calls the webhook. */
 export type RegistrationReason = 'WebhookRegistered' | 'WebhookConfigurationMissing';
 
+/** On a namespace: which of its pods no guard covers, and why its guard does not work as its label says. */
+type NamespaceEventReason = 'UnguardedPods' | 'GuardMisconfigured';
+
 export type EventReason =
   | AssignmentReason
   | BindingEventReason
@@ -38,6 +41,7 @@ export type EventReason =
   | InvalidIdentityReason
   | ConflictReason
   | RegistrationReason
+  | NamespaceEventReason
   | 'Quarantined'
   | 'status update error';
 

@@ -55,6 +55,7 @@ describe('values', () => {
       'sidecarImage',
       'sidecarImagePullPolicy',
       'azureCaFile',
+      'guardNamespaceSelector',
     ];
     /** Values of adminsecret, under names of aad-pod-identity. */
     const signIn = [
