@@ -1,6 +1,6 @@
 // What `helm install` makes with the chart's own values: names, rights, selectors, confinement.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { loadAllYaml } from '@kubernetes/client-node';
@@ -25,20 +25,13 @@ import { settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
+import { golden } from './golden.ts';
 import type { KubeObject } from './render.ts';
 import { chart, environmentOf, find, helm, images, podOf, render, template } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
 const broker = 'aad-pod-identity-broker';
 const webhook = 'aad-pod-identity-webhook';
-
-/** Compares with a file that a person has read; UPDATE_GOLDENS=1 writes it anew. */
-function golden(name: string, found: unknown): void {
-  const file = path.join(import.meta.dirname, 'goldens', `${name}.json`);
-  const plain: unknown = JSON.parse(JSON.stringify(found));
-  if (process.env.UPDATE_GOLDENS === '1') writeFileSync(file, `${JSON.stringify(plain, undefined, 2)}\n`);
-  assert.deepEqual(plain, JSON.parse(readFileSync(file, 'utf8')));
-}
 
 describe('the chart with its own values', () => {
   let objects: KubeObject[];
