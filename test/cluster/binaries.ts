@@ -1,4 +1,4 @@
-// The Kubernetes programs and helm at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
+// The Kubernetes programs, helm and kube-router at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
 // Nothing is downloaded as a binary: the checksums of the official archives are not in this repository.
 import { renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -33,7 +33,8 @@ export function requiredVersion(goMod: string, module: string): string {
 }
 
 /** Flags that give the programs the version that they report; kubectl and helm fail with `v0.0.0-master`. */
-export function linkFlags(kind: 'kubernetes' | 'helm', version: string): string {
+export function linkFlags(kind: 'kubernetes' | 'helm' | 'kube-router', version: string): string {
+  if (kind === 'kube-router') return '-s -w';
   if (kind === 'helm') return `-s -w -X helm.sh/helm/v3/internal/version.version=${version}`;
   const [major, minor] = version.slice(1).split('.');
   const prefix = 'k8s.io/component-base/version.git';
@@ -71,11 +72,11 @@ async function missingGo(goMod: string): Promise<string | undefined> {
   return `${wanted} (PATH has ${stdout.trim() || 'one that does not say its version'}), from https://go.dev/dl`;
 }
 
-async function build(kind: 'kubernetes' | 'helm', goMod: string, version: string, folder: string, log: Log): Promise<void> {
+async function build(kind: 'kubernetes' | 'helm' | 'kube-router', goMod: string, version: string, folder: string, log: Log): Promise<void> {
   const problem = await missingGo(goMod);
   if (problem !== undefined)
     throw new Error(`${kind} ${version} has to be built, which needs ${problem}; or put its programs in KUBEBUILDER_ASSETS or PATH`);
-  const usually = kind === 'kubernetes' ? '5 minutes on 2 cores, once' : '1 minute, once';
+  const usually = `${{ kubernetes: 5, helm: 1, 'kube-router': 3 }[kind]} minutes on 2 cores, once`;
   const args = ['build', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, '-o', `${folder}/`, 'tool'];
   const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
   const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, usually, () =>
@@ -157,4 +158,14 @@ export async function findKubernetes(log: Log): Promise<Record<KubernetesProgram
 
 export async function findHelm(log: Log): Promise<string> {
   return (await locateOrBuild(helm, log))('helm');
+}
+
+/** Enforces NetworkPolicies with iptables and ipset. Always built: it is for one test, and few have it. */
+export async function findKubeRouter(log: Log): Promise<string> {
+  const kind = 'kube-router';
+  const goMod = await readFile(path.join(modules, kind, 'go.mod'), 'utf8');
+  const goSum = await readFile(path.join(modules, kind, 'go.sum'), 'utf8');
+  const version = requiredVersion(goMod, 'github.com/cloudnativelabs/kube-router/v2');
+  const key = cacheKey([goMod, goSum, linkFlags(kind, version), process.platform, process.arch]);
+  return path.join(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)), kind);
 }

@@ -15,6 +15,8 @@ export interface Unpacked {
 const sets = {
   /** What the node needs. nft is for kube-proxy. */
   node: { packages: ['containerd', 'runc', 'containernetworking-plugins', 'nftables'], programs: ['containerd', 'ctr', 'runc', 'nft'] },
+  /** What kube-router enforces network policies with. */
+  policies: { packages: ['iptables', 'ipset'], programs: ['xtables-nft-multi', 'ipset'] },
   /** What images are made with. */
   images: { packages: ['buildah', 'mmdebstrap'], programs: ['buildah', 'mmdebstrap'] },
 } as const;
