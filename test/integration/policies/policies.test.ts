@@ -132,7 +132,9 @@ describe('the admission policies', () => {
       const name = `p${count}`;
       expect(await bind(name, { [marker]: 'redirect' }), /a Binding to a node cannot give a pod the label/);
       expect(await bind(name, { aadpodidbinding: 'sel' }), /a Binding to a node cannot give a pod the label/);
-      expect(await bind(name, {}));
+      expect(await bind(name, { app: 'x' }));
+      const { object } = await harness.call({ method: 'GET', path: podPath('plain', name) });
+      assert.equal(at(object, 'metadata', 'labels', 'app'), 'x', 'a pod gets the labels of its Binding');
     });
 
   const raw = /a debug container needs to drop the capability NET_RAW/;
