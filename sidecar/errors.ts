@@ -6,6 +6,7 @@ export type CommandErrorCode =
   | 'rules_not_in_place'
   | 'port_in_use'
   | 'redirect_not_effective'
+  | 'denial_not_effective'
   | 'listen_failed'
   | 'ca_unreadable'
   | 'proxy_not_ready';

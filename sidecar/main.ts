@@ -19,7 +19,7 @@ interface Command {
 
 const commands: Record<string, Command> = {
   init: {
-    summary: "redirects this pod's IMDS traffic to the proxy and verifies it",
+    summary: "redirects this pod's IMDS traffic to the proxy, or denies it, and verifies that",
     options: initOptions,
     run: (args) =>
       init(readInitSettings(args), createSystem(createLog({ level: 'info', now: Date.now, write: (line) => console.log(line) }))),

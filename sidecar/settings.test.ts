@@ -29,6 +29,7 @@ test('init and wait have the documented defaults', () => {
   assert.deepEqual(readInitSettings(['--pod-ip=10.0.0.7', '--host-ip=10.0.0.1']), {
     podIp: '10.0.0.7',
     hostIp: '10.0.0.1',
+    denyImds: false,
     blockWireServer: false,
     iptables: 'nft',
   });

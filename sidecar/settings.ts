@@ -13,6 +13,7 @@ const proxyAddress = `127.0.0.1:${proxyPort}`;
 export const initOptions = {
   podIp: text({ description: 'status.podIP', ...ip }),
   hostIp: text({ description: 'status.hostIP', ...ip }),
+  denyImds: boolean({ description: 'reject 169.254.169.254 tcp 80 for all users instead of redirecting it', default: false }),
   // The flag has been --block-wireserver from the start, and its name follows from this one.
   blockWireserver: boolean({ description: 'reject 168.63.129.16 tcp 80 and 32526', default: false }),
   iptables: choice(['nft', 'legacy'], { description: 'backend', default: 'nft' }),

@@ -1,6 +1,7 @@
 // Loads the packet rules with iptables and reads them back.
 import { CommandError } from '../errors.ts';
-import { desiredTables, differences, restoreInput, undoInput } from './rules.ts';
+import type { RuleOptions } from './rules.ts';
+import { desiredTables, differences, packetsOf, rejectImds, restoreInput, undoInput } from './rules.ts';
 
 export interface Finished {
   code: number;
@@ -13,16 +14,15 @@ export type Run = (command: readonly string[], input?: string) => Promise<Finish
 
 export type Backend = 'nft' | 'legacy';
 
-export interface ApplyOptions {
+export interface ApplyOptions extends RuleOptions {
   run: Run;
   backend: Backend;
-  blockWireServer: boolean;
   /** Legacy tables of this network namespace, one a line. */
   legacyTables: string;
 }
 
 /** Any number of runs gives the same rules. A load that fails leaves nothing behind. Throws {@link CommandError}. */
-export async function applyRules({ run, backend, blockWireServer, legacyTables }: ApplyOptions): Promise<void> {
+export async function applyRules({ run, backend, legacyTables, ...rules }: ApplyOptions): Promise<void> {
   // The order of legacy and nft rules in one network namespace is not defined (docs/reference/iptables.md).
   if (backend === 'nft' && /^(nat|filter)$/m.test(legacyTables)) {
     throw new CommandError(
@@ -30,7 +30,7 @@ export async function applyRules({ run, backend, blockWireServer, legacyTables }
       'iptables-legacy tables are in use in this network namespace, nft rules beside them have no defined order: set the chart value iptables=legacy',
     );
   }
-  const tables = desiredTables({ blockWireServer });
+  const tables = desiredTables(rules);
   const before = await save(run, backend);
   const input = restoreInput(tables, before);
   const loaded = await run([`iptables-${backend}-restore`, '--noflush', ...(backend === 'legacy' ? ['--wait', '10'] : [])], input);
@@ -48,8 +48,13 @@ export async function applyRules({ run, backend, blockWireServer, legacyTables }
   }
 }
 
-async function save(run: Run, backend: Backend): Promise<string> {
-  const saved = await run([`iptables-${backend}-save`]);
+/** Packets to IMDS that the guard has rejected since the rules were loaded. */
+export async function countRejected(run: Run, backend: Backend): Promise<number> {
+  return packetsOf(await save(run, backend, ['--counters', '--table', 'filter']), rejectImds);
+}
+
+async function save(run: Run, backend: Backend, flags: readonly string[] = []): Promise<string> {
+  const saved = await run([`iptables-${backend}-save`, ...flags]);
   if (saved.code !== 0) throw new CommandError('iptables_failed', `iptables-${backend}-save failed: ${failureText(saved, backend)}`);
   return saved.stdout;
 }

@@ -7,9 +7,9 @@ import { createTestLog } from '../testing/fixtures.ts';
 import { emptyTables, savedTables } from '../testing/iptables.ts';
 import type { InitDependencies } from './init.ts';
 import { init } from './init.ts';
-import { desiredTables } from './rules.ts';
+import { desiredTables, rejectImds } from './rules.ts';
 
-const settings: InitSettings = { podIp: '10.1.0.7', hostIp: '10.0.0.4', blockWireServer: false, iptables: 'nft' };
+const settings: InitSettings = { podIp: '10.1.0.7', hostIp: '10.0.0.4', denyImds: false, blockWireServer: false, iptables: 'nft' };
 const loadedTables = savedTables(desiredTables(settings));
 
 /** `saves` are the outputs of iptables-save, one for each call. */
@@ -31,6 +31,7 @@ function createHarness(changes: Partial<InitDependencies> = {}, saves: string[] 
       return { stop: () => Promise.resolve() };
     },
     get: () => Promise.resolve(nonce),
+    connect: () => Promise.resolve('refused'),
     ...changes,
   };
   return { dependencies, commands, lines };
@@ -131,4 +132,28 @@ test('undoes what a failed load left behind', async () => {
   });
   await fails(dependencies, 'iptables_failed', /iptables-nft-restore failed/);
   assert.match(commands.at(-1) ?? '', /\*filter\n-D FORWARD .*\n-F aad-metadata-guard\n-X aad-metadata-guard\nCOMMIT/);
+});
+
+/** The output of `iptables-save` once IMDS is denied and the rule has rejected so many packets. */
+function denied(packets: number): string[] {
+  const counted = `*filter\n[${packets}:60] -A aad-metadata-guard ${rejectImds}\nCOMMIT\n`;
+  return [emptyTables, savedTables(desiredTables({ denyImds: true, blockWireServer: false })), counted];
+}
+
+test('denies IMDS, verifies that its own rule rejects, and needs no port', async () => {
+  const { dependencies, commands, lines } = createHarness({ listen: () => assert.fail('listens') }, denied(1));
+  await init({ ...settings, denyImds: true }, dependencies);
+  assert.equal(commands.at(-1), 'iptables-nft-save --counters --table filter\n');
+  assert.match(lines.join(), /denial verified/);
+});
+
+test('fails when a connection to IMDS is accepted, not answered or refused by others', async () => {
+  for (const [found, packets] of [
+    ['accepted', 1],
+    ['unanswered', 0],
+    ['refused', 0],
+  ] as const) {
+    const { dependencies } = createHarness({ connect: () => Promise.resolve(found) }, denied(packets));
+    await fails(dependencies, 'denial_not_effective', new RegExp(`did not reject .*it was ${found}`), { denyImds: true });
+  }
 });

@@ -14,20 +14,27 @@ export interface Table {
 const toImds = `-d ${imdsAddress}/32 -p tcp -m tcp --dport 80`;
 const toWireServer = `-d ${wireServerAddress}/32 -p tcp -m multiport --dports 80,32526`;
 
+/** `denyImds`: IMDS is rejected for all users, root and the proxy's included, and nothing is redirected. */
+export interface RuleOptions {
+  denyImds: boolean;
+  blockWireServer: boolean;
+}
+
+/** The rule of the filter table that rejects what reaches it on its way to IMDS. */
+export const rejectImds = `${toImds} -j REJECT --reject-with tcp-reset`;
+
 /** nat is last: its commit switches the redirect on, after everything else has succeeded. */
-export function desiredTables({ blockWireServer }: { blockWireServer: boolean }): Table[] {
+export function desiredTables({ denyImds, blockWireServer }: RuleOptions): Table[] {
   return [
     {
       name: 'filter',
       chain: guardChain,
       // Traffic that this pod forwards for nested containers does not pass OUTPUT. A REDIRECT in PREROUTING would send it to the address of
       // an interface, where the proxy does not listen. So it is rejected.
-      rules: [
-        `${toImds} -j REJECT --reject-with tcp-reset`,
-        ...(blockWireServer ? [`${toWireServer} -j REJECT --reject-with tcp-reset`] : []),
-      ],
+      rules: [rejectImds, ...(blockWireServer ? [`${toWireServer} -j REJECT --reject-with tcp-reset`] : [])],
       jumps: [
         { from: 'FORWARD', match: toImds },
+        ...(denyImds ? ([{ from: 'OUTPUT', match: toImds }] as const) : []),
         ...(blockWireServer
           ? ([
               { from: 'FORWARD', match: toWireServer },
@@ -39,11 +46,11 @@ export function desiredTables({ blockWireServer }: { blockWireServer: boolean })
     {
       name: 'nat',
       chain: natChain,
-      rules: [
-        // ACCEPT and not RETURN, after which the catch-all redirect of a service mesh would take the requests of the proxy.
-        `-m owner --uid-owner ${proxyId} --gid-owner ${proxyId} -j ACCEPT`,
-        `-p tcp -j REDIRECT --to-ports ${proxyPort}`,
-      ],
+      // ACCEPT and not RETURN, after which the catch-all redirect of a service mesh would take the packets: the requests of the proxy, or what
+      // the filter table rejects.
+      rules: denyImds
+        ? ['-j ACCEPT']
+        : [`-m owner --uid-owner ${proxyId} --gid-owner ${proxyId} -j ACCEPT`, `-p tcp -j REDIRECT --to-ports ${proxyPort}`],
       jumps: [{ from: 'OUTPUT', match: toImds }],
     },
   ];
@@ -106,6 +113,12 @@ const hasChain = (saved: string, table: Table) => sectionOf(saved, table.name).i
 
 function sectionOf(saved: string, name: string): string {
   return saved.split(/^(?=\*)/m).find((section) => section.startsWith(`*${name}\n`)) ?? '';
+}
+
+/** Packets that a rule of the filter table has matched, from the output of `iptables-save --counters`; 0 where the rule is not in place. */
+export function packetsOf(saved: string, rule: string): number {
+  const line = saved.split('\n').find((each) => each.endsWith(`] -A ${guardChain} ${rule}`));
+  return Number(/^\[(\d+):/.exec(line ?? '')?.[1] ?? 0);
 }
 
 /** Which of the desired rules are not in place. */

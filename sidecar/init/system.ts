@@ -5,11 +5,12 @@ import type { Log } from '../log.ts';
 import { noncePath } from '../nonce.ts';
 import type { Run } from './apply.ts';
 import type { InitDependencies } from './init.ts';
+import type { Connected } from './verify-denial.ts';
 
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function createSystem(log: Log): InitDependencies {
-  return { log, run, get, listen, hasRoute, legacyTables };
+  return { log, run, get, connect, listen, hasRoute, legacyTables };
 }
 
 const run: Run = async (command, input = '') => {
@@ -33,6 +34,23 @@ async function get(url: string): Promise<string | undefined> {
     return (await response.text()).trim();
   } catch {
     return undefined;
+  }
+}
+
+async function connect(hostname: string, port: number): Promise<Connected> {
+  const { promise: late, resolve } = Promise.withResolvers<Connected>();
+  const timer = setTimeout(() => resolve('unanswered'), 2000);
+  const attempt = Bun.connect({ hostname, port, socket: { data: () => undefined } }).then(
+    (socket): Connected => {
+      socket.terminate();
+      return 'accepted';
+    },
+    (error: unknown): Connected => (hasCode(error, 'ECONNREFUSED') ? 'refused' : 'unanswered'),
+  );
+  try {
+    return await Promise.race([attempt, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -198,6 +198,67 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     assert.equal(await ask(`${wireServer}:80`), 'wireserver');
   });
 
+  it('denies IMDS to every user, at once, and leaves WireServer alone', async () => {
+    assert.match(await succeeds(['--deny-imds']), /denial verified/);
+    for (const user of [
+      [0, 0],
+      [1000, 1000],
+      [25790, 25790],
+    ] as const)
+      assert.equal(await ask(imds, user), 'ECONNREFUSED', user.join(':'));
+    assert.equal(await ask('[::ffff:169.254.169.254]:80'), 'ECONNREFUSED', 'an IPv6 socket with a mapped address');
+    assert.equal(await ask(`${wireServer}:80`), 'wireserver');
+  });
+
+  it('denies WireServer beside IMDS on request, except for port 53', async () => {
+    await succeeds(['--deny-imds', '--block-wireserver']);
+    for (const at of [imds, `${wireServer}:80`, `${wireServer}:32526`]) assert.equal(await ask(at), 'ECONNREFUSED', at);
+    assert.equal(await ask(`${wireServer}:53`), 'wireserver');
+  });
+
+  it('gives the same rules after any number of denials', async () => {
+    await succeeds(['--deny-imds', '--block-wireserver']);
+    const first = await rules();
+    await succeeds(['--deny-imds', '--block-wireserver']);
+    assert.equal(await rules(), first);
+  });
+
+  it('denies in place of an earlier redirect, while the proxy serves', async () => {
+    await succeeds();
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    assert.equal(await ask(), 'proxy');
+    await succeeds(['--deny-imds']);
+    for (const user of [
+      [0, 0],
+      [25790, 25790],
+    ] as const)
+      assert.equal(await ask(imds, user), 'ECONNREFUSED', user.join(':'));
+  });
+
+  it('denies IMDS to the proxy of a service mesh and to those it serves', async () => {
+    await iptables('-t nat -A OUTPUT -p tcp -m owner ! --uid-owner 1337 -j REDIRECT --to-ports 15001');
+    await serve(pod, 'mesh', '127.0.0.1:15001');
+    await succeeds(['--deny-imds']);
+    assert.equal(await ask('10.1.0.1:9'), 'mesh', 'other traffic goes to the mesh');
+    assert.equal(await ask(), 'ECONNREFUSED');
+    assert.equal(await ask(imds, [1337, 1337]), 'ECONNREFUSED');
+  });
+
+  it('fails when another rule takes what it should deny', async () => {
+    await iptables('-t mangle -A OUTPUT -p tcp --dport 80 -j DROP');
+    await refuses(/did not reject a connection to 169\.254\.169\.254:80 \(it was unanswered\)/, ['--deny-imds']);
+  });
+
+  it('denies IMDS with legacy tables', async () => {
+    await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
+    const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
+    const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
+    const env = { XTABLES_LOCKFILE: path.join(directory, 'lock') };
+    await succeeds(['--iptables=legacy', '--deny-imds'], { as: asLegacy, env });
+    assert.equal(await ask(), 'ECONNREFUSED');
+    await rm(directory, { recursive: true });
+  });
+
   it('names NET_ADMIN when the capability is missing', async () => {
     await refuses(/NET_ADMIN/, [], { as: ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-all'] });
   });
