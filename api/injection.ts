@@ -3,6 +3,8 @@ import { emptyVolumeName, initContainerName, proxyContainerName, tokenVolumeName
 
 export type SidecarMode = 'native' | 'classic';
 export type Interception = 'redirect' | 'none';
+/** Value of the label `injected`. */
+export type InjectedMarker = Interception;
 
 export const injectedContainerNames: ReadonlySet<string> = new Set([initContainerName, proxyContainerName]);
 export const injectedVolumeNames: ReadonlySet<string> = new Set([tokenVolumeName, emptyVolumeName]);

@@ -38,7 +38,7 @@ export const proxyContainerName = 'aad-pod-identity-proxy';
 export const tokenVolumeName = 'aad-pod-identity-token';
 export const emptyVolumeName = 'aad-pod-identity-empty';
 
-/** On a pod: what the webhook put into it, `redirect`, `none` or `guard`. Nobody else may write it (docs/adr/0028-admission-policies.md). */
+/** On a pod: what the webhook put into it, an `InjectedMarker` of api/injection.ts. Nobody else may write it (docs/adr/0028-admission-policies.md). */
 export const injectedLabel = 'aadpodidentity.k8s.io/injected';
 /** On a namespace: `enabled` gives every pod without the binding label a guard. */
 export const guardLabel = 'aadpodidentity.k8s.io/guard';

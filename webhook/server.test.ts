@@ -104,7 +104,13 @@ describe('the admission server', () => {
     const patch = JSON.parse(Buffer.from(String(response.patch), 'base64').toString()) as { path: string }[];
     assert.deepEqual(
       patch.map((operation) => operation.path),
-      ['/metadata/annotations', '/spec/volumes/-', '/spec/volumes/-', '/spec/initContainers'],
+      [
+        '/metadata/labels/aadpodidentity.k8s.io~1injected',
+        '/metadata/annotations',
+        '/spec/volumes/-',
+        '/spec/volumes/-',
+        '/spec/initContainers',
+      ],
     );
     assert.equal((response.auditAnnotations as Record<string, string>).decision, 'inject');
   });

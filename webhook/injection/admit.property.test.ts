@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import jsonpatch from 'jsonpatch';
 import { reasons } from '../../api/decisions.ts';
 import { injectedContainerNames, injectedVolumeNames } from '../../api/injection.ts';
-import { annotations } from '../../api/names.ts';
+import { annotations, injectedLabel } from '../../api/names.ts';
 import type { RawObject, RawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf, parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
@@ -79,6 +79,7 @@ const pods: fc.Arbitrary<RawPod> = fc
       { aadpodidbinding: 'a' },
       { aadpodidbinding: 'a', app: 'mic' },
       { aadpodidbinding: '' },
+      { aadpodidbinding: 'a', [injectedLabel]: 'redirect' },
     ),
     spec: fc.record(
       {
@@ -174,6 +175,20 @@ test('admit keeps every field and the order of what is not injected', () => {
       assert.deepEqual(rest(after.spec), rest(before.spec));
       for (const [key, value] of Object.entries(before.metadata.annotations ?? {}))
         if (key !== annotations.status) assert.equal(after.metadata.annotations?.[key], value);
+    }),
+    runs,
+  );
+});
+
+test('admit marks exactly the pods that it injects, whatever marker they came with', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const { decision } = admitScenario(scenario);
+      if (decision === 'deny') return;
+      const { metadata, spec } = admitted(scenario);
+      const redirects = (spec.initContainers ?? []).some((container) => nameOf(container) === 'aad-pod-identity-init');
+      const expected = decision === 'inject' ? (redirects ? 'redirect' : 'none') : undefined;
+      assert.equal(metadata.labels?.[injectedLabel], expected);
     }),
     runs,
   );

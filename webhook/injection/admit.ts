@@ -5,7 +5,7 @@ import type { Decision, ReasonCode } from '../../api/decisions.ts';
 import { reasonText } from '../../api/decisions.ts';
 import type { DecideInput, DecideSettings } from '../../lib/identities/decision/decide.ts';
 import { decide } from '../../lib/identities/decision/decide.ts';
-import { strip, withoutStatus } from './compose.ts';
+import { strip, withoutMarks } from './compose.ts';
 import type { Template } from './containers.ts';
 import type { Operation } from './patch.ts';
 import { diff } from './patch.ts';
@@ -51,8 +51,8 @@ export function admit({ pod, namespace, exceptions, settings, template }: AdmitI
     response.patch = verifiedPatch(pod.raw, rendered.pod);
   } else {
     // A copy of an injected pod, or one that another webhook changed after the first call, must not keep half an injection. A mirror pod shows
-    // what its kubelet runs, so its containers stay; the status would say that this webhook injected them.
-    response.patch = verifiedPatch(pod.raw, outcome.reason === 'mirror_pod' ? withoutStatus(pod) : strip(pod));
+    // what its kubelet runs, so its containers stay; status and marker would say that this webhook injected them.
+    response.patch = verifiedPatch(pod.raw, outcome.reason === 'mirror_pod' ? withoutMarks(pod) : strip(pod));
   }
   if (outcome.reason === 'excepted') auditAnnotations.exception = `${namespace.name}/${outcome.detail ?? ''}`;
   return { decision, reason, response };

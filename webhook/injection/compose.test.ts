@@ -28,5 +28,5 @@ test('strip removes an invalid status annotation and leaves the containers', () 
 
 test('compose keeps members that were sent empty', () => {
   const raw = { metadata: { annotations: null }, spec: { containers: [], initContainers: null, volumes: [] } };
-  assert.deepEqual(compose(raw, { annotations: {}, containers: [], initContainers: [], volumes: [] }), raw);
+  assert.deepEqual(compose(raw, { labels: {}, annotations: {}, containers: [], initContainers: [], volumes: [] }), raw);
 });

@@ -1,30 +1,36 @@
-// Puts a pod together from its JSON and other annotations, containers and volumes. Every other field stays as it was sent.
-import { annotations as names } from '../../api/names.ts';
+// Puts a pod together from its JSON and other labels, annotations, containers and volumes. Every other field stays as it was sent.
+import { injectedLabel, annotations as names } from '../../api/names.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject, RawPod, StringMap } from '../../lib/identities/decision/raw-pod.ts';
 
 export interface PodParts {
+  labels: StringMap;
   annotations: StringMap;
   initContainers: readonly RawObject[];
   containers: readonly RawObject[];
   volumes: readonly RawObject[];
 }
 
-export function compose(raw: RawPod, { annotations, ...lists }: PodParts): RawObject {
-  return { ...raw, metadata: withMembers(raw.metadata, { annotations }), spec: withMembers(raw.spec, lists) };
+export function compose(raw: RawPod, { labels, annotations, ...lists }: PodParts): RawObject {
+  return { ...raw, metadata: withMembers(raw.metadata, { labels, annotations }), spec: withMembers(raw.spec, lists) };
 }
 
 /** The pod without what an earlier admission injected; the same object where there is none. */
-export function strip({ raw, annotations, initContainers, containers, volumes }: PodView): RawObject {
-  if (raw.metadata.annotations?.[names.status] === undefined) return raw;
-  return compose(raw, { annotations, initContainers: initContainers.map(rawOf), containers: containers.map(rawOf), volumes });
+export function strip(pod: PodView): RawObject {
+  if (!isMarked(pod)) return pod.raw;
+  const { raw, labels, annotations, initContainers, containers, volumes } = pod;
+  return compose(raw, { labels, annotations, initContainers: initContainers.map(rawOf), containers: containers.map(rawOf), volumes });
 }
 
-/** The pod without the status annotation; the same object where it has none. */
-export function withoutStatus({ raw, annotations }: PodView): RawObject {
-  if (raw.metadata.annotations?.[names.status] === undefined) return raw;
-  return { ...raw, metadata: withMembers(raw.metadata, { annotations }) };
+/** The pod without status annotation and marker label; the same object where it has neither. */
+export function withoutMarks(pod: PodView): RawObject {
+  if (!isMarked(pod)) return pod.raw;
+  const { raw, labels, annotations } = pod;
+  return { ...raw, metadata: withMembers(raw.metadata, { labels, annotations }) };
 }
+
+const isMarked = ({ raw: { metadata } }: PodView): boolean =>
+  metadata.annotations?.[names.status] !== undefined || metadata.labels?.[injectedLabel] !== undefined;
 
 export const rawOf = ({ raw }: { raw: RawObject }): RawObject => raw;
 

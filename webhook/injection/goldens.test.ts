@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import jsonpatch from 'jsonpatch';
-import { annotations } from '../../api/names.ts';
+import { annotations, injectedLabel } from '../../api/names.ts';
 import type { RawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
@@ -132,6 +132,12 @@ const cases: Record<string, AdmitInput> = {
   'host-network': admitInput({ pod: rawPod({ spec: { hostNetwork: true } }) }),
   windows: admitInput({ pod: rawPod({ spec: { os: { name: 'windows' } } }) }),
   'mirror-pod': admitInput({ pod: rawPod({ annotations: { 'kubernetes.io/config.mirror': 'x' } }) }),
+  'opted-out-with-a-forged-marker': admitInput({
+    pod: rawPod({ labels: { [injectedLabel]: 'redirect' }, annotations: { [annotations.inject]: 'false' } }),
+  }),
+  'mirror-pod-with-a-forged-marker': admitInput({
+    pod: rawPod({ labels: { [injectedLabel]: 'none' }, annotations: { 'kubernetes.io/config.mirror': 'x' } }),
+  }),
   'mirror-pod-with-a-forged-status': admitInput({
     pod: rawPod({
       annotations: { 'kubernetes.io/config.mirror': 'x', [annotations.status]: '{"templateHash":"x"}' },

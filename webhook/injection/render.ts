@@ -1,7 +1,7 @@
 // The injected pod: our parts at fixed places around the user's, which keep their order and every field. Pure.
 import { createHash } from 'node:crypto';
-import type { InjectionStatus } from '../../api/injection.ts';
-import { annotations, initContainerName, proxyContainerName } from '../../api/names.ts';
+import type { InjectedMarker, InjectionStatus } from '../../api/injection.ts';
+import { annotations, initContainerName, injectedLabel, proxyContainerName } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
 import type { ContainerView } from '../../lib/identities/decision/container-view.ts';
 import { injectedVariables } from '../../lib/identities/decision/endpoint-variables.ts';
@@ -34,6 +34,7 @@ export function render(pod: PodView, input: RenderInput, template: Template): Re
   const own = input.interception === 'none' ? withVariables : rawOf;
 
   const templateHash = hashOf(pod, input, template);
+  const marker: InjectedMarker = input.interception;
   const status: InjectionStatus = {
     version,
     templateHash,
@@ -44,6 +45,7 @@ export function render(pod: PodView, input: RenderInput, template: Template): Re
     volumes: parts.volumes.map(nameOf),
   };
   const rendered = compose(pod.raw, {
+    labels: { ...pod.labels, [injectedLabel]: marker },
     annotations: { ...pod.annotations, ...defaultContainer(pod, template), [annotations.status]: JSON.stringify(status) },
     containers: [...containers, ...pod.containers.map(own)],
     volumes: [...pod.volumes, ...parts.volumes],

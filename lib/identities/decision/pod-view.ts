@@ -1,6 +1,6 @@
 // A pod read once from its JSON, for everything that decides about it or changes it.
 import { injectedContainerNames, injectedVolumeNames } from '../../../api/injection.ts';
-import { annotations, bindingLabel } from '../../../api/names.ts';
+import { annotations, bindingLabel, injectedLabel } from '../../../api/names.ts';
 import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { isWindows } from '../windows.ts';
 import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
@@ -49,8 +49,8 @@ const none: StringMap = {};
 export function parsePod(value: unknown): PodView {
   const raw = parseRawPod(value);
   const { metadata, spec } = raw;
-  const labels = metadata.labels ?? none;
-  const own = withoutStatus(metadata.annotations ?? none);
+  const labels = without(metadata.labels ?? none, injectedLabel);
+  const own = without(metadata.annotations ?? none, annotations.status);
   const injected = isStatus(metadata.annotations?.[annotations.status]);
 
   const view = (field: ContainerField) => (spec[field] ?? []).map((container) => viewContainer(container, field));
@@ -84,10 +84,10 @@ export function parsePod(value: unknown): PodView {
   };
 }
 
-/** The annotation may only stand on a pod that the webhook returns. */
-function withoutStatus(map: StringMap): StringMap {
-  if (!Object.hasOwn(map, annotations.status)) return map;
-  const { [annotations.status]: _status, ...own } = map;
+/** Status and marker may only stand on a pod that the webhook returns. */
+function without(map: StringMap, key: string): StringMap {
+  if (!Object.hasOwn(map, key)) return map;
+  const { [key]: _removed, ...own } = map;
   return own;
 }
 
