@@ -1,6 +1,6 @@
 // The decisions of the webhook about a pod and their reasons: one list for its warnings, audit annotations, metrics and log, and for the controller.
 
-export type Decision = 'inject' | 'skip' | 'deny';
+export type Decision = 'inject' | 'guard' | 'skip' | 'deny';
 
 interface Reason {
   decision: Decision;
@@ -10,6 +10,16 @@ interface Reason {
 
 export const reasons = {
   injected: { decision: 'inject', text: 'token proxy injected' },
+
+  guarded: { decision: 'guard', text: 'this namespace is guarded: requests to IMDS are rejected' },
+  guarded_no_selector: {
+    decision: 'guard',
+    text: 'the label aadpodidbinding is empty and this namespace is guarded, so requests to IMDS are rejected: give it the selector of an AzureIdentityBinding',
+  },
+  guarded_opted_out: {
+    decision: 'guard',
+    text: 'injection is switched off by the inject annotation and this namespace is guarded: requests to IMDS are rejected',
+  },
 
   mirror_pod: { decision: 'skip', text: 'static pods run before the API server knows them and cannot be injected: use a DaemonSet' },
   no_selector: { decision: 'skip', text: 'the label aadpodidbinding is empty: give it the selector of an AzureIdentityBinding' },
@@ -31,6 +41,31 @@ export const reasons = {
   environment_conflict: {
     decision: 'deny',
     text: 'with interception=none the token endpoint is set by environment variables: remove yours or use interception=redirect',
+  },
+
+  guard_exception: {
+    decision: 'deny',
+    text: 'this namespace is guarded and does not list the exception: add it to the annotation aadpodidentity.k8s.io/guard-allow of the namespace, or change the labels of the pod',
+  },
+  guard_host_network: {
+    decision: 'deny',
+    text: 'this namespace is guarded, and nothing keeps a pod with hostNetwork from IMDS: remove hostNetwork or use another namespace',
+  },
+  guard_windows: {
+    decision: 'deny',
+    text: 'this namespace is guarded, and nothing keeps a Windows pod from IMDS: use another namespace',
+  },
+  guard_pod_security: {
+    decision: 'deny',
+    text: 'the guard of this namespace needs NET_ADMIN in an init container: enforce privileged, or remove the guard label and use a network policy that denies 169.254.169.254/32 or federated identities',
+  },
+  guard_powerful_container: {
+    decision: 'deny',
+    text: 'this namespace is guarded, and the container could pass the guard: remove privileged, NET_ADMIN, NET_RAW, SYS_ADMIN, BPF and ALL',
+  },
+  guard_interception_none: {
+    decision: 'deny',
+    text: 'this namespace is guarded, and interception=none leaves IMDS open to the app: use interception=redirect',
   },
 } as const satisfies Record<string, Reason>;
 

@@ -1,21 +1,21 @@
-// What the webhook adds to an injected pod, and what it writes about it for the controller and the sidecar to read.
+// What the webhook adds to a pod, and what it writes about it for the controller and the sidecar to read.
 import { emptyVolumeName, initContainerName, proxyContainerName, tokenVolumeName } from './names.ts';
 
 export type SidecarMode = 'native' | 'classic';
 export type Interception = 'redirect' | 'none';
 /** Value of the label `injected`. */
-export type InjectedMarker = Interception;
+export type InjectedMarker = Interception | 'guard';
 
 export const injectedContainerNames: ReadonlySet<string> = new Set([initContainerName, proxyContainerName]);
 export const injectedVolumeNames: ReadonlySet<string> = new Set([tokenVolumeName, emptyVolumeName]);
 
-/** JSON value of the status annotation. Its presence says that the pod is injected; the hash says by which template. */
+/** JSON value of the status annotation. Its presence says that the webhook added containers; the hash says by which template. */
 export interface InjectionStatus {
   version: string;
   /** Hash of what the webhook inserts for this pod. It differs when an upgraded webhook would insert something else. */
   templateHash: string;
   mode: SidecarMode;
-  interception: Interception;
+  interception: InjectedMarker;
   initContainers: string[];
   containers: string[];
   volumes: string[];

@@ -6,6 +6,7 @@ import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
 import type { PodException } from '../lib/identities/exceptions.ts';
 import { exceptionOf } from '../lib/identities/exceptions.ts';
 import { indexBy } from '../lib/identities/index-by.ts';
+import type { LabelSelector } from '../lib/identities/label-selector.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { startInformer } from '../lib/kube/informer.ts';
@@ -34,13 +35,15 @@ export interface WebhookInformersOptions {
   namespace: string;
   brokerService: string;
   webhookConfiguration: string;
+  guardNamespaceSelector: LabelSelector | undefined;
 }
 
 export function startWebhookInformers(options: WebhookInformersOptions): WebhookInformers {
   const { client, log, clock, namespace, brokerService, webhookConfiguration } = options;
+  const guard = { selector: options.guardNamespaceSelector, releaseNamespace: namespace };
   const exceptions = startInformer({ client, log, resource: azurePodIdentityExceptions, project: exceptionOf });
   const exceptionsByNamespace = indexBy(exceptions, (exception) => exception.namespace);
-  const namespaceFacts = startInformer({ client, log, resource: namespaces, project: namespaceFactsOf });
+  const namespaceFacts = startInformer({ client, log, resource: namespaces, project: (raw) => namespaceFactsOf(raw, guard) });
   const broker = startInformer({
     client,
     log,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
+import { annotations, guardLabel } from '../api/names.ts';
 import type { FakeClock } from '../common/testing/fake-clock.ts';
 import { createFakeClock } from '../common/testing/fake-clock.ts';
 import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
@@ -49,11 +50,37 @@ describe('waitForNamespace', () => {
   });
 });
 
+const off = { selector: undefined, releaseNamespace: 'system' };
+
 it('reads pod security level and interception of a namespace', () => {
   const metadata = {
     name: 'team',
     labels: { 'pod-security.kubernetes.io/enforce': 'baseline' },
     annotations: { 'aadpodidentity.k8s.io/interception': 'none' },
   };
-  assert.deepEqual(namespaceFactsOf({ metadata }), { name: 'team', podSecurity: 'baseline', interception: 'none' });
+  const { name, podSecurity, interception, guarded } = namespaceFactsOf({ metadata }, off);
+  assert.deepEqual(
+    { name, podSecurity, interception, guarded },
+    { name: 'team', podSecurity: 'baseline', interception: 'none', guarded: false },
+  );
+});
+
+it('reads whether a namespace is guarded, and which exceptions count there', () => {
+  const guard = { selector: { matchLabels: { [guardLabel]: 'enabled' } }, releaseNamespace: 'system' };
+  const factsOf = (name: string, value: string, selection = guard) =>
+    namespaceFactsOf(
+      { metadata: { name, labels: { [guardLabel]: value }, annotations: { [annotations.guardAllow]: 'a, b.c,,A b' } } },
+      selection,
+    );
+  const facts = factsOf('team', 'enabled');
+  assert.equal(facts.guarded, true);
+  assert.deepEqual(facts.guardAllow, ['a', 'b.c']);
+  assert.match(facts.guardWarnings?.join() ?? '', /^annotation .*guard-allow of namespace team lists "A b", which is no name$/);
+  assert.equal(factsOf('system', 'enabled').guarded, false, 'the release namespace');
+  assert.equal(factsOf('kube-system', 'enabled').guarded, false);
+  assert.match(factsOf('team', 'true').guardWarnings?.[0] ?? '', /is "true" and does not guard it: accepted is enabled, or no such label/);
+  assert.match(
+    namespaceFactsOf({ metadata: { name: 'team', labels: { [guardLabel]: 'enabled' } } }, off).guardWarnings?.[0] ?? '',
+    /guard\.enabled is false/,
+  );
 });

@@ -3,13 +3,22 @@ import { annotations } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
 import { stringAt } from '../common/records.ts';
 import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
+import type { GuardSelection } from '../lib/identities/decision/guard.ts';
+import { guardWarningsOf, isGuarded, parseGuardAllow } from '../lib/identities/decision/guard.ts';
+import { namespaceOf } from '../lib/identities/namespace.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 
-export function namespaceFactsOf(raw: unknown): NamespaceFacts {
+export function namespaceFactsOf(raw: unknown, guard: GuardSelection): NamespaceFacts {
+  const namespace = namespaceOf(raw) ?? { name: '', labels: {} };
+  const guarded = isGuarded(namespace, guard);
+  const guardAllow = stringAt(raw, 'metadata', 'annotations', annotations.guardAllow) ?? '';
   return {
-    name: stringAt(raw, 'metadata', 'name') ?? '',
+    name: namespace.name,
     podSecurity: stringAt(raw, 'metadata', 'labels', 'pod-security.kubernetes.io/enforce'),
     interception: stringAt(raw, 'metadata', 'annotations', annotations.interception),
+    guarded,
+    guardAllow: parseGuardAllow(guardAllow).allowed,
+    guardWarnings: guardWarningsOf(namespace, guard, { isActive: guarded, guardAllow }),
   };
 }
 

@@ -11,14 +11,14 @@ const reviewOf = (request: object) => ({
 
 test('parses a review into its pod and what the log says about it', () => {
   const object = rawPod();
-  const { pod, ...rest } = parseReview(reviewOf({ name: 'app', dryRun: true, object }));
-  assert.deepEqual(rest, { uid: 'u1', namespace: 'team', name: 'app', dryRun: true });
+  const { pod, ...rest } = parseReview(reviewOf({ name: 'app', dryRun: true, object }), { guarded: true });
+  assert.deepEqual(rest, { uid: 'u1', namespace: 'team', name: 'app', dryRun: true, guarded: true });
   assert.equal(pod.raw, object);
 });
 
 test('names a pod without a name by its generateName', () => {
   for (const name of [undefined, ''])
-    assert.equal(parseReview(reviewOf({ name, object: rawPod({ metadata: { generateName: 'app-' } }) })).name, 'app-*');
+    assert.equal(parseReview(reviewOf({ name, object: rawPod({ metadata: { generateName: 'app-' } }) }), { guarded: false }).name, 'app-*');
 });
 
 test('writes a denial as 403 with its message and without a patch', () => {

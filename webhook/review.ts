@@ -13,6 +13,8 @@ export interface Review {
   /** `prefix*` for a pod that gets its name from `generateName`. */
   name: string;
   dryRun: boolean;
+  /** The API server called the path of guarded namespaces. */
+  guarded: boolean;
   pod: PodView;
 }
 
@@ -27,7 +29,7 @@ const longestNamespace = 63;
 const longestName = 253;
 
 /** Throws {@link ReviewError}. */
-export function parseReview(body: unknown): Review {
+export function parseReview(body: unknown, { guarded }: { guarded: boolean }): Review {
   if (!isRecord(body) || body.kind !== 'AdmissionReview') throw new ReviewError('the body is not an AdmissionReview');
   if (body.apiVersion !== 'admission.k8s.io/v1')
     throw new ReviewError(`apiVersion is ${shown(body.apiVersion)}: accepted is admission.k8s.io/v1`);
@@ -44,6 +46,7 @@ export function parseReview(body: unknown): Review {
     // Longer ones come with valid requests too, since the API server checks names later.
     name: (stringAt(request, 'name') || `${stringAt(request, 'object', 'metadata', 'generateName') ?? ''}*`).slice(0, longestName),
     dryRun: request.dryRun === true,
+    guarded,
     pod: podOf(request.object),
   };
 }

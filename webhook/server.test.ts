@@ -183,6 +183,17 @@ describe('the admission server', () => {
     });
   }
 
+  it('tells a review of a guarded namespace by its path', async () => {
+    const guarded: boolean[] = [];
+    behave = async (review) => {
+      guarded.push(review.guarded);
+      return admit({ ...admitInput(), pod: review.pod });
+    };
+    await ask();
+    await send(JSON.stringify(reviewOf()), { path: '/guard?timeout=5s' });
+    assert.deepEqual(guarded, [false, true]);
+  });
+
   it('refuses other paths, methods and content types', async () => {
     assert.equal((await send('{}', { path: '/' })).status, 404);
     assert.equal((await send('', { method: 'GET', path: '/mutate' })).status, 404);

@@ -8,7 +8,11 @@ import type { Metrics } from './metrics.ts';
 import type { Review } from './review.ts';
 import { parseReview, ReviewError, responseBody } from './review.ts';
 
-const admissionPath = '/mutate';
+const admissionPaths = [
+  { path: '/mutate', guarded: false },
+  // The webhook configuration sends the unlabelled pods of guarded namespaces here.
+  { path: '/guard', guarded: true },
+] as const;
 /** kube-apiserver itself limits an object to 3 MB. */
 const bodyLimit = 4 * 1024 * 1024;
 
@@ -31,17 +35,21 @@ export function startAdmissionServer(options: AdmissionServerOptions): Promise<T
     ...options,
     bodyLimit,
     routes(app) {
-      addAdmissionRoute(app, options);
+      for (const route of admissionPaths) addAdmissionRoute(app, route, options);
     },
     errorResponse: (error) => errorResponse(error, options),
-    notFound: { status: 404, body: `POST ${admissionPath} is all there is\n` },
+    notFound: { status: 404, body: `POST ${admissionPaths.map(({ path }) => path).join(' and ')} are all there is\n` },
   });
 }
 
-function addAdmissionRoute(app: TlsApp, { admit, metrics, log }: AdmissionServerOptions): void {
-  app.post(admissionPath, async (request, reply) => {
+function addAdmissionRoute(
+  app: TlsApp,
+  { path, guarded }: (typeof admissionPaths)[number],
+  { admit, metrics, log }: AdmissionServerOptions,
+): void {
+  app.post(path, async (request, reply) => {
     const began = performance.now();
-    const review = parseReview(request.body);
+    const review = parseReview(request.body, { guarded });
     const { decision, reason, response } = await admit(review, budgetOf(request.query));
     const body = responseBody(review.uid, response);
     const seconds = (performance.now() - began) / 1000;

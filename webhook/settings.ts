@@ -1,5 +1,6 @@
 import { brokerServiceName, ports, webhookConfigurationName } from '../api/names.ts';
 import { logLevels } from '../common/log-levels.ts';
+import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
@@ -37,6 +38,14 @@ export const settings = {
   hostNetworkPods: choice(['skip', 'deny'], {
     description: 'whether labelled pods with hostNetwork are admitted unchanged or denied',
     default: 'skip',
+  }),
+  guardNamespaceSelector: labelSelectorSetting(
+    'guardNamespaceSelector',
+    'guarded namespaces: their pods get their proxy or are kept from IMDS; without it none is guarded',
+  ),
+  guardHostNetworkPods: choice(['deny', 'warn'], {
+    description: 'whether pods of guarded namespaces that no guard can hold (hostNetwork, Windows) are denied or admitted with a warning',
+    default: 'deny',
   }),
   blockWireServer: boolean({ description: 'reject the traffic of injected pods to 168.63.129.16 tcp 80 and 32526', default: false }),
   blockInstanceMetadata: boolean({ description: 'answer /metadata/instance in injected pods with 403', default: false }),

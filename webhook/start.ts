@@ -105,11 +105,16 @@ async function admitReview(review: Review, budgetMs: number, sources: AdmissionS
   const { caBundle } = sources.certificate;
   const { mode } = sources.sidecar;
   if (!informers.synced || mode === undefined || caBundle === undefined) throw new NotReadyError('the webhook is not ready yet');
+  const namespace = await informers.namespace(review.namespace, Math.min(namespaceWaitMs, budgetMs / 2));
+  // Not known to be unguarded: a pod that asks for nothing would be let in without a guard.
+  if (values.guardNamespaceSelector !== undefined && namespace.guarded === undefined && !review.guarded)
+    throw new NotReadyError(`namespace ${review.namespace} is not known yet`);
   return admit({
     pod: review.pod,
-    namespace: await informers.namespace(review.namespace, Math.min(namespaceWaitMs, budgetMs / 2)),
+    // The path says what the API server knows of the namespace, which may be newer.
+    namespace: review.guarded ? { ...namespace, guarded: true } : namespace,
     exceptions: informers.exceptionsOf(review.namespace),
-    settings: { hostNetwork: values.hostNetworkPods },
+    settings: { hostNetwork: values.hostNetworkPods, guardHostNetwork: values.guardHostNetworkPods },
     template: templateOf({ values, mode, caBundle, brokerAddress: informers.brokerAddress }),
   });
 }

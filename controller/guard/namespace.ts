@@ -2,8 +2,8 @@
 import { annotations, guardLabel } from '../../api/names.ts';
 import type { LabelSelector } from '../../lib/identities/label-selector.ts';
 import { matchesLabels } from '../../lib/identities/label-selector.ts';
+import { excludedNamespaces } from '../../lib/identities/namespace.ts';
 import { metadataOf } from '../../lib/kube/objects.ts';
-import { excludedNamespaces } from '../injection/state.ts';
 
 /** What is kept of a Namespace. */
 export interface GuardNamespace {

@@ -1,13 +1,11 @@
 // Whether a labelled pod has a sidecar, and why not. Pure, from what the webhook wrote on the pod.
 import type { ReasonFor } from '../../api/decisions.ts';
 import { skipReason } from '../../lib/identities/decision/skip.ts';
+import { excludedNamespaces } from '../../lib/identities/namespace.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
 
 /** Why a pod has no sidecar: a reason of the webhook to skip it, or `not_injected` for a pod that the webhook never saw. */
 export type UninjectedReason = ReasonFor<'skip'> | 'excluded_namespace' | 'not_injected';
-
-/** The namespaces that the webhook is never called for (`namespaceSelector` of its configuration). */
-export const excludedNamespaces: ReadonlySet<string> = new Set(['kube-system']);
 
 /** Undefined for a pod that is injected or finished. */
 export function uninjectedReason(pod: Pod, excepted: boolean): UninjectedReason | undefined {

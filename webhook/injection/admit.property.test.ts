@@ -6,6 +6,7 @@ import jsonpatch from 'jsonpatch';
 import { reasons } from '../../api/decisions.ts';
 import { injectedContainerNames, injectedVolumeNames } from '../../api/injection.ts';
 import { annotations, injectedLabel } from '../../api/names.ts';
+import { isRecord } from '../../common/records.ts';
 import type { RawObject, RawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf, parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
@@ -75,7 +76,9 @@ const values = fc.constantFrom(
 const pods: fc.Arbitrary<RawPod> = fc
   .record({
     annotations: fc.option(fc.dictionary(keys, values, { maxKeys: 3 }), { nil: null }),
-    labels: fc.constantFrom<Record<string, string>>(
+    labels: fc.constantFrom<Record<string, string | undefined>>(
+      { aadpodidbinding: undefined },
+      { aadpodidbinding: undefined, app: 'mic', [injectedLabel]: 'guard' },
       { aadpodidbinding: 'a' },
       { aadpodidbinding: 'a', app: 'mic' },
       { aadpodidbinding: '' },
@@ -98,8 +101,9 @@ const pods: fc.Arbitrary<RawPod> = fc
     owner: fc.constantFrom('Job', 'ReplicaSet'),
   })
   .map(({ annotations: map, labels, spec, owner }) => {
-    const base = rawPod({ labels, spec, metadata: { ownerReferences: [{ apiVersion: 'batch/v1', kind: owner }] } });
-    return { ...base, metadata: { ...base.metadata, annotations: map } };
+    const base = rawPod({ spec, metadata: { ownerReferences: [{ apiVersion: 'batch/v1', kind: owner }] } });
+    const own = Object.fromEntries(Object.entries(labels).filter((entry): entry is [string, string] => entry[1] !== undefined));
+    return { ...base, metadata: { ...base.metadata, labels: own, annotations: map } };
   });
 interface Scenario {
   pod: RawPod;
@@ -107,6 +111,9 @@ interface Scenario {
   iptables: 'nft' | 'legacy';
   interception: string | undefined;
   hostNetwork: 'skip' | 'deny';
+  guarded: boolean;
+  guardHostNetwork: 'deny' | 'warn';
+  guardAllow: string[];
 }
 const scenarios: fc.Arbitrary<Scenario> = fc.record({
   pod: pods,
@@ -114,15 +121,18 @@ const scenarios: fc.Arbitrary<Scenario> = fc.record({
   iptables: fc.constantFrom('nft' as const, 'legacy' as const),
   interception: fc.constantFrom(undefined, undefined, 'none', 'other'),
   hostNetwork: fc.constantFrom('skip' as const, 'deny' as const),
+  guarded: fc.boolean(),
+  guardHostNetwork: fc.constantFrom('deny' as const, 'warn' as const),
+  guardAllow: fc.constantFrom([], ['mic'], ['other']),
 });
 
-function admitScenario({ pod, mode, iptables, interception, hostNetwork }: Scenario) {
+function admitScenario({ pod, mode, iptables, interception, hostNetwork, ...guard }: Scenario) {
   return admit(
     admitInput({
       pod,
-      namespace: { name: 'team', interception },
+      namespace: { name: 'team', interception, guarded: guard.guarded, guardAllow: guard.guardAllow },
       exceptions: [{ name: 'mic', podLabels: { app: 'mic' } }],
-      settings: { hostNetwork },
+      settings: { hostNetwork, guardHostNetwork: guard.guardHostNetwork },
       template: { ...template, mode, iptables },
     }),
   );
@@ -160,12 +170,49 @@ test('admit decides a patched pod as before and changes nothing of it', () => {
   );
 });
 
+test('admit redirects, guards or denies each pod of a guarded namespace', () => {
+  fc.assert(
+    fc.property(scenarios, (input) => {
+      const scenario = { ...input, guarded: true };
+      const { decision, reason } = admitScenario(scenario);
+      if (decision === 'deny' || reason === 'mirror_pod') return;
+      if (decision === 'skip') {
+        // What the platform admin lets through by name.
+        const isAllowed = reason === 'excepted' ? scenario.guardAllow.includes('mic') : scenario.guardHostNetwork === 'warn';
+        assert.ok(isAllowed, reason);
+        return;
+      }
+      const { metadata, spec } = admitted(scenario);
+      const [first] = spec.initContainers ?? [];
+      assert.equal(first?.name, 'aad-pod-identity-init');
+      const denies = JSON.stringify(first.args).includes('--deny-imds');
+      assert.equal(metadata.labels?.[injectedLabel], denies ? 'guard' : 'redirect');
+      assert.equal(decision, denies ? 'guard' : 'inject');
+      for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])])
+        if (isRecord(container.securityContext)) assert.match(JSON.stringify(container.securityContext), /"drop":\["(ALL|NET_RAW)"\]/);
+        else assert.fail('NET_RAW is not dropped');
+    }),
+    runs,
+  );
+});
+
+test('admit never guards a pod of a namespace that is not guarded', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      assert.notEqual(admitScenario({ ...scenario, guarded: false }).decision, 'guard');
+    }),
+    runs,
+  );
+});
+
 test('admit keeps every field and the order of what is not injected', () => {
   const own = (list: readonly RawObject[] | null | undefined, reserved: ReadonlySet<string>, withoutEnv: boolean) =>
     (list ?? []).filter((item) => !reserved.has(nameOf(item))).map((item) => (withoutEnv ? { ...item, env: undefined } : item));
   const rest = ({ containers: _c, initContainers: _i, volumes: _v, ...spec }: RawObject) => spec;
   fc.assert(
-    fc.property(scenarios, (scenario) => {
+    fc.property(scenarios, (input) => {
+      // Containers of a guarded namespace lose NET_RAW: net-raw.test.ts.
+      const scenario = { ...input, guarded: false };
       const before = scenario.pod;
       const after = admitted(scenario);
       const setsEnv = JSON.stringify(after.metadata.annotations ?? {}).includes('\\"interception\\":\\"none\\"');
@@ -187,7 +234,7 @@ test('admit marks exactly the pods that it injects, whatever marker they came wi
       if (decision === 'deny') return;
       const { metadata, spec } = admitted(scenario);
       const redirects = (spec.initContainers ?? []).some((container) => nameOf(container) === 'aad-pod-identity-init');
-      const expected = decision === 'inject' ? (redirects ? 'redirect' : 'none') : undefined;
+      const expected = { inject: redirects ? 'redirect' : 'none', guard: 'guard', skip: undefined }[decision];
       assert.equal(metadata.labels?.[injectedLabel], expected);
     }),
     runs,
@@ -223,7 +270,16 @@ test('admit puts the injected containers first, each once', () => {
 });
 
 test('admit moves a container of another webhook behind the injected ones', () => {
-  const scenario: Scenario = { pod: rawPod(), mode: 'native', iptables: 'nft', interception: undefined, hostNetwork: 'skip' };
+  const scenario: Scenario = {
+    pod: rawPod(),
+    mode: 'native',
+    iptables: 'nft',
+    interception: undefined,
+    hostNetwork: 'skip',
+    guarded: false,
+    guardHostNetwork: 'deny',
+    guardAllow: [],
+  };
   const { spec, ...rest } = admitted(scenario);
   const pod = { ...rest, spec: { ...spec, initContainers: [rawContainer('mesh'), ...(spec.initContainers ?? [])] } };
   const after = admitted({ ...scenario, pod });

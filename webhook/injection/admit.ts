@@ -45,8 +45,8 @@ export function admit({ pod, namespace, exceptions, settings, template }: AdmitI
   };
 
   if (outcome.decision === 'deny') response.message = reasonText(outcome.reason, outcome.detail);
-  else if (outcome.decision === 'inject') {
-    const rendered = render(pod, outcome, template);
+  else if (outcome.decision === 'inject' || outcome.decision === 'guard') {
+    const rendered = render(pod, outcome, template, { guarded: namespace.guarded === true });
     auditAnnotations['template-hash'] = rendered.templateHash;
     response.patch = verifiedPatch(pod.raw, rendered.pod);
   } else {

@@ -48,9 +48,11 @@ const podIp = 'AAD_POD_IDENTITY_POD_IP';
 const hostIp = 'AAD_POD_IDENTITY_HOST_IP';
 const podUid = 'AAD_POD_IDENTITY_POD_UID';
 
-export function initContainer(template: Template, resources: RawObject): RawObject {
+/** Redirects IMDS to the proxy, or with `denyImds` rejects it. */
+export function initContainer(template: Template, resources: RawObject, { denyImds }: { denyImds: boolean }): RawObject {
   const legacy = template.iptables === 'legacy';
   const args = ['init', `--pod-ip=$(${podIp})`, `--host-ip=$(${hostIp})`];
+  if (denyImds) args.push('--deny-imds');
   if (template.blockWireServer) args.push('--block-wireserver');
   if (legacy) args.push('--iptables=legacy');
   return {
@@ -103,12 +105,13 @@ function proxyArguments(template: Template, interception: Interception, options:
   ];
 }
 
-export function volumes(): RawObject[] {
+export function tokenVolume(): RawObject {
   const token = { audience: brokerAudience, expirationSeconds: 3600, path: tokenFile.slice(tokenDirectory.length + 1) };
-  return [
-    { name: tokenVolumeName, projected: { defaultMode: 420, sources: [{ serviceAccountToken: token }] } },
-    { name: emptyVolumeName, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } },
-  ];
+  return { name: tokenVolumeName, projected: { defaultMode: 420, sources: [{ serviceAccountToken: token }] } };
+}
+
+export function emptyVolume(): RawObject {
+  return { name: emptyVolumeName, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } };
 }
 
 function common(name: string, template: Template, resources: RawObject): RawObject {

@@ -27,6 +27,15 @@ const owner = (kind: string, apiVersion = 'apps/v1') => ({
 function injected(input: AdmitInput): RawPod {
   return parseRawPod(jsonpatch.apply_patch<unknown>(input.pod.raw, admit(input).response.patch));
 }
+const guarded = { name: 'team', guarded: true };
+function unlabelled(pod: RawPod): RawPod {
+  const { aadpodidbinding: _label, ...labels } = pod.metadata.labels ?? {};
+  return { ...pod, metadata: { ...pod.metadata, labels } };
+}
+const labelled = (pod: RawPod): RawPod => ({
+  ...pod,
+  metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, aadpodidbinding: 'reader' } },
+});
 const bare = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -132,6 +141,33 @@ const cases: Record<string, AdmitInput> = {
   'host-network': admitInput({ pod: rawPod({ spec: { hostNetwork: true } }) }),
   windows: admitInput({ pod: rawPod({ spec: { os: { name: 'windows' } } }) }),
   'mirror-pod': admitInput({ pod: rawPod({ annotations: { 'kubernetes.io/config.mirror': 'x' } }) }),
+  'guarded-pod': admitInput({
+    pod: unlabelled(
+      rawPod({ spec: { initContainers: [rawContainer('migrate', { securityContext: { capabilities: { drop: ['ALL'] } } })] } }),
+    ),
+    namespace: guarded,
+  }),
+  'guarded-again': admitInput({
+    pod: injected(admitInput({ pod: unlabelled(rawPod()), namespace: guarded })),
+    namespace: guarded,
+  }),
+  'guarded-job-with-legacy-iptables': admitInput({
+    pod: unlabelled(rawPod({ metadata: owner('Job', 'batch/v1'), spec: { restartPolicy: 'Never' } })),
+    namespace: guarded,
+    template: { ...template, mode: 'classic', iptables: 'legacy', blockWireServer: true },
+  }),
+  'guarded-and-opted-out': admitInput({ pod: rawPod({ annotations: { [annotations.inject]: 'false' } }), namespace: guarded }),
+  'guarded-and-labelled': admitInput({ namespace: guarded }),
+  'guarded-pod-that-is-labelled-later': admitInput({
+    pod: labelled(injected(admitInput({ pod: unlabelled(rawPod()), namespace: guarded }))),
+    namespace: guarded,
+  }),
+  'guarded-with-istio-init': admitInput({ pod: rawPod({ spec: { initContainers: [istioInit, istioProxy] } }), namespace: guarded }),
+  'guarded-with-classic-istio-proxy': admitInput({
+    pod: unlabelled(rawPod({ spec: { containers: [rawContainer('app'), rawContainer('istio-proxy')] } })),
+    namespace: { ...guarded, guardWarnings: ['a warning about the namespace'] },
+  }),
+  'guarded-namespace-with-pod-security': admitInput({ pod: unlabelled(rawPod()), namespace: { ...guarded, podSecurity: 'restricted' } }),
   'opted-out-with-a-forged-marker': admitInput({
     pod: rawPod({ labels: { [injectedLabel]: 'redirect' }, annotations: { [annotations.inject]: 'false' } }),
   }),

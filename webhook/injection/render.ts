@@ -1,17 +1,18 @@
-// The injected pod: our parts at fixed places around the user's, which keep their order and every field. Pure.
+// The injected or guarded pod: our parts at fixed places around the user's, which keep their order and every field. Pure.
 import { createHash } from 'node:crypto';
 import type { InjectedMarker, InjectionStatus } from '../../api/injection.ts';
 import { annotations, initContainerName, injectedLabel, proxyContainerName } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
 import type { ContainerView } from '../../lib/identities/decision/container-view.ts';
 import { injectedVariables } from '../../lib/identities/decision/endpoint-variables.ts';
-import type { Inject } from '../../lib/identities/decision/outcome.ts';
+import type { Guard, Inject } from '../../lib/identities/decision/outcome.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject, StringMap } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf } from '../../lib/identities/decision/raw-pod.ts';
 import { compose, rawOf } from './compose.ts';
 import type { Template } from './containers.ts';
-import { initContainer, proxyContainer, volumes } from './containers.ts';
+import { emptyVolume, initContainer, proxyContainer, tokenVolume } from './containers.ts';
+import { withoutNetRaw } from './net-raw.ts';
 import { proxyAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
 
 export interface Rendered {
@@ -19,34 +20,41 @@ export interface Rendered {
   templateHash: string;
 }
 
-export type RenderInput = Pick<Inject, 'interception' | 'options'>;
+export type RenderInput = Pick<Inject, 'decision' | 'interception' | 'options'> | Pick<Guard, 'decision'>;
 
 interface InjectedParts {
   init: RawObject[];
-  proxy: RawObject;
+  /** Absent from a guard. */
+  proxy?: RawObject;
   volumes: RawObject[];
 }
 
-/** Rendering the pod that was rendered before gives the same pod again. */
-export function render(pod: PodView, input: RenderInput, template: Template): Rendered {
+/** Rendering the pod that was rendered before gives the same pod again. `guarded`: the pod's namespace is. */
+export function render(pod: PodView, input: RenderInput, template: Template, { guarded }: { guarded: boolean }): Rendered {
   const parts = partsFor(pod, input, template);
-  const [initContainers, containers] = template.mode === 'native' ? [[...parts.init, parts.proxy], []] : [parts.init, [parts.proxy]];
-  const own = input.interception === 'none' ? withVariables : rawOf;
+  const proxy = parts.proxy === undefined ? [] : [parts.proxy];
+  const [initContainers, containers] = template.mode === 'native' ? [[...parts.init, ...proxy], []] : [parts.init, proxy];
+  const marker: InjectedMarker = input.decision === 'guard' ? 'guard' : input.interception;
+  const withOwnVariables = marker === 'none' ? withVariables : rawOf;
+  const own = (container: ContainerView) => (guarded ? withoutNetRaw(withOwnVariables(container)) : withOwnVariables(container));
 
   const templateHash = hashOf(pod, input, template);
-  const marker: InjectedMarker = input.interception;
   const status: InjectionStatus = {
     version,
     templateHash,
     mode: template.mode,
-    interception: input.interception,
+    interception: marker,
     initContainers: initContainers.map(nameOf),
     containers: containers.map(nameOf),
     volumes: parts.volumes.map(nameOf),
   };
   const rendered = compose(pod.raw, {
     labels: { ...pod.labels, [injectedLabel]: marker },
-    annotations: { ...pod.annotations, ...defaultContainer(pod, template), [annotations.status]: JSON.stringify(status) },
+    annotations: {
+      ...pod.annotations,
+      ...(containers.length === 0 ? {} : defaultContainer(pod)),
+      [annotations.status]: JSON.stringify(status),
+    },
     containers: [...containers, ...pod.containers.map(own)],
     volumes: [...pod.volumes, ...parts.volumes],
     initContainers: [...initContainers, ...pod.initContainers.map(own)],
@@ -58,14 +66,16 @@ function withVariables({ raw }: ContainerView): RawObject {
   return { ...raw, env: [...(Array.isArray(raw.env) ? raw.env : []), ...injectedVariables] };
 }
 
-function partsFor(pod: PodView, { interception, options }: RenderInput, template: Template, found = pod.injectedResources): InjectedParts {
+function partsFor(pod: PodView, input: RenderInput, template: Template, found = pod.injectedResources): InjectedParts {
   const style = resourceStyleOf(pod);
   const initResources = resourcesFor(style, template.init, found.get(initContainerName)) ?? {};
+  if (input.decision === 'guard') return { init: [initContainer(template, initResources, { denyImds: true })], volumes: [emptyVolume()] };
+  const { interception, options } = input;
   const proxyResources = resourcesFor(style, proxyAmounts(template.proxy, options), found.get(proxyContainerName)) ?? {};
   return {
-    init: interception === 'redirect' ? [initContainer(template, initResources)] : [],
+    init: interception === 'redirect' ? [initContainer(template, initResources, { denyImds: false })] : [],
     proxy: proxyContainer(template, interception, options, proxyResources),
-    volumes: volumes(),
+    volumes: [tokenVolume(), emptyVolume()],
   };
 }
 
@@ -80,9 +90,9 @@ function hashOf(pod: PodView, input: RenderInput, template: Template): string {
 }
 
 /** `kubectl logs` and `kubectl exec` use the first container, which in classic mode is the token proxy. */
-function defaultContainer(pod: PodView, template: Template): StringMap {
+function defaultContainer(pod: PodView): StringMap {
   const [app] = pod.containers;
-  if (template.mode === 'native' || app === undefined) return {};
+  if (app === undefined) return {};
   const keys = ['kubectl.kubernetes.io/default-container', 'kubectl.kubernetes.io/default-logs-container'];
   return Object.fromEntries(keys.filter((key) => pod.annotations[key] === undefined).map((key) => [key, app.name]));
 }

@@ -3,13 +3,14 @@ import { reasonText } from '../../api/decisions.ts';
 import type { Interception, SidecarMode } from '../../api/injection.ts';
 import { annotations, initContainerName } from '../../api/names.ts';
 import { unknownAnnotations } from '../../lib/identities/decision/annotations.ts';
-import type { ContainerView } from '../../lib/identities/decision/container-view.ts';
 import type { NamespaceFacts } from '../../lib/identities/decision/decide.ts';
-import type { Outcome } from '../../lib/identities/decision/outcome.ts';
+import type { Guard, Outcome } from '../../lib/identities/decision/outcome.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
+import { canChangeRules } from '../../lib/identities/decision/powers.ts';
 
 export function warningsFor(pod: PodView, namespace: NamespaceFacts, outcome: Outcome, mode: SidecarMode): string[] {
-  const unknown = unknownAnnotationWarnings(pod);
+  const unknown = [...unknownAnnotationWarnings(pod), ...(namespace.guardWarnings ?? [])];
+  if (outcome.decision === 'guard') return [...unknown, ...guardWarnings(pod, outcome)];
   if (outcome.decision === 'inject') return [...unknown, ...injectionWarnings(pod, namespace, outcome.interception, mode)];
   if (outcome.decision === 'deny' || outcome.reason === 'mirror_pod') return unknown;
   const detail = outcome.reason === 'excepted' ? `AzurePodIdentityException ${outcome.detail ?? ''}` : outcome.detail;
@@ -25,6 +26,12 @@ function unknownAnnotationWarnings(pod: PodView): string[] {
   return unknown.length > mostNamed ? [...named, `${unknown.length - mostNamed} further annotations are not known`] : named;
 }
 
+function guardWarnings(pod: PodView, { reason }: Guard): string[] {
+  return [...(pod.labelled ? [reasonText(reason)] : []), ...(pod.virtualNode ? [virtualNodeWarning] : [])];
+}
+
+const virtualNodeWarning = 'virtual nodes do not run init containers with NET_ADMIN: the pod may not start there';
+
 function injectionWarnings(pod: PodView, namespace: NamespaceFacts, interception: Interception, mode: SidecarMode): string[] {
   const warnings: string[] = [];
   const level = namespace.podSecurity;
@@ -35,17 +42,11 @@ function injectionWarnings(pod: PodView, namespace: NamespaceFacts, interception
   if (interception === 'none') warnings.push('interception=none: requests that the app sends to IMDS itself are not filtered');
   if (mode === 'classic' && pod.restartPolicy !== 'Always')
     warnings.push('this cluster has no native sidecars: the pod will not complete while the token proxy runs');
-  const powerful = pod.allContainers.find(canUndoRedirect);
+  const powerful = pod.allContainers.find(canChangeRules);
   if (interception === 'redirect' && powerful !== undefined)
     warnings.push(
       `${powerful.place} can undo the redirect of IMDS: drop privileged, NET_ADMIN, SYS_ADMIN and BPF where they are not needed`,
     );
-  if (pod.virtualNode) warnings.push('virtual nodes do not run init containers with NET_ADMIN: the pod may not start there');
+  if (pod.virtualNode) warnings.push(virtualNodeWarning);
   return warnings;
-}
-
-const powerfulCapabilities: ReadonlySet<string> = new Set(['NET_ADMIN', 'SYS_ADMIN', 'BPF', 'ALL']);
-
-function canUndoRedirect({ privileged, capabilities }: ContainerView): boolean {
-  return privileged || capabilities.some((name) => powerfulCapabilities.has(name));
 }

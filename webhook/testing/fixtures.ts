@@ -21,5 +21,12 @@ export const template: Template = {
 };
 
 export function admitInput({ pod = rawPod(), ...more }: Partial<Omit<AdmitInput, 'pod'>> & { pod?: RawPod } = {}): AdmitInput {
-  return { pod: parsePod(pod), namespace: { name: 'team' }, exceptions: [], settings: { hostNetwork: 'skip' }, template, ...more };
+  return {
+    pod: parsePod(pod),
+    namespace: { name: 'team' },
+    exceptions: [],
+    settings: { hostNetwork: 'skip', guardHostNetwork: 'deny' },
+    template,
+    ...more,
+  };
 }

@@ -62,6 +62,12 @@ export class AnnotationError extends Error {
   readonly code = 'invalid_annotation';
 }
 
+/** Throws {@link AnnotationError} for an `inject` annotation that is neither `true` nor `false`. */
+export function checkInjectAnnotation(map: StringMap): void {
+  const inject = map[annotations.inject];
+  if (inject !== undefined) parseAnnotation(podAnnotations.inject, inject);
+}
+
 /** Throws {@link AnnotationError} for the first value that is not accepted. */
 export function parsePodAnnotations(map: StringMap): PodOptions {
   const options: Record<string, unknown> = {};

@@ -12,10 +12,8 @@ export function conflictIn(pod: PodView): Deny | undefined {
   // In classic mode such a pod would run the proxy alone.
   if (pod.containers.length === 0) return deny('no_containers', 'spec.containers');
 
-  const container = pod.allContainers.find(({ name }) => injectedContainerNames.has(name));
-  if (container !== undefined) return deny('reserved_name', container.place);
-  const volume = pod.volumes.map(nameOf).find((name) => injectedVolumeNames.has(name));
-  if (volume !== undefined) return deny('reserved_name', `spec.volumes[${volume}]`);
+  const name = reservedNameIn(pod);
+  if (name !== undefined) return name;
 
   // The redirect lets the packets of this user and group through: docs/adr/0001-per-pod-interception.md.
   const declared = pod.ids.find(({ id }) => id === proxyId);
@@ -23,6 +21,14 @@ export function conflictIn(pod: PodView): Deny | undefined {
 
   const listener = pod.allContainers.find(({ tcpPorts }) => tcpPorts.includes(proxyPort));
   return listener === undefined ? undefined : deny('port_conflict', `${listener.place}.ports`);
+}
+
+/** The first container or volume with a name that only what the webhook adds may have. */
+export function reservedNameIn(pod: PodView): Deny | undefined {
+  const container = pod.allContainers.find(({ name }) => injectedContainerNames.has(name));
+  if (container !== undefined) return deny('reserved_name', container.place);
+  const volume = pod.volumes.map(nameOf).find((name) => injectedVolumeNames.has(name));
+  return volume === undefined ? undefined : deny('reserved_name', `spec.volumes[${volume}]`);
 }
 
 /** The first environment variable that collides with those of `interception: none`. */

@@ -22,7 +22,7 @@ export interface ContainerView {
   /** Names of the environment variables. */
   readonly variables: readonly string[];
   readonly privileged: boolean;
-  /** Added ones, without the prefix `CAP_`. */
+  /** Added ones in upper case, as container runtimes read them, without the prefix `CAP_`. */
   readonly capabilities: readonly string[];
 }
 
@@ -38,7 +38,9 @@ export function viewContainer(raw: RawObject, field: ContainerField): ContainerV
     tcpPorts: tcpPortsOf(raw),
     variables: listOf(raw.env).flatMap((variable) => stringAt(variable, 'name') ?? []),
     privileged: at(securityContext, 'privileged') === true,
-    capabilities: listOf(at(securityContext, 'capabilities', 'add')).map((capability) => String(capability).replace(/^CAP_/, '')),
+    capabilities: listOf(at(securityContext, 'capabilities', 'add')).map((capability) =>
+      String(capability).toUpperCase().replace(/^CAP_/, ''),
+    ),
   };
 }
 

@@ -29,6 +29,111 @@ const context = (securityContext: object) => rawPod({ spec: { securityContext } 
 const withContainer = (more: object, field = 'containers') => rawPod({ spec: { [field]: [rawContainer('x', { ...more })] } });
 const job = { metadata: { ownerReferences: [{ apiVersion: 'batch/v1', kind: 'Job', name: 'j' }] } };
 
+const guarded = { guarded: true, guardAllow: ['listed'] };
+const listed: PodException = { name: 'listed', podLabels: { app: 'x', allowed: 'yes' } };
+const unlabelled = (parts: Parameters<typeof rawPod>[0] = {}): RawPod => {
+  const pod = rawPod(parts);
+  const { aadpodidbinding: _label, ...labels } = pod.metadata.labels ?? {};
+  return { ...pod, metadata: { ...pod.metadata, labels } };
+};
+const guardCases: Case[] = (
+  [
+    { name: 'a labelled pod', pod: rawPod(), reason: 'injected' },
+    { name: 'an unlabelled pod', pod: unlabelled(), reason: 'guarded' },
+    {
+      name: 'an unlabelled pod with an odd inject annotation',
+      pod: unlabelled({ annotations: { [key('inject')]: 'no' } }),
+      reason: 'guarded',
+    },
+    { name: 'a Job pod without label and native sidecars', pod: unlabelled(job), settings: { mode: 'classic' }, reason: 'guarded' },
+    { name: 'an unlabelled pod with user 25790', pod: unlabelled({ spec: { securityContext: { runAsUser: 25790 } } }), reason: 'guarded' },
+    { name: 'an empty label', pod: rawPod({ labels: { aadpodidbinding: '' } }), reason: 'guarded_no_selector' },
+    { name: 'a pod that opts out', pod: rawPod({ annotations: optOut }), reason: 'guarded_opted_out' },
+    { name: 'inject "False"', pod: rawPod({ annotations: { [key('inject')]: 'False' } }), reason: 'invalid_annotation' },
+    { name: 'a mirror pod', pod: unlabelled({ annotations: mirror }), reason: 'mirror_pod' },
+    {
+      name: 'an exception that is not listed',
+      pod: rawPod({ labels: { app: 'mic' } }),
+      exceptions: excepting,
+      reason: 'guard_exception',
+      detail: 'AzurePodIdentityException mic',
+    },
+    {
+      name: 'an exception for an unlabelled pod',
+      pod: unlabelled({ labels: { app: 'mic' } }),
+      exceptions: excepting,
+      reason: 'guard_exception',
+    },
+    { name: 'a listed exception', pod: rawPod({ labels: { app: 'x' } }), exceptions: [listed], reason: 'excepted', detail: 'listed' },
+    {
+      name: 'a listed exception after one that is not listed',
+      pod: unlabelled({ labels: { app: 'mic', allowed: 'yes' } }),
+      exceptions: [...excepting, listed],
+      reason: 'excepted',
+      detail: 'listed',
+    },
+    {
+      name: 'a pod that opts out and matches a listed exception',
+      pod: rawPod({ annotations: optOut, labels: { app: 'x' } }),
+      exceptions: [listed],
+      reason: 'guarded_opted_out',
+    },
+    { name: 'hostNetwork', pod: rawPod({ spec: { hostNetwork: true } }), reason: 'guard_host_network' },
+    { name: 'hostNetwork that opts out', pod: rawPod({ annotations: optOut, spec: { hostNetwork: true } }), reason: 'guard_host_network' },
+    {
+      name: 'hostNetwork that is warned of',
+      pod: unlabelled({ spec: { hostNetwork: true } }),
+      settings: { guardHostNetwork: 'warn', hostNetwork: 'deny' },
+      reason: 'host_network',
+    },
+    {
+      name: 'labelled hostNetwork that the other setting denies',
+      pod: rawPod({ spec: { hostNetwork: true } }),
+      settings: { guardHostNetwork: 'warn', hostNetwork: 'deny' },
+      reason: 'host_network_refused',
+    },
+    { name: 'a Windows pod', pod: unlabelled({ spec: { os: { name: 'windows' } } }), reason: 'guard_windows' },
+    {
+      name: 'a Windows pod that is warned of',
+      pod: unlabelled({ spec: { os: { name: 'windows' } } }),
+      settings: { guardHostNetwork: 'warn' },
+      reason: 'windows',
+    },
+    {
+      name: 'Pod Security baseline',
+      pod: unlabelled(),
+      namespace: { podSecurity: 'baseline' },
+      reason: 'guard_pod_security',
+      detail: 'namespace team enforces pod security baseline, which refuses NET_ADMIN',
+    },
+    { name: 'Pod Security restricted', pod: rawPod(), namespace: { podSecurity: 'restricted' }, reason: 'guard_pod_security' },
+    { name: 'Pod Security privileged', pod: unlabelled(), namespace: { podSecurity: 'privileged' }, reason: 'guarded' },
+    { name: 'interception none', pod: rawPod(), ...inherit('none'), reason: 'guard_interception_none' },
+    {
+      name: 'a reserved container name',
+      pod: unlabelled({ spec: { containers: [rawContainer('aad-pod-identity-init')] } }),
+      reason: 'reserved_name',
+    },
+    ...[
+      { privileged: true },
+      ...['NET_ADMIN', 'net_admin', 'CAP_NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'ALL'].map((name) => ({ capabilities: { add: [name] } })),
+    ].map(
+      (securityContext): Case => ({
+        name: `a container with ${JSON.stringify(securityContext)}`,
+        pod: unlabelled({ spec: { initContainers: [rawContainer('mesh', { securityContext })] } }),
+        reason: 'guard_powerful_container',
+        detail: 'spec.initContainers[mesh]',
+      }),
+    ),
+  ] satisfies Case[]
+).map(
+  (one): Case => ({
+    ...one,
+    name: `${one.name} in a guarded namespace`,
+    namespace: { ...guarded, ...('namespace' in one ? one.namespace : {}) },
+  }),
+);
+
 const cases: Case[] = [
   { name: 'a labelled pod', pod: rawPod(), reason: 'injected' },
   { name: 'a pod with inject "true"', pod: rawPod({ annotations: { [key('inject')]: 'true' } }), reason: 'injected' },
@@ -192,6 +297,8 @@ const cases: Case[] = [
     pod: withContainer({ env: [{ name: 'MSI_SECRET', value: 'x' }] }),
     reason: 'injected',
   },
+
+  ...guardCases,
 ];
 
 for (const { name, reason, detail, namespace, exceptions, settings, pod } of cases) {
@@ -200,7 +307,7 @@ for (const { name, reason, detail, namespace, exceptions, settings, pod } of cas
       pod: parsePod(pod),
       namespace: { name: 'team', ...namespace },
       exceptions: exceptions ?? [],
-      settings: { mode: 'native', hostNetwork: 'skip', ...settings },
+      settings: { mode: 'native', hostNetwork: 'skip', guardHostNetwork: 'deny', ...settings },
     });
     assert.equal(outcome.reason, reason);
     assert.equal(outcome.decision, reasons[reason].decision);

@@ -1,4 +1,4 @@
-// The webhook's decision about a pod: inject it, skip it (let it in as it is), or deny it. Total and ordered: the first rule that matches wins.
+// The webhook's decision about a pod: inject it, guard it, skip it (let it in as it is), or deny it. Total and ordered: the first rule that matches wins.
 //
 //   const pod = parsePod(json);
 //   const outcome = decide({ pod, namespace, exceptions, settings });
@@ -6,11 +6,11 @@
 //
 // Pure and shared: the webhook acts on the outcome; other programs say what the webhook does with a pod.
 import type { Interception, SidecarMode } from '../../../api/injection.ts';
-import { annotations } from '../../../api/names.ts';
 import type { PodException } from '../exceptions.ts';
 import { matchingException } from '../exceptions.ts';
-import { AnnotationError, parseAnnotation, parsePodAnnotations, podAnnotations } from './annotations.ts';
+import { AnnotationError, checkInjectAnnotation, parseAnnotation, parsePodAnnotations, podAnnotations } from './annotations.ts';
 import { conflictIn, variableConflictIn } from './conflicts.ts';
+import { guardOutcome } from './guard.ts';
 import type { Deny, Inject, Outcome, Skip } from './outcome.ts';
 import { deny, skip } from './outcome.ts';
 import type { PodView } from './pod-view.ts';
@@ -22,11 +22,19 @@ export interface NamespaceFacts {
   podSecurity?: string | undefined;
   /** Value of the interception annotation, not yet parsed. */
   interception?: string | undefined;
+  /** No pod of it may reach IMDS itself. */
+  guarded?: boolean;
+  /** Names of the exceptions that count there although it is guarded. */
+  guardAllow?: readonly string[];
+  /** What its label and annotation of the guard got wrong. */
+  guardWarnings?: readonly string[];
 }
 
 export interface DecideSettings {
   mode: SidecarMode;
   hostNetwork: 'skip' | 'deny';
+  /** For pods with hostNetwork and Windows pods of guarded namespaces. */
+  guardHostNetwork: 'deny' | 'warn';
 }
 
 export interface DecideInput {
@@ -39,7 +47,8 @@ export interface DecideInput {
 
 export function decide(input: DecideInput): Outcome {
   try {
-    return skipOutcome(input) ?? conflictIn(input.pod) ?? injectOutcome(input);
+    const outcome = input.namespace.guarded === true ? guardOutcome(input) : skipOutcome(input);
+    return outcome ?? conflictIn(input.pod) ?? injectOutcome(input);
   } catch (error) {
     if (error instanceof AnnotationError) return deny(error.code, error.message);
     throw error;
@@ -53,8 +62,7 @@ function skipOutcome({ pod, exceptions, settings }: DecideInput): Skip | Deny | 
   if (reason === 'mirror_pod' || reason === 'no_selector') return skip(reason);
 
   // Before all other reasons: no later rule decides about a pod whose user misspelt `false`.
-  const inject = pod.annotations[annotations.inject];
-  if (inject !== undefined) parseAnnotation(podAnnotations.inject, inject);
+  checkInjectAnnotation(pod.annotations);
 
   if (reason === 'excepted') return skip(reason, exception?.name);
   if (reason === 'host_network' && settings.hostNetwork === 'deny') return deny('host_network_refused');
@@ -66,6 +74,7 @@ function injectOutcome({ pod, namespace, settings }: DecideInput): Inject | Deny
   const options = parsePodAnnotations(pod.annotations);
   if (settings.mode === 'classic' && isJobPod(pod)) return deny('job_without_native_sidecar');
   const interception = options.interception ?? interceptionOf(namespace);
+  if (interception === 'none' && namespace.guarded === true) return deny('guard_interception_none');
   const conflict = interception === 'none' ? variableConflictIn(pod) : undefined;
   return conflict ?? { decision: 'inject', reason: 'injected', interception, options };
 }

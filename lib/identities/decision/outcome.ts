@@ -3,9 +3,11 @@ import type { Interception } from '../../../api/injection.ts';
 import type { PodOptions } from './annotations.ts';
 
 /** A decision about a pod, and what acting on it needs. */
-export type Outcome = Inject | Skip | Deny;
+export type Outcome = Inject | Guard | Skip | Deny;
 
 export type Inject = { decision: 'inject'; reason: ReasonFor<'inject'>; interception: Interception; options: PodOptions };
+/** The pod gets an init container that rejects IMDS. */
+export type Guard = { decision: 'guard'; reason: ReasonFor<'guard'> };
 /** `detail`: name of the AzurePodIdentityException that matches. */
 export type Skip = { decision: 'skip'; reason: ReasonFor<'skip'>; detail?: string };
 /** `detail`: the part of the pod, or the annotation, that is wrong. */

@@ -18,6 +18,8 @@ export interface PodView extends SkipFacts {
   /** As it was sent, with the injected parts. */
   readonly raw: RawPod;
   readonly labels: StringMap;
+  /** The pod has the binding label, empty or not. */
+  readonly labelled: boolean;
   readonly annotations: StringMap;
   readonly owners: readonly Owner[];
   readonly initContainers: readonly ContainerView[];
@@ -64,6 +66,7 @@ export function parsePod(value: unknown): PodView {
   return {
     raw,
     labels,
+    labelled: labels[bindingLabel] !== undefined,
     annotations: own,
     owners: ownersOf(metadata.ownerReferences),
     selector: labels[bindingLabel] ?? '',

@@ -57,5 +57,5 @@ export function realisticPod(name: string, selector: string, node: string): RawO
       ],
     },
   });
-  return render(pod, { interception: 'redirect', options: {} }, template).pod;
+  return render(pod, { decision: 'inject', interception: 'redirect', options: {} }, template, { guarded: false }).pod;
 }
