@@ -12,7 +12,7 @@ function bound(policy?: IdentityPolicy) {
   informers.pods.put('app/web', it.pod);
   informers.identities.put('app/i', it.identity);
   informers.bindings.put('app/b', it.binding);
-  return { informers, ...it, rows: createRowSource(informers, { managed: false }) };
+  return { informers, ...it, rows: createRowSource(informers, { managed: false, runtimeExceptions: 'allow' }) };
 }
 
 const notes = (entries: Record<string, string>) =>
@@ -122,7 +122,7 @@ describe('rows of a pod', () => {
     const made = assignment(of.pod, of.identity, of.binding);
     informers.assignments.put(made.key, made);
     for (const managed of [false, true]) {
-      const [row] = createRowSource(informers, { managed }).get('app/web')?.identities ?? [];
+      const [row] = createRowSource(informers, { managed, runtimeExceptions: 'allow' }).get('app/web')?.identities ?? [];
       assert.deepEqual([row?.state, row?.objectID, row?.assignedAt], ['Failed', undefined, undefined]);
       assert.match(row?.reason ?? '', /^IdentityNotAllowed: no entry of identityPolicy allows AzureIdentity app\/i /);
     }
@@ -132,18 +132,22 @@ describe('rows of a pod', () => {
     const { rows } = bound([]);
     assert.ok('namespaces' in rows.versions());
     const { namespaces: _, ...informers } = fakeInformers();
-    assert.equal('namespaces' in createRowSource(informers, { managed: false }).versions(), false);
+    assert.equal('namespaces' in createRowSource(informers, { managed: false, runtimeExceptions: 'allow' }).versions(), false);
   });
 
   it('makes no rows for a mirror pod', () => {
     const { informers } = bound();
     informers.pods.put('app/web', pod({ mirror: true }));
-    for (const managed of [false, true]) assert.deepEqual(createRowSource(informers, { managed }).get('app/web')?.identities, []);
+    for (const managed of [false, true])
+      assert.deepEqual(createRowSource(informers, { managed, runtimeExceptions: 'allow' }).get('app/web')?.identities, []);
   });
 
   it('makes only Assigned rows in managed mode', () => {
     const { informers } = bound();
-    assert.equal(createRowSource(informers, { managed: true }).get('app/web')?.identities[0]?.state, 'Assigned');
+    assert.equal(
+      createRowSource(informers, { managed: true, runtimeExceptions: 'allow' }).get('app/web')?.identities[0]?.state,
+      'Assigned',
+    );
   });
 
   it('marks rows of a pod that matches an exception of its namespace', () => {
@@ -153,6 +157,8 @@ describe('rows of a pod', () => {
     assert.equal(rows.get('app/web')?.excepted, false, 'of another namespace');
     informers.exceptions.put('app/e', { key: 'app/e', namespace: 'app', name: 'e', podLabels: { aadpodidbinding: 'SEL' } });
     assert.equal(rows.get('app/web')?.excepted, true);
+    const denying = createRowSource(informers, { managed: false, runtimeExceptions: 'deny' });
+    assert.equal(denying.get('app/web')?.excepted, false, 'with runtimeExceptions: deny');
   });
 
   for (const [what, change] of [

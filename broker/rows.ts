@@ -14,7 +14,7 @@ import { isNewer } from '../lib/kube/informer.ts';
 
 export interface PodRows {
   uid: string;
-  /** The pod matches an AzurePodIdentityException at this moment. */
+  /** The pod matches an AzurePodIdentityException at this moment, and that counts for running pods. */
   excepted: boolean;
   /** In order of preference. */
   identities: IdentityRow[];
@@ -37,8 +37,14 @@ export interface RowSource {
   whenReached(versions: CacheVersions, signal: AbortSignal): Promise<void>;
 }
 
-/** `managed`: somebody else attaches the identities, so every row is Assigned. */
-export function createRowSource(informers: IdentityInformers, { managed }: { managed: boolean }): RowSource {
+export interface RowRules {
+  /** Somebody else attaches the identities, so every row is Assigned. */
+  managed: boolean;
+  /** With `deny` no pod passes through its proxy: a pod that asks here was injected, so it was not excepted when it was created. */
+  runtimeExceptions: 'allow' | 'deny';
+}
+
+export function createRowSource(informers: IdentityInformers, { managed, runtimeExceptions }: RowRules): RowSource {
   const { pods, identities, bindings, exceptions, assignments, namespaces } = informers;
   const watched = namespaces === undefined ? {} : { namespaces };
   const kinds: Record<string, Informer<unknown>> = { pods, identities, bindings, exceptions, assignments, ...watched };
@@ -57,7 +63,7 @@ export function createRowSource(informers: IdentityInformers, { managed }: { man
       const own = informers.assignmentsOf(podKey).filter((assignment) => belongsTo(assignment, pod));
       return {
         uid: pod.uid,
-        excepted: matches.isExcepted(pod),
+        excepted: runtimeExceptions === 'allow' && matches.isExcepted(pod),
         // A kubelet makes its mirror pods itself, in any namespace and with any label.
         identities: (pod.mirror ? [] : matches.matchesOf(pod)).flatMap(
           (match) => rowOf(pod, match, { assignments: own, managed, allowed: matches.isAllowed(match.identity) }) ?? [],

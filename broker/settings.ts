@@ -2,7 +2,15 @@ import { ports } from '../api/names.ts';
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
-import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import {
+  bindingNamespaces,
+  customUserAgent,
+  entraEndpoint,
+  forceNamespaced,
+  kubeconfig,
+  logLevel,
+  runtimeExceptions,
+} from '../lib/shared-settings.ts';
 
 export const settings = {
   kubeconfig,
@@ -24,6 +32,7 @@ export const settings = {
   forceNamespaced,
   bindingNamespaces,
   identityPolicy: identityPolicySetting,
+  runtimeExceptions,
   allowCrossNamespaceSecrets: boolean({
     description: 'let an AzureIdentity name a Secret of another namespace, as in aad-pod-identity',
     default: false,

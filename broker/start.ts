@@ -62,7 +62,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     client,
     log,
     listen: listen.broker,
-    rows: createRowSource(informers, { managed }),
+    rows: createRowSource(informers, { managed, runtimeExceptions: values.runtimeExceptions }),
     certificate,
     onReport: createReportWriter({ client, log, informers, clock }),
     onRefused: metrics.countRefusal,

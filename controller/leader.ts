@@ -9,6 +9,7 @@ import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
 import { startGuardController } from './guard/controller.ts';
+import { watchRuntimeExceptions } from './injection/runtime-exceptions.ts';
 import { watchInjection } from './injection/watch.ts';
 import type { ReconcilersOptions } from './reconcilers.ts';
 import { startReconcilers } from './reconcilers.ts';
@@ -62,6 +63,7 @@ function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSi
       stopper.add('injection watch', watchInjection(options));
       const guard = startGuard(options);
       if (guard !== undefined) stopper.add('guard', () => guard.stop());
+      if (options.settings.runtimeExceptions === 'allow') stopper.add('watch of run-time exceptions', watchRuntimeExceptions(options));
       if (options.arm !== undefined) return;
       const release = startReleaseAll(options);
       stopper.add('release of assignments', () => release.stop());

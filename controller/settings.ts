@@ -4,7 +4,15 @@ import { labelSelectorSetting } from '../lib/identities/label-selector-setting.t
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, flagOf, list, number, SettingsError, text } from '../lib/settings.ts';
-import { bindingNamespaces, customUserAgent, entraEndpoint, forceNamespaced, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import {
+  bindingNamespaces,
+  customUserAgent,
+  entraEndpoint,
+  forceNamespaced,
+  kubeconfig,
+  logLevel,
+  runtimeExceptions,
+} from '../lib/shared-settings.ts';
 import { webhookEntriesSetting } from './certificates/webhook-entries-setting.ts';
 import { azureLimits } from './scopes/pace.ts';
 import { namesIdentity } from './scopes/protected.ts';
@@ -60,6 +68,7 @@ export const settings = {
     'guardNamespaceSelector',
     'namespaces in which every pod has a guard; pods without one are told in Events; without the setting nothing is listed',
   ),
+  runtimeExceptions,
   azureScopes: list({
     description: 'where nodes may be: identities are attached to no scale set or VM outside; empty is anywhere',
     form: '/subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name>',

@@ -25,6 +25,11 @@ export const bindingNamespaces = list({
   default: [],
 });
 
+export const runtimeExceptions = choice(['allow', 'deny'], {
+  description: 'whether an AzurePodIdentityException opens IMDS to injected pods that run already, as with aad-pod-identity',
+  default: 'allow',
+});
+
 export const entraEndpoint = text({
   description: 'Entra of another cloud',
   form: 'https URL',

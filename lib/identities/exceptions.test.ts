@@ -16,6 +16,11 @@ describe('matchingException', () => {
     for (const key of ['constructor', 'toString', '__proto__']) assert.equal(matches({ [key]: 'x' }), undefined);
   });
 
+  it('does not take the marker of the webhook for a label of the user', () => {
+    const exceptions = [{ name: 'e', podLabels: { 'aadpodidentity.k8s.io/injected': 'redirect' } }];
+    assert.equal(matchingException({ 'aadpodidentity.k8s.io/injected': 'redirect' }, exceptions), undefined);
+  });
+
   it('applies an exception without labels to no pod', () => {
     assert.equal(matches({}), undefined);
   });

@@ -30,7 +30,8 @@ export interface MatchIndex {
   overLimitOf(pod: Pod): Match[];
   /** Bindings that count for the pod and name an identity that does not exist, in order of preference. */
   danglingOf(pod: Pod): Binding[];
-  /** An AzurePodIdentityException applies to the pod. */
+  /** The AzurePodIdentityException that applies to the pod. */
+  exceptionOf(pod: Pod): Exception | undefined;
   isExcepted(pod: Pod): boolean;
   /** What identityPolicy says now. An identity that it refuses stays among the matches. */
   isAllowed: PolicyCheck;
@@ -48,6 +49,7 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
   const listeners = new Set<(podKey: string) => void>();
 
   const bindingsWithSelectorOf = (pod: Pod): Binding[] => present(bindingsBySelector(pod.selector), sources.bindings);
+  const exceptionOf = (pod: Pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions));
   const match = (pod: Pod): PodMatches => matchPod(pod, bindingsWithSelectorOf(pod), (key) => sources.identities.get(key), rules);
 
   const notify = (podKeys: Iterable<string>) => {
@@ -80,7 +82,8 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
     overLimitOf: (pod) => match(pod).overLimit,
     danglingOf: (pod) =>
       bindingsOfPod(pod, bindingsWithSelectorOf(pod), rules).filter(({ identityKey }) => sources.identities.get(identityKey) === undefined),
-    isExcepted: (pod) => matchingException(pod.labels, present(exceptionsByNamespace(pod.namespace), sources.exceptions)) !== undefined,
+    exceptionOf,
+    isExcepted: (pod) => exceptionOf(pod) !== undefined,
     isAllowed: createPolicyCheck(policy, sources.namespaces),
     onChange(listener) {
       listeners.add(listener);

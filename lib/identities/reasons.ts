@@ -23,7 +23,8 @@ export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
 
 /** The reasons with spaces are those of aad-pod-identity: docs/reference/aad-pod-identity.md. */
 type BindingEventReason = 'binding applied' | 'binding apply error' | 'binding removed' | 'binding remove error' | 'ForeignBindingLimit';
-type PodEventReason = 'Attached' | 'NoBinding' | 'NotInjected';
+/** `RuntimeException` is on the AzurePodIdentityException too. */
+type PodEventReason = 'Attached' | 'NoBinding' | 'NotInjected' | 'RuntimeException';
 /** Why the broker mints no token for an identity of type 1 or 2. */
 export type InvalidIdentityReason = 'InvalidServicePrincipal' | 'CrossNamespaceSecret' | 'IdentityNotAllowed' | 'SecretForbidden';
 /** Another controller that writes the same objects. */

@@ -2,6 +2,7 @@ import { apiGroup, apiVersion } from '../../api/names.ts';
 import type { Regarding } from '../kube/events.ts';
 import type { Assignment } from './assignment.ts';
 import type { Binding } from './binding.ts';
+import type { Exception } from './exceptions.ts';
 import type { Identity } from './identity.ts';
 import type { Pod } from './pod.ts';
 
@@ -15,6 +16,13 @@ const ours = (kind: string, object: Binding | Identity): Regarding => ({
 
 export const regardingBinding = (binding: Binding): Regarding => ours('AzureIdentityBinding', binding);
 export const regardingIdentity = (identity: Identity): Regarding => ours('AzureIdentity', identity);
+export const regardingException = ({ namespace, name, uid }: Exception): Regarding => ({
+  apiVersion: `${apiGroup}/${apiVersion}`,
+  kind: 'AzurePodIdentityException',
+  namespace,
+  name,
+  uid,
+});
 export const regardingPod = (pod: Pod): Regarding => ({
   apiVersion: 'v1',
   kind: 'Pod',
