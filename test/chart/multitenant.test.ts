@@ -45,6 +45,7 @@ describe('values-multitenant.yaml', () => {
     assert.deepEqual(broker.identityPolicy, controller.identityPolicy);
     assert.ok(Array.isArray(controller.azureScopes) && controller.azureScopes.length === 1);
     assert.equal(controller.ignoreUpstreamLock, true);
+    assert.deepEqual([controller.runtimeExceptions, broker.runtimeExceptions], ['deny', 'deny']);
   });
 
   it('makes the webhook refuse host network pods and the sidecar block the node', () => {

@@ -163,11 +163,12 @@ controller-policies.yaml lets it write nothing else. Each has every field that t
       {{- toYaml . | nindent 6 }}
       {{- end }}
   matchConditions:
-    # A mirror pod is not injected, but a kubelet may have forged the status of one: the webhook removes it.
+    # A mirror pod is not injected, but a kubelet may have forged status or marker of one: the webhook removes them.
     - name: no-mirror-pods-without-status
       expression: >-
         !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
         || 'aadpodidentity.k8s.io/status' in object.metadata.annotations
+        || (has(object.metadata.labels) && 'aadpodidentity.k8s.io/injected' in object.metadata.labels)
 {{- end }}
 
 {{/* A CEL literal. Lists and maps of CEL have items of one type, so each item is dyn. Argument: any value. */}}
