@@ -203,7 +203,8 @@ describe('two releases by mistake, each in its own namespace', () => {
   const bundle = async () => /"caBundle":"[^"]+"/.exec(JSON.stringify(await harness.client.call('GET', path)))?.[0];
   const entry = entryOf('inject', 'default');
   const caBundle = Buffer.from('-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n').toString('base64');
-  const webhook = { ...entry, clientConfig: { ...entry.clientConfig, caBundle } };
+  // Without rules: no webhook runs, and pods must not be refused.
+  const webhook = { ...entry, rules: [], clientConfig: { ...entry.clientConfig, caBundle } };
 
   it('writes nothing while another release owns the webhook, and starts after it', async () => {
     await harness.createNamespace('second');
