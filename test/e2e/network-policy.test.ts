@@ -1,15 +1,12 @@
 // The chart's NetworkPolicy in a real cluster whose network policies kube-router enforces: who reaches IMDS, and that nothing else is cut off.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { find, render } from '../chart/render.ts';
-import { findKubeRouter } from '../cluster/binaries.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { up } from '../cluster/cluster.ts';
-import { controlPlaneFiles } from '../cluster/components.ts';
-import { debianPackages } from '../cluster/debian.ts';
-import { apiPort, azure } from '../cluster/node-config.ts';
+import { startKubeRouter } from '../cluster/kube-router.ts';
+import { azure } from '../cluster/node-config.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
 import { listOf } from './fixtures.ts';
 import { eventually } from './harness.ts';
@@ -47,36 +44,6 @@ describe('the network policy of the guard', { skip }, () => {
   };
   const addressOf = (namespace: string, name: string) => kubectl(['get', 'pod', '-n', namespace, name, '-o', 'jsonpath={.status.podIP}']);
 
-  /** Runs on the node, in the background, and ends with the cluster. */
-  async function startKubeRouter(): Promise<void> {
-    const program = await findKubeRouter(log);
-    const { root, env } = await debianPackages('policies', log);
-    const tools = path.join(cluster.folder, 'tools');
-    mkdirSync(tools);
-    for (const name of ['iptables', 'iptables-save', 'iptables-restore'])
-      symlinkSync(path.join(root, 'usr/sbin/xtables-nft-multi'), path.join(tools, name));
-    const flags = [
-      '--run-firewall=true',
-      '--run-router=false',
-      '--run-service-proxy=false',
-      '--run-loadbalancer=false',
-      `--master=https://127.0.0.1:${apiPort}`,
-      `--kubeconfig=${controlPlaneFiles(cluster.folder).adminConfig}`,
-      `--hostname-override=${cluster.nodeName}`,
-      '--health-port=0',
-      '--metrics-port=0',
-    ];
-    const output = path.join(cluster.folder, 'logs', 'kube-router.log');
-    const started = await cluster.enter('sh', ['-c', `"$@" >'${output}' 2>&1 &`, 'sh', program, ...flags], {
-      env: {
-        PATH: `${tools}:${env.PATH}`,
-        LD_LIBRARY_PATH: env.LD_LIBRARY_PATH,
-        XTABLES_LIBDIR: path.join(env.LD_LIBRARY_PATH.split(':')[0] ?? '', 'xtables'),
-      },
-    });
-    assert.equal(started.code, 0, started.stderr);
-  }
-
   before(async () => {
     cluster = await up({ name: 'e2e-network-policy', log });
     for (const namespace of [listed, other]) await kubectl(['create', 'namespace', namespace]);
@@ -96,14 +63,14 @@ describe('the network policy of the guard', { skip }, () => {
     assert.equal(await reaches(listed, 'plain', imds), true, 'before the policy');
     const objects = await render('--set', `guard.enabled=true,guard.networkPolicy.namespaces={${listed}}`);
     await apply(find(objects, 'NetworkPolicy', 'aad-pod-identity-imds'));
-    await startKubeRouter();
+    const output = await startKubeRouter(cluster, log);
     await eventually(
       'the policy is enforced',
       () => reaches(listed, 'plain', imds),
       (reached) => !reached,
       60,
     ).catch((error: unknown) => {
-      console.error(readFileSync(path.join(cluster.folder, 'logs', 'kube-router.log'), 'utf8').slice(-4000));
+      console.error(readFileSync(output, 'utf8').slice(-4000));
       throw error;
     });
   });

@@ -1,0 +1,134 @@
+// The chart's NetworkPolicies for its own programs, enforced by kube-router: servers stand for the programs, with the labels and ports of the chart.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { ports } from '../../api/names.ts';
+import type { KubeObject } from '../chart/render.ts';
+import { podOf, render } from '../chart/render.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { up } from '../cluster/cluster.ts';
+import { startKubeRouter } from '../cluster/kube-router.ts';
+import { missingForCluster } from '../cluster/requirements.ts';
+import { listOf } from './fixtures.ts';
+import { eventually } from './harness.ts';
+
+const missing = await missingForCluster();
+const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
+const log = (line: string) => console.log(line);
+const programs = ['broker', 'controller', 'webhook'] as const;
+const system = 'system';
+/** One process for each port: the image has no server that listens on many. */
+const listen = `for my $port (@ARGV) {
+  next if fork;
+  my $server = IO::Socket::INET->new(LocalPort => $port, Listen => 5, ReuseAddr => 1) or die;
+  while (my $client = $server->accept) { <$client>; print $client "HTTP/1.0 200 OK\\r\\n\\r\\n"; close $client }
+}
+1 while wait != -1;`;
+
+describe('the network policies of the release', { skip }, () => {
+  let cluster: Cluster;
+  const addresses = new Map<string, string>();
+
+  const kubectl = async (args: string[], input?: string): Promise<string> => {
+    const { stdout, stderr, code } = await cluster.kubectl(args, { timeoutSeconds: 90, ...(input === undefined ? {} : { input }) });
+    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  };
+  const apply = (...objects: unknown[]) => kubectl(['apply', '-f', '-'], listOf(objects));
+  const pod = (namespace: string, name: string, labels: Record<string, string>, command = ['sleep', 'infinity']) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name, labels },
+    spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'app', image: cluster.appImage, command }] },
+  });
+  const urlOf = (program: string, port: number) => `http://${addresses.get(program)}:${port}/`;
+  /** Whether a pod, given as namespace/name, gets an answer of a program. */
+  const reaches = async (from: string, program: string, port: number): Promise<boolean> => {
+    const [namespace = '', name = ''] = from.split('/');
+    const args = ['exec', '-n', namespace, name, '--', 'curl', '-s', '-m', '2', '-o', '/dev/null', urlOf(program, port)];
+    const { code, stderr } = await cluster.kubectl(args, { timeoutSeconds: 30 });
+    // 7: refused, 28: no answer in time.
+    assert.ok([0, 7, 28].includes(code), `curl ended with ${code}: ${stderr}`);
+    return code === 0;
+  };
+  /** Pods of the given ones that reach a port. */
+  const reaching = async (program: string, port: number): Promise<string[]> => {
+    const found: string[] = [];
+    for (const from of ['team/plain', 'team/labelled', 'monitoring/plain']) if (await reaches(from, program, port)) found.push(from);
+    return found;
+  };
+  const policiesOf = (objects: readonly KubeObject[]) => objects.filter((one) => one.kind === 'NetworkPolicy');
+  const values = (...more: string[]) => [
+    '--set',
+    ['networkPolicy.enabled=true', 'networkPolicy.metricsNamespaces={monitoring}', ...more].join(),
+  ];
+
+  before(async () => {
+    cluster = await up({ name: 'e2e-release-policies', log });
+    for (const namespace of [system, 'team', 'monitoring']) await kubectl(['create', 'namespace', namespace]);
+    const objects = await render(...values());
+    const server = (program: (typeof programs)[number]) => {
+      const listening = Object.values(ports[program]).map(String);
+      const { labels } = podOf(objects, `aad-pod-identity-${program}`);
+      return pod(system, program, labels, ['perl', '-MIO::Socket::INET', '-e', listen, ...listening]);
+    };
+    await apply(
+      ...programs.map(server),
+      pod('team', 'plain', {}),
+      pod('team', 'labelled', { aadpodidbinding: 'x' }),
+      pod('monitoring', 'plain', {}),
+    );
+    for (const namespace of [system, 'team', 'monitoring'])
+      await kubectl(['wait', '--for=condition=Ready', 'pod', '--all', '-n', namespace, '--timeout=60s']);
+    for (const program of programs)
+      addresses.set(program, await kubectl(['get', 'pod', '-n', system, program, '-o', 'jsonpath={.status.podIP}']));
+    await eventually(
+      'the servers answer before the policies',
+      () => reaches('team/plain', 'controller', ports.controller.metrics),
+      (reached) => reached,
+    );
+    await apply(...policiesOf(objects));
+    const output = await startKubeRouter(cluster, log);
+    await eventually(
+      'the policies are enforced',
+      () => reaches('team/plain', 'controller', ports.controller.metrics),
+      (reached) => !reached,
+      60,
+    ).catch((error: unknown) => {
+      console.error(readFileSync(output, 'utf8').slice(-4000));
+      throw error;
+    });
+  });
+  after(() => cluster?.down());
+
+  it('let only labelled pods reach the broker', async () => {
+    assert.deepEqual(await reaching('broker', ports.broker.api), ['team/labelled']);
+  });
+
+  it('let every pod reach the webhook, since the API server may be one', async () => {
+    assert.deepEqual(await reaching('webhook', ports.webhook.admission), ['team/plain', 'team/labelled', 'monitoring/plain']);
+  });
+
+  for (const program of programs)
+    it(`let only the chosen namespace read metrics and probes of the ${program}`, async () => {
+      for (const port of [ports[program].metrics, ports[program].probes])
+        assert.deepEqual(await reaching(program, port), ['monitoring/plain'], String(port));
+    });
+
+  it('let the node of a pod reach its probes, as kubelet does', async () => {
+    for (const program of programs) {
+      const fetches = `await fetch('${urlOf(program, ports[program].probes)}', { signal: AbortSignal.timeout(2_000) })`;
+      const { code, stderr } = await cluster.enter(process.execPath, ['--input-type=module', '-e', fetches]);
+      assert.equal(code, 0, `${program}: ${stderr}`);
+    }
+  });
+
+  it('keep pods from the webhook once the CIDRs of the API server are given', async () => {
+    await apply(...policiesOf(await render(...values('networkPolicy.apiServerCIDRs={192.0.2.0/24}'))));
+    await eventually(
+      'no pod reaches the webhook',
+      () => reaching('webhook', ports.webhook.admission),
+      (found) => found.length === 0,
+    );
+  });
+});
