@@ -7,7 +7,6 @@ import type { Listener } from '../lib/http.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Logger } from '../lib/log.ts';
 import { memoryLimit } from '../lib/memory-limit.ts';
-import { tlsLimits } from '../lib/tls/limits.ts';
 import type { TlsServer } from '../lib/tls/server.ts';
 import { startTlsServer } from '../lib/tls/server.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
@@ -16,6 +15,7 @@ import { createAuthorizer } from './authorize.ts';
 import { BrokerError, errorResponse } from './error.ts';
 import { createIssuerSource } from './issuer.ts';
 import type { BrokerLimit } from './limits.ts';
+import { connectionLimits } from './limits.ts';
 import { createPodChanges } from './pod-changes.ts';
 import { createPollLimit } from './poll-limit.ts';
 import type { Report } from './reports.ts';
@@ -31,10 +31,10 @@ export interface BrokerServerOptions {
   certificate: Pick<ServingCertificate, 'keyPair' | 'caBundle' | 'onChange'>;
   onReport(report: Report): void;
   mintToken: MintToken;
-  /** Called for each connection, poll and request that a limit refuses or ends. */
+  /** Called for each poll and request that a limit refuses or ends. */
   onRefused?(limit: BrokerLimit): void;
-  /** Polls that are held at once, of all pods. */
-  maxPolls?: number;
+  /** Bytes that the limits are derived from. Default: what the container may use. */
+  memory?: number;
   clock?: Clock;
   random?: () => number;
 }
@@ -47,17 +47,16 @@ export interface BrokerServer extends TlsServer {
 const bodyLimit = 4096;
 /** Of one pod. Its sidecar has one; the others are left from before a restart or from a connection that was cut. */
 const maxPollsPerPod = 4;
-const defaultMaxPolls = 10_000;
 /** Sidecars keep their connections. After this time they reconnect and spread over the replicas again. */
 const maxConnectionAgeMs = 30 * 60_000;
 
 /** Listens at once; without a certificate handshakes fail, and until the caches are complete the answer is 503. */
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
   const { client, log, listen, rows, certificate, onReport, mintToken, clock = systemClock, random = Math.random } = options;
-  const { onRefused = () => undefined, maxPolls = defaultMaxPolls } = options;
+  const { onRefused = () => undefined, memory = memoryLimit() } = options;
   const issuer = createIssuerSource({ client, log, clock });
   const changes = createPodChanges(clock);
-  const limits = tlsLimits({ memory: memoryLimit(), connectionShare: 0.5, bodyShare: 0.05 });
+  const limits = connectionLimits(memory);
   let stopping = false;
 
   const server = await startTlsServer({
@@ -65,7 +64,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
     log,
     certificate,
     bodyLimit,
-    limits: { ...limits, maxConnectionsPerSource: limits.maxConnections, maxWaitingPerSource: limits.maxWaiting },
+    limits,
     clock,
     connectionAge: { maxAgeMs: maxConnectionAgeMs, random },
     errorResponse: (error, path) => errorResponse(error, path, log),
@@ -75,7 +74,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
         rows,
         authenticate: createAuthenticator({ client, log, issuer, audience: brokerAudience, clock, onRefused }),
         authorize: createAuthorizer({ client, rows, clock, onRefused }),
-        polls: createPollLimit({ perPod: maxPollsPerPod, total: maxPolls, onEnded: () => onRefused('polls') }),
+        polls: createPollLimit({ perPod: maxPollsPerPod, total: limits.maxConnections, onEnded: () => onRefused('polls') }),
         changes,
         caBundle: () => certificate.caBundle,
         onReport,

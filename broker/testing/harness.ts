@@ -17,7 +17,7 @@ import type { Signer } from './fake-api-server.ts';
 import { createSigner, fakeApiServer, signToken } from './fake-api-server.ts';
 import { fakeRows } from './fake-rows.ts';
 
-const serverName = 'broker.home.svc';
+export const serverName = 'broker.home.svc';
 export const podPath = '/api/v1/namespaces/team/pods/app-0';
 export const row: IdentityRow = {
   name: 'id',
