@@ -31,6 +31,10 @@ export const reasons = {
   host_network_refused: { decision: 'deny', text: 'pods with hostNetwork are refused: remove hostNetwork or the label aadpodidbinding' },
   no_containers: { decision: 'deny', text: 'a pod needs at least one container' },
   reserved_name: { decision: 'deny', text: 'names of the injected containers and volumes are reserved: rename yours' },
+  reserved_mount: {
+    decision: 'deny',
+    text: 'only the injected containers may mount their volumes: remove the mount, and ask the token proxy for tokens',
+  },
   reserved_id: { decision: 'deny', text: 'user and group 25790 are reserved for the token proxy: choose another id' },
   port_conflict: { decision: 'deny', text: 'TCP port 2579 is reserved for the token proxy: choose another port' },
   invalid_annotation: { decision: 'deny', text: 'correct or remove the annotation' },

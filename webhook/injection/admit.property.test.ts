@@ -39,6 +39,7 @@ const containers = fc
       env: fc.option(variables),
       resources: fc.record({ limits: amounts, requests: amounts }, { requiredKeys: [] }),
       securityContext: context,
+      volumeMounts: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: fc.tuple(fc.record({ name: names })) }),
       ports: fc.constantFrom([{ containerPort: 80 }], [{ containerPort: 2579 }], [null], null),
       future: fc.jsonValue(),
     },
@@ -269,19 +270,43 @@ test('admit puts the injected containers first, each once', () => {
   );
 });
 
+test('admit injects no pod whose own containers mount an injected volume', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      if (admitScenario(scenario).decision !== 'inject') return;
+      const { initContainers, containers, ephemeralContainers } = admitted(scenario).spec;
+      for (const container of [...(initContainers ?? []), ...(containers ?? []), ...(ephemeralContainers ?? [])]) {
+        if (injectedContainerNames.has(nameOf(container)) || !Array.isArray(container.volumeMounts)) continue;
+        for (const mount of container.volumeMounts) assert.ok(!injectedVolumeNames.has(mount.name));
+      }
+    }),
+    runs,
+  );
+});
+
+const usualScenario: Scenario = {
+  pod: rawPod(),
+  mode: 'native',
+  iptables: 'nft',
+  interception: undefined,
+  hostNetwork: 'skip',
+  guarded: false,
+  guardHostNetwork: 'deny',
+  guardAllow: [],
+};
+
+test('admit denies a pod to which another webhook adds a mount of the token', () => {
+  const before = admitted(usualScenario);
+  const sidecar = rawContainer('mesh', { volumeMounts: [{ name: 'aad-pod-identity-token', mountPath: '/token' }] });
+  const pod = { ...before, spec: { ...before.spec, containers: [...(before.spec.containers ?? []), sidecar] } };
+  const { reason, response } = admitScenario({ ...usualScenario, pod });
+  assert.equal(reason, 'reserved_mount');
+  assert.match(response.message ?? '', /^spec\.containers\[mesh\]\.volumeMounts\[aad-pod-identity-token\]: only the injected containers/);
+});
+
 test('admit moves a container of another webhook behind the injected ones', () => {
-  const scenario: Scenario = {
-    pod: rawPod(),
-    mode: 'native',
-    iptables: 'nft',
-    interception: undefined,
-    hostNetwork: 'skip',
-    guarded: false,
-    guardHostNetwork: 'deny',
-    guardAllow: [],
-  };
-  const { spec, ...rest } = admitted(scenario);
+  const { spec, ...rest } = admitted(usualScenario);
   const pod = { ...rest, spec: { ...spec, initContainers: [rawContainer('mesh'), ...(spec.initContainers ?? [])] } };
-  const after = admitted({ ...scenario, pod });
+  const after = admitted({ ...usualScenario, pod });
   assert.deepEqual((after.spec.initContainers ?? []).map(nameOf), ['aad-pod-identity-init', 'aad-pod-identity-proxy', 'mesh']);
 });

@@ -12,8 +12,8 @@ export function conflictIn(pod: PodView): Deny | undefined {
   // In classic mode such a pod would run the proxy alone.
   if (pod.containers.length === 0) return deny('no_containers', 'spec.containers');
 
-  const name = reservedNameIn(pod);
-  if (name !== undefined) return name;
+  const reserved = reservedPartIn(pod);
+  if (reserved !== undefined) return reserved;
 
   // The redirect lets the packets of this user and group through: docs/adr/0001-per-pod-interception.md.
   const declared = pod.ids.find(({ id }) => id === proxyId);
@@ -23,12 +23,21 @@ export function conflictIn(pod: PodView): Deny | undefined {
   return listener === undefined ? undefined : deny('port_conflict', `${listener.place}.ports`);
 }
 
-/** The first container or volume with a name that only what the webhook adds may have. */
-export function reservedNameIn(pod: PodView): Deny | undefined {
+/** The first container, volume or mount with a name that only what the webhook adds may have. */
+export function reservedPartIn(pod: PodView): Deny | undefined {
   const container = pod.allContainers.find(({ name }) => injectedContainerNames.has(name));
   if (container !== undefined) return deny('reserved_name', container.place);
   const volume = pod.volumes.map(nameOf).find((name) => injectedVolumeNames.has(name));
-  return volume === undefined ? undefined : deny('reserved_name', `spec.volumes[${volume}]`);
+  return volume === undefined ? reservedMountIn(pod) : deny('reserved_name', `spec.volumes[${volume}]`);
+}
+
+/** A pod may mount a volume that it does not have when it is submitted: the webhook adds ours. */
+function reservedMountIn(pod: PodView): Deny | undefined {
+  for (const { place, mounts } of pod.allContainers) {
+    const mount = mounts.find((name) => injectedVolumeNames.has(name));
+    if (mount !== undefined) return deny('reserved_mount', `${place}.volumeMounts[${mount}]`);
+  }
+  return undefined;
 }
 
 /** The first environment variable that collides with those of `interception: none`. */

@@ -21,6 +21,8 @@ export interface ContainerView {
   readonly tcpPorts: readonly number[];
   /** Names of the environment variables. */
   readonly variables: readonly string[];
+  /** Names of the volumes that it mounts. */
+  readonly mounts: readonly string[];
   readonly privileged: boolean;
   /** Added ones in upper case, as container runtimes read them, without the prefix `CAP_`. */
   readonly capabilities: readonly string[];
@@ -37,6 +39,7 @@ export function viewContainer(raw: RawObject, field: ContainerField): ContainerV
     ids: declaredIds(securityContext, `${place}.securityContext`, ['runAsUser', 'runAsGroup']),
     tcpPorts: tcpPortsOf(raw),
     variables: listOf(raw.env).flatMap((variable) => stringAt(variable, 'name') ?? []),
+    mounts: listOf(raw.volumeMounts).flatMap((mount) => stringAt(mount, 'name') ?? []),
     privileged: at(securityContext, 'privileged') === true,
     capabilities: listOf(at(securityContext, 'capabilities', 'add')).map((capability) =>
       String(capability).toUpperCase().replace(/^CAP_/, ''),

@@ -224,6 +224,12 @@ const cases: Case[] = [
       detail: `spec.${field}[aad-pod-identity-proxy]`,
     },
     {
+      name: `a mount of a volume that the webhook adds in ${field}`,
+      pod: withContainer({ volumeMounts: [{ name: 'own' }, { name: 'aad-pod-identity-token', mountPath: '/t' }] }, field),
+      reason: 'reserved_mount',
+      detail: `spec.${field}[x].volumeMounts[aad-pod-identity-token]`,
+    },
+    {
       name: `the reserved user in ${field}`,
       pod: withContainer({ securityContext: { runAsUser: 25790 } }, field),
       reason: 'reserved_id',

@@ -9,7 +9,7 @@ import { matchesLabels } from '../label-selector.ts';
 import type { Namespace } from '../namespace.ts';
 import { excludedNamespaces } from '../namespace.ts';
 import { checkInjectAnnotation } from './annotations.ts';
-import { reservedNameIn } from './conflicts.ts';
+import { reservedPartIn } from './conflicts.ts';
 import type { DecideInput, NamespaceFacts } from './decide.ts';
 import type { Deny, Guard, Skip } from './outcome.ts';
 import { deny, skip } from './outcome.ts';
@@ -69,7 +69,7 @@ export function guardOutcome(input: DecideInput): Guard | Skip | Deny | undefine
   const { pod } = input;
   if (pod.mirror) return skip('mirror_pod');
   if (pod.selector !== '') checkInjectAnnotation(pod.annotations);
-  return exceptionOutcome(input) ?? obstacleOutcome(input) ?? (asksForIdentities(pod) ? undefined : (reservedNameIn(pod) ?? guard(pod)));
+  return exceptionOutcome(input) ?? obstacleOutcome(input) ?? (asksForIdentities(pod) ? undefined : (reservedPartIn(pod) ?? guard(pod)));
 }
 
 const asksForIdentities = (pod: PodView): boolean => pod.selector !== '' && !pod.optedOut;

@@ -56,11 +56,12 @@ test('lists the containers of all kinds with their places', () => {
   );
 });
 
-test('reads ids, TCP ports, variables and capabilities of a container', () => {
+test('reads ids, TCP ports, variables, mounts and capabilities of a container', () => {
   const container = rawContainer('app', {
     securityContext: { runAsUser: 1, runAsGroup: '2', privileged: true, capabilities: { add: ['CAP_BPF', 'NET_ADMIN'] } },
     ports: [{ containerPort: 80 }, { containerPort: 53, protocol: 'UDP' }, { containerPort: '81' }, null],
     env: [{ name: 'A' }, { value: 'x' }, null],
+    volumeMounts: [{ name: 'data', mountPath: '/data' }, { mountPath: '/x' }, null],
   });
   const [view] = parsePod(rawPod({ spec: { containers: [container] } })).containers;
   assert.deepEqual(view, {
@@ -70,6 +71,7 @@ test('reads ids, TCP ports, variables and capabilities of a container', () => {
     ids: [{ place: 'spec.containers[app].securityContext.runAsUser', id: 1 }],
     tcpPorts: [80],
     variables: ['A'],
+    mounts: ['data'],
     privileged: true,
     capabilities: ['BPF', 'NET_ADMIN'],
   });

@@ -97,6 +97,13 @@ describe('the webhook behind a real API server', () => {
       denied: true,
     },
     {
+      reason: 'reserved_mount',
+      name: 'reserved-mount',
+      parts: oneContainer({ volumeMounts: [{ name: 'aad-pod-identity-token', mountPath: '/token' }] }),
+      says: /volumeMounts\[aad-pod-identity-token\]: only the injected containers may mount/,
+      denied: true,
+    },
+    {
       reason: 'reserved_id',
       name: 'reserved-id',
       parts: oneContainer({ securityContext: { runAsUser: 25790 } }),
