@@ -1,9 +1,11 @@
 // The guard: nothing without guard.enabled, and with it policies that depend on each other.
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { parseWebhookEntries } from '../../controller/certificates/webhook-entries-setting.ts';
 import { settings as controllerSettings } from '../../controller/settings.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
+import { settings as webhookSettings } from '../../webhook/settings.ts';
 import { golden } from './golden.ts';
 import type { KubeObject } from './render.ts';
 import { chart, environmentOf, find, helm, images, render, template } from './render.ts';
@@ -45,6 +47,47 @@ describe('the guard', () => {
     const before = new Set(rulesOf(await render()).map((rule) => JSON.stringify(rule)));
     const added = rulesOf(objects).filter((rule) => !before.has(JSON.stringify(rule)));
     assert.deepEqual(added, [{ apiGroups: [''], resources: ['namespaces'], verbs: ['list'] }]);
+  });
+
+  it('registers the webhook for unlabelled pods of guarded namespaces', async () => {
+    const entriesOf = (rendered: readonly KubeObject[]) =>
+      parseWebhookEntries(environmentOf(rendered, 'aad-pod-identity-controller').WEBHOOK_ENTRIES ?? '');
+    const [first, second, ...others] = entriesOf(objects);
+    golden('guard-webhook-entry', second);
+    assert.deepEqual([first, ...others], entriesOf(await render()));
+    const [, ignoring] = entriesOf(await render('--set', 'guard.enabled=true,guard.failurePolicy=Ignore'));
+    assert.equal(ignoring?.failurePolicy, 'Ignore');
+  });
+
+  it('takes another selector for its namespaces', async () => {
+    const selector = { matchExpressions: [{ key: 'tenant', operator: 'Exists' }] };
+    const rendered = await render(
+      '--set',
+      'guard.enabled=true',
+      '--set-json',
+      `guard.namespaceSelector=${JSON.stringify({ ...selector, matchLabels: null })}`,
+    );
+    const [, entry] = parseWebhookEntries(environmentOf(rendered, 'aad-pod-identity-controller').WEBHOOK_ENTRIES ?? '');
+    assert.equal(entry?.namespaceSelector.matchLabels, undefined);
+    assert.deepEqual(entry?.namespaceSelector.matchExpressions?.at(-1), selector.matchExpressions[0]);
+    const { guardNamespaceSelector } = parseSettings(webhookSettings, [], environmentOf(rendered, 'aad-pod-identity-webhook'));
+    assert.deepEqual(guardNamespaceSelector, selector);
+  });
+
+  it('tells the webhook what it guards, and nothing without it', async () => {
+    const settingsOf = (rendered: readonly KubeObject[]) => {
+      const { guardNamespaceSelector, guardHostNetworkPods } = parseSettings(
+        webhookSettings,
+        [],
+        environmentOf(rendered, 'aad-pod-identity-webhook'),
+      );
+      return { guardNamespaceSelector, guardHostNetworkPods };
+    };
+    const matchLabels = { 'aadpodidentity.k8s.io/guard': 'enabled' };
+    assert.deepEqual(settingsOf(objects), { guardNamespaceSelector: { matchLabels }, guardHostNetworkPods: 'deny' });
+    assert.equal(settingsOf(await render()).guardNamespaceSelector, undefined);
+    const warning = await render('--set', 'guard.enabled=true,guard.hostNetworkPods=warn');
+    assert.equal(settingsOf(warning).guardHostNetworkPods, 'warn');
   });
 
   it('hands its selector to the controller', () => {

@@ -56,6 +56,7 @@ describe('values', () => {
       'sidecarImagePullPolicy',
       'azureCaFile',
       'guardNamespaceSelector',
+      'guardHostNetworkPods',
     ];
     /** Values of adminsecret, under names of aad-pod-identity. */
     const signIn = [

@@ -169,6 +169,57 @@ controller-policies.yaml lets it write nothing else. Each has every field that t
         !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
         || 'aadpodidentity.k8s.io/status' in object.metadata.annotations
         || (has(object.metadata.labels) && 'aadpodidentity.k8s.io/injected' in object.metadata.labels)
+{{- if .Values.guard.enabled }}
+# Pods without the label. Those with it come by the entry above, and get a guard there if they are not redirected.
+- name: guard.aadpodidentity.k8s.io
+  admissionReviewVersions: [v1]
+  clientConfig:
+    service:
+      name: aad-pod-identity-webhook
+      namespace: {{ .Release.Namespace }}
+      path: /guard
+      port: 443
+  failurePolicy: {{ .Values.guard.failurePolicy }}
+  matchPolicy: Equivalent
+  reinvocationPolicy: IfNeeded
+  sideEffects: None
+  timeoutSeconds: {{ .Values.webhook.timeoutSeconds }}
+  rules:
+    - apiGroups: ['']
+      apiVersions: [v1]
+      operations: [CREATE]
+      resources: [pods]
+      scope: Namespaced
+  objectSelector:
+    matchExpressions:
+      - key: aadpodidbinding
+        operator: DoesNotExist
+  namespaceSelector:
+    {{- with .Values.guard.namespaceSelector.matchLabels }}
+    matchLabels:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    matchExpressions:
+      # The programs of the release would wait for themselves.
+      - key: kubernetes.io/metadata.name
+        operator: NotIn
+        values: [kube-system, {{ .Release.Namespace }}]
+      - key: control-plane
+        operator: NotIn
+        values: ['true']
+      - key: kubernetes.azure.com/managedby
+        operator: NotIn
+        values: [aks]
+      {{- with .Values.guard.namespaceSelector.matchExpressions }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+  matchConditions:
+    - name: no-mirror-pods-without-status
+      expression: >-
+        !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
+        || 'aadpodidentity.k8s.io/status' in object.metadata.annotations
+        || (has(object.metadata.labels) && 'aadpodidentity.k8s.io/injected' in object.metadata.labels)
+{{- end }}
 {{- end }}
 
 {{/* A CEL literal. Lists and maps of CEL have items of one type, so each item is dyn. Argument: any value. */}}

@@ -13,7 +13,7 @@ test('guards the namespaces that the selector matches', () => {
     assert.equal(isGuarded(namespace('team', value), selection), false, value);
 });
 
-test('guards nothing without a selector, and never the release namespace or kube-system', () => {
+test('guards nothing without a selector, never kube-system or the release namespace', () => {
   const everything = { matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'DoesNotExist' }] } as const;
   for (const [name, selector, guarded] of [
     ['team', undefined, false],

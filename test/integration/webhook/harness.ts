@@ -45,8 +45,8 @@ export interface Harness {
   stop(): Promise<void>;
 }
 
-/** No webhook runs yet. */
-export async function startHarness(options: { apiServerFlags?: Record<string, string> } = {}): Promise<Harness> {
+/** No webhook runs yet. `set`: values of the chart. */
+export async function startHarness(options: { apiServerFlags?: Record<string, string>; set?: string } = {}): Promise<Harness> {
   const plane = await startControlPlane(options);
   const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
   const started = new Set<WebhookProcess>();
@@ -82,7 +82,7 @@ export async function startHarness(options: { apiServerFlags?: Record<string, st
     },
   };
   try {
-    await installChart(plane);
+    await installChart(plane, options.set);
     const { ca, leaf } = await issueFor(['localhost']);
     harness.ca = ca;
     await harness.publishLeaf(leaf);
@@ -94,14 +94,18 @@ export async function startHarness(options: { apiServerFlags?: Record<string, st
   }
 }
 
-async function installChart(plane: ControlPlane): Promise<void> {
+async function installChart(plane: ControlPlane, set?: string): Promise<void> {
   const helm = await findHelm(() => undefined);
   const chart = path.join(root, 'charts/aad-pod-identity-webhook');
   const images = 'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar';
-  await mustRun(helm, ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', '--set', images], {
-    env: { KUBECONFIG: plane.kubeconfig },
-    timeoutSeconds: 120,
-  });
+  await mustRun(
+    helm,
+    ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', '--set', set === undefined ? images : `${images},${set}`],
+    {
+      env: { KUBECONFIG: plane.kubeconfig },
+      timeoutSeconds: 120,
+    },
+  );
 }
 
 function certificatesOf(client: KubeClient): Pick<Harness, 'publishLeaf' | 'publishBundle'> {
