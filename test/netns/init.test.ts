@@ -244,6 +244,21 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     assert.equal(await ask(imds, [1337, 1337]), 'ECONNREFUSED');
   });
 
+  it('denies nothing to a packet socket, which needs NET_RAW', async () => {
+    await succeeds(['--deny-imds']);
+    const own = await pod.must('ip -o link show eth0');
+    const gateway = await node.must('ip -o link show pod');
+    const mac = (link: string) => /link\/ether (\S+)/.exec(link)?.[1] ?? '';
+    const script = path.join(import.meta.dirname, 'packet-socket.pl');
+    const send = (capability: string) =>
+      pod.run([
+        ...['setpriv', `--bounding-set=${capability}`, '--inh-caps=-all'],
+        ...['perl', script, own.split(':')[0] ?? '', mac(own), mac(gateway), '10.1.0.2'],
+      ]);
+    assert.deepEqual(await send('+net_raw'), { code: 0, stdout: 'answered\n', stderr: '' });
+    assert.match((await send('-net_raw')).stderr, /Operation not permitted/);
+  });
+
   it('fails when another rule takes what it should deny', async () => {
     await iptables('-t mangle -A OUTPUT -p tcp --dport 80 -j DROP');
     await refuses(/did not reject a connection to 169\.254\.169\.254:80 \(it was unanswered\)/, ['--deny-imds']);

@@ -10,12 +10,12 @@ const found = () =>
 export function missing(): string | undefined {
   if (process.platform !== 'linux') return 'network namespaces need Linux';
   if (process.getuid?.() !== 0) return 'network namespaces and iptables need root';
-  for (const tool of ['unshare', 'nsenter', 'setpriv', 'ip']) {
+  for (const tool of ['unshare', 'nsenter', 'setpriv', 'ip', 'perl']) {
     if (
       spawnSync(tool, ['--version'], { stdio: 'ignore' }).error !== undefined &&
       spawnSync(tool, ['-V'], { stdio: 'ignore' }).error !== undefined
     ) {
-      return `the program ${tool} is missing (packages util-linux and iproute2)`;
+      return `the program ${tool} is missing (packages util-linux, iproute2 and perl-base)`;
     }
   }
   if (found()) return undefined;
