@@ -17,11 +17,13 @@ export const vault = 'https://vault.azure.net';
 
 export type Product = Awaited<ReturnType<typeof startProduct>>;
 
-export async function startProduct(name: string, log: (line: string) => void) {
+/** `set`: values of the chart for every install and upgrade, beside those of the demo. */
+export async function startProduct(name: string, log: (line: string) => void, set: readonly string[] = []) {
   const images = await currentImages(log);
   const cluster = await up({ name, log, images: Object.values(images), providerID, azureState: azureState(1_000) });
   const values = chartValues(cluster, images, { armPollInterval: 500 });
 
+  const settings = set.flatMap((value) => ['--set', value]);
   const kubectl = async (args: string[], input?: string): Promise<string> => {
     const { stdout, stderr, code } = await cluster.kubectl(args, { timeoutSeconds: 90, ...(input === undefined ? {} : { input }) });
     assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
@@ -29,7 +31,21 @@ export async function startProduct(name: string, log: (line: string) => void) {
   };
   /** `install` or `upgrade`; resolves once everything is ready. */
   const helm = async (command: 'install' | 'upgrade', ...more: string[]): Promise<string> => {
-    const args = [command, 'webhook', chart, '-n', system, '--create-namespace', '-f', '-', '--wait', '--timeout', '90s', ...more];
+    const args = [
+      command,
+      'webhook',
+      chart,
+      '-n',
+      system,
+      '--create-namespace',
+      '-f',
+      '-',
+      '--wait',
+      '--timeout',
+      '90s',
+      ...settings,
+      ...more,
+    ];
     const { stdout, stderr, code } = await cluster.helm(args, { input: values, timeoutSeconds: 100 });
     assert.equal(code, 0, stderr);
     return stdout;
