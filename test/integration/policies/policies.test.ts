@@ -25,6 +25,7 @@ describe('the admission policies', () => {
     expect(await harness.call({ method: 'POST', path: ours('plain', 'azurepodidentityexceptions'), body: old }));
     await harness.applyPolicies(...allDeny, exclusion, 'webhook.namespaceSelectorExpressions[0].values={a,b}');
     await harness.namespace('guarded', { team: 'b', ...guarded });
+    await harness.namespace(system, { team: 'a', ...guarded });
     await harness.namespace('excluded', { team: 'c', ...guarded });
     await harness.namespace('aks', { team: 'a', 'kubernetes.azure.com/managedby': 'aks', ...guarded });
     await harness.namespace('strict', { team: 'a', 'aadpodidentity.k8s.io/strict': 'enabled' });
@@ -79,6 +80,8 @@ describe('the admission policies', () => {
     ['a marker in a namespace of AKS', 'aks', { labels: redirected }, set],
     ['a guard in a namespace of AKS', 'aks', { labels: { [marker]: 'guard' } }, set],
     ['a marker in a namespace that the values exclude', 'excluded', { labels: redirected }, set],
+    ['a guarded pod where the values exclude labelled ones', 'excluded', { labels: { [marker]: 'guard' } }],
+    ['a guard in the release namespace', system, { labels: { [marker]: 'guard' } }, set],
   ];
   for (const [title, namespace, parts, says] of creations)
     it(`${says === undefined ? 'let' : 'refuse'} ${title}`, async () => expect(await create(namespace, parts), says));
