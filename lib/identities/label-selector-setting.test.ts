@@ -1,26 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SettingsError } from '../../common/options.ts';
 import { labelSelectorSetting } from './label-selector-setting.ts';
 
-const setting = labelSelectorSetting('selector', 'about');
+const { parse } = labelSelectorSetting('selector', 'a selector');
 
-test('reads a label selector and is absent by default', () => {
-  const selector = { matchLabels: { a: 'b' }, matchExpressions: [{ key: 'c', operator: 'Exists' }] };
-  assert.deepEqual(setting.parse(JSON.stringify(selector)), selector);
-  assert.equal(setting.fallback, undefined);
+test('reads both forms of a selector', () => {
+  assert.deepEqual(parse('{"matchLabels":{"a":"b"}}'), { matchLabels: { a: 'b' } });
+  const matchExpressions = [{ key: 'a', operator: 'In', values: ['b'] }];
+  assert.deepEqual(parse(JSON.stringify({ matchExpressions })), { matchExpressions });
 });
 
-test('refuses a selector that is no JSON or selects everything', () => {
-  for (const [text, message] of [
-    ['a=b', /^selector is "a=b": accepted is a JSON object \{matchLabels/],
-    ['{}', /^selector is \{\}: accepted is \{matchLabels, matchExpressions\} with at least one/],
-    ['{"matchLabels":{}}', /^selector\.matchLabels is \{\}: /],
-    ['{"matchExpressions":[{"key":"a","operator":"in"}]}', /^selector\.matchExpressions\[0\]\.operator is "in": /],
-  ] as const)
-    assert.throws(
-      () => setting.parse(text),
-      (error: unknown) => error instanceof SettingsError && message.test(error.message),
-      text,
-    );
-});
+const refused: [title: string, json: string, says: RegExp][] = [
+  ['what is not JSON', 'a=b', /^SettingsError: selector is "a=b": accepted is a JSON object \{matchLabels, matchExpressions\}/],
+  ['a selector of everything', '{}', /^SettingsError: selector is \{\}: accepted is \{matchLabels, matchExpressions\} with at least one/],
+  ['an unknown part', '{"matchLabel":{}}', /^SettingsError: selector\."matchLabel" is not known/],
+  ['labels that are no texts', '{"matchLabels":{"a":1}}', /^SettingsError: selector\.matchLabels is \{"a":1\}/],
+];
+for (const [title, json, says] of refused) test(`refuses ${title}`, () => assert.throws(() => parse(json), says));
