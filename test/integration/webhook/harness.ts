@@ -2,11 +2,18 @@
 // a process.
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { caBundleConfigMapName, caBundleKey, webhookCertificateSecretName, webhookConfigurationName } from '../../../api/names.ts';
+import {
+  bindingLabel,
+  caBundleConfigMapName,
+  caBundleKey,
+  initContainerName,
+  webhookCertificateSecretName,
+  webhookConfigurationName,
+} from '../../../api/names.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isNotFound } from '../../../lib/kube/errors.ts';
-import { configMaps, mutatingWebhookConfigurations, namespaces, resourcePath, secrets } from '../../../lib/kube/resources.ts';
+import { configMaps, mutatingWebhookConfigurations, namespaces, pods, resourcePath, secrets } from '../../../lib/kube/resources.ts';
 import { generateKey, issueAuthority, issueLeaf } from '../../../lib/tls/issue.ts';
 import type { KeyPair } from '../../../lib/tls/key-pair.ts';
 import { findHelm } from '../../cluster/binaries.ts';
@@ -72,6 +79,7 @@ export async function startHarness(options: { apiServerFlags?: Record<string, st
       const webhook = await start(flags, file);
       await register(client, webhook.port, harness.ca.certificate);
       await eventually(async () => (await webhook.readyz()).status === 200, 'the webhook is ready');
+      await eventually(() => isInjecting(client), 'the API server calls the webhook');
       return webhook;
     },
     createNamespace: (name, metadata) => createNamespace(client, name, metadata),
@@ -138,6 +146,18 @@ async function register(client: KubeClient, port: number, caBundle: string): Pro
     contentType: mergePatch,
     body: { webhooks },
   });
+}
+
+/** The API server follows its configurations with a delay. */
+async function isInjecting(client: KubeClient): Promise<boolean> {
+  const spec = { containers: [{ name: 'app', image: 'app' }] };
+  const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'probe', labels: { [bindingLabel]: 'x' } }, spec };
+  try {
+    const made = await client.call('POST', resourcePath(pods, { namespace: 'default' }), { body, query: { dryRun: 'All' } });
+    return JSON.stringify(made).includes(initContainerName);
+  } catch {
+    return false;
+  }
 }
 
 async function createNamespace(client: KubeClient, name: string, metadata: object = {}): Promise<void> {
