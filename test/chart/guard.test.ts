@@ -103,6 +103,7 @@ describe('the guard', () => {
       'aad-pod-identity-container-privileges': ['Warn', 'Audit'],
       'aad-pod-identity-ephemeral-containers': ['Warn', 'Audit'],
       'aad-pod-identity-exceptions': ['Warn', 'Audit'],
+      'aad-pod-identity-exec': ['Deny'],
       'aad-pod-identity-marker': ['Deny'],
     });
   });
@@ -117,6 +118,7 @@ describe('the guard', () => {
         'aad-pod-identity-assigned-identities',
         'aad-pod-identity-container-privileges',
         'aad-pod-identity-ephemeral-containers',
+        'aad-pod-identity-exec',
       ]);
     }
   });

@@ -142,6 +142,10 @@ const probes: Record<string, Call> = {
     path: `${podPath('probes', 'redirected', 'ephemeralcontainers')}?dryRun=All`,
     body: { spec: { ephemeralContainers: [{ name: 'debug', image: 'i', securityContext: { privileged: true, runAsUser: 1 } }] } },
   },
+  'aad-pod-identity-exec': {
+    method: 'POST',
+    path: `${podPath('probes', 'redirected', 'exec')}?stdout=true&command=x&container=aad-pod-identity-proxy`,
+  },
   'aad-pod-identity-container-privileges': {
     method: 'POST',
     path: `${podPath('probes')}?dryRun=All`,

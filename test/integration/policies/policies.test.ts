@@ -7,7 +7,7 @@ import { eventually } from '../../harness/wait.ts';
 import type { Answer, Call, PodParts, PolicyHarness } from './harness.ts';
 import { marker, ours, pod, podPath, redirected, startPolicyHarness, strict, system } from './harness.ts';
 
-const allDeny = ['marker', 'ephemeralContainers', 'containerPrivileges', 'exceptions', 'assignedIdentities'].map(
+const allDeny = ['marker', 'ephemeralContainers', 'exec', 'containerPrivileges', 'exceptions', 'assignedIdentities'].map(
   (name) => `guard.policies.${name}=deny`,
 );
 const exclusion = 'webhook.namespaceSelectorExpressions[0].key=team,webhook.namespaceSelectorExpressions[0].operator=In';
@@ -60,7 +60,7 @@ describe('the admission policies', () => {
     };
     await eventually(async () => (await list()).every((status) => at(status, 'observedGeneration') !== undefined), 'all are checked');
     const complaints = (await list()).map((status) => at(status, 'typeChecking', 'expressionWarnings'));
-    assert.deepEqual(complaints, Array(5).fill(undefined));
+    assert.deepEqual(complaints, Array(6).fill(undefined));
   });
 
   const set = /is set by the webhook, which was not called for this pod/;
@@ -138,6 +138,40 @@ describe('the admission policies', () => {
       expect(await bind(name, { app: 'x' }));
       const { object } = await harness.call({ method: 'GET', path: podPath('plain', name) });
       assert.equal(at(object, 'metadata', 'labels', 'app'), 'x', 'a pod gets the labels of its Binding');
+    });
+
+  const images: [title: string, container: string, labels: Record<string, string>, says?: RegExp][] = [
+    ['the init container', 'aad-pod-identity-init', redirected, /the images of aad-pod-identity-init and aad-pod-identity-proxy/],
+    ['the guard of a pod', 'aad-pod-identity-init', { ...redirected, [marker]: 'guard' }, /cannot be changed on a pod/],
+    ['the proxy', 'aad-pod-identity-proxy', redirected, /cannot be changed on a pod/],
+    ['another container', 'app', redirected],
+  ];
+  for (const [title, container, labels, says] of images)
+    it(`${says === undefined ? 'let' : 'refuse'} another image for ${title}`, async () => {
+      const named = (name: string, image: string) => ({ name, image });
+      const before = ['aad-pod-identity-init', 'aad-pod-identity-proxy'].map((name) => named(name, 'i'));
+      // A merge patch replaces whole lists, whose items the API server completed.
+      await create('plain', { labels, spec: { initContainers: before } });
+      const path = podPath('plain', `p${count}`);
+      const { object } = await harness.call({ method: 'GET', path });
+      const changed = (field: string) =>
+        (at(object, 'spec', field) as { name: string }[]).map((one) => (one.name === container ? { ...one, image: 'other' } : one));
+      const body = { spec: { initContainers: changed('initContainers'), containers: changed('containers') } };
+      expect(await harness.call({ method: 'PATCH', path, body }), says);
+    });
+
+  for (const subresource of ['exec', 'attach'])
+    it(`refuse to ${subresource} into our containers, and only into these`, async () => {
+      await create('plain', { labels: redirected });
+      const connect = (container: string) =>
+        harness.call({
+          method: 'POST',
+          path: `${podPath('plain', `p${count}`, subresource)}?stdout=true&command=x&container=${container}`,
+        });
+      for (const name of ['aad-pod-identity-proxy', 'aad-pod-identity-init'])
+        expect(await connect(name), /a process in the containers of the token proxy could act as it/);
+      // The pod has no node.
+      for (const name of ['app', '']) assert.match((await connect(name)).message, /does not have a host assigned/);
     });
 
   const raw = /a debug container needs to drop the capability NET_RAW/;
