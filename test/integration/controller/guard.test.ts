@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { mergePatch } from '../../../lib/kube/client.ts';
-import { namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { azurePodIdentityExceptions, namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
@@ -66,6 +66,24 @@ describe('a guarded namespace', () => {
       'misspelt',
       /^GuardMisconfigured: label \S+ is 'true', which guards nothing: accepted is enabled/,
     );
-    await harness.untilEvent('Namespace', 'locked', /^GuardMisconfigured: the guard of a pod needs NET_ADMIN .* pod security restricted/);
+    await harness.untilEvent(
+      'Namespace',
+      'locked',
+      /^GuardMisconfigured: namespace locked enforces pod security restricted, which refuses NET_ADMIN/,
+    );
+  });
+
+  it('is not needed for the Events about an exception that comes after its pod', async () => {
+    await harness.createPod('web', 'x');
+    await harness.client.call('POST', resourcePath(azurePodIdentityExceptions, { namespace: 'default' }), {
+      body: {
+        apiVersion: 'aadpodidentity.k8s.io/v1',
+        kind: 'AzurePodIdentityException',
+        metadata: { name: 'late' },
+        spec: { podLabels: { aadpodidbinding: 'x' } },
+      },
+    });
+    await harness.untilEvent('Pod', 'web', /^RuntimeException: AzurePodIdentityException late applies to this pod/);
+    await harness.untilEvent('AzurePodIdentityException', 'late', /^RuntimeException: .* such as web: there the token proxy passes/);
   });
 });
