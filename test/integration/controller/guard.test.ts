@@ -66,11 +66,7 @@ describe('a guarded namespace', () => {
       'misspelt',
       /^GuardMisconfigured: label \S+ is 'true', which guards nothing: accepted is enabled/,
     );
-    await harness.untilEvent(
-      'Namespace',
-      'locked',
-      /^GuardMisconfigured: namespace locked enforces pod security restricted, which refuses NET_ADMIN/,
-    );
+    await harness.untilEvent('Namespace', 'locked', /^GuardMisconfigured: .*pod security restricted.*NET_ADMIN.*federated/);
   });
 
   it('is not needed for the Events about an exception that comes after its pod', async () => {
