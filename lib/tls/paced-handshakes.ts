@@ -1,4 +1,4 @@
-// Stands between the sockets that a server accepts and their TLS handshakes. A handshake costs several times what a request costs, so at most one starts
+// Stands between the sockets that a server accepts and their TLS handshakes. A handshake costs several times what a request costs, so only a few start
 // in each turn of the event loop: the requests that have arrived by then are answered first, and a burst of new connections does not hold up those that
 // are open (docs/adr/0024-connection-and-memory-limits.md).
 import type { Server } from 'node:https';
@@ -20,8 +20,10 @@ export interface PacedHandshakesOptions {
   clock: Clock;
 }
 
+/** Handshakes that start in one turn of the event loop. They take 10 ms together, which a request that comes meanwhile waits. */
+const handshakesPerTurn = 8;
 /** How often sockets that wait too long are closed, and those that waited for room are tried again. */
-const sweepMs = 250;
+const checkMs = 100;
 
 /** Takes the new sockets of a server over. The returned function closes every one that is left. */
 export function paceHandshakes(server: Server, { limits, handshakeMs, clock }: PacedHandshakesOptions): () => void {
@@ -30,9 +32,9 @@ export function paceHandshakes(server: Server, { limits, handshakeMs, clock }: P
   const hellos = new Map<Socket, ClientHello>();
   const sockets = new Map<string, Socket>();
   let cancelTurn: (() => void) | undefined;
-  let cancelSweep: (() => void) | undefined;
+  let cancelCheck: (() => void) | undefined;
   const startHandshake = takeOver(server, accept);
-  followRequests(server, (key) => sockets.get(key), table);
+  followRequests(server, table, (socket) => sockets.get(keyOf(socket)));
 
   function accept(socket: Socket): void {
     const source = socket.remoteAddress;
@@ -54,7 +56,7 @@ export function paceHandshakes(server: Server, { limits, handshakeMs, clock }: P
       }),
     );
     for (const dropped of queue.add(socket, source, clock.now())) dropped.resetAndDestroy();
-    cancelSweep ??= clock.after(sweepMs, sweep);
+    cancelCheck ??= clock.after(checkMs, check);
   }
 
   function nextTurn(): void {
@@ -65,31 +67,40 @@ export function paceHandshakes(server: Server, { limits, handshakeMs, clock }: P
   function turn(): void {
     cancelTurn = undefined;
     const now = clock.now();
+    for (let count = 0; count < handshakesPerTurn; count += 1) {
+      const next = take(now);
+      if (next === undefined) return;
+      table.add(next.socket, next.source, now);
+      hellos.get(next.socket)?.giveBack();
+      hellos.delete(next.socket);
+      startHandshake(next.socket);
+    }
+    nextTurn();
+  }
+
+  function take(now: number): { socket: Socket; source: string } | undefined {
     let closing: Socket | undefined;
-    const taken = queue.take((source) => {
+    const next = queue.take((source) => {
       const { room, close } = table.roomFor(source, now);
       closing = close;
       return room;
     });
-    if (taken === undefined) return;
-    closing?.destroy();
-    const { socket, source } = taken;
-    table.add(socket, source, now);
-    hellos.get(socket)?.giveBack();
-    hellos.delete(socket);
-    startHandshake(socket);
-    nextTurn();
+    if (next !== undefined && closing !== undefined) {
+      table.remove(closing);
+      closing.destroy();
+    }
+    return next;
   }
 
-  function sweep(): void {
+  function check(): void {
     for (const socket of queue.expire(clock.now() - handshakeMs)) socket.resetAndDestroy();
-    cancelSweep = queue.size === 0 ? undefined : clock.after(sweepMs, sweep);
+    cancelCheck = queue.size === 0 ? undefined : clock.after(checkMs, check);
     nextTurn();
   }
 
   return () => {
     cancelTurn?.();
-    cancelSweep?.();
+    cancelCheck?.();
     for (const socket of sockets.values()) socket.destroy();
   };
 }
@@ -113,9 +124,9 @@ function afterInput(call: () => void): () => void {
   return () => clearImmediate(pending);
 }
 
-function followRequests(server: Server, rawOf: (key: string) => Socket | undefined, table: ConnectionTable<Socket>): void {
+function followRequests(server: Server, table: ConnectionTable<Socket>, rawOf: (socket: Socket) => Socket | undefined): void {
   server.on('request', ({ socket }, response) => {
-    const raw = rawOf(keyOf(socket));
+    const raw = rawOf(socket);
     if (raw === undefined) return;
     table.begin(raw);
     // Follows the last byte of the response, and also a client that went away.
