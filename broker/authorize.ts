@@ -21,6 +21,14 @@ const confirmedMs = 10_000;
 /** Many pods can lose their label together. Namespaces take turns: a pod of one cannot keep the API server from confirming those of another. */
 const lookupRate = { perSecond: 20, burst: 40, maxWaiting: 200 };
 
+/** Requests of one pod that wait for its look-up; more of them would only use memory. */
+const maxCallers = 8;
+
+interface Lookup {
+  result: Promise<BrokerError>;
+  callers: number;
+}
+
 export function createAuthorizer(options: {
   client: KubeClient;
   rows: RowSource;
@@ -30,10 +38,14 @@ export function createAuthorizer(options: {
   const { client, rows, clock, onRefused } = options;
   const confirmed = createTtlCache<BrokerError>(5_000, clock);
   const turn = waitInFairTurn({ ...lookupRate, clock });
-  const inFlight = new Map<string, Promise<BrokerError>>();
+  const inFlight = new Map<string, Lookup>();
 
   async function lookUp(pod: BoundPod): Promise<BrokerError> {
     if (await turn(pod.namespace)) return missingPodError(client, pod);
+    return refusal();
+  }
+
+  function refusal(): BrokerError {
     onRefused('lookups');
     return new BrokerError('not_ready', 'too many unknown pods are being looked up: try again', { retryAfterSeconds: 5 });
   }
@@ -45,10 +57,12 @@ export function createAuthorizer(options: {
     if (before !== undefined) throw before;
     let lookup = inFlight.get(pod.uid);
     if (lookup === undefined) {
-      lookup = lookUp(pod).finally(() => inFlight.delete(pod.uid));
+      lookup = { result: lookUp(pod).finally(() => inFlight.delete(pod.uid)), callers: 0 };
       inFlight.set(pod.uid, lookup);
     }
-    const error = await lookup;
+    if (lookup.callers >= maxCallers) throw refusal();
+    lookup.callers += 1;
+    const error = await lookup.result;
     if (error.code !== 'not_ready') confirmed.set(pod.uid, error, confirmedMs);
     throw error;
   };
