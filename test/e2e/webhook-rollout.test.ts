@@ -53,6 +53,11 @@ describe('the webhook as the chart runs it', () => {
     assert.equal(firstContainer(await create('first')), 'aad-pod-identity-init');
   });
 
+  it('shows with the Service that the webhook is registered', async () => {
+    const { stdout } = await cluster.kubectl(['describe', 'service', 'aad-pod-identity-webhook', '-n', 'default']);
+    assert.match(stdout, /Normal +WebhookRegistered .* the API server calls the webhook from now on/);
+  });
+
   it('refuses none of 2 000 pods during a rolling restart of both replicas', async () => {
     const failures: string[] = [];
     let made = 0;
