@@ -9,6 +9,7 @@ import type { BodyBudget } from './body-budget.ts';
 import { createBodyBudget } from './body-budget.ts';
 import { BodyError, parsedSize, parseJson } from './json-body.ts';
 import type { TlsApp } from './server.ts';
+import { createTurns } from './turns.ts';
 
 export interface BodyLimits {
   /** Bytes of all open bodies together, and of what is parsed from them. A source that has half of it reads one body at a time. */
@@ -47,6 +48,7 @@ interface Context {
 export function readJsonBodies(app: TlsApp, { limits: { maxBodyBytes, bodyMs }, bodyLimit, clock }: RequestBodiesOptions): void {
   const context: Context = { budget: createBodyBudget(maxBodyBytes), bodyLimit, bodyMs, clock };
   const largeOnes = createFairLock();
+  const turns = createTurns(clock);
   const responses = new WeakMap<IncomingMessage, ServerResponse>();
   app.addHook('onRequest', (request, reply, done) => {
     responses.set(request.raw, reply.raw);
@@ -60,6 +62,8 @@ export function readJsonBodies(app: TlsApp, { limits: { maxBodyBytes, bodyMs }, 
     if (response === undefined || source === undefined) throw new BodyError(408, 'the client has left');
     const { text, size } = await readBody(incoming, response, source, context);
     if (size > largeBytes) await holdUntilAnswered(largeOnes, response, source);
+    await turns.take(source);
+    if (response.closed) throw new BodyError(408, 'the client has left');
     return parseJson(text, (characters, done) => void parseText(request, characters, done));
   });
 }

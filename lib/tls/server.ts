@@ -10,6 +10,7 @@ import type { Listener } from '../http.ts';
 import type { Logger } from '../log.ts';
 import type { ConnectionAgeOptions } from './connection-age.ts';
 import { trackConnectionAge } from './connection-age.ts';
+import { answerInOrder, closeUnread } from './connection-rules.ts';
 import { BodyError } from './json-body.ts';
 import type { TlsLimits } from './paced-handshakes.ts';
 import { paceHandshakes } from './paced-handshakes.ts';
@@ -56,6 +57,8 @@ export interface TlsServer {
 /** kube-apiserver closes idle connections after 90 s; a server that closes first fails a request (docs/reference/sidecars.md). */
 const keepAliveMs = 120_000;
 const handshakeMs = 10_000;
+/** A client has this long to read a response. */
+const readMs = 10_000;
 /** Requests in flight get this long when the server stops: a client that does not read its response must not keep the process. */
 const stopMs = 5_000;
 /** The last bytes of finished responses get this long. */
@@ -79,6 +82,8 @@ export async function startTlsServer(options: TlsServerOptions): Promise<TlsServ
     },
   });
   const closeConnections = paceHandshakes(app.server, { limits: options.limits, handshakeMs, clock });
+  answerInOrder(app);
+  closeUnread(app, { ms: readMs, clock });
   const requests = trackRequests(app);
   const isOld = options.connectionAge === undefined ? () => false : trackConnectionAge(app.server, { ...options.connectionAge, clock });
   let draining = false;

@@ -1,0 +1,75 @@
+// Who may use the thread next. A body can take a millisecond or a second to parse and handle, so sources are compared by the time that they have used
+// and not by the number of their bodies (docs/adr/0024-connection-and-memory-limits.md).
+import type { Clock } from '../../common/clock.ts';
+
+export interface Turns {
+  /** Resolves when the source may use the thread, until it next waits for something. One source has a turn in each turn of the event loop. */
+  take(source: string): Promise<void>;
+}
+
+interface Source {
+  /** Milliseconds, counted from what others had used when it came. */
+  used: number;
+  restsUntil: number;
+  waiting: (() => void)[];
+}
+
+/** After a longer turn a source rests as long, since new connections of others need several turns of the event loop. */
+const longMs = 50;
+
+export function createTurns(clock: Pick<Clock, 'now' | 'after'>): Turns {
+  /** Since the last time that none waited or rested. */
+  const sources = new Map<string, Source>();
+  /** What the source that had the last turn had used before. */
+  let floor = 0;
+  let busy = false;
+  let cancelTimer = () => {};
+
+  function select(now: number): Source | undefined {
+    let found: Source | undefined;
+    for (const source of sources.values())
+      if (source.waiting.length > 0 && source.restsUntil <= now && source.used < (found?.used ?? Number.POSITIVE_INFINITY)) found = source;
+    return found;
+  }
+
+  function next(): void {
+    cancelTimer();
+    const began = clock.now();
+    const source = select(began);
+    busy = source !== undefined;
+    if (source === undefined) {
+      sleep(began);
+      return;
+    }
+    floor = source.used;
+    source.waiting.shift()?.();
+    // After everything that the turn did, and what has arrived meanwhile.
+    setImmediate(() => {
+      const now = clock.now();
+      const took = now - began;
+      source.used += took;
+      if (took > longMs) source.restsUntil = now + took;
+      next();
+    });
+  }
+
+  /** Until the first source has rested. */
+  function sleep(now: number): void {
+    const ends = [...sources.values()].map(({ restsUntil }) => restsUntil).filter((end) => end > now);
+    if (ends.length === 0) sources.clear();
+    else cancelTimer = clock.after(Math.min(...ends) - now, next);
+  }
+
+  return {
+    take(name) {
+      return new Promise((resolve) => {
+        const source = sources.get(name) ?? { used: floor, restsUntil: 0, waiting: [] };
+        sources.set(name, source);
+        // A source does not save up time.
+        if (source.waiting.length === 0) source.used = Math.max(source.used, floor);
+        source.waiting.push(resolve);
+        if (!busy) next();
+      });
+    },
+  };
+}
