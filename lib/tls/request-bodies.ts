@@ -109,10 +109,13 @@ function readBody(
       budget.complete(body, size);
       resolve({ text, size });
     };
+    const late = () => {
+      if (!incoming.complete)
+        fail(waits ? new BodyError(429, 'too many bodies at once from this address') : new BodyError(408, 'the body did not arrive in time'));
+    };
     budget.open(body, source);
-    const cancel = clock.after(bodyMs, () =>
-      fail(waits ? new BodyError(429, 'too many bodies at once from this address') : new BodyError(408, 'the body did not arrive in time')),
-    );
+    // What has arrived while the process was busy is read first.
+    const cancel = clock.after(bodyMs, () => setImmediate(late));
     incoming.on('data', onData).on('end', onEnd);
     response.once('close', () => {
       close();
