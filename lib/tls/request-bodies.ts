@@ -111,7 +111,9 @@ function readBody(
     };
     const late = () => {
       if (!incoming.complete)
-        fail(waits ? new BodyError(429, 'too many bodies at once from this address') : new BodyError(408, 'the body did not arrive in time'));
+        fail(
+          waits ? new BodyError(429, 'too many bodies at once from this address') : new BodyError(408, 'the body did not arrive in time'),
+        );
     };
     budget.open(body, source);
     // What has arrived while the process was busy is read first.
