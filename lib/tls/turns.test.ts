@@ -11,16 +11,19 @@ describe('turns', () => {
 
   beforeEach(() => {
     [now, timers, order] = [0, [], []];
-    turns = createTurns({
-      now: () => now,
-      after(ms, call) {
-        const timer = { at: now + ms, call };
-        timers.push(timer);
-        return () => {
-          timers = timers.filter((each) => each !== timer);
-        };
+    turns = createTurns(
+      {
+        now: () => now,
+        after(ms, call) {
+          const timer = { at: now + ms, call };
+          timers.push(timer);
+          return () => {
+            timers = timers.filter((each) => each !== timer);
+          };
+        },
       },
-    });
+      () => now,
+    );
   });
   const use = async (source: string, ms: number) => {
     await turns.take(source);

@@ -17,7 +17,13 @@ interface Source {
 /** After a longer turn a source rests as long, since new connections of others need several turns of the event loop. */
 const longMs = 50;
 
-export function createTurns(clock: Pick<Clock, 'now' | 'after'>): Turns {
+/** Of the processor: a machine that is busy with other work makes no turn long. */
+function threadMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+export function createTurns(clock: Pick<Clock, 'now' | 'after'>, usedMs: () => number = threadMs): Turns {
   /** Since the last time that none waited or rested. */
   const sources = new Map<string, Source>();
   /** What the source that had the last turn had used before. */
@@ -34,21 +40,20 @@ export function createTurns(clock: Pick<Clock, 'now' | 'after'>): Turns {
 
   function next(): void {
     cancelTimer();
-    const began = clock.now();
-    const source = select(began);
+    const began = usedMs();
+    const source = select(clock.now());
     busy = source !== undefined;
     if (source === undefined) {
-      sleep(began);
+      sleep(clock.now());
       return;
     }
     floor = source.used;
     source.waiting.shift()?.();
     // After everything that the turn did, and what has arrived meanwhile.
     setImmediate(() => {
-      const now = clock.now();
-      const took = now - began;
+      const took = usedMs() - began;
       source.used += took;
-      if (took > longMs) source.restsUntil = now + took;
+      if (took > longMs) source.restsUntil = clock.now() + took;
       next();
     });
   }
