@@ -1,36 +1,16 @@
 import assert from 'node:assert/strict';
-import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { before, describe, test } from 'node:test';
-import forge from 'node-forge';
 import { readClientCertificate } from './client-certificate.ts';
-
-function issue() {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: 'spki', format: 'pem' },
-    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-  });
-  const certificate = forge.pki.createCertificate();
-  certificate.publicKey = forge.pki.publicKeyFromPem(publicKey);
-  certificate.serialNumber = '01';
-  certificate.validity.notAfter = new Date(Date.now() + 86_400_000);
-  certificate.setSubject([{ name: 'commonName', value: 'app' }]);
-  certificate.setIssuer(certificate.subject.attributes);
-  certificate.sign(forge.pki.privateKeyFromPem(privateKey), forge.md.sha256.create());
-  return { key: privateKey, certificate: forge.pki.certificateToPem(certificate), forged: certificate };
-}
-
-const pkcs12 = (made: ReturnType<typeof issue>, password: string | null, algorithm: 'aes256' | '3des'): Buffer => {
-  const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(made.key), [made.forged], password, { algorithm });
-  return Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1');
-};
+import type { TestClientCertificate } from './testing/client-certificate.ts';
+import { createClientCertificate, pkcs12Of } from './testing/client-certificate.ts';
 
 describe('a client certificate', () => {
-  let own: ReturnType<typeof issue>;
-  let other: ReturnType<typeof issue>;
+  let own: TestClientCertificate;
+  let other: TestClientCertificate;
   before(() => {
-    own = issue();
-    other = issue();
+    own = createClientCertificate();
+    other = createClientCertificate();
   });
 
   const check = (found: ReturnType<typeof readClientCertificate>) => {
@@ -48,18 +28,18 @@ describe('a client certificate', () => {
   });
 
   test('reads a client certificate from PKCS#12 with old and new ciphers and passwords', () => {
-    check(readClientCertificate(pkcs12(own, 'p', 'aes256'), 'p'));
-    check(readClientCertificate(pkcs12(own, 'p', '3des'), 'p'));
-    check(readClientCertificate(pkcs12(own, '', 'aes256')));
-    check(readClientCertificate(pkcs12(own, '', 'aes256'), ''));
+    check(readClientCertificate(pkcs12Of(own, 'p', 'aes256'), 'p'));
+    check(readClientCertificate(pkcs12Of(own, 'p', '3des'), 'p'));
+    check(readClientCertificate(pkcs12Of(own, '', 'aes256')));
+    check(readClientCertificate(pkcs12Of(own, '', 'aes256'), ''));
   });
 
   test('refuses a damaged client certificate without quoting key material', () => {
     const refused: [Buffer, string | undefined, RegExp][] = [
       [Buffer.from(own.certificate), undefined, /must hold a CERTIFICATE and its PRIVATE KEY/],
       [Buffer.from(own.key + other.certificate), undefined, /none of the certificates belongs/],
-      [pkcs12(own, 'p', 'aes256'), 'wrong', /does not|opens with the given password/],
-      [pkcs12(own, 'p', 'aes256'), undefined, /opens with the given password/],
+      [pkcs12Of(own, 'p', 'aes256'), 'wrong', /does not|opens with the given password/],
+      [pkcs12Of(own, 'p', 'aes256'), undefined, /opens with the given password/],
       [Buffer.from('garbage'), undefined, /neither PEM nor a PKCS#12 file/],
     ];
     for (const [bytes, password, expected] of refused) assert.throws(() => readClientCertificate(bytes, password), expected);

@@ -5,8 +5,8 @@ import { renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { SignJWT } from 'jose';
-import forge from 'node-forge';
 import { version } from '../../../api/version.ts';
+import { createClientCertificate, pkcs12Of } from '../../../lib/azure/auth/testing/client-certificate.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
 import { app, clientIds, pool1, tenant } from '../azure/fixtures.ts';
 import { connected, errorOf, quickAzure, requests, scopeOf } from './harness.ts';
@@ -18,33 +18,6 @@ function put(folder: string, name: string, content: string | Buffer): string {
   const file = path.join(folder, name);
   writeFileSync(file, content);
   return file;
-}
-
-function keyPair() {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return {
-    privateKey,
-    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-  };
-}
-
-function issue() {
-  const { privatePem, publicPem } = keyPair();
-  const certificate = forge.pki.createCertificate();
-  certificate.publicKey = forge.pki.publicKeyFromPem(publicPem);
-  certificate.serialNumber = '01';
-  certificate.validity.notAfter = new Date(Date.now() + 86_400_000);
-  certificate.setSubject([{ name: 'commonName', value: 'controller' }]);
-  certificate.setIssuer(certificate.subject.attributes);
-  const key = forge.pki.privateKeyFromPem(privatePem);
-  certificate.sign(key, forge.md.sha256.create());
-  const asn1 = forge.pkcs12.toPkcs12Asn1(key, [certificate], 'password');
-  return {
-    privatePem,
-    certificatePem: forge.pki.certificateToPem(certificate),
-    pkcs12: Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1'),
-  };
 }
 
 test('signs in with a client secret, once for many calls', async (t) => {
@@ -66,23 +39,24 @@ test('reports a wrong secret with the code of Entra, and logs no secret', async 
 });
 
 test('signs in with a certificate, as PEM and as PKCS#12', async (t) => {
-  const made = issue();
-  const state = quickAzure({}, { apps: [{ clientId: app.clientId, certificates: [made.certificatePem] }] });
+  const made = createClientCertificate();
+  const state = quickAzure({}, { apps: [{ clientId: app.clientId, certificates: [made.certificate] }] });
   const byPem = await connected(t, state, (_, folder) => ({
     ...application,
-    clientCertificateFile: put(folder, 'client.pem', made.certificatePem + made.privatePem),
+    clientCertificateFile: put(folder, 'client.pem', made.certificate + made.key),
   }));
   await byPem.compute.read(pool);
   const byPkcs12 = await connected(t, state, (_, folder) => ({
     ...application,
-    clientCertificateFile: put(folder, 'client.pfx', made.pkcs12),
+    clientCertificateFile: put(folder, 'client.pfx', pkcs12Of(made, 'password')),
     clientCertificatePasswordFile: put(folder, 'password', 'password\n'),
   }));
   await byPkcs12.compute.read(pool);
 });
 
 test('signs in with a projected service account token', async (t) => {
-  const { privateKey, publicPem } = keyPair();
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const publicPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
   const issuer = 'https://cluster.example';
   const subject = 'system:serviceaccount:default:controller';
   const state = quickAzure(

@@ -1,16 +1,14 @@
 // Service principals against the emulator's Entra: the requests are MSAL's own, over TLS.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { decodeJwt } from 'jose';
-import forge from 'node-forge';
 import type { AzureIdentitySpec } from '../../../api/kinds.ts';
 import { createTokenMinter } from '../../../broker/token-minter.ts';
 import { systemClock } from '../../../common/clock.ts';
 import { msalNetwork } from '../../../lib/azure/auth/msal-network.ts';
+import { createClientCertificate, pkcs12Of } from '../../../lib/azure/auth/testing/client-certificate.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { silentLogger } from '../../../lib/log.ts';
-import { generateKey, issueAuthority } from '../../../lib/tls/issue.ts';
 import { app, smallAzure, tenant } from '../azure/fixtures.ts';
 import type { TestContext } from '../azure/harness.ts';
 import { emulate } from '../azure/harness.ts';
@@ -74,12 +72,10 @@ test('mints a list of tokens for auxiliary tenants, or none when one tenant refu
 });
 
 test('mints a token with a PKCS#12 certificate, with and without a password', async (t) => {
-  const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
+  const made = createClientCertificate();
   for (const password of ['pass', '']) {
-    const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], password);
-    const pkcs12 = Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1');
-    const apps = [{ clientId: app.clientId, certificates: [certificate] }];
-    const mint = await minter(t, { type: 2 }, { certificate: pkcs12, password: Buffer.from(password) }, { apps });
+    const apps = [{ clientId: app.clientId, certificates: [made.certificate] }];
+    const mint = await minter(t, { type: 2 }, { certificate: pkcs12Of(made, password), password: Buffer.from(password) }, { apps });
     const answer = await mint('https://vault.azure.net');
     assert.equal(decodeJwt(answer.access_token).aud, 'https://vault.azure.net');
   }

@@ -1,11 +1,9 @@
 // Identities of types 1 and 2 from end to end: no call to Resource Manager, a token minted by the broker, no secret in the pod.
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import forge from 'node-forge';
+import { createClientCertificate, pkcs12Of } from '../../../lib/azure/auth/testing/client-certificate.ts';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { azureIdentities, resourcePath, secrets } from '../../../lib/kube/resources.ts';
-import { generateKey, issueAuthority } from '../../../lib/tls/issue.ts';
 import { eventually } from '../../harness/wait.ts';
 import { app, pool1, tenant } from '../azure/fixtures.ts';
 import { call, claimsOf, tokenPath } from '../azure/requests.ts';
@@ -24,14 +22,13 @@ let harness: Harness;
 let broker: BrokerService;
 
 before(async () => {
-  const { certificate, key } = issueAuthority({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
-  const asn1 = forge.pkcs12.toPkcs12Asn1(forge.pki.privateKeyFromPem(key), [forge.pki.certificateFromPem(certificate)], 'pass');
+  const certificate = createClientCertificate();
   harness = await startHarness({
     azure: {
       apps: [
         { clientId: app.clientId, secrets: [app.secret] },
         { clientId: team.clientId, secrets: [team.secret] },
-        { clientId: certified, certificates: [certificate] },
+        { clientId: certified, certificates: [certificate.certificate] },
       ],
       roles: [{ principal: app.clientId, role: 'Owner' }],
     },
@@ -39,7 +36,7 @@ before(async () => {
   await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
   await makeSecret('password', { clientSecret: Buffer.from(team.secret) });
   await makeSecret('certificate', {
-    certificate: Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1'),
+    certificate: pkcs12Of(certificate, 'pass'),
     password: Buffer.from('pass'),
   });
   await makePrincipal('password', { type: 1, clientID: team.clientId, clientPassword: { name: 'password', namespace: 'default' } });
