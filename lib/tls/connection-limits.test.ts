@@ -4,14 +4,15 @@ import fc from 'fast-check';
 import type { ConnectionTable } from './connection-limits.ts';
 import { createConnectionTable } from './connection-limits.ts';
 
-const limits = { maxConnections: 6, maxConnectionsPerSource: 4, firstHeaderMs: 1000 };
+const limits = { maxConnections: 6, maxConnectionsPerSource: 4, quietMs: 1000 };
 const open = (table: ConnectionTable<string>, ...connections: string[]) => {
   for (const connection of connections) table.add(connection, connection.charAt(0), 0);
 };
-const use = (table: ConnectionTable<string>, ...connections: string[]) => {
+const use = (table: ConnectionTable<string>, ...connections: string[]) => useAt(0, table, ...connections);
+const useAt = (at: number, table: ConnectionTable<string>, ...connections: string[]) => {
   for (const connection of connections) {
     table.begin(connection);
-    table.end(connection);
+    table.end(connection, at);
   }
 };
 
@@ -19,7 +20,7 @@ describe('connection limits', () => {
   it('has no room for a source at its limit', () => {
     const table = createConnectionTable<string>(limits);
     open(table, 'a1', 'a2', 'a3', 'a4');
-    use(table, 'a1', 'a2', 'a3', 'a4');
+    for (const connection of ['a1', 'a2', 'a3', 'a4']) table.begin(connection);
     assert.deepEqual(table.roomFor('a', 5_000), { room: false });
     assert.deepEqual(table.roomFor('b', 5_000), { room: true });
     table.remove('a2');
@@ -32,6 +33,16 @@ describe('connection limits', () => {
     use(table, 'a1');
     assert.deepEqual(table.roomFor('a', 999), { room: false });
     assert.deepEqual(table.roomFor('a', 1000), { room: true, close: 'a2' });
+  });
+
+  it('closes the oldest quiet connection where none of a source at its limit is silent', () => {
+    const table = createConnectionTable<string>(limits);
+    open(table, 'a1', 'a2', 'a3', 'a4');
+    use(table, 'a2', 'a3', 'a4');
+    table.begin('a1');
+    useAt(500, table, 'a2');
+    assert.deepEqual(table.roomFor('a', 999), { room: false });
+    assert.deepEqual(table.roomFor('a', 1000), { room: true, close: 'a3' });
   });
 
   it('takes from the source with the most when all are in use', () => {

@@ -5,8 +5,8 @@ export interface ConnectionLimits {
   /** Connections after the start of their handshake. */
   maxConnections: number;
   maxConnectionsPerSource: number;
-  /** A connection that has sent no request for so long gives way to a new one of its source. */
-  firstHeaderMs: number;
+  /** A connection that has had no request for so long gives way to a new one when its source is at its limit. */
+  quietMs: number;
 }
 
 export interface ConnectionTable<C> {
@@ -16,20 +16,21 @@ export interface ConnectionTable<C> {
   /** A request on it begins. */
   begin(connection: C): void;
   /** A response on it has ended. */
-  end(connection: C): void;
+  end(connection: C, now: number): void;
   remove(connection: C): void;
   readonly size: number;
 }
 
 interface Entry {
   source: string;
-  since: number;
+  /** When it was added, or its last response ended. */
+  quietSince: number;
   /** Requests that are not answered yet. */
   open: number;
   used: boolean;
 }
 
-export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSource, firstHeaderMs }: ConnectionLimits): ConnectionTable<C> {
+export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSource, quietMs }: ConnectionLimits): ConnectionTable<C> {
   const entries = new Map<C, Entry>();
   /** Each set has the oldest first, and none is empty. */
   const sources = new Map<string, Set<C>>();
@@ -49,7 +50,8 @@ export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSour
   }
 
   function roomOfSource(own: ReadonlySet<C>, now: number): { room: boolean; close?: C } {
-    const close = find(own, ({ used, since }) => !used && now - since >= firstHeaderMs);
+    const isQuiet = ({ open, quietSince }: Entry) => open === 0 && now - quietSince >= quietMs;
+    const close = find(own, (entry) => !entry.used && isQuiet(entry)) ?? find(own, isQuiet);
     return close === undefined ? { room: false } : { room: true, close };
   }
 
@@ -69,7 +71,7 @@ export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSour
     },
 
     add(connection, source, now) {
-      entries.set(connection, { source, since: now, open: 0, used: false });
+      entries.set(connection, { source, quietSince: now, open: 0, used: false });
       const own = sources.get(source);
       if (own === undefined) sources.set(source, new Set([connection]));
       else own.add(connection);
@@ -82,9 +84,11 @@ export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSour
       entry.open += 1;
     },
 
-    end(connection) {
+    end(connection, now) {
       const entry = entries.get(connection);
-      if (entry !== undefined) entry.open -= 1;
+      if (entry === undefined) return;
+      entry.open -= 1;
+      entry.quietSince = now;
     },
 
     remove(connection) {

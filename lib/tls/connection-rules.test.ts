@@ -16,7 +16,7 @@ const megabytes = (count: number) => count * 1024 * 1024;
 const limits = {
   maxConnections: 20,
   maxConnectionsPerSource: 20,
-  firstHeaderMs: 1_000,
+  quietMs: 1_000,
   maxWaiting: 20,
   maxWaitingPerSource: 20,
   maxBodyBytes: megabytes(10),

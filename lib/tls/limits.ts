@@ -24,7 +24,7 @@ export function tlsLimits({ memory, connectionShare, bodyShare }: LimitOptions):
   return {
     maxConnections,
     maxConnectionsPerSource: Math.floor(maxConnections / 2),
-    firstHeaderMs: 1_000,
+    quietMs: 1_000,
     maxWaiting,
     maxWaitingPerSource: Math.floor(maxWaiting / 2),
     maxBodyBytes: Math.floor(memory * bodyShare),

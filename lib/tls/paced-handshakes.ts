@@ -34,7 +34,7 @@ export function paceHandshakes(server: Server, { limits, handshakeMs, clock }: P
   let cancelTurn: (() => void) | undefined;
   let cancelCheck: (() => void) | undefined;
   const startHandshake = takeOver(server, accept);
-  followRequests(server, table, (socket) => sockets.get(keyOf(socket)));
+  followRequests(server, { table, rawOf: (socket) => sockets.get(keyOf(socket)), clock });
 
   function accept(socket: Socket): void {
     const source = socket.remoteAddress;
@@ -124,12 +124,15 @@ function afterInput(call: () => void): () => void {
   return () => clearImmediate(pending);
 }
 
-function followRequests(server: Server, table: ConnectionTable<Socket>, rawOf: (socket: Socket) => Socket | undefined): void {
+function followRequests(
+  server: Server,
+  { table, rawOf, clock }: { table: ConnectionTable<Socket>; rawOf: (socket: Socket) => Socket | undefined; clock: Clock },
+): void {
   server.on('request', ({ socket }, response) => {
     const raw = rawOf(socket);
     if (raw === undefined) return;
     table.begin(raw);
     // Follows the last byte of the response, and also a client that went away.
-    response.once('close', () => table.end(raw));
+    response.once('close', () => table.end(raw, clock.now()));
   });
 }

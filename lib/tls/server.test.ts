@@ -23,7 +23,7 @@ const servername = 'server.test.svc';
 const limits = {
   maxConnections: 8,
   maxConnectionsPerSource: 4,
-  firstHeaderMs: 1_000,
+  quietMs: 1_000,
   maxWaiting: 8,
   maxWaitingPerSource: 4,
   maxBodyBytes: 64 * 1024,
