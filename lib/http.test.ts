@@ -80,8 +80,9 @@ describe('serveSmall', () => {
       socket.setEncoding('latin1').on('data', (chunk: string) => {
         text += chunk;
       });
+      // A connection that the server resets is closed too.
       socket.on('error', () => {});
-      const closed = once(socket, 'close').then(() => text);
+      const closed = new Promise<string>((resolve) => socket.on('close', () => resolve(text)));
       await once(socket, 'connect');
       socket.write(send);
       return { socket, closed };
