@@ -1,10 +1,12 @@
 // What a failed call to Azure means for the scope: which identities are to blame, what the user reads, when to try again. Pure.
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { ArmFailure } from '../azure/arm/errors.ts';
-import { ArmError, isClientFault } from '../azure/arm/errors.ts';
+import { ArmError } from '../azure/arm/errors.ts';
+import type { RefusalCode, Retry } from '../azure/arm/refusals.ts';
+import { isAboutIdentities, refusalOf } from '../azure/arm/refusals.ts';
 
 export interface Diagnosis {
-  code: ArmFailure['code'];
+  code: RefusalCode;
   reason: AssignmentReason;
   /** For the object and the Event: what failed and, where a person must act, what to do. */
   message: string;
@@ -15,65 +17,54 @@ export interface Diagnosis {
 }
 
 /** True where an identity of the write may be to blame, named or not: then a search for it is worthwhile. */
-export const mayBlameIdentities = (error: unknown): boolean =>
-  error instanceof ArmError &&
-  (error.failure.code === 'badIdentities' || (error.failure.code === 'unknown' && isClientFault(error.status, error.azureCode ?? '')));
+export const mayBlameIdentities = (error: unknown): boolean => error instanceof ArmError && isAboutIdentities(error.failure.code);
 
 /** `attempted`: the ids of the write, all of them. `random`, from 0 to 1, spreads the retries of peers. */
 export function diagnose(error: unknown, attempted: readonly string[], random: () => number): Diagnosis {
   const failure: ArmFailure = error instanceof ArmError ? error.failure : { code: 'unknown' };
+  const { code } = failure;
+  const { reason, retry, advice } = refusalOf(code);
   const original = error instanceof Error ? error.message : String(error);
-  const diagnosis = (reason: AssignmentReason, retryMs?: number, advice?: string): Diagnosis => ({
-    code: failure.code,
-    reason,
-    message: advice === undefined ? original : `${advice}: ${original}`,
-    culprits: new Set(),
-    retryMs,
-  });
+  const message = advice === undefined ? original : `${withNames(advice, failure)}: ${original}`;
+  const culprits = culpritsOf(failure, attempted);
+  // A failure that names nobody is final for nobody but an identity that was alone in its write.
+  if (isAboutIdentities(code) && culprits.size === 0)
+    return { code, reason: 'AzureError', message: unnamedMessage, culprits, retryMs: undefined };
+  return { code, reason, message, culprits, retryMs: retryMsOf(retry, failure, random) };
+}
 
-  switch (failure.code) {
-    case 'throttled':
-      return diagnosis('Throttled', failure.retryAfterSeconds * 1000 * (1 + random() / 5));
-    case 'badIdentities': {
-      const reason = failure.reason === 'missingRole' ? 'MissingRole' : failure.reason === 'denied' ? 'DenyAssignment' : 'IdentityNotFound';
-      const named = failure.ids.filter((id) => attempted.includes(id));
-      const culprits = named.length === 0 && attempted.length === 1 ? attempted : named;
-      // A failure that names nobody is final for nobody but an identity that was alone in its write.
-      if (culprits.length === 0) return { ...diagnosis('AzureError'), message: unnamedMessage };
-      return { ...diagnosis(reason, undefined, adviceOn[failure.reason]), culprits: new Set(culprits) };
-    }
-    case 'missingRole':
-      return diagnosis('MissingRole', minutes(1), 'grant the controller the role Virtual Machine Contributor on the node resource group');
-    case 'denyAssignment':
-      return diagnosis('DenyAssignment', minutes(10), 'the node resource group is locked against changes');
-    // Another writer was faster. Nothing is wrong: the next reconciliation starts from what that writer left.
-    case 'preconditionFailed':
-      return diagnosis('Attaching', 100);
-    case 'conflict':
-    case 'canceled':
-      return diagnosis('Attaching', 5_000 + random() * 25_000);
-    case 'notFound':
-      return diagnosis('AzureError', minutes(1), 'the scale set or virtual machine is gone');
-    case 'unauthorized':
-    case 'operationLost':
-      return diagnosis('AzureError');
-    case 'unknown':
-      return mayBlameIdentities(error) && attempted.length > 1
-        ? { ...diagnosis('AzureError'), message: unnamedMessage }
-        : diagnosis('AzureError');
-    case 'signInFailed':
-    case 'transient':
-      return diagnosis('AzureError', failure.retryAfterSeconds === undefined ? undefined : failure.retryAfterSeconds * 1000);
+function culpritsOf(failure: ArmFailure, attempted: readonly string[]): ReadonlySet<string> {
+  if (!('ids' in failure)) return new Set();
+  const named = failure.ids.filter((id) => attempted.includes(id));
+  return new Set(named.length === 0 && attempted.length === 1 ? attempted : named);
+}
+
+function retryMsOf(retry: Retry, failure: ArmFailure, random: () => number): number | undefined {
+  const askedMs = 'retryAfterSeconds' in failure && failure.retryAfterSeconds !== undefined ? failure.retryAfterSeconds * 1000 : undefined;
+  switch (retry) {
+    case 'when Azure says':
+      return askedMs === undefined ? undefined : askedMs * (1 + random() / 5);
+    case 'at once':
+      return 100;
+    case '5 to 30 s':
+      return 5_000 + random() * 25_000;
+    case '1 min':
+      return minutes(1);
+    case '10 min':
+      return minutes(10);
+    case '0.5 s to 1 min':
+      return askedMs;
+    case 'quarantine':
+      return undefined;
   }
 }
 
+const withNames = (advice: string, failure: ArmFailure): string =>
+  failure.code === 'linkedRoleMissing'
+    ? advice.replace('<action>', failure.action ?? 'that Azure names').replace('<scope>', failure.scope ?? 'what Azure names')
+    : advice;
+
 // Without Azure's text: it may hold a part of an id, such as a resource group, of any namespace in the write. The log has it.
 const unnamedMessage = 'Azure refused a write of several identities and named none of them, so parts of it are tried one by one';
-
-const adviceOn: Partial<Record<Extract<ArmFailure, { code: 'badIdentities' }>['reason'], string>> = {
-  missingRole: 'grant the controller the role Managed Identity Operator on the identity',
-  notFound: 'Azure knows no such identity: make it there, or correct spec.resourceID of the AzureIdentity',
-  otherTenant: "the identity's subscription does not exist or belongs to another tenant, from which nothing can be attached",
-};
 
 const minutes = (count: number): number => count * 60_000;

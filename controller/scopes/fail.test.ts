@@ -3,17 +3,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Need } from '../../lib/identities/need.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
-import { ArmError } from '../azure/arm/errors.ts';
+import { ArmError, errorOf } from '../azure/arm/errors.ts';
 import { OwnershipRecordError } from './ownership.ts';
 import { scopeHarness } from './testing/harness.ts';
 import { fakeAzure, idOf, need } from './testing/scope.ts';
 
 const notFound = (name: string, status?: number) =>
-  new ArmError(
-    { code: 'badIdentities', ids: [idOf(name)], reason: 'notFound' },
-    `${name} was not found`,
-    status === undefined ? {} : { status },
-  );
+  new ArmError({ code: 'identityNotFound', ids: [idOf(name)] }, `${name} was not found`, status === undefined ? {} : { status });
 const throwing = (error: Error) => () => {
   throw error;
 };
@@ -128,7 +124,7 @@ describe('scope reconciler after a failure', () => {
     azure.refuses = true;
     azure.onWrite.push(() => {
       azure.onRead.push(throwing(new ArmError({ code: 'throttled', of: 'scope', source: 'header', retryAfterSeconds: 300 }, 'slow down')));
-      throw new ArmError({ code: 'badIdentities', ids: [idOf('i')], reason: 'missingRole' }, 'no role', { status: 403 });
+      throw new ArmError({ code: 'identityRoleMissing', ids: [idOf('i')] }, 'no role', { status: 403 });
     });
     await at(0);
     assert.deepEqual(records.states(), {});
@@ -176,6 +172,47 @@ describe('scope reconciler after a failure', () => {
       assert.ok(recorded.some(({ kind, type }) => kind === 'Pod' && type === 'Warning'));
       assert.deepEqual(azure.writes, []);
     });
+
+  it('blames nobody for an attached identity that Azure no longer knows', async () => {
+    const [one, two] = [need('web', 'one'), need('api', 'two')];
+    const { at, azure, recorded, annotationOf, reasonOf, statusOf } = scopeHarness({ needs: [one, two], azure: fakeAzure(['ghost']) });
+    azure.refuses = true;
+    azure.onWrite.push(throwing(new ArmError({ code: 'attachedIdentityBroken' }, `'${idOf('ghost')}' was not found`, { status: 400 })));
+    assert.equal(await at(0), 60_000);
+    for (const each of [one, two]) {
+      assert.equal(reasonOf(each), 'ForeignIdentityBroken');
+      const message = annotationOf(each, 'message') ?? '';
+      assert.match(message, /detach it from the scale set/);
+      assert.ok(!message.includes('ghost'), 'it may be that of another namespace');
+    }
+    assert.ok(recorded.every(({ reason }) => reason !== 'Quarantined'));
+    await at(60_000);
+    assert.deepEqual([statusOf(one), statusOf(two)], ['Assigned', 'Assigned'], 'once somebody has detached it');
+    assert.deepEqual(azure.writes[1], azure.writes[0], 'both in one write, none apart');
+  });
+
+  it('writes a locked scope once in ten minutes and names the lock', async () => {
+    const web = need('web', 'i');
+    const { at, azure, annotationOf, reasonOf } = scopeHarness({ needs: [web] });
+    azure.compute.write = async (_scope, write) => {
+      azure.writes.push(write);
+      throw new ArmError({ code: 'scopeLocked' }, "following scope(s) are locked: '/subscriptions/s/resourceGroups/g'", { status: 409 });
+    };
+    for (let minute = 0; minute < 20; minute += 1) await at(minute * 60_000);
+    assert.equal(azure.writes.length, 2);
+    assert.equal(reasonOf(web), 'ScopeLocked');
+    assert.match(annotationOf(web, 'message') ?? '', /remove the lock.*resourceGroups\/g/);
+  });
+
+  it('reads a scope that answers 400 less and less often', async () => {
+    const { at, azure } = scopeHarness({ needs: [need('web', 'i')], options: { random: () => 1 } });
+    azure.compute.read = async () => {
+      throw errorOf({ status: 400, headers: {}, body: { error: { code: 'BadRequest', message: 'no' } } }, new Date(0));
+    };
+    const delays: number[] = [];
+    for (let now = 0; delays.length < 4; now += delays.at(-1) ?? 0) delays.push(await at(now));
+    assert.deepEqual(delays, [1_000, 2_000, 4_000, 8_000]);
+  });
 
   it('takes Assigned back from an identity that others detached for good', async () => {
     const web = need('web', 'i');

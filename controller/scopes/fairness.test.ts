@@ -26,7 +26,7 @@ interface Scenario {
 }
 
 /** One scope whose Azure knows no identity with a name that begins with `bad`. */
-function simulation({ failsAt, names, unnamed = { code: 'unknown' }, azureCode }: Scenario) {
+function simulation({ failsAt, names, unnamed = { code: 'refused', ids: [] }, azureCode }: Scenario) {
   const clock = createFakeClock(0);
   const needs: Need[] = [];
   const azure = fakeAzure();
@@ -47,7 +47,7 @@ function simulation({ failsAt, names, unnamed = { code: 'unknown' }, azureCode }
       clock.jump(operationMs);
       return write(scope, change, seen, options);
     }
-    const failure = names ? ({ code: 'badIdentities', ids: bad.slice(0, 1), reason: 'notFound' } as const) : unnamed;
+    const failure = names ? ({ code: 'identityNotFound', ids: bad.slice(0, 1) } as const) : unnamed;
     if (failsAt === 'PATCH') throw new ArmError(failure, 'refused', { status: 400, azureCode });
     await options.onOperation?.('https://arm/operation');
     clock.jump(operationMs);
@@ -206,9 +206,10 @@ for (const failsAt of ['PATCH', 'end of operation'] as const)
     });
 
 for (const [unnamed, azureCode, reason] of [
-  [{ code: 'notFound' }, 'ResourceNotFound', 'IdentityNotFound'],
-  [{ code: 'missingRole', action: undefined }, 'LinkedAuthorizationFailed', 'MissingRole'],
-  [{ code: 'denyAssignment' }, 'LinkedAuthorizationFailed', 'DenyAssignment'],
+  [{ code: 'identityNotFound', ids: [] }, 'ResourceNotFound', 'IdentityNotFound'],
+  [{ code: 'identityRoleMissing', ids: [] }, 'LinkedAuthorizationFailed', 'MissingRole'],
+  [{ code: 'identityDenied', ids: [] }, 'LinkedAuthorizationFailed', 'DenyAssignment'],
+  [{ code: 'identityDisallowed', ids: [] }, 'RequestDisallowedByPolicy', 'PolicyDenied'],
 ] as const)
   it(`attaches a good identity where Azure hides the bad one behind ${unnamed.code}`, async () => {
     const scope = simulation({ failsAt: 'PATCH', names: false, unnamed, azureCode });

@@ -2,7 +2,6 @@
 import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { ScopeSnapshot } from '../azure/arm/compute.ts';
-import { ArmError } from '../azure/arm/errors.ts';
 import type { Write } from '../azure/arm/identity-map.ts';
 import { splitIntoPatches } from '../azure/arm/identity-map.ts';
 import type { ApplyResult } from './apply.ts';
@@ -69,7 +68,7 @@ export async function writeScope(context: ScopeContext, planned: PlannedWrite): 
   }));
   await writeAttachedStatus(context, context.needsOf(context.scope.id), snapshot.identities);
 
-  if (result.failure !== undefined) return afterFailure(context, selected, aboutIdentities(result.failure.error), snapshot);
+  if (result.failure !== undefined) return afterFailure(context, selected, result.failure.error, snapshot);
   if (result.interrupted) return { requeueAfterMs: interruptedMs };
   context.log.info({ scope: context.scope.displayId, attach: write.attach, detach: write.detach }, 'scope written');
   return afterSuccess(context, planned, snapshot);
@@ -161,23 +160,6 @@ async function afterFailure(
   const retryMs = await fail(context, error, new Set(attach.filter((id) => !identities.has(id))), [...attach, ...detach]);
   entry.state = writesBlocked(entry.state, context.clock.wall() + retryMs);
   return { requeueAfterMs: retryMs };
-}
-
-/**
- * What Azure says of an identity of the write without its id. The scope is there, as the GET after the write shows: what was not found is an identity,
- * its resource group or its subscription. Linked access is checked for what the body names, and that is identities only.
- */
-function aboutIdentities(error: unknown): unknown {
-  if (!(error instanceof ArmError)) return error;
-  const { failure, message, ids, status, azureCode } = error;
-  const isLinked = azureCode === 'LinkedAuthorizationFailed';
-  const about = { ids, azureCode, ...(status === undefined ? {} : { status }) };
-  const unnamed = (reason: 'notFound' | 'missingRole' | 'denied') =>
-    new ArmError({ code: 'badIdentities', ids: [], reason }, message, about);
-  if (failure.code === 'notFound') return unnamed('notFound');
-  if (failure.code === 'missingRole' && isLinked) return unnamed('missingRole');
-  if (failure.code === 'denyAssignment' && isLinked) return unnamed('denied');
-  return error;
 }
 
 function blame(context: ScopeContext, selected: SelectedWrite, culprits: ReadonlySet<string>): void {

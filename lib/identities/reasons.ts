@@ -13,6 +13,10 @@ const terminalReasons = [
   'IdentityNotFound',
   'MissingRole',
   'DenyAssignment',
+  'ScopeLocked',
+  'PolicyDenied',
+  'QuotaExceeded',
+  'ForeignIdentityBroken',
 ] as const;
 
 /** The assignment goes on by itself or, where somebody paused the scope, when they end the pause. The sidecar waits for it. */

@@ -221,7 +221,7 @@ describe('operation of a write', () => {
 
   test('maps a failed operation, and closes the gate for writes if it was throttled', async () => {
     const failed = write(accepted(), status('Failed', { code: 'FailedIdentityOperation', message: `Resource '${two}' was not found.` }));
-    assert.deepEqual(await failureOf(failed.done), { code: 'badIdentities', ids: [two], reason: 'notFound' });
+    assert.deepEqual(await failureOf(failed.done), { code: 'identityNotFound', ids: [two] });
     assert.equal(
       (await failureOf(write(accepted(), status('Canceled', { code: 'OperationPreempted', message: 'x' })).done)).code,
       'canceled',

@@ -19,6 +19,7 @@ import {
   provisioningStateOf,
   trustedOperationUrl,
 } from './operation.ts';
+import type { WriteContext } from './subject.ts';
 
 export interface ScopeSnapshot extends ObservedIdentity {
   readonly etag: string | undefined;
@@ -59,6 +60,14 @@ export interface ComputeOptions {
   sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
 }
 
+/** An operation that is followed to its end. */
+interface Followed {
+  /** The answer that began it; undefined: an earlier process got that. */
+  readonly first: Answer | undefined;
+  readonly write: WriteContext | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** Without an etag another write goes unnoticed, so the state must be younger than this. */
 const freshMs = 2000;
 
@@ -91,11 +100,12 @@ export function createCompute(options: ComputeOptions): Compute {
     return stateOf(answer, askedAt);
   }
 
-  async function follow(scope: Scope, url: string, first: Answer | undefined, signal: AbortSignal | undefined): Promise<void> {
+  async function follow(scope: Scope, url: string, { first, write, signal }: Followed): Promise<void> {
     const ofResource = isResource(url, scope);
     const kind = ofResource ? 'read' : 'poll';
     const started = now();
-    const initial = first === undefined ? undefined : progressOf({ ...first, body: undefined, status: 202 }, false, date());
+    const accepted = first === undefined ? undefined : { ...first, body: undefined, status: 202 };
+    const initial = accepted === undefined ? undefined : progressOf(accepted, { ofResource: false, now: date(), write });
     let retryAfterMs = initial?.state === 'running' ? initial.retryAfterMs : undefined;
     let last: ArmError | undefined;
     let ids = first === undefined ? {} : requestIdsOf(first.headers);
@@ -103,7 +113,7 @@ export function createCompute(options: ComputeOptions): Compute {
     let waitMs = first === undefined ? gates.waitMs(scope, kind) : nextPollMs(options, 0, ofResource, retryAfterMs);
     while (now() - started + waitMs <= options.budgetMs) {
       await untilAborted(options.sleep(waitMs, signal), signal);
-      const progress = await poll(scope, kind, url, signal);
+      const progress = await poll(scope, { kind, url, write, signal });
       ids = { ...ids, ...progress.ids };
       if (progress.state === 'succeeded') return;
       if (progress.state === 'failed') {
@@ -120,13 +130,11 @@ export function createCompute(options: ComputeOptions): Compute {
   /** Polls an operation once. A failed poll says nothing of the operation, which goes on regardless. */
   async function poll(
     scope: Scope,
-    kind: 'read' | 'poll',
-    url: string,
-    signal: AbortSignal | undefined,
+    { kind, url, write, signal }: Omit<Followed, 'first'> & { kind: 'read' | 'poll'; url: string },
   ): Promise<Progress & { ids: RequestIds }> {
     try {
       const answer = await call(scope, kind, { method: 'GET', url, signal });
-      return { ...progressOf(answer, isResource(url, scope), date()), ids: requestIdsOf(answer.headers) };
+      return { ...progressOf(answer, { ofResource: isResource(url, scope), now: date(), write }), ids: requestIdsOf(answer.headers) };
     } catch (error) {
       if (error instanceof ArmError) return { state: 'unclear', error, ids: {} };
       throw error;
@@ -146,15 +154,16 @@ export function createCompute(options: ComputeOptions): Compute {
       if (identity === undefined) return sent;
       const request = { method: 'PATCH' as const, url: scope.displayId, body: { identity }, ifMatch: state.etag, signal };
       const answer = await call(scope, 'write', request);
-      if (answer.status >= 400) throw errorOf(answer, date(), [...sent.attach, ...sent.detach]);
+      const context = { scope, written: [...sent.attach, ...sent.detach], attached: state.identities };
+      if (answer.status >= 400) throw errorOf(answer, date(), context);
       const url = operationUrlOf(answer, scope, options.resourceManager);
       if (url === undefined) return sent;
       await onOperation?.(url);
-      await follow(scope, url, answer, signal);
+      await follow(scope, url, { first: answer, write: context, signal });
       return sent;
     },
     resume: (scope, operationUrl, signal) =>
-      follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), undefined, signal),
+      follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), { first: undefined, write: undefined, signal }),
   };
 }
 

@@ -5,6 +5,7 @@ import { identityIdsIn } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
 import type { ArmFailure } from './errors.ts';
 import { ArmError, errorOf, operationErrorOf } from './errors.ts';
+import type { WriteContext } from './subject.ts';
 
 const now = new Date('2026-01-01T00:00:00Z');
 const subscription = '/subscriptions/0a1b2c3d-0000-4000-8000-00000000000f';
@@ -12,10 +13,17 @@ const scaleSet = `${subscription}/resourceGroups/MC_rg/providers/Microsoft.Compu
 const identity = (name: string, group = 'ids.(prod)') =>
   `${subscription}/resourcegroups/${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 
+/** Of the scale set; every id that a text names and `others` lacks is one of the write. */
+const writeOf = (text: string, others: readonly string[] = []): WriteContext => ({
+  scope: { id: scaleSet.toLowerCase() },
+  written: identityIdsIn(text).filter((id) => !others.includes(id)),
+  attached: new Map(others.map((id) => [id, null])),
+});
+
 const refused = (status: number, code: string, message: string, headers: Record<string, string> = {}): ArmFailure =>
-  errorOf({ status, headers, body: { error: { code, message } } }, now).failure;
+  errorOf({ status, headers, body: { error: { code, message } } }, now, writeOf(message)).failure;
 const failed = (code: string, message: string, status = 'Failed'): ArmFailure =>
-  operationErrorOf({ status: 200, headers: {}, body: { status, error: { code, message } } }, now).failure;
+  operationErrorOf({ status: 200, headers: {}, body: { status, error: { code, message } } }, now, writeOf(message)).failure;
 
 const wrapped = (status: string, inner: string) =>
   `Identity operation for resource '${scaleSet}' failed with error 'Failed to perform resource identity operation. Status: '${status}'. Response: '{"error":{"code":"${status}","message":"${inner}"}}'.'.`;
@@ -23,7 +31,7 @@ const wrapped = (status: string, inner: string) =>
 describe('errorOf for bad identities', () => {
   test('finds the missing identity, not the scale set, in the wrapped answer', () => {
     const message = wrapped('BadRequest', `Resource '${identity('gone')}' was not found.`);
-    const expected = { code: 'badIdentities', ids: [identity('gone').toLowerCase()], reason: 'notFound' };
+    const expected = { code: 'identityNotFound', ids: [identity('gone').toLowerCase()] };
     assert.deepEqual(refused(400, 'FailedIdentityOperation', message), expected);
     assert.deepEqual(failed('FailedIdentityOperation', message), expected);
   });
@@ -34,18 +42,16 @@ describe('errorOf for bad identities', () => {
       `The client 'x' with object id 'y' has permission to perform action 'Microsoft.Compute/virtualMachineScaleSets/write' on scope '${scaleSet}'; ` +
       `however, it does not have permission to perform action(s) 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' on the linked scope(s) '${list.join(',')}' (respectively) or the linked scope(s) are invalid.`;
     assert.deepEqual(refused(403, 'LinkedAuthorizationFailed', message), {
-      code: 'badIdentities',
+      code: 'identityRoleMissing',
       ids: list.map((id) => id.toLowerCase()),
-      reason: 'missingRole',
     });
   });
 
   test('finds the identity that a deny assignment covers', () => {
     const message = `... on the linked scope(s) '${identity('one')}'; however, the access is denied because of the deny assignment with name 'lock' and Id 'z' at scope '${subscription}'.`;
     assert.deepEqual(refused(403, 'LinkedAuthorizationFailed', message), {
-      code: 'badIdentities',
+      code: 'identityDenied',
       ids: [identity('one').toLowerCase()],
-      reason: 'denied',
     });
   });
 
@@ -58,29 +64,28 @@ describe('errorOf for bad identities', () => {
       `${action} the linked subscription '${other}' was not found. `,
     ]) {
       const answer = { status: 403, headers: {}, body: { error: { code: 'LinkedAuthorizationFailed', message } } };
-      assert.deepEqual(errorOf(answer, now, [here, abroad]).failure, { code: 'badIdentities', ids: [abroad], reason: 'otherTenant' });
-      // Then it is that of the set's image, say, and no identity is to blame.
-      assert.equal(errorOf(answer, now, [here]).failure.code, 'missingRole');
+      const write = { ...writeOf(''), written: [here, abroad] };
+      assert.deepEqual(errorOf(answer, now, write).failure, { code: 'identityOfOtherTenant', ids: [abroad] });
+      assert.deepEqual(errorOf(answer, now, { ...write, written: [here] }).failure, { code: 'identityOfOtherTenant', ids: [] });
     }
   });
 
   test('finds the identity whose id is there twice, in another case', () => {
     const message = `The identity id(s) '${identity('one')}', '${identity('ONE')}' cannot be duplicated in the provided identityIds list.`;
     assert.deepEqual(refused(400, 'InvalidParameter', message), {
-      code: 'badIdentities',
+      code: 'identityInvalid',
       ids: [identity('one').toLowerCase()],
-      reason: 'invalid',
     });
   });
 
   for (const code of ['LinkedInvalidPropertyId', 'InvalidParameter', 'BadRequest', 'FailedIdentityOperation', 'AnythingElse'])
     test(`reads the id that a 400 with the code ${code} names`, () => {
-      const failure = { code: 'badIdentities', ids: [identity('one').toLowerCase()], reason: 'invalid' };
+      const failure = { code: 'identityInvalid', ids: [identity('one').toLowerCase()] };
       assert.deepEqual(refused(400, code, `Property id '${identity('one')}' at path 'identity' is invalid.`), failure);
     });
 
   test('reads the id that the end of an operation names', () => {
-    const failure = { code: 'badIdentities', ids: [identity('one').toLowerCase()], reason: 'invalid' };
+    const failure = { code: 'identityInvalid', ids: [identity('one').toLowerCase()] };
     assert.deepEqual(failed('LinkedInvalidPropertyId', `Property id '${identity('one')}' is invalid.`), failure);
   });
 
@@ -151,37 +156,6 @@ describe('errorOf for throttling', () => {
 });
 
 describe('errorOf', () => {
-  const table: [number, string, string, ArmFailure][] = [
-    [
-      403,
-      'AuthorizationFailed',
-      "The client 'x' has no authorization to perform action 'Microsoft.Compute/virtualMachineScaleSets/write' over scope 'y'",
-      { code: 'missingRole', action: 'Microsoft.Compute/virtualMachineScaleSets/write' },
-    ],
-    [
-      403,
-      'DenyAssignmentAuthorizationFailed',
-      "...access is denied because of the deny assignment with name 'lock'",
-      { code: 'denyAssignment' },
-    ],
-    [
-      404,
-      'ResourceNotFound',
-      "The Resource 'Microsoft.Compute/virtualMachines/x' under resource group 'y' was not found.",
-      { code: 'notFound' },
-    ],
-    [404, 'ResourceGroupNotFound', "Resource group 'y' could not be found.", { code: 'notFound' }],
-    [409, 'Conflict', 'The request failed due to conflict with a concurrent request.', { code: 'conflict' }],
-    [409, 'OperationNotAllowed', 'marked for deletion', { code: 'conflict' }],
-    [409, 'OperationPreempted', 'The operation has been preempted by a more recent operation.', { code: 'canceled' }],
-    [412, 'PreconditionFailed', 'Etag provided in if-match header "2" does not match etag "3" of resource', { code: 'preconditionFailed' }],
-    [401, 'ExpiredAuthenticationToken', 'The access token expiry', { code: 'unauthorized' }],
-    [500, 'InternalServerError', 'x', { code: 'transient', retryAfterSeconds: undefined }],
-    [400, 'InvalidParameter', 'Something else', { code: 'unknown' }],
-  ];
-  for (const [status, code, message, expected] of table)
-    test(`maps ${status} ${code} to ${expected.code}`, () => assert.deepEqual(refused(status, code, message), expected));
-
   test('keeps the Retry-After of a 503', () =>
     assert.deepEqual(refused(503, 'ServerBusy', 'x', { 'retry-after': '7' }), { code: 'transient', retryAfterSeconds: 7 }));
 

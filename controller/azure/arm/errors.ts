@@ -1,9 +1,12 @@
 // The errors of Resource Manager as {@link ArmFailure}. Pure. Some differ by their text only, because compute wraps the answer of the identity
 // service into a string: docs/reference/arm.md#identity-errors.
 
-import { identityIdsIn } from '../../../lib/azure/resource-ids.ts';
 import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
+import type { IdentityRefusalCode, RefusalCode } from './refusals.ts';
+import { isAboutIdentities, recognise } from './refusals.ts';
+import type { WriteContext } from './subject.ts';
+import { subjectOf } from './subject.ts';
 
 export interface Throttled {
   readonly code: 'throttled';
@@ -14,35 +17,22 @@ export interface Throttled {
   readonly source: 'header' | 'text' | 'default' | 'gate';
 }
 
+/** Named as in the table of refusals, which says what follows. */
 export type ArmFailure =
   | Throttled
-  /** These identities (lower-case ids) made ARM refuse the whole write. */
-  | {
-      readonly code: 'badIdentities';
-      readonly ids: readonly string[];
-      readonly reason: 'notFound' | 'missingRole' | 'otherTenant' | 'denied' | 'invalid';
-    }
+  /** An identity made ARM refuse the whole write. `ids`: those that ARM names, lower case. */
+  | { readonly code: IdentityRefusalCode; readonly ids: readonly string[] }
   /** The controller itself may not do this; a person must grant it. */
   | { readonly code: 'missingRole'; readonly action: string | undefined }
-  /** A deny assignment, such as AKS node resource group lockdown: no role helps. */
-  | { readonly code: 'denyAssignment' }
-  /** The scale set or VM is gone. */
-  | { readonly code: 'notFound' }
-  /** The etag is old: read and plan again. */
-  | { readonly code: 'preconditionFailed' }
-  /** Another operation is under way on the resource. */
-  | { readonly code: 'conflict' }
-  /** The operation was begun and then given up for a newer one. */
-  | { readonly code: 'canceled' }
-  /** ARM does not take our token. */
-  | { readonly code: 'unauthorized' }
-  /** There is no token: Entra or IMDS refused the controller's own sign-in. */
-  | { readonly code: 'signInFailed'; readonly retryAfterSeconds: number | undefined }
-  /** The operation's outcome can no longer be asked for: its URL has expired, or it ran longer than we wait. */
-  | { readonly code: 'operationLost' }
-  /** Azure or the way to it: worth a retry. */
-  | { readonly code: 'transient'; readonly retryAfterSeconds: number | undefined }
-  | { readonly code: 'unknown' };
+  | { readonly code: 'linkedRoleMissing'; readonly action: string | undefined; readonly scope: string | undefined }
+  /** Azure or the way to it, or there is no token: Entra or IMDS refused the controller's own sign-in. */
+  | { readonly code: 'transient' | 'signInFailed'; readonly retryAfterSeconds: number | undefined }
+  | { readonly code: PlainCode };
+
+type PlainCode = Exclude<
+  RefusalCode,
+  IdentityRefusalCode | 'throttled' | 'missingRole' | 'linkedRoleMissing' | 'transient' | 'signInFailed'
+>;
 
 /** What Azure support asks for. */
 export interface RequestIds {
@@ -86,69 +76,56 @@ export function requestIdsOf(headers: Answer['headers']): RequestIds {
 }
 
 /**
- * Of an answer that is not a success. `now` is for a Retry-After that names a date, `written` are the lower-case ids that the request attached or
- * detached.
+ * Of an answer that is not a success. `now` is for a Retry-After that names a date. `write`: the write that was answered; undefined: it was a read.
  */
-export function errorOf(answer: Answer, now: Date, written: readonly string[] = []): ArmError {
+export function errorOf(answer: Answer, now: Date, write?: WriteContext): ArmError {
   const azureCode = stringAt(answer.body, 'error', 'code') ?? stringAt(answer.body, 'code');
   const text = textOf(answer.body);
-  const failure = failureOf(answer, azureCode ?? '', text, now, written);
+  const failure = failureOf({ ...answer, azureCode: azureCode ?? '', text, now, write });
   const message = text === '' ? `HTTP ${answer.status}` : text;
   return new ArmError(failure, message, { ids: requestIdsOf(answer.headers), status: answer.status, azureCode });
 }
 
-/** Of an operation that ended as `Failed` or `Canceled`, from the body of its status. */
-export function operationErrorOf(answer: Answer, now: Date): ArmError {
+/** Of an operation that ended as `Failed` or `Canceled`, from the body of its status. `write`: what began it, where that is known. */
+export function operationErrorOf(answer: Answer, now: Date, write?: WriteContext): ArmError {
   const azureCode = stringAt(answer.body, 'error', 'code');
   const text = textOf(answer.body);
   const ended = stringAt(answer.body, 'status') ?? 'Failed';
   const about = { ids: requestIdsOf(answer.headers), azureCode };
   const message = text === '' ? `the operation ended as ${ended}` : text;
-  if (/^cancell?ed$/i.test(ended) || isPreemption(azureCode ?? '', text)) return new ArmError({ code: 'canceled' }, message, about);
+  if (/^cancell?ed$/i.test(ended)) return new ArmError({ code: 'canceled' }, message, about);
   // The headers and the status belong to our question about the operation, not to what failed.
-  return new ArmError(failureOf({ status: 0, headers: {}, body: answer.body }, azureCode ?? '', text, now, []), message, about);
+  const failed = { status: undefined, headers: {}, body: answer.body };
+  return new ArmError(failureOf({ ...failed, azureCode: azureCode ?? '', text, now, write }), message, about);
 }
 
-function failureOf(answer: Answer, azureCode: string, text: string, now: Date, written: readonly string[]): ArmFailure {
-  const { status, headers } = answer;
+interface Failed extends Omit<Answer, 'status'> {
+  readonly status: number | undefined;
+  readonly azureCode: string;
+  readonly text: string;
+  readonly now: Date;
+  readonly write: WriteContext | undefined;
+}
+
+function failureOf({ status, headers, body, azureCode, text, now, write }: Failed): ArmFailure {
+  const { about, ids, action, scope } = subjectOf(azureCode, text, at(body, 'error', 'additionalInfo'), write);
+  const code = recognise({ status, azureCode, text, about });
   const retryAfter = parseRetryAfter(headers['retry-after'], now);
-  if (status === 429 || isThrottling(azureCode, text)) return throttled(headers, azureCode, text, retryAfter);
-  if (status === 401) return { code: 'unauthorized' };
-  if (status === 412 || azureCode === 'PreconditionFailed') return { code: 'preconditionFailed' };
-  if (isPreemption(azureCode, text)) return { code: 'canceled' };
-
-  const ids = identityIdsIn(text);
-  const abroad = idsOfLinkedSubscription(text, written);
-  if (abroad.length > 0) return { code: 'badIdentities', ids: abroad, reason: 'otherTenant' };
-  const denied = /DenyAssignment/i.test(azureCode) || /deny assignment/i.test(text);
-  if (ids.length > 0) {
-    if (denied) return { code: 'badIdentities', ids, reason: 'denied' };
-    if (/AuthorizationFailed/i.test(azureCode) || status === 403) return { code: 'badIdentities', ids, reason: 'missingRole' };
-    if (/not\s*found|could not be found|does not exist/i.test(text)) return { code: 'badIdentities', ids, reason: 'notFound' };
-    if (isClientFault(status, azureCode)) return { code: 'badIdentities', ids, reason: 'invalid' };
+  if (isAboutIdentities(code)) return { code, ids };
+  switch (code) {
+    case 'throttled':
+      return throttled(headers, azureCode, text, retryAfter);
+    case 'missingRole':
+      return { code, action };
+    case 'linkedRoleMissing':
+      return { code, action, scope };
+    case 'transient':
+    case 'signInFailed':
+      return { code, retryAfterSeconds: retryAfter };
+    default:
+      return { code };
   }
-  if (denied) return { code: 'denyAssignment' };
-  if (status === 403 || /AuthorizationFailed$/.test(azureCode)) return { code: 'missingRole', action: /action '([^']+)'/.exec(text)?.[1] };
-  if (status === 404 || /^(ResourceNotFound|ResourceGroupNotFound|SubscriptionNotFound|NotFound)$/.test(azureCode))
-    return { code: 'notFound' };
-  if (status === 409 || azureCode === 'Conflict') return { code: 'conflict' };
-  if (status === 408 || status >= 500 || /Internal|Retryable|Timeout|Unavailable|Transient/i.test(azureCode))
-    return { code: 'transient', retryAfterSeconds: retryAfter };
-  return { code: 'unknown' };
 }
-
-/** A fault of what was sent: any 4xx but a timeout, and the codes that a 400 has where they come as the end of an operation, which has no status. */
-export const isClientFault = (status: number | undefined, azureCode: string): boolean =>
-  (status !== undefined && status >= 400 && status < 500 && status !== 408) ||
-  /^(FailedIdentityOperation|BadRequest|Invalid\w*|LinkedInvalidPropertyId|IdentityNotFound)$/i.test(azureCode);
-
-const isPreemption = (azureCode: string, text: string): boolean =>
-  /^OperationPreempted$|^CanceledAndSuperseded/i.test(azureCode) || /preempted by a more recent|canceledandsuperseded/i.test(text);
-
-// The code of a throttled identity operation is the same as of a failed one, and its status can be that of the failed operation around it.
-const isThrottling = (azureCode: string, text: string): boolean =>
-  /TooManyRequests|Throttl/i.test(azureCode) ||
-  /temporarily throttled|has issued too many requests|too many requests have been received/i.test(text);
 
 /** The wait where a 429 names none: the value that Azure's text shows (docs/reference/arm.md#throttling). */
 const defaultRetryAfterSeconds = 20;
@@ -179,16 +156,6 @@ function spentBudget(headers: Answer['headers'], azureCode: string): Throttled['
   // Policies of a subscription are called so, or, of older kind, by their window, as in PutVM3Min.
   const ofSubscription = /(?:Subscription|\dMin);0(?:,|$)/.test(headers['x-ms-ratelimit-remaining-resource'] ?? '');
   return ofSubscription ? 'subscription' : 'scope';
-}
-
-/**
- * Of an identity in another tenant, or in a subscription that does not exist, ARM names the subscription only: `the current tenant '..' is not
- * authorized to access linked subscription '..'`, `the linked subscription '..' was not found` (Azure/aad-pod-identity issues 752 and 397). It may
- * also be that of something else, such as the image of the set.
- */
-function idsOfLinkedSubscription(text: string, written: readonly string[]): string[] {
-  const subscription = /linked subscription '([^']+)'/i.exec(text)?.[1]?.toLowerCase();
-  return subscription === undefined ? [] : written.filter((id) => id.startsWith(`/subscriptions/${subscription}/`));
 }
 
 /** Every message of an ARM error: its own and those of its details and inner errors. */

@@ -5,6 +5,7 @@ import { parseRetryAfter } from '../../../lib/azure/retry-after.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
 import type { Answer } from './errors.ts';
 import { ArmError, errorOf, operationErrorOf } from './errors.ts';
+import type { WriteContext } from './subject.ts';
 
 /**
  * Where to poll the operation of an accepted PATCH; undefined: it is done. The resource itself is polled after a 202 without a URL, when it says that
@@ -35,7 +36,15 @@ export type Progress =
   /** The question failed, not the operation: ask again. */
   | { state: 'unclear'; error: ArmError };
 
-export function progressOf(answer: Answer, ofResource: boolean, now: Date): Progress {
+export interface ProgressContext {
+  /** The resource itself was asked for, not a URL of its operation. */
+  readonly ofResource: boolean;
+  readonly now: Date;
+  /** What began the operation; undefined: it is that of an earlier process. */
+  readonly write: WriteContext | undefined;
+}
+
+export function progressOf(answer: Answer, { ofResource, now, write }: ProgressContext): Progress {
   if (answer.status >= 400) {
     const error = errorOf(answer, now);
     const { code } = error.failure;
@@ -54,14 +63,14 @@ export function progressOf(answer: Answer, ofResource: boolean, now: Date): Prog
     const state = provisioningStateOf(answer.body);
     if (isRunning(state)) return running;
     return state !== undefined && /^(failed|cancell?ed)$/i.test(state)
-      ? { state: 'failed', error: operationErrorOf({ ...answer, body: { status: state } }, now) }
+      ? { state: 'failed', error: operationErrorOf({ ...answer, body: { status: state } }, now, write) }
       : { state: 'succeeded' };
   }
   // A status URL has the state in its body. A result URL (Location) has it in its HTTP status; its body is the resource.
   const status = stringAt(answer.body, 'status');
   if (status === undefined) return answer.status === 202 ? running : { state: 'succeeded' };
   if (/^succeeded$/i.test(status)) return { state: 'succeeded' };
-  if (/^(failed|cancell?ed)$/i.test(status)) return { state: 'failed', error: operationErrorOf(answer, now) };
+  if (/^(failed|cancell?ed)$/i.test(status)) return { state: 'failed', error: operationErrorOf(answer, now, write) };
   return running;
 }
 
