@@ -16,6 +16,7 @@ export interface Binding {
   object: AzureIdentityBinding;
 }
 
+/** Blanks around both names do not count: a name and a label value have none, so they can only come from a template or an editor. */
 export function bindingOf(raw: unknown): Binding | undefined {
   const metadata = metadataOf(raw);
   if (metadata.namespace === undefined || metadata.name === undefined) return undefined;
@@ -24,8 +25,8 @@ export function bindingOf(raw: unknown): Binding | undefined {
     key: keyOf(metadata),
     namespace: metadata.namespace,
     name: metadata.name,
-    identityKey: `${metadata.namespace}/${stringAt(spec, 'azureIdentity') ?? ''}`,
-    selector: stringAt(spec, 'selector') ?? '',
+    identityKey: `${metadata.namespace}/${stringAt(spec, 'azureIdentity')?.trim() ?? ''}`,
+    selector: stringAt(spec, 'selector')?.trim() ?? '',
     object: { apiVersion: `${apiGroup}/${apiVersion}`, kind: 'AzureIdentityBinding', metadata, ...(spec === undefined ? {} : { spec }) },
   };
 }
