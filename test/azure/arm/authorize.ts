@@ -43,7 +43,7 @@ function mayDo(state: State, caller: Caller, action: string, id: string): boolea
   });
 }
 
-const who = (caller: Caller) => `The client '${caller.appId}' with object id '${caller.objectId}'`;
+export const who = (caller: Caller): string => `The client '${caller.appId}' with object id '${caller.objectId}'`;
 
 /** The 403 that forbids this action on this scope, or null. */
 export function forbids(context: Context, caller: Caller, action: string, id: string): Answer | null {

@@ -4,14 +4,15 @@ import { only } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';
 import { isRecord, json, parseJson } from '../core/messages.ts';
 import { effectOf, effectsOf } from '../faults/effects.ts';
-import type { ComputeResource, Operation, Update } from '../state/model.ts';
+import type { ComputeResource, IdentityUpdate, Operation, Update } from '../state/model.ts';
 import { findIdentity, keyOf } from '../state/names.ts';
 import { identityType } from '../state/write.ts';
 import type { Caller } from './authenticate.ts';
-import { forbidsAssigning } from './authorize.ts';
+import { forbidsAssigning, who } from './authorize.ts';
 import { badContent, conflict, failure, missingIdentity, notFound, preconditionFailed, throttledIdentity } from './errors.ts';
 import { missingIdentities, readIdentityUpdate } from './identity.ts';
 import { accept, running } from './operations.ts';
+import { refusal } from './refusals.ts';
 import { etagsSince, quoted, renderCompute } from './render.ts';
 import type { Target } from './target.ts';
 import { typeName } from './target.ts';
@@ -120,9 +121,11 @@ export function writeCompute(request: Incoming, context: Context, target: Comput
   const update = readUpdate(body, resource, replace);
   if ('refused' in update) return only(update.refused);
   const action = `${typeName[target.of]}/write`;
+  const refused = effectOf(effects, 'refusal');
+  if (refused !== null) return only(refusal(refused.refusal, resource, { who: who(caller), type: typeName[target.of] }));
   const unlinked = update.identity === null ? null : forbidsAssigning(context, caller, update.identity, action, resource.id);
-  const refused = unlinked ?? precondition(request, context, existing, apiVersion);
-  if (refused !== null) return only(refused);
+  const unmet = unlinked ?? precondition(request, context, existing, apiVersion);
+  if (unmet !== null) return only(unmet);
   if (effectOf(effects, 'conflict') !== null) return only(conflict());
   if (state.config.settings.arm.concurrency === 'conflict' && running(state, keyOf(resource.id)).length > 0) return only(conflict());
   const slow = effectOf(effects, 'throttled-identity');
@@ -130,7 +133,10 @@ export function writeCompute(request: Incoming, context: Context, target: Comput
   const hidden = effectsOf(effects, 'missing-identity').map((effect) =>
     keyOf(findIdentity(state.identities, effect.identity)?.id ?? effect.identity),
   );
-  const [missing] = update.identity === null ? [] : missingIdentities(update.identity, state.identities, hidden);
+  const missing =
+    update.identity === null
+      ? undefined
+      : (missingIdentities(update.identity, state.identities, hidden)[0] ?? ghostOf(update.identity, resource, context));
   const failing = missing === undefined ? null : missingIdentity(resource.id, missing);
   if (failing !== null && state.config.settings.arm.missingIdentity === 'accept') return only(failure(400, failing.code, failing.message));
   if (update.identity !== null && leavesNone(update, resource)) {
@@ -142,6 +148,18 @@ export function writeCompute(request: Incoming, context: Context, target: Comput
     answer: acceptedAnswer(request, context, accepted.operation, accepted.resource, existing === undefined, apiVersion),
     changes: accepted.changes,
   };
+}
+
+/** An attached identity that counts as deleted and that the write leaves attached. */
+function ghostOf(update: IdentityUpdate, resource: ComputeResource, { state, effects }: Context): string | undefined {
+  if (!update.type.includes('UserAssigned')) return undefined;
+  return effectsOf(effects, 'ghost')
+    .flatMap(({ identity }) =>
+      identity === null
+        ? Object.values(resource.identity.user).map(({ id }) => id)
+        : [findIdentity(state.identities, identity)?.id ?? identity],
+    )
+    .find((id) => resource.identity.user[keyOf(id)] !== undefined && update.user[keyOf(id)] !== null);
 }
 
 /** The type says user-assigned, and the map leaves none. */

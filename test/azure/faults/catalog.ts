@@ -5,7 +5,7 @@ import type { Read } from '../state/fields.ts';
 import { count, DocumentError, fields, flag, listOf, oneOf, orNull, range, text, textMap, whole } from '../state/fields.ts';
 import type { Action } from './actions.ts';
 import type { Fault } from './active-faults.ts';
-import type { Effect } from './effects.ts';
+import type { Effect, Refusal } from './effects.ts';
 
 function within(least: number, most: number): Read<number> {
   return (value, path) => {
@@ -78,6 +78,11 @@ const lost =
 const plain =
   (kind: 'conflict' | 'precondition-failed' | 'forbidden' | 'deny-assignment' | 'unauthorized'): Entry['effect'] =>
   (options) => ({ kind, ...bare(options) });
+const refusal = (read: (options: Options) => Refusal): Entry => ({
+  service: 'arm',
+  method: 'write',
+  effect: (options) => ({ kind: 'refusal', refusal: read(options) }),
+});
 const ofIdentity =
   (kind: 'missing-identity' | 'role-missing'): Entry['effect'] =>
   (options, identity) => {
@@ -192,6 +197,33 @@ export const catalog: Readonly<Record<string, Entry>> = {
   },
   'missing-identity': { service: 'arm', effect: ofIdentity('missing-identity') },
   'role-missing': { service: 'arm', effect: ofIdentity('role-missing') },
+  ghost: {
+    service: 'arm',
+    method: 'write',
+    effect: (options) => ({ kind: 'ghost', identity: fields(options, '', { attached: [text, null] }).attached }),
+  },
+  'scope-locked': refusal((options) => ({ fault: 'scope-locked', scope: fields(options, '', { lockedScope: [text, null] }).lockedScope })),
+  'subscription-disabled': refusal((options) => ({ fault: 'subscription-disabled', ...bare(options) })),
+  'property-change': refusal((options) => ({
+    fault: 'property-change',
+    ...fields(options, '', { property: [text, 'platformFaultDomainCount'] }),
+  })),
+  'quota-exceeded': refusal((options) => ({ fault: 'quota-exceeded', ...bare(options) })),
+  'policy-denied': refusal((options) => ({
+    fault: 'policy-denied',
+    ...fields(options, '', { evaluates: [text, 'properties.virtualMachineProfile.osProfile'] }),
+  })),
+  'linked-forbidden': refusal((options) => {
+    const { action, linkedScope } = fields(options, '', {
+      action: [text, 'Microsoft.Network/virtualNetworks/subnets/join/action'],
+      linkedScope: [text, '/subscriptions/0/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/hub/subnets/nodes'],
+    });
+    return { fault: 'linked-forbidden', action, scope: linkedScope };
+  }),
+  'reference-missing': refusal((options) => ({
+    fault: 'reference-missing',
+    ...fields(options, '', { target: [text, 'Microsoft.Network/networkSecurityGroups/nodes'] }),
+  })),
 };
 
 const common = {

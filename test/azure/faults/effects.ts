@@ -14,6 +14,18 @@ export type TransportEffect =
   | { readonly kind: 'answer'; readonly answer: Answer }
   | { readonly kind: 'write'; readonly action: Action };
 
+/** A write that ARM refuses until a person acts. */
+export type Refusal =
+  /** `scope`: where the lock is; null: on the resource group. */
+  | { readonly fault: 'scope-locked'; readonly scope: string | null }
+  | { readonly fault: 'subscription-disabled' | 'quota-exceeded' }
+  | { readonly fault: 'property-change'; readonly property: string }
+  /** `evaluates`: the property that the policy judges. */
+  | { readonly fault: 'policy-denied'; readonly evaluates: string }
+  | { readonly fault: 'linked-forbidden'; readonly action: string; readonly scope: string }
+  /** `target`: type and name of what the resource refers to. */
+  | { readonly fault: 'reference-missing'; readonly target: string };
+
 export type ServiceEffect =
   /** The service's own clock is off by this. */
   | { readonly kind: 'clock-skew'; readonly ms: number }
@@ -31,6 +43,9 @@ export type ServiceEffect =
   /** Seconds; null leaves the header out. */
   | { readonly kind: 'throttled'; readonly retryAfter: number | null }
   | { readonly kind: 'throttled-identity'; readonly seconds: number }
+  | { readonly kind: 'refusal'; readonly refusal: Refusal }
+  /** This identity, which is attached, counts as deleted; null: each that is attached. */
+  | { readonly kind: 'ghost'; readonly identity: string | null }
   /** The fault's identity counts as deleted, or as not assignable by the caller. */
   | { readonly kind: 'missing-identity' | 'role-missing'; readonly identity: string };
 

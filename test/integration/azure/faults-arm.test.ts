@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
-import { alone, clientIds, idOf, pool1, smallAzure } from './fixtures.ts';
+import { alone, clientIds, group, idOf, pool1, smallAzure } from './fixtures.ts';
 import { emulate } from './harness.ts';
 import { arm, attachedNames, call, errorOf, identityPatch, imds, signIn, tokenOf } from './requests.ts';
 
@@ -104,6 +104,54 @@ test('missing-identity, role-missing: fail one identity of a write', async (cont
   emulator.addFault({ fault: 'role-missing', identity: idOf('writer') });
   assert.ok((await write('third', 'writer')).message.includes(`linked scope(s) '${idOf('writer')}'`));
   assert.equal((await write('third')).status, 202);
+});
+
+test('A16: refuses writes until the fault is removed, and answers reads', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  const nodes = pool1.slice(0, pool1.indexOf('/providers'));
+  const subnet = `${group}/Microsoft.Network/virtualNetworks/v/subnets/n`;
+  const cases: [fault: string, options: Record<string, string>, status: number, code: string, text: RegExp][] = [
+    ['scope-locked', {}, 409, 'ScopeLocked', new RegExp(`following scope\\(s\\) are locked: '${nodes}'`)],
+    ['scope-locked', { lockedScope: pool1 }, 409, 'ScopeLocked', new RegExp(`are locked: '${pool1}'`)],
+    ['subscription-disabled', {}, 409, 'ReadOnlyDisabledSubscription', /marked as read only/],
+    ['property-change', {}, 409, 'PropertyChangeNotAllowed', /^Changing property 'platformFaultDomainCount' is not allowed\.$/],
+    ['quota-exceeded', {}, 409, 'OperationNotAllowed', /exceeding approved Total Regional Cores quota/],
+    ['policy-denied', {}, 403, 'RequestDisallowedByPolicy', /'Pool1' was disallowed by policy/],
+    [
+      'linked-forbidden',
+      { linkedScope: subnet },
+      403,
+      'LinkedAuthorizationFailed',
+      new RegExp(`subnets/join/action' on the linked scope\\(s\\) '${subnet}'`),
+    ],
+    ['reference-missing', {}, 404, 'ResourceNotFound', /'Microsoft\.Network\/networkSecurityGroups\/nodes' under resource group 'Nodes'/],
+  ];
+  for (const [fault, options, status, code, text] of cases) {
+    const id = emulator.addFault({ fault, resource: pool1, ...options });
+    const refused = await patch('PATCH', pool1, identityPatch('UserAssigned', ['writer']));
+    assert.deepEqual([errorOf(refused).status, errorOf(refused).code], [status, code]);
+    assert.match(errorOf(refused).message, text);
+    assert.deepEqual(attachedNames(await patch('GET', pool1)), ['reader'], 'and a read is answered');
+    assert.equal((await patch('PATCH', alone, {})).status, 202, 'another resource is not concerned');
+    emulator.removeFaults(id);
+  }
+  emulator.addFault({ fault: 'policy-denied', evaluates: 'identity.userAssignedIdentities' });
+  assert.ok((await patch('PATCH', pool1, {})).text.includes('"path":"identity.userAssignedIdentities"'));
+});
+
+test('A17: names an attached identity that was deleted at every write that keeps it', async (context) => {
+  const emulator = await emulate(context);
+  const patch = await arm(emulator);
+  emulator.addFault({ fault: 'ghost', attached: clientIds.reader });
+  const refused = errorOf(await patch('PATCH', pool1, identityPatch('UserAssigned', ['writer'])));
+  assert.deepEqual([refused.status, refused.code], [400, 'FailedIdentityOperation']);
+  assert.ok(refused.message.includes(`Resource '${idOf('reader')}' was not found.`));
+  assert.equal((await patch('PATCH', pool1, {})).status, 202, 'a write that is not about identities');
+  assert.equal((await patch('PATCH', pool1, identityPatch('UserAssigned', ['writer'], ['reader']))).status, 202, 'it is detached');
+  assert.equal((await patch('PATCH', pool1, identityPatch('UserAssigned', ['third']))).status, 202);
+  emulator.addFault({ fault: 'ghost' });
+  assert.equal(errorOf(await patch('PATCH', pool1, identityPatch('UserAssigned', ['reader']))).status, 400, 'each that is attached');
 });
 
 test('write: acts as another writer at the moment of a request', async (context) => {
