@@ -73,7 +73,7 @@ describe('diagnosis', () => {
   /** As Azure would answer for a write of `a` and `b`, where `a` is to blame. */
   function failureOf(code: string): ArmFailure {
     const known = Object.keys(refusals).find((name): name is RefusalCode => name === code) ?? 'unknown';
-    if (isAboutIdentities(known)) return { code: known, ids: ['a'] };
+    if (isAboutIdentities(known) || known === 'attachedIdentityGone') return { code: known, ids: ['a'] };
     switch (known) {
       case 'throttled':
         return { code: known, of: 'scope', source: 'header', retryAfterSeconds: 7 };

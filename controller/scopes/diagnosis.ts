@@ -34,8 +34,9 @@ export function diagnose(error: unknown, attempted: readonly string[], random: (
 }
 
 function culpritsOf(failure: ArmFailure, attempted: readonly string[]): ReadonlySet<string> {
-  if (!('ids' in failure)) return new Set();
-  const named = failure.ids.filter((id) => attempted.includes(id));
+  const ids = 'ids' in failure && isAboutIdentities(failure.code) ? failure.ids : undefined;
+  if (ids === undefined) return new Set();
+  const named = ids.filter((id) => attempted.includes(id));
   return new Set(named.length === 0 && attempted.length === 1 ? attempted : named);
 }
 

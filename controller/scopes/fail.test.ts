@@ -10,6 +10,8 @@ import { fakeAzure, idOf, need } from './testing/scope.ts';
 
 const notFound = (name: string, status?: number) =>
   new ArmError({ code: 'identityNotFound', ids: [idOf(name)] }, `${name} was not found`, status === undefined ? {} : { status });
+const gone = (name: string) =>
+  new ArmError({ code: 'attachedIdentityGone', ids: [idOf(name)] }, `'${idOf(name)}' was not found`, { status: 400 });
 const throwing = (error: Error) => () => {
   throw error;
 };
@@ -177,7 +179,7 @@ describe('scope reconciler after a failure', () => {
     const [one, two] = [need('web', 'one'), need('api', 'two')];
     const { at, azure, recorded, annotationOf, reasonOf, statusOf } = scopeHarness({ needs: [one, two], azure: fakeAzure(['ghost']) });
     azure.refuses = true;
-    azure.onWrite.push(throwing(new ArmError({ code: 'attachedIdentityBroken' }, `'${idOf('ghost')}' was not found`, { status: 400 })));
+    azure.onWrite.push(throwing(gone('ghost')));
     assert.equal(await at(0), 60_000);
     for (const each of [one, two]) {
       assert.equal(reasonOf(each), 'ForeignIdentityBroken');
@@ -189,6 +191,42 @@ describe('scope reconciler after a failure', () => {
     await at(60_000);
     assert.deepEqual([statusOf(one), statusOf(two)], ['Assigned', 'Assigned'], 'once somebody has detached it');
     assert.deepEqual(azure.writes[1], azure.writes[0], 'both in one write, none apart');
+  });
+
+  it('detaches an identity of its own that was deleted while it was attached', async () => {
+    const [deleted, good] = [need('web', 'deleted'), need('api', 'good')];
+    const { at, add, azure, records, reasonOf, statusOf } = scopeHarness({ needs: [deleted] });
+    await at(0);
+    azure.refuses = true;
+    azure.onWrite.push(throwing(gone('deleted')));
+    add(good);
+    const next = 1_000 + (await at(1_000));
+    assert.equal(reasonOf(good), undefined, 'it is not told of a failure that ends by itself');
+    azure.onWrite.push(() => undefined, throwing(notFound('deleted', 400)));
+    await at(next + (await at(next)));
+    assert.deepEqual(azure.writes.slice(1), [
+      { attach: [idOf('good')], detach: [] },
+      { attach: [idOf('good')], detach: [idOf('deleted')] },
+      { attach: [idOf('deleted')], detach: [] },
+    ]);
+    assert.deepEqual([statusOf(good), statusOf(deleted), reasonOf(deleted)], ['Assigned', 'Created', 'IdentityNotFound']);
+    assert.deepEqual(records.states(), { good: 'owned' });
+  });
+
+  it('says so where a deleted identity of its own cannot be detached', async () => {
+    const [deleted, good] = [need('web', 'deleted'), need('api', 'good')];
+    const { at, add, azure, reasonOf } = scopeHarness({ needs: [deleted] });
+    await at(0);
+    azure.refuses = true;
+    azure.compute.write = async (_scope, write) => {
+      azure.writes.push(write);
+      throw write.detach.length > 0 ? notFound('deleted', 400) : gone('deleted');
+    };
+    add(good);
+    let now = 1_000;
+    for (let tries = 0; tries < 6; tries += 1) now += await at(now);
+    assert.equal(reasonOf(good), 'ForeignIdentityBroken');
+    assert.ok(now > 60_000, 'it does not try again and again');
   });
 
   it('writes a locked scope once in ten minutes and names the lock', async () => {

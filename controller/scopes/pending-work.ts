@@ -34,7 +34,7 @@ export function pendingWork({ state, record, needs, expired, isProtected, isWait
     return { pending: needs.length > 0 || record.identities.size > 0, nextAt: never };
 
   const ids = idsOfNeeds(needs);
-  const plan = planScope({ ...ids, record, attached, operationInProgress: false, expired, isProtected });
+  const plan = planScope({ ...ids, record, attached, operationInProgress: false, expired, gone: state.gone, isProtected });
   const { selected, nextAt } = select(state, entriesOf(plan, needs, state.quarantine, now), now);
   const fresh = isFresh(observed, intervalMs, now);
   if (!fresh && needs.some((need) => attached.get(need.identityId) && isWaiting(need))) return { pending: true, nextAt };

@@ -17,6 +17,7 @@ function input(parts: {
   needed?: string[];
   attachable?: string[];
   expired?: string[];
+  gone?: string[];
   kept?: string[];
   operationInProgress?: boolean;
 }): PlanInput {
@@ -29,6 +30,7 @@ function input(parts: {
     needed: new Set(parts.needed),
     attachable: new Set(parts.attachable ?? parts.needed),
     expired: new Set(parts.expired),
+    gone: new Set(parts.gone),
     isProtected: (id) => parts.kept?.includes(id) ?? false,
   };
 }
@@ -50,6 +52,17 @@ describe('plan of a scope', () => {
 
   it('never detaches what has no ownership entry', () => {
     assert.deepEqual(planScope(input({ attached: ['a'], expired: ['a'] })).detach, []);
+  });
+
+  it('detaches its own that Azure no longer knows at once, needed or not', () => {
+    for (const needed of [['a'], []])
+      assert.deepEqual(planScope(input({ needed, record: { a: 'owned' }, attached: ['a'], gone: ['a'] })), {
+        attach: [],
+        detach: ['a'],
+        ownership: [['a', 'detaching']],
+      });
+    assert.deepEqual(planScope(input({ needed: ['a'], attached: ['a'], gone: ['a'] })).detach, [], 'what others attached stays');
+    assert.deepEqual(planScope(input({ needed: ['a'], record: { a: 'owned' }, attached: ['a'], gone: ['a'], kept: ['a'] })).detach, []);
   });
 
   it('detaches its own only after the detach delay', () => {

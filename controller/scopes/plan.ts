@@ -15,6 +15,8 @@ export interface PlanInput {
   attachable: ReadonlySet<string>;
   /** Ids that no pod needs and whose detach delay is over. */
   expired: ReadonlySet<string>;
+  /** Attached ids that Azure no longer knows. Ours are detached, needed or not: they hold up every write. */
+  gone: ReadonlySet<string>;
   /** The immutable list and the controller's own identity. */
   isProtected(id: string, clientId: string | undefined): boolean;
 }
@@ -30,7 +32,7 @@ export interface ScopePlan extends Write {
 }
 
 export function planScope(input: PlanInput): ScopePlan {
-  const { record, attached, operationInProgress, needed, attachable, expired } = input;
+  const { record, attached, operationInProgress, needed, attachable, expired, gone } = input;
   const attach: string[] = [];
   const detach: string[] = [];
   const ownership: OwnershipChange[] = [];
@@ -45,6 +47,9 @@ export function planScope(input: PlanInput): ScopePlan {
       attach.push(id);
       if (entry === undefined) ownership.push([id, 'intent']);
       else if (entry.state === 'detaching') ownership.push([id, 'owned']);
+    } else if (entry !== undefined && gone.has(id) && !input.isProtected(id, present?.clientId)) {
+      detach.push(id);
+      ownership.push([id, 'detaching']);
     } else if (entry !== undefined && entry.state !== 'owned') ownership.push([id, 'owned']);
   }
 
@@ -56,7 +61,7 @@ export function planScope(input: PlanInput): ScopePlan {
     } else if (input.isProtected(id, present?.clientId)) {
       // It stays attached for ever: without an entry nothing will detach it.
       ownership.push([id, undefined]);
-    } else if (expired.has(id)) {
+    } else if (expired.has(id) || gone.has(id)) {
       detach.push(id);
       ownership.push([id, 'detaching']);
     } else if (entry.state === 'intent') {

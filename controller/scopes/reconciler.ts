@@ -178,7 +178,7 @@ function planAndSelect(
   const ids = idsOfNeeds(needs);
   const attached = snapshot.identities;
   const operationInProgress = isOperationInProgress(snapshot);
-  const plan = planScope({ ...ids, record, attached, operationInProgress, expired: due, isProtected });
+  const plan = planScope({ ...ids, record, attached, operationInProgress, expired: due, gone: entry.state.gone, isProtected });
   // The record keeps what an operation may still leave attached, so its end must not be found only after a whole interval.
   if (operationInProgress && [...record.identities.keys()].some((id) => !ids.needed.has(id) && !attached.has(id))) refreshSoon(context);
   const wanted = entriesOf(plan, needs, entry.state.quarantine, now);

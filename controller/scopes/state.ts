@@ -25,6 +25,8 @@ export interface ScopeState {
   readonly failedVersions: ReadonlyMap<string, string>;
   readonly failures: Failures;
   readonly unused: UnusedSince;
+  /** Attached ids that Azure no longer knows, so that it refuses every write that keeps them. */
+  readonly gone: ReadonlySet<string>;
   /** Since when nothing needs the scope and nothing on it is ours. */
   readonly idleSince: number | undefined;
   /** Ids that the operation under way is about; undefined: none is under way. */
@@ -39,6 +41,7 @@ export const initialState: ScopeState = {
   failedVersions: new Map(),
   failures: noFailures,
   unused: new Map(),
+  gone: new Set(),
   idleSince: undefined,
   writing: undefined,
 };
@@ -76,7 +79,14 @@ export function needsKnown(state: ScopeState, input: { needs: readonly Need[]; r
 export const observed = (state: ScopeState, read: ScopeRead): ScopeState => ({
   ...state,
   observed: observe(state.observed, read),
+  gone: new Set([...state.gone].filter((id) => read.attached.has(id))),
   idleSince: undefined,
+});
+
+/** Azure refused a write, because these ids are attached and no longer exist. */
+export const attachedIdentitiesGone = (state: ScopeState, ids: Iterable<string>): ScopeState => ({
+  ...state,
+  gone: new Set([...state.gone, ...ids]),
 });
 
 /** What is attached of these ids is unknown until the next GET. */

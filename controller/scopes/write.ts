@@ -2,6 +2,7 @@
 import type { ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { ScopeSnapshot } from '../azure/arm/compute.ts';
+import { ArmError } from '../azure/arm/errors.ts';
 import type { Write } from '../azure/arm/identity-map.ts';
 import { splitIntoPatches } from '../azure/arm/identity-map.ts';
 import type { ApplyResult } from './apply.ts';
@@ -20,6 +21,7 @@ import { heldEntryOf, writeOf } from './quarantine.ts';
 import type { SelectedWrite } from './state.ts';
 import {
   allUnknown,
+  attachedIdentitiesGone,
   identitiesBlamed,
   refreshRequested,
   writeBegun,
@@ -32,6 +34,8 @@ import { writeAttachedStatus } from './status.ts';
 
 /** The end of leadership is no failure of Azure: the next leader goes on, or this one once it has renewed its Lease. */
 export const interruptedMs = 500;
+
+const detachGoneMs = 100;
 
 export interface PlannedWrite {
   selected: SelectedWrite;
@@ -68,6 +72,7 @@ export async function writeScope(context: ScopeContext, planned: PlannedWrite): 
   }));
   await writeAttachedStatus(context, context.needsOf(context.scope.id), snapshot.identities);
 
+  if (result.failure !== undefined && detachesGone(context, result.failure.error, stored)) return { requeueAfterMs: detachGoneMs };
   if (result.failure !== undefined) return afterFailure(context, selected, result.failure.error, snapshot);
   if (result.interrupted) return { requeueAfterMs: interruptedMs };
   context.log.info({ scope: context.scope.displayId, attach: write.attach, detach: write.detach }, 'scope written');
@@ -141,6 +146,20 @@ function afterSuccess(context: ScopeContext, { selected, nextAt }: PlannedWrite,
   if (dead.length > 0) blame(context, { entries: dead, trial: false }, new Set(dead.map(({ id }) => id)));
   // The success of a trial frees its namespace, so the next selection may hold more than this one knew.
   return selected.trial ? { requeueAfterMs: 100 } : requeue(context, nextAt, now);
+}
+
+/**
+ * An identity that we attached was deleted in Azure, which refuses every write until it is detached. The next write does that, so that the namespace
+ * that deleted it holds up no other. False: none of them is ours, or that was tried already.
+ */
+function detachesGone(context: ScopeContext, error: unknown, { record }: StoredRecord): boolean {
+  if (!(error instanceof ArmError && error.failure.code === 'attachedIdentityGone')) return false;
+  const { entry, scope, log } = context;
+  const ours = error.failure.ids.filter((id) => record.identities.has(id) && !entry.state.gone.has(id));
+  if (ours.length === 0) return false;
+  entry.state = attachedIdentitiesGone(entry.state, ours);
+  log.warn({ scope: scope.displayId, identities: ours }, 'identities that were deleted in Azure are detached');
+  return true;
 }
 
 async function afterFailure(

@@ -22,6 +22,8 @@ export type ArmFailure =
   | Throttled
   /** An identity made ARM refuse the whole write. `ids`: those that ARM names, lower case. */
   | { readonly code: IdentityRefusalCode; readonly ids: readonly string[] }
+  /** Identities that are attached and that the write does not touch do not exist any more. */
+  | { readonly code: 'attachedIdentityGone'; readonly ids: readonly string[] }
   /** The controller itself may not do this; a person must grant it. */
   | { readonly code: 'missingRole'; readonly action: string | undefined }
   | { readonly code: 'linkedRoleMissing'; readonly action: string | undefined; readonly scope: string | undefined }
@@ -31,7 +33,7 @@ export type ArmFailure =
 
 type PlainCode = Exclude<
   RefusalCode,
-  IdentityRefusalCode | 'throttled' | 'missingRole' | 'linkedRoleMissing' | 'transient' | 'signInFailed'
+  IdentityRefusalCode | 'attachedIdentityGone' | 'throttled' | 'missingRole' | 'linkedRoleMissing' | 'transient' | 'signInFailed'
 >;
 
 /** What Azure support asks for. */
@@ -111,7 +113,7 @@ function failureOf({ status, headers, body, azureCode, text, now, write }: Faile
   const { about, ids, action, scope } = subjectOf(azureCode, text, at(body, 'error', 'additionalInfo'), write);
   const code = recognise({ status, azureCode, text, about });
   const retryAfter = parseRetryAfter(headers['retry-after'], now);
-  if (isAboutIdentities(code)) return { code, ids };
+  if (isAboutIdentities(code) || code === 'attachedIdentityGone') return { code, ids };
   switch (code) {
     case 'throttled':
       return throttled(headers, azureCode, text, retryAfter);

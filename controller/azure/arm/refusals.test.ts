@@ -46,7 +46,7 @@ const answers: [status: number, azureCode: string, text: string, code: RefusalCo
   [404, '', '', 'identityNotFound'],
   [400, 'InvalidParameter', `The identity id(s) '${identity('one')}' cannot be duplicated.`, 'identityInvalid'],
 
-  [400, 'FailedIdentityOperation', wrapped(`Resource '${identity('ghost')}' was not found.`), 'attachedIdentityBroken'],
+  [400, 'FailedIdentityOperation', wrapped(`Resource '${identity('ghost')}' was not found.`), 'attachedIdentityGone'],
   [403, 'LinkedAuthorizationFailed', linked(assign, identity('ghost')), 'attachedIdentityBroken'],
 
   [

@@ -47,6 +47,7 @@ export interface Refusal {
 }
 
 const clientFaults = ['FailedIdentityOperation', 'BadRequest', 'Invalid*', 'LinkedInvalidPropertyId'] as const;
+const notFoundTexts = ['not found', 'notfound', 'could not be found', 'does not exist'] as const;
 const detach = 'detach it from the scale set or virtual machine, with `az vmss identity remove` or `az vm identity remove`';
 
 /** The first entry that recognises an error decides. The keys are the `code` of the log. */
@@ -114,7 +115,7 @@ export const refusals = {
   },
   identityNotFound: {
     when: [
-      { codes: ['IdentityNotFound'], texts: ['not found', 'notfound', 'could not be found', 'does not exist'], about: ['identity'] },
+      { codes: ['IdentityNotFound'], texts: notFoundTexts, about: ['identity'] },
       { status: 404, about: ['unnamed'] },
       { status: 404, codes: ['*NotFound'], about: ['unnamed'] },
     ],
@@ -134,6 +135,13 @@ export const refusals = {
   },
 
   // About an identity that is attached and that the write does not touch.
+  attachedIdentityGone: {
+    when: [{ status: 400, texts: notFoundTexts, about: ['attached'] }],
+    reason: 'ForeignIdentityBroken',
+    retry: '1 min',
+    blamed: 'scope',
+    advice: `Azure refuses every write because an identity that is attached no longer exists: ${detach}`,
+  },
   attachedIdentityBroken: {
     when: [
       { status: '4xx', about: ['attached'] },
@@ -142,7 +150,7 @@ export const refusals = {
     reason: 'ForeignIdentityBroken',
     retry: '1 min',
     blamed: 'scope',
-    advice: `Azure refuses every write because of an identity that is attached already and is not part of this write: ${detach}`,
+    advice: `Azure refuses every write because of an identity that is attached and is not part of this write: mend it, or ${detach}`,
   },
 
   // About the scale set or virtual machine, or what is around it.

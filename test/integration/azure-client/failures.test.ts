@@ -36,6 +36,49 @@ describe('an identity that fails a write', () => {
   });
 });
 
+describe('a refusal that lasts', () => {
+  test('names an attached identity that was deleted, and none of the write', async (t) => {
+    const { compute, emulator } = await connected(t);
+    emulator.addFault({ fault: 'ghost', attached: identity('reader') });
+    const error = await errorOf(compute.write(pool, attach('writer'), await compute.read(pool)));
+    assert.deepEqual(error.failure, { code: 'attachedIdentityGone', ids: [identity('reader')] });
+    assert.ok(error.message.toLowerCase().includes(identity('reader')));
+  });
+
+  test('names the attached identity also at the end of an operation', async (t) => {
+    const { compute, emulator } = await connected(t, quickAzure({ missingIdentity: 'completion' }));
+    emulator.addFault({ fault: 'ghost', attached: identity('reader') });
+    assert.deepEqual(await failureOf(compute.write(pool, attach('writer'), await compute.read(pool))), {
+      code: 'attachedIdentityGone',
+      ids: [identity('reader')],
+    });
+  });
+
+  test('says which right is missing on what the scale set refers to', async (t) => {
+    const { compute, emulator } = await connected(t);
+    emulator.addFault({ fault: 'linked-forbidden', linkedScope: '/subscriptions/s/subnet' });
+    assert.deepEqual(await failureOf(compute.write(pool, attach('writer'), await compute.read(pool))), {
+      code: 'linkedRoleMissing',
+      action: 'Microsoft.Network/virtualNetworks/subnets/join/action',
+      scope: '/subscriptions/s/subnet',
+    });
+  });
+
+  for (const [fault, code] of [
+    ['scope-locked', 'scopeLocked'],
+    ['subscription-disabled', 'subscriptionDisabled'],
+    ['property-change', 'changeNotAllowed'],
+    ['quota-exceeded', 'quotaExceeded'],
+    ['policy-denied', 'policyDenied'],
+    ['reference-missing', 'referenceNotFound'],
+  ] as const)
+    test(`is ${code} where Azure answers ${fault}`, async (t) => {
+      const { compute, emulator } = await connected(t);
+      emulator.addFault({ fault });
+      assert.deepEqual(await failureOf(compute.write(pool, attach('writer'), await compute.read(pool))), { code });
+    });
+});
+
 describe('rights', () => {
   test('reports a missing right to write the scale set', async (t) => {
     const roles = [{ principal: 'cccccccc-0000-4000-8000-000000000001', scope: pool1, role: 'Reader' }];
