@@ -35,7 +35,7 @@ describe('connection limits', () => {
     assert.deepEqual(table.roomFor('a', 1000), { room: true, close: 'a2' });
   });
 
-  it('closes the oldest quiet connection where none of a source at its limit is silent', () => {
+  it('closes the oldest quiet connection of a full source that has no silent one', () => {
     const table = createConnectionTable<string>(limits);
     open(table, 'a1', 'a2', 'a3', 'a4');
     use(table, 'a2', 'a3', 'a4');
