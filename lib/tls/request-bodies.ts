@@ -78,6 +78,7 @@ function readBody(
     const chunks: Buffer[] = [];
     let received = 0;
     let waits = false;
+    let isRead = false;
     const body: OpenBody = {
       resume: () => void incoming.resume(),
       cut: () => fail(new BodyError(429, 'too many bodies at once from this address')),
@@ -107,6 +108,7 @@ function readBody(
       const size = parsedSize(text);
       if (size > maxParsedBytes) return fail(new BodyError(413, 'the body has too many values'));
       budget.complete(body, size);
+      isRead = true;
       resolve({ text, size });
     };
     const late = () => {
@@ -121,7 +123,8 @@ function readBody(
     incoming.on('data', onData).on('end', onEnd);
     response.once('close', () => {
       close();
-      reject(new BodyError(408, 'the client has left'));
+      // An error for each request, made for nothing, would cost a tenth of it.
+      if (!isRead) reject(new BodyError(408, 'the client has left'));
     });
   });
 }
