@@ -135,6 +135,19 @@ describe('leader election', () => {
     assert.equal(fake.transitions(), 1);
   });
 
+  it('knows a leader once it sees one renew, not by a Lease that is left', async (t) => {
+    const { clock, fake, start } = harness(t);
+    fake.take('gone');
+    const { election } = start('me');
+    await clock.advance(5_000);
+    assert.equal(election.known, false);
+    fake.take('alive');
+    await clock.advance(5_000);
+    assert.deepEqual([election.leading, election.known], [false, true]);
+    await clock.advance(20_000);
+    assert.deepEqual([election.leading, election.known], [true, true]);
+  });
+
   it('takes the Lease of a holder that does not renew it, after the duration', async (t) => {
     const { clock, fake, start } = harness(t);
     fake.take('dead');

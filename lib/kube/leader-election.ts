@@ -35,7 +35,7 @@ export interface LeaderElectionOptions extends LeaseTerms {
 
 export interface LeaderElection {
   readonly leading: boolean;
-  /** This replica leads, or has seen another one that holds the Lease. */
+  /** This replica leads, or has seen another one renew the Lease. A Lease alone may be left from a replica that is gone. */
   readonly known: boolean;
   /** Time in which this replica may still write, in ms; 0 where it does not lead. Exact also while a renewal hangs. */
   remainingMs(): number;
@@ -145,7 +145,7 @@ export function startLeaderElection(options: LeaderElectionOptions): LeaderElect
       return leftMs() > 0;
     },
     get known() {
-      return leftMs() > 0 || state.observed !== undefined;
+      return leftMs() > 0 || state.observed?.isRenewed === true;
     },
     remainingMs: leftMs,
     async stop() {

@@ -11,8 +11,8 @@ export interface LeaseRecord {
 }
 
 export interface LeaseState {
-  /** The version of another candidate's Lease that was seen last, and when it was seen first. */
-  readonly observed: { readonly resourceVersion: string; readonly at: number } | undefined;
+  /** The version of another candidate's Lease that was seen last, when it was seen first, and whether one came before it: then its holder lives. */
+  readonly observed: { readonly resourceVersion: string; readonly at: number; readonly isRenewed: boolean } | undefined;
   /** When the last successful renewal was sent; undefined where this candidate does not hold the Lease. */
   readonly renewedAt: number | undefined;
 }
@@ -37,7 +37,8 @@ export function observe(
   if (record === undefined || record.holder === '' || record.holder === identity)
     return { state: { ...state, observed: undefined }, mayTake: true };
   const { resourceVersion } = record;
-  const observed = state.observed?.resourceVersion === resourceVersion ? state.observed : { resourceVersion, at: now };
+  const isSame = state.observed?.resourceVersion === resourceVersion;
+  const observed = isSame ? state.observed : { resourceVersion, at: now, isRenewed: state.observed !== undefined };
   return { state: { observed, renewedAt: undefined }, mayTake: now - observed.at >= leaseDurationMs };
 }
 
