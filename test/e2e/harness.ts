@@ -75,8 +75,12 @@ export async function startProduct(name: string, log: (line: string) => void, se
 }
 
 /** MiB of resident memory. */
-export function residentOf(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+export const residentOf = (pid: number): number => memoryOf(pid, /^VmRSS:\s+(\d+) kB$/m);
+/** The most that it ever was. */
+export const peakResidentOf = (pid: number): number => memoryOf(pid, /^VmHWM:\s+(\d+) kB$/m);
+
+function memoryOf(pid: number, line: RegExp): number {
+  return Number(line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 export async function eventually<T>(what: string, look: () => Promise<T>, good: (seen: T) => boolean, seconds = 30): Promise<T> {

@@ -1,0 +1,236 @@
+// A pod without any right floods the webhook and the broker, while others are created and ask for tokens.
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import * as esbuild from 'esbuild';
+import { brokerAudience, leaderLeaseName } from '../../api/names.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { connect } from '../../lib/kube/client.ts';
+import { at, stringAt } from '../../lib/kube/objects.ts';
+import { pods, resourcePath } from '../../lib/kube/resources.ts';
+import { processesInPod } from '../cluster/procfs.ts';
+import { missingForCluster } from '../cluster/requirements.ts';
+import { controllerSignIn, identities } from '../demo/azure.ts';
+import { identity, pod, podTemplate } from './fixtures.ts';
+import type { FloodCounts, FloodOptions } from './flood.ts';
+import type { Product } from './harness.ts';
+import { imds, peakResidentOf, startProduct, system } from './harness.ts';
+
+const missing = await missingForCluster();
+const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
+const log = (line: string) => console.log(line);
+const seconds = 60;
+
+interface Program {
+  pod: string;
+  restarts: number;
+  /** MiB. */
+  peak: number;
+  limit: number;
+}
+
+describe('the product during floods of one pod', { skip }, () => {
+  let product: Product;
+  let client: KubeClient;
+  const during = {
+    created: [] as number[],
+    refused: [] as string[],
+    tokens: [] as string[],
+    started: [] as unknown[],
+    floods: {} as Record<FloodOptions['kinds'][number], FloodCounts>,
+  };
+  const seen = { before: [] as Program[], after: [] as Program[], leaders: [] as string[] };
+
+  before(async () => {
+    product = await startProduct('e2e-floods', log);
+    client = connect({ kubeconfig: product.cluster.kubeconfig, userAgent: 'test', qps: 10_000 });
+    await product.helm('install', '--set', 'rbac.allowAccessToSecrets=true');
+    await product.apply(...identity('demo', 'imds'), ...principal());
+    await product.apply(
+      pod('imds', podTemplate(product.cluster.appImage, 'imds')),
+      pod('principal', podTemplate(product.cluster.appImage, 'principal')),
+      pod('polls', podTemplate(product.cluster.appImage, 'imds')),
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'flood' } },
+      floodPod(product.images.controlPlane.reference),
+    );
+    await product.ready('pod/imds', 'pod/principal', 'pod/polls');
+    await product.ready('pod/flood', '-n', 'flood');
+    assert.equal(await product.appOf('principal'), controllerSignIn.clientID);
+    await flood();
+  });
+  after(async () => {
+    await client?.close();
+    await product?.cluster.down();
+  });
+
+  async function flood(): Promise<void> {
+    const script = await bundled();
+    const run = async (options: FloodOptions) => {
+      const command = ['exec', '-i', '-n', 'flood', 'flood', '--', 'node', '-', JSON.stringify(options)];
+      const { stdout, stderr } = await product.cluster.kubectl(command, { input: script, timeoutSeconds: seconds + 60 });
+      log(stdout + stderr);
+      Object.assign(during.floods, JSON.parse(stdout));
+    };
+    const uid = stringAt(await product.json(['get', 'pod', 'polls']), 'metadata', 'uid') ?? '';
+    const bound = ['--bound-object-kind', 'Pod', '--bound-object-name', 'polls', '--bound-object-uid', uid];
+    const token = (await product.kubectl(['create', 'token', 'default', '--audience', brokerAudience, ...bound])).trim();
+
+    seen.before = await programs();
+    seen.leaders.push(await leader());
+    const toBroker = ['silentHandshakes', 'silentTcp', 'polls', 'forgedTokens'] as const;
+    await Promise.all([
+      run({ seconds, kinds: ['halfSentBodies'], targets: await addressesOf('webhook') }),
+      run({ seconds, kinds: [...toBroker], targets: await addressesOf('broker'), token }),
+      createPods(),
+      fetchTokens('imds', 1),
+      fetchTokens('principal', 3),
+      startPods(),
+    ]);
+    seen.after = await programs();
+    seen.leaders.push(await leader());
+    log(JSON.stringify(seen.after));
+  }
+
+  /** One each 200 ms, whatever becomes of those before; they are admitted like any other but never placed on a node. */
+  async function createPods(): Promise<void> {
+    const create = async (name: string) => {
+      const began = performance.now();
+      const body = pod(name, podTemplate('app:1', 'imds', { spec: { schedulingGates: [{ name: 'test.local/never' }] } }));
+      const made = await client.call('POST', resourcePath(pods, { namespace: 'default' }), { body });
+      during.created.push(performance.now() - began);
+      const injected = first(at(made, 'spec', 'initContainers'));
+      assert.equal(stringAt(injected, 'name'), 'aad-pod-identity-init');
+    };
+    const all: Promise<void>[] = [];
+    for (let index = 0; index < seconds * 5; index += 1, await delay(200))
+      all.push(create(`gated-${index}`).catch((error: unknown) => void during.refused.push(String(error))));
+    await Promise.all(all);
+    log(`${during.created.length} pods created, the slowest in ${Math.max(...during.created).toFixed(0)} ms`);
+  }
+
+  /** In the pod, each for a resource that nothing has cached. */
+  async function fetchTokens(name: string, everySeconds: number): Promise<void> {
+    const token = `curl -s -m 30 -o /dev/null -w '%{http_code} %{time_total}\\n' -H Metadata:true "${imds}https://fresh-$n.example"`;
+    const loop = `for n in $(seq ${seconds / everySeconds}); do ${token}; sleep ${everySeconds}; done`;
+    const lines = (await product.cluster.kubectl(['exec', name, '-c', 'app', '--', 'sh', '-c', loop])).stdout.trim().split('\n');
+    log(`${lines.length} tokens in ${name}, the slowest in ${Math.max(...lines.map((line) => Number(line.split(' ')[1])))} s`);
+    during.tokens.push(...lines);
+  }
+
+  async function startPods(): Promise<void> {
+    const start = async (name: string) => {
+      await product.apply(pod(name, podTemplate(product.cluster.appImage, 'imds')));
+      await product.ready(`pod/${name}`);
+      return product.appOf(name);
+    };
+    for (const name of ['early', 'middle', 'late']) {
+      await delay((seconds / 4) * 1000);
+      during.started.push(await start(name).catch(String));
+    }
+  }
+
+  const items = async (...args: string[]): Promise<unknown[]> => {
+    const list = at(await product.json(['get', ...args]), 'items');
+    return Array.isArray(list) ? list : [];
+  };
+  const addressesOf = async (component: string) =>
+    (await items('pods', '-n', system, '-l', `app.kubernetes.io/component=${component}`)).map(
+      (each) => `${stringAt(each, 'status', 'podIP')}:9443`,
+    );
+  const leader = async () => {
+    const spec = at(await product.json(['get', 'lease', leaderLeaseName, '-n', system]), 'spec');
+    return `${stringAt(spec, 'holderIdentity')}, transition ${String(at(spec, 'leaseTransitions'))}`;
+  };
+  const programs = async (): Promise<Program[]> =>
+    (await items('pods', '-n', system, '-l', 'app.kubernetes.io/instance=webhook')).map((each) => {
+      const component = stringAt(each, 'metadata', 'labels', 'app.kubernetes.io/component');
+      const [pid] = processesInPod(stringAt(each, 'metadata', 'uid') ?? '', `/app/${component}.cjs`);
+      return {
+        pod: stringAt(each, 'metadata', 'name') ?? '',
+        restarts: Number(at(first(at(each, 'status', 'containerStatuses')), 'restartCount')),
+        peak: pid === undefined ? Number.NaN : Math.round(peakResidentOf(pid)),
+        limit: Number.parseInt(stringAt(first(at(each, 'spec', 'containers')), 'resources', 'limits', 'memory') ?? '', 10),
+      };
+    });
+
+  it('admits every pod', () => {
+    assert.deepEqual(tally(during.refused), {});
+    assert.equal(during.created.length, seconds * 5);
+  });
+
+  it('answers every token request', () => {
+    assert.ok(during.tokens.length >= 60);
+    assert.deepEqual(
+      during.tokens.filter((line) => !line.startsWith('200 ')),
+      [],
+    );
+  });
+
+  it('starts new pods', () => assert.deepEqual(during.started, Array(3).fill(identities.demo.clientId)));
+
+  it('restarts no program and changes no leader', () => {
+    const restarts = (list: Program[]) => list.map(({ pod, restarts }) => `${pod}: ${restarts}`);
+    assert.deepEqual(restarts(seen.after), restarts(seen.before));
+    assert.equal(seen.leaders[1], seen.leaders[0]);
+  });
+
+  it('keeps every program below its memory limit', () => {
+    for (const { pod, peak, limit } of seen.after) assert.ok(peak < limit, `${pod}: ${peak} of ${limit} MiB`);
+  });
+
+  it('was flooded', () => {
+    const { halfSentBodies, silentHandshakes, silentTcp, polls, forgedTokens } = during.floods;
+    assert.ok(halfSentBodies.established >= 150 && halfSentBodies.megabytes >= 100, JSON.stringify(halfSentBodies));
+    assert.ok(silentHandshakes.opened >= 7_400, JSON.stringify(silentHandshakes));
+    assert.ok(silentTcp.opened >= 3_000, JSON.stringify(silentTcp));
+    assert.ok(polls.opened >= 3_000, JSON.stringify(polls));
+    const answered = Object.values(forgedTokens.answers).reduce((sum, count) => sum + count, 0);
+    assert.ok(answered >= 300, JSON.stringify(forgedTokens));
+  });
+});
+
+/** A service principal, whose tokens the broker makes, and its Secret. */
+function principal(): unknown[] {
+  const { clientID, clientSecret, tenantID } = controllerSignIn;
+  const api = { apiVersion: 'aadpodidentity.k8s.io/v1' };
+  const metadata = { name: 'principal' };
+  const spec = { type: 1, clientID, tenantID, clientPassword: { name: 'principal', namespace: 'default' } };
+  return [
+    { apiVersion: 'v1', kind: 'Secret', metadata, stringData: { clientSecret } },
+    { ...api, kind: 'AzureIdentity', metadata, spec },
+    { ...api, kind: 'AzureIdentityBinding', metadata, spec: { azureIdentity: 'principal', selector: 'principal' } },
+  ];
+}
+
+function floodPod(image: string): unknown {
+  const container = {
+    name: 'flood',
+    image,
+    command: ['node', '-e', 'setInterval(() => {}, 1e9)'],
+    securityContext: { runAsUser: 1000 },
+    // As much of the processor as the programs have when all want it: a flood comes from other nodes.
+    resources: { requests: { cpu: '100m' }, limits: { cpu: '1' } },
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'flood', namespace: 'flood' },
+    spec: { automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, containers: [container] },
+  };
+}
+
+async function bundled(): Promise<string> {
+  const entryPoints = [path.join(import.meta.dirname, 'flood.ts')];
+  const { outputFiles } = await esbuild.build({ entryPoints, bundle: true, platform: 'node', format: 'cjs', write: false });
+  return outputFiles[0]?.text ?? '';
+}
+
+/** How often each text comes. */
+function tally(texts: string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const text of texts) counts[text] = (counts[text] ?? 0) + 1;
+  return counts;
+}
+
+const first = (list: unknown): unknown => (Array.isArray(list) ? list[0] : undefined);
