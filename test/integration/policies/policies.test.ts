@@ -49,7 +49,14 @@ describe('the admission policies', () => {
   const change = async (labels: Record<string, string>, body: unknown, subresource = '', parts: PodParts = {}) => {
     const made = await create('plain', { labels, ...parts });
     assert.equal(made.status, 201, made.message);
+    if (subresource === 'ephemeralcontainers') await endInit('plain', `p${count}`);
     return harness.call({ method: 'PATCH', path: podPath('plain', `p${count}`, subresource), body });
+  };
+  /** What the kubelet says of our init container. */
+  const endInit = async (namespace: string, name: string, state: object = { terminated: { exitCode: 0 } }) => {
+    const status = { name: 'aad-pod-identity-init', image: 'i', imageID: '', ready: true, restartCount: 0, state };
+    const path = podPath(namespace, name, 'status');
+    expect(await harness.call({ method: 'PATCH', path, body: { status: { initContainerStatuses: [status] } } }));
   };
   const labelled = (labels: Record<string, string | null>) => ({ metadata: { labels } });
 
@@ -174,11 +181,12 @@ describe('the admission policies', () => {
       for (const name of ['app', '']) assert.match((await connect(name)).message, /does not have a host assigned/);
     });
 
-  const raw = /a debug container needs to drop the capability NET_RAW/;
+  const raw = /a debug container needs to drop the capabilities NET_RAW, SETGID and SETUID/;
   const undo = /could undo or pass the packet rules/;
   const own = /user and group 25790 belong to the token proxy/;
   const sees = /a debug container that sees the processes of the token proxy/;
-  const withoutRaw = { capabilities: { drop: ['NET_RAW'] } };
+  const early = /the packet rules of this pod are not in place/;
+  const withoutRaw = { capabilities: { drop: ['NET_RAW', 'SETGID', 'SETUID'] } };
   const debug = (securityContext: object) => ({
     spec: { ephemeralContainers: [{ name: 'd', image: 'i', securityContext: { ...withoutRaw, ...securityContext } }] },
   });
@@ -196,6 +204,7 @@ describe('the admission policies', () => {
     it(`${says === undefined ? 'let' : 'refuse'} kubectl debug --profile=${profile}${target === undefined ? '' : ` --target=${target}`}`, async () => {
       const containers = ['app', 'aad-pod-identity-proxy'].map((name) => ({ name, image: 'i' }));
       await create('plain', { labels: redirected, spec: { containers } });
+      await endInit('plain', `p${count}`);
       const more = target === undefined ? [] : [`--target=${target}`];
       const args = ['debug', '-n', 'plain', `p${count}`, '--image=i', `--profile=${profile}`, ...more];
       const { code, stderr } = await run(harness.plane.kubectl, args, { env: { KUBECONFIG: harness.plane.kubeconfig } });
@@ -210,6 +219,9 @@ describe('the admission policies', () => {
     ['a capability with its prefix', { capabilities: { add: ['CAP_NET_RAW'] } }, undo],
     ['all capabilities', { capabilities: { add: ['ALL'] } }, undo],
     ['SYS_ADMIN', { capabilities: { add: ['SYS_ADMIN'] } }, undo],
+    ['BPF', { capabilities: { add: ['BPF'] } }, undo],
+    ['SETUID after it dropped all', { capabilities: { drop: ['ALL'], add: ['SETUID'] } }, undo],
+    ['SETUID and SETGID', { capabilities: { drop: ['NET_RAW'] } }, raw],
     ['all privileges', { privileged: true }, undo],
     ['its default capabilities', { capabilities: {} }, raw],
   ];
@@ -218,10 +230,33 @@ describe('the admission policies', () => {
       expect(await change(redirected, debug(securityContext), 'ephemeralcontainers'), says));
 
   it('refuse a debug container with SYS_PTRACE where the pod shares its processes', async () => {
-    const body = debug({ capabilities: { add: ['SYS_PTRACE'], drop: ['NET_RAW'] } });
+    const body = debug({ capabilities: { add: ['SYS_PTRACE'], drop: ['ALL'] } });
     const parts = { spec: { shareProcessNamespace: true } };
     expect(await change(redirected, body, 'ephemeralcontainers', parts), sees);
     expect(await change(redirected, body, 'ephemeralcontainers'));
+  });
+
+  const states: [title: string, state: object | undefined][] = [
+    ['has no status', undefined],
+    ['waits for its image', { waiting: { reason: 'ImagePullBackOff' } }],
+    ['runs', { running: {} }],
+    ['has failed', { terminated: { exitCode: 137 } }],
+  ];
+  for (const value of ['redirect', 'guard'])
+    for (const [title, state] of states)
+      it(`refuse a debug container while the init container ${title}: ${value}`, async () => {
+        await create('plain', { labels: { ...redirected, [marker]: value } });
+        if (state !== undefined) await endInit('plain', `p${count}`, state);
+        const path = podPath('plain', `p${count}`, 'ephemeralcontainers');
+        expect(await harness.call({ method: 'PATCH', path, body: debug({}) }), early);
+        if (state === undefined || 'terminated' in state) return;
+        await endInit('plain', `p${count}`);
+        expect(await harness.call({ method: 'PATCH', path, body: debug({}) }));
+      });
+
+  it('let a debug container into a pod without packet rules at any time', async () => {
+    await create('plain', { labels: { ...redirected, [marker]: 'none' } });
+    expect(await harness.call({ method: 'PATCH', path: podPath('plain', `p${count}`, 'ephemeralcontainers'), body: debug({}) }));
   });
 
   for (const value of ['none', 'guard'])
@@ -233,6 +268,7 @@ describe('the admission policies', () => {
 
   it('look at the added debug containers only', async () => {
     await create('plain', { labels: redirected });
+    await endInit('plain', `p${count}`);
     const path = podPath('plain', `p${count}`, 'ephemeralcontainers');
     const add = (...ephemeralContainers: object[]) => harness.call({ method: 'PATCH', path, body: { spec: { ephemeralContainers } } });
     const first = { name: 'd', image: 'i', securityContext: withoutRaw };
@@ -266,6 +302,9 @@ describe('the admission policies', () => {
     ['root with its capabilities', 'strict', { container: rootWith({}) }, asRoot],
     ['root that drops two of three', 'strict', { container: rootWith({ drop: ['SETUID', 'SETGID'] }) }, asRoot],
     ['root that adds SETUID again', 'strict', { container: rootWith({ drop: ['ALL'], add: ['setuid'] }) }, asRoot],
+    ['root that adds SYS_PTRACE', 'strict', { container: rootWith({ drop: ['ALL'], add: ['SYS_PTRACE'] }) }, asRoot],
+    ['root that adds SYS_ADMIN', 'strict', { container: rootWith({ drop: ['ALL'], add: ['SYS_ADMIN'] }) }, asRoot],
+    ['root that adds another default capability', 'strict', { container: rootWith({ drop: ['ALL'], add: ['CHOWN', 'cap_kill'] }) }],
     [
       'an init container that may escalate',
       'strict',
@@ -287,6 +326,7 @@ describe('the admission policies', () => {
 
   it('refuse a debug container with the user of its image in a strict namespace', async () => {
     await create('strict', { labels: redirected, container: strict });
+    await endInit('strict', `p${count}`);
     const path = podPath('strict', `p${count}`, 'ephemeralcontainers');
     expect(await harness.call({ method: 'PATCH', path, body: debug({ allowPrivilegeEscalation: false }) }), noUser);
     expect(await harness.call({ method: 'PATCH', path, body: debug({ allowPrivilegeEscalation: false, runAsUser: 1000 }) }));
