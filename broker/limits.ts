@@ -2,7 +2,7 @@
 import { tlsLimits } from '../lib/tls/limits.ts';
 
 /** Label of the metric that counts what a limit refused or ended. */
-export type BrokerLimit = 'lookups' | 'polls' | 'reviews' | 'verifications';
+export type BrokerLimit = 'lookups' | 'polls' | 'reviews' | 'tokens' | 'verifications';
 
 /** A node has 250 pods at most, each of them a connection for its poll and one for other requests. All may come from the address of the node. */
 const connectionsOfNode = 500;

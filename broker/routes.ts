@@ -4,10 +4,11 @@ import type { FastifyRequest } from 'fastify';
 import { identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
 import type { TlsApp } from '../lib/tls/server.ts';
-import { limitEach } from '../lib/token-bucket.ts';
+import { limitEach, waitInFairTurn } from '../lib/token-bucket.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
+import type { BrokerLimit } from './limits.ts';
 import type { PollDependencies } from './long-poll.ts';
 import { pollIdentities } from './long-poll.ts';
 import type { PollLimit } from './poll-limit.ts';
@@ -20,11 +21,14 @@ export interface RouteDependencies extends PollDependencies {
   polls: PollLimit;
   onReport(report: Report): void;
   mintToken: MintToken;
+  onRefused(limit: BrokerLimit): void;
 }
 
 const maxResourceLength = 2048;
 /** A pod that asks for ever new resources must not exhaust Entra's limit for its application. */
 const mintRate = { perSecond: 0.5, burst: 30 };
+/** Each token request reads a Secret, and a tenant can make many pods. So the API server reads no more of them, and namespaces take turns. */
+const secretRate = { perSecond: 40, burst: 200, maxWaiting: 1_000 };
 
 export function addRoutes(app: TlsApp, dependencies: RouteDependencies): void {
   addPollRoute(app, dependencies);
@@ -62,7 +66,9 @@ function addReportRoute(app: TlsApp, dependencies: RouteDependencies): void {
 }
 
 function addTokenRoute(app: TlsApp, dependencies: RouteDependencies): void {
-  const mayMint = limitEach({ ...mintRate, keys: 20_000, clock: dependencies.clock });
+  const { clock, onRefused } = dependencies;
+  const mayMint = limitEach({ ...mintRate, keys: 20_000, clock });
+  const turn = waitInFairTurn({ ...secretRate, clock });
   app.post(tokenPath, async (request, reply) => {
     const pod = await callerOf(request, dependencies);
     const identity = identityIn(await dependencies.authorize(pod), request.body);
@@ -70,6 +76,10 @@ function addTokenRoute(app: TlsApp, dependencies: RouteDependencies): void {
     if (!mayMint(pod.uid)) throw new BrokerError('throttled', 'too many token requests of this pod', { retryAfterSeconds: 5 });
     if (resource === '' || resource.length > maxResourceLength)
       throw new BrokerError('bad_request', `resource must be a text of 1 to ${maxResourceLength} characters`);
+    if (!(await turn(pod.namespace))) {
+      onRefused('tokens');
+      throw new BrokerError('throttled', 'too many token requests at once: try again', { retryAfterSeconds: 5 });
+    }
     return reply.header('cache-control', 'no-store').send(await dependencies.mintToken(identity, resource));
   });
 }

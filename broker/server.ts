@@ -79,6 +79,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
         caBundle: () => certificate.caBundle,
         onReport,
         mintToken,
+        onRefused,
         clock,
         stopping: () => stopping,
       }),
