@@ -7,6 +7,7 @@ import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { stringAt } from '../lib/kube/objects.ts';
 import type { Logger } from '../lib/log.ts';
+import { limitEach } from '../lib/token-bucket.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
 import type { PodRows } from './rows.ts';
@@ -18,12 +19,15 @@ export interface Report extends ReportRequest {
 
 const reasons = ['identity_not_found', 'wrong_client_id'] as const satisfies readonly ReportRequest['reason'][];
 const intervalMs = 5 * 60_000;
+/** Of one namespace, since a tenant can make many pods. One report has the whole scale set or VM compared. */
+const namespaceRate = { perSecond: 1, burst: 30 };
 
 /** Parses and limits reports. Throws {@link BrokerError}, also for a second report of an identity and pod in 5 minutes, since each costs a read of Azure. */
 export type AcceptReport = (pod: BoundPod, rows: PodRows, body: unknown) => Report;
 
 export function createReportAcceptor(clock: Clock): AcceptReport {
   const recent = createTtlCache<{ until: number }>(20_000, clock);
+  const mayReport = limitEach({ ...namespaceRate, keys: 5_000, clock });
   return (pod, rows, body) => {
     const identity = identityIn(rows, body);
     const reason = reasons.find((known) => known === stringAt(body, 'reason'));
@@ -37,6 +41,8 @@ export function createReportAcceptor(clock: Clock): AcceptReport {
       const retryAfterSeconds = Math.ceil((last.until - clock.now()) / 1000);
       throw new BrokerError('throttled', `${identity} was reported a moment ago`, { retryAfterSeconds });
     }
+    if (!mayReport(pod.namespace))
+      throw new BrokerError('throttled', `namespace ${pod.namespace} reports too much: try again`, { retryAfterSeconds: 5 });
     recent.set(key, { until: clock.now() + intervalMs }, intervalMs);
     return { podKey: `${pod.namespace}/${pod.name}`, identity, reason, requestId };
   };

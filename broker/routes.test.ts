@@ -34,6 +34,20 @@ describe('broker', () => {
     assert.equal(harness.reports.length, 2);
   });
 
+  it('limits the reports of one namespace, and not those of another', async () => {
+    const report = async (namespace: string, name: string) => {
+      const bound = { namespace, name, uid: `${namespace}-${name}` };
+      harness.informers.set(`${namespace}/${name}`, { uid: bound.uid, excepted: false, identities: [row] });
+      harness.caller.token = await signToken(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo(bound) });
+      return harness.ask('/v1/report', { body: { identity: 'team/id', reason: 'identity_not_found', requestId: 'abc' } });
+    };
+    const statuses: number[] = [];
+    // More than the burst and what a slow machine refills meanwhile.
+    while (statuses.at(-1) !== 429 && statuses.length < 500) statuses.push((await report('hostile', `app-${statuses.length}`)).status);
+    assert.ok(statuses.length > 30 && statuses.length < 500);
+    assert.equal((await report('honest', 'app')).status, 202);
+  });
+
   it('refuses a malformed report', async () => {
     const body = { identity: 'team/id', reason: 'identity_not_found', requestId: 'abc' };
     for (const bad of [{ ...body, reason: 'boredom' }, { ...body, requestId: 'a\nb' }, { ...body, identity: 7 }, [], 'null', '{'])
