@@ -93,6 +93,7 @@ export async function startTlsServer(options: TlsServerOptions): Promise<TlsServ
   });
   readJsonBodies(app, { limits: options.limits, bodyLimit: options.bodyLimit, clock });
   respondToErrors(app, options);
+  closeUnfinished(app);
   options.routes(app);
 
   const unsubscribe = followCertificate(app.server, options);
@@ -135,6 +136,15 @@ function respondToErrors(app: TlsApp, { errorResponse, notFound }: TlsServerOpti
       .headers(notFound.headers ?? {})
       .send(notFound.body),
   );
+}
+
+/** Node would read and drop the rest of a body that no route reads, such as one of another content type, however long it is. */
+function closeUnfinished(app: TlsApp): void {
+  app.addHook('onSend', ({ raw, headers }, reply, _payload, done) => {
+    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+    if (hasBody && !raw.complete) reply.header('connection', 'close');
+    done();
+  });
 }
 
 /** Serves new connections with the certificate of now. One that OpenSSL refuses changes nothing. */

@@ -18,6 +18,11 @@ test('refuses values that are not pods with one line that says why', () => {
     [{ spec: {} }, /^metadata is not an object$/],
     [{ metadata: {} }, /^spec is not an object$/],
     [{ metadata: { labels: { a: 1 } }, spec: {} }, /^metadata\.labels is not a map of strings$/],
+    [{ metadata: { labels: { a: 'x'.repeat(262_144) } }, spec: {} }, /^metadata\.labels has more than 262144 bytes$/],
+    [
+      { metadata: { annotations: Object.fromEntries(Array.from({ length: 60_000 }, (_, index) => [`a${index}`, ''])) }, spec: {} },
+      /^metadata\.annotations has more than 262144 bytes$/,
+    ],
     [{ metadata: { annotations: ['a'] }, spec: {} }, /^metadata\.annotations is not a map of strings$/],
     [{ metadata: {}, spec: { volumes: {} } }, /^spec\.volumes is not a list of objects$/],
     [{ metadata: {}, spec: { initContainers: [null] } }, /^spec\.initContainers is not a list of objects$/],

@@ -35,15 +35,28 @@ function assertRawPod(value: unknown): asserts value is RawPod {
   if (!isRecord(value)) throw new PodShapeError('it is not an object');
   const { metadata, spec } = value;
   if (!isRecord(metadata)) throw new PodShapeError('metadata is not an object');
-  for (const key of ['annotations', 'labels'])
-    if (!isAbsent(metadata[key]) && !isStringMap(metadata[key])) throw new PodShapeError(`metadata.${key} is not a map of strings`);
+  for (const key of ['annotations', 'labels']) checkMap(metadata[key], `metadata.${key}`);
   if (!isRecord(spec)) throw new PodShapeError('spec is not an object');
   for (const key of ['containers', 'initContainers', 'ephemeralContainers', 'volumes'])
     if (!isAbsent(spec[key]) && !isObjectList(spec[key])) throw new PodShapeError(`spec.${key} is not a list of objects`);
 }
 
+/** The API server refuses more annotations, and calls webhooks before. The maps are copied and compared: 3 MB of them would take a second. */
+const maxMapLength = 256 * 1024;
+
+function checkMap(value: unknown, place: string): void {
+  if (isAbsent(value)) return;
+  if (!isRecord(value)) throw new PodShapeError(`${place} is not a map of strings`);
+  let length = 0;
+  for (const key in value) {
+    const item = value[key];
+    if (typeof item !== 'string') throw new PodShapeError(`${place} is not a map of strings`);
+    length += key.length + item.length;
+    if (length > maxMapLength) throw new PodShapeError(`${place} has more than ${maxMapLength} bytes`);
+  }
+}
+
 const isAbsent = (value: unknown): boolean => value === undefined || value === null;
-const isStringMap = (value: unknown): boolean => isRecord(value) && Object.values(value).every((item) => typeof item === 'string');
 const isObjectList = (value: unknown): boolean => Array.isArray(value) && value.every(isRecord);
 
 /** Value of `name`, empty where it has none. */
