@@ -19,16 +19,19 @@ export function identity(name: keyof typeof identities, ...selectors: string[]):
 }
 
 export interface PodParts {
+  labels?: Record<string, string>;
   annotations?: Record<string, string>;
   spec?: Record<string, unknown>;
   app?: Record<string, unknown>;
 }
 
-/** What a template and a pod have in common: a labelled app that sleeps. */
-export function podTemplate(image: string, selector: string, { annotations = {}, spec = {}, app = {} }: PodParts = {}) {
+/** What a template and a pod have in common: an app that sleeps, with our label unless the selector is undefined. */
+export function podTemplate(image: string, selector: string | undefined, parts: PodParts = {}) {
+  const { labels: others = {}, annotations = {}, spec = {}, app = {} } = parts;
   const container = { name: 'app', image, command: ['sleep', 'infinity'], ...app };
+  const labels: Record<string, string> = { ...(selector === undefined ? {} : { aadpodidbinding: selector }), ...others };
   return {
-    metadata: { labels: { aadpodidbinding: selector }, annotations },
+    metadata: { labels, annotations },
     spec: { terminationGracePeriodSeconds: 1, containers: [container], ...spec },
   };
 }
