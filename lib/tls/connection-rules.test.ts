@@ -43,7 +43,7 @@ describe('a connection to the TLS server', () => {
       listen: { host: '127.0.0.1', port: 0 },
       log: silentLogger,
       certificate: fakeServingCertificate({ keyPair: await authority.issue(servername) }),
-      bodyLimit: 1000,
+      bodyLimit: 100_000,
       limits,
       clock,
       routes(app) {
@@ -119,7 +119,7 @@ describe('a connection to the TLS server', () => {
     assert.ok(bytes < megabytes(32), String(bytes));
   });
 
-  it('has its body handled in a turn of the event loop of its own', async (t) => {
+  it('has a large body handled in a turn of the event loop of its own', async (t) => {
     const count = () => {
       turn += 1;
       next = setImmediate(count);
@@ -127,8 +127,9 @@ describe('a connection to the TLS server', () => {
     let next = setImmediate(count);
     t.after(() => clearImmediate(next));
     const clients = await Promise.all(Array.from({ length: 10 }, dial));
+    const body = JSON.stringify('x'.repeat(17 * 1024));
     for (const client of clients)
-      client.write('POST /turn HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}');
+      client.write(`POST /turn HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
     await Promise.all(clients.map((client) => once(client, 'data')));
     assert.equal(new Set(turns).size, 10);
   });

@@ -62,7 +62,7 @@ export function readJsonBodies(app: TlsApp, { limits: { maxBodyBytes, bodyMs }, 
     if (response === undefined || source === undefined) throw new BodyError(408, 'the client has left');
     const { text, size } = await readBody(incoming, response, source, context);
     if (size > largeBytes) await holdUntilAnswered(largeOnes, response, source);
-    await turns.take(source);
+    await turns.take(source, text.length);
     if (response.closed) throw new BodyError(408, 'the client has left');
     return parseJson(text, (characters, done) => void parseText(request, characters, done));
   });

@@ -25,8 +25,8 @@ describe('turns', () => {
       () => now,
     );
   });
-  const use = async (source: string, ms: number) => {
-    await turns.take(source);
+  const use = async (source: string, ms: number, bytes = 1024 * 1024) => {
+    await turns.take(source, bytes);
     order.push(source);
     now += ms;
   };
@@ -43,6 +43,18 @@ describe('turns', () => {
     assert.deepEqual(order, ['a']);
     await settle();
     assert.deepEqual(order, ['a', 'a']);
+  });
+
+  it('let a few small bodies of a source go together, but none beside a large one', async () => {
+    const perTurn: number[] = [];
+    const small = 4096;
+    for (const bytes of [small, small, small, 1024 * 1024, ...Array.from({ length: 5 }, () => small)]) void use('a', 0, bytes);
+    for (let seen = 0; seen < 9; seen = order.length) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (order.length > seen) perTurn.push(order.length - seen);
+    }
+    // The first one does not wait for a turn.
+    assert.deepEqual(perTurn, [1 + 2, 1, 4, 1]);
   });
 
   it('go to the source that has used least time', async () => {

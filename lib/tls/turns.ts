@@ -3,17 +3,23 @@
 import type { Clock } from '../../common/clock.ts';
 
 export interface Turns {
-  /** Resolves when the source may use the thread, until it next waits for something. One source has a turn in each turn of the event loop. */
-  take(source: string): Promise<void>;
+  /**
+   * Resolves when the source may use the thread, until it next waits for something. One source has a turn in each turn of the event loop, for one body
+   * of any size or a few of at most {@link smallBytes}.
+   */
+  take(source: string, bytes: number): Promise<void>;
 }
 
 interface Source {
   /** Milliseconds, counted from what others had used when it came. */
   used: number;
   restsUntil: number;
-  waiting: (() => void)[];
+  waiting: { start(): void; isSmall: boolean }[];
 }
 
+/** What a turn of the event loop costs by itself counts beside a body of this size, which takes a millisecond at most. */
+const smallBytes = 16 * 1024;
+const smallOnes = 4;
 /** After a longer turn a source rests as long, since new connections of others need several turns of the event loop. */
 const longMs = 50;
 
@@ -48,7 +54,7 @@ export function createTurns(clock: Pick<Clock, 'now' | 'after'>, usedMs: () => n
       return;
     }
     floor = source.used;
-    source.waiting.shift()?.();
+    for (const { start } of takeOut(source.waiting)) start();
     // After everything that the turn did, and what has arrived meanwhile.
     setImmediate(() => {
       const took = usedMs() - began;
@@ -66,15 +72,21 @@ export function createTurns(clock: Pick<Clock, 'now' | 'after'>, usedMs: () => n
   }
 
   return {
-    take(name) {
-      return new Promise((resolve) => {
+    take(name, bytes) {
+      return new Promise((start) => {
         const source = sources.get(name) ?? { used: floor, restsUntil: 0, waiting: [] };
         sources.set(name, source);
         // A source does not save up time.
         if (source.waiting.length === 0) source.used = Math.max(source.used, floor);
-        source.waiting.push(resolve);
+        source.waiting.push({ start, isSmall: bytes <= smallBytes });
         if (!busy) next();
       });
     },
   };
+}
+
+/** The first body, and while that is a small one the small ones behind it. */
+function takeOut(waiting: Source['waiting']): Source['waiting'] {
+  const count = waiting.slice(0, smallOnes).findIndex(({ isSmall }) => !isSmall);
+  return waiting.splice(0, count === -1 ? smallOnes : Math.max(1, count));
 }
