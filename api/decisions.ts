@@ -55,6 +55,10 @@ export const reasons = {
     decision: 'deny',
     text: 'this namespace is guarded, and nothing keeps a pod with hostNetwork from IMDS: remove hostNetwork or use another namespace',
   },
+  guard_host_pid: {
+    decision: 'deny',
+    text: 'this namespace is guarded, and a pod with hostPID can act as processes of other pods and of the node: remove hostPID or use another namespace',
+  },
   guard_windows: {
     decision: 'deny',
     text: 'this namespace is guarded, and nothing keeps a Windows pod from IMDS: use another namespace',
@@ -65,7 +69,7 @@ export const reasons = {
   },
   guard_powerful_container: {
     decision: 'deny',
-    text: 'this namespace is guarded, and the container could pass the guard: remove privileged, NET_ADMIN, NET_RAW, SYS_ADMIN, BPF and ALL',
+    text: 'this namespace is guarded, and the container could pass the guard: remove privileged, NET_ADMIN, NET_RAW, SYS_ADMIN, SYS_MODULE, SYS_PTRACE, BPF and ALL',
   },
   guard_interception_none: {
     decision: 'deny',

@@ -44,7 +44,8 @@ export const settings = {
     'guarded namespaces: their pods get their proxy or are kept from IMDS; without it none is guarded',
   ),
   guardHostNetworkPods: choice(['deny', 'warn'], {
-    description: 'whether pods of guarded namespaces that no guard can hold (hostNetwork, Windows) are denied or admitted with a warning',
+    description:
+      'whether pods of guarded namespaces that no guard can hold (hostNetwork, hostPID, Windows) are denied or admitted with a warning',
     default: 'deny',
   }),
   blockWireServer: boolean({ description: 'reject the traffic of injected pods to 168.63.129.16 tcp 80 and 32526', default: false }),

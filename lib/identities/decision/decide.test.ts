@@ -92,6 +92,13 @@ const guardCases: Case[] = (
       settings: { guardHostNetwork: 'warn', hostNetwork: 'deny' },
       reason: 'host_network_refused',
     },
+    { name: 'hostPID', pod: unlabelled({ spec: { hostPID: true } }), reason: 'guard_host_pid' },
+    {
+      name: 'hostPID that is warned of',
+      pod: rawPod({ spec: { hostPID: true } }),
+      settings: { guardHostNetwork: 'warn' },
+      reason: 'injected',
+    },
     { name: 'a Windows pod', pod: unlabelled({ spec: { os: { name: 'windows' } } }), reason: 'guard_windows' },
     {
       name: 'a Windows pod that is warned of',
@@ -116,7 +123,9 @@ const guardCases: Case[] = (
     },
     ...[
       { privileged: true },
-      ...['NET_ADMIN', 'net_admin', 'CAP_NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'ALL'].map((name) => ({ capabilities: { add: [name] } })),
+      ...['NET_ADMIN', 'net_admin', 'CAP_NET_ADMIN', 'NET_RAW', 'SYS_ADMIN', 'SYS_PTRACE', 'SYS_MODULE', 'ALL'].map((name) => ({
+        capabilities: { add: [name] },
+      })),
     ].map(
       (securityContext): Case => ({
         name: `a container with ${JSON.stringify(securityContext)}`,

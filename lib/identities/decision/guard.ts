@@ -98,6 +98,7 @@ function obstacleOutcome({ pod, namespace, settings }: DecideInput): Skip | Deny
     if (isDenied) return deny('guard_host_network');
     return asksForIdentities(pod) && settings.hostNetwork === 'deny' ? deny('host_network_refused') : skip('host_network');
   }
+  if (pod.hostPID && isDenied) return deny('guard_host_pid');
   const obstacle = podSecurityObstacle(namespace);
   if (obstacle !== undefined) return deny('guard_pod_security', obstacle);
   const powerful = pod.allContainers.find(canPassRules);

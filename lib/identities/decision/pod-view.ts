@@ -17,6 +17,7 @@ import type { SkipFacts } from './skip.ts';
 export interface PodView extends SkipFacts {
   /** As it was sent, with the injected parts. */
   readonly raw: RawPod;
+  readonly hostPID: boolean;
   readonly labels: StringMap;
   /** The pod has the binding label, empty or not. */
   readonly labelled: boolean;
@@ -74,6 +75,7 @@ export function parsePod(value: unknown): PodView {
     optedOut: own[annotations.inject] === 'false',
     windows: isWindows(raw),
     hostNetwork: spec.hostNetwork === true,
+    hostPID: spec.hostPID === true,
     initContainers,
     containers,
     allContainers,

@@ -8,7 +8,12 @@ export function canChangeRules({ privileged, capabilities }: ContainerView): boo
   return privileged || capabilities.some((name) => ruleChanging.has(name));
 }
 
-/** Or send frames that pass no packet rule: docs/reference/iptables.md#packet-sockets. */
+const rulePassing: ReadonlySet<string> = new Set(['NET_RAW', 'SYS_PTRACE', 'SYS_MODULE']);
+
+/**
+ * Or send frames that pass no packet rule (docs/reference/iptables.md#packet-sockets), act as the token proxy where processes are shared, or change the
+ * kernel.
+ */
 export function canPassRules(container: ContainerView): boolean {
-  return canChangeRules(container) || container.capabilities.includes('NET_RAW');
+  return canChangeRules(container) || container.capabilities.some((name) => rulePassing.has(name));
 }
