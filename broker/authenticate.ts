@@ -6,7 +6,7 @@ import type { Clock } from '../common/clock.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { resourcePath, tokenReviews } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
-import { limitEach, waitInFairTurn } from '../lib/token-bucket.ts';
+import { limitEach, waitInFairTurn } from '../lib/rate-limiters.ts';
 import type { BoundPod } from './bound-token.ts';
 import { bearerToken, podOfClaims, podOfReview } from './bound-token.ts';
 import { BrokerError } from './error.ts';

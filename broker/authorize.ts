@@ -6,7 +6,7 @@ import type { KubeClient } from '../lib/kube/client.ts';
 import { isNotFound } from '../lib/kube/errors.ts';
 import { metadataOf } from '../lib/kube/objects.ts';
 import { pods, resourcePath } from '../lib/kube/resources.ts';
-import { waitInFairTurn } from '../lib/token-bucket.ts';
+import { waitInFairTurn } from '../lib/rate-limiters.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
 import type { BrokerLimit } from './limits.ts';

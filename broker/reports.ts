@@ -7,7 +7,7 @@ import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { stringAt } from '../lib/kube/objects.ts';
 import type { Logger } from '../lib/log.ts';
-import { limitEach } from '../lib/token-bucket.ts';
+import { limitEach } from '../lib/rate-limiters.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';
 import type { PodRows } from './rows.ts';

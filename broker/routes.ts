@@ -3,8 +3,8 @@
 import type { FastifyRequest } from 'fastify';
 import { identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
+import { limitEach, waitInFairTurn } from '../lib/rate-limiters.ts';
 import type { TlsApp } from '../lib/tls/server.ts';
-import { limitEach, waitInFairTurn } from '../lib/token-bucket.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { BoundPod } from './bound-token.ts';
 import { BrokerError } from './error.ts';

@@ -1,4 +1,4 @@
-// A rate limiter for callers that do not wait. lib/token-bucket.ts builds on it for those that do.
+// A rate limiter for callers that do not wait. lib/rate-limiters.ts builds on it for those that do.
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 

@@ -2,6 +2,7 @@
 import type { Option } from '../../common/options.ts';
 import { SettingsError } from '../../common/options.ts';
 import { isRecord } from '../../common/records.ts';
+import { parseJson, refused } from '../../lib/json-setting.ts';
 
 /** Throws {@link SettingsError}. */
 type Parser<T> = (value: unknown, path: string) => T;
@@ -85,13 +86,7 @@ export type EntrySelector = ReturnType<typeof selector>;
 
 /** Throws {@link SettingsError}. */
 export function parseWebhookEntries(json: string): readonly WebhookEntry[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    throw refused('webhookEntries', json, form);
-  }
-  return listOf(entry)(value, 'webhookEntries');
+  return listOf(entry)(parseJson('webhookEntries', json, form), 'webhookEntries');
 }
 
 const form = 'a JSON list of webhooks of a MutatingWebhookConfiguration, without caBundle';
@@ -102,6 +97,3 @@ export const webhookEntriesSetting: Option<readonly WebhookEntry[]> = {
   fallback: [],
   parse: parseWebhookEntries,
 };
-
-const refused = (path: string, value: unknown, accepted: string): SettingsError =>
-  new SettingsError(`${path} is ${(JSON.stringify(value) ?? 'missing').slice(0, 100)}: accepted is ${accepted}`);

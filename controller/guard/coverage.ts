@@ -1,5 +1,5 @@
 // Which pods of a guarded namespace reach IMDS although they should not. Pure.
-import { injectedLabel } from '../../api/names.ts';
+import { bindingLabel, injectedLabel } from '../../api/names.ts';
 import type { PodException } from '../../lib/identities/exceptions.ts';
 import { matchingException } from '../../lib/identities/exceptions.ts';
 import { isWindows } from '../../lib/identities/windows.ts';
@@ -9,7 +9,7 @@ import { at, metadataOf, stringAt } from '../../lib/kube/objects.ts';
  * Label selectors of the pods to look at. Those without the marker are all that the webhook did not change. Redirect and none are for pods with the
  * binding label, so a pod that has one of them without it wrote the marker itself, before the policy for markers was there.
  */
-export const suspects = [`!${injectedLabel}`, `${injectedLabel} in (redirect,none),!aadpodidbinding`] as const;
+export const suspects = [`!${injectedLabel}`, `${injectedLabel} in (redirect,none),!${bindingLabel}`] as const;
 
 /**
  * Name of a pod that a guard should cover, of those that {@link suspects} select; undefined for others. The guard is not for pods of the host's

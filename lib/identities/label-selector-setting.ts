@@ -1,7 +1,7 @@
 // A label selector as a setting: JSON, parsed once.
 import type { Option } from '../../common/options.ts';
 import { isRecord } from '../../common/records.ts';
-import { parseJson, recordOf, refused } from './json-setting.ts';
+import { parseJson, recordOf, refused } from '../json-setting.ts';
 import type { LabelExpression, LabelSelector } from './label-selector.ts';
 import { labelOperators } from './label-selector.ts';
 

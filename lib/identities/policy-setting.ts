@@ -2,7 +2,7 @@
 import type { Option } from '../../common/options.ts';
 import { isRecord } from '../../common/records.ts';
 import { identityIdForm, identityIdOf } from '../azure/resource-ids.ts';
-import { parseJson, recordOf, refused } from './json-setting.ts';
+import { parseJson, recordOf, refused } from '../json-setting.ts';
 import { selectorOf } from './label-selector-setting.ts';
 import type { IdentityPolicy, IdentityPolicyEntry } from './policy.ts';
 

@@ -4,7 +4,7 @@ import { systemClock } from '../../common/clock.ts';
 import { createFairQueue } from '../fair-queue.ts';
 import type { Logger } from '../log.ts';
 import { onceIn } from '../once-in.ts';
-import { limitEach } from '../token-bucket.ts';
+import { limitEach } from '../rate-limiters.ts';
 import type { KubeClient } from './client.ts';
 import { microTime } from './micro-time.ts';
 import { stringAt } from './objects.ts';

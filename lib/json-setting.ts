@@ -1,6 +1,6 @@
 // Settings that are JSON, parsed once. Errors name the path and what is accepted there.
-import { SettingsError } from '../../common/options.ts';
-import { isRecord } from '../../common/records.ts';
+import { SettingsError } from '../common/options.ts';
+import { isRecord } from '../common/records.ts';
 
 /** Throws {@link SettingsError} for what is no JSON. */
 export function parseJson(setting: string, json: string, accepted: string): unknown {

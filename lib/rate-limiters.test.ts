@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { createFakeClock } from '../common/testing/fake-clock.ts';
-import { limitEach, waitInFairTurn, waitInTurn } from './token-bucket.ts';
+import { limitEach, waitInFairTurn, waitInTurn } from './rate-limiters.ts';
 
 describe('waitInTurn', () => {
   function harness() {
