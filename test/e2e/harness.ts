@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readJwt } from '../azure/core/jwt.ts';
+import type { Cluster } from '../cluster/cluster.ts';
 import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
 import { azureState, providerID } from '../demo/azure.ts';
@@ -17,6 +18,15 @@ export const vault = 'https://vault.azure.net';
 
 export type Product = Awaited<ReturnType<typeof startProduct>>;
 
+/** The returned function runs kubectl and returns its output; it throws where that fails. */
+export function kubectlOf(cluster: Cluster) {
+  return async (args: string[], input?: string): Promise<string> => {
+    const { stdout, stderr, code } = await cluster.kubectl(args, { timeoutSeconds: 90, ...(input === undefined ? {} : { input }) });
+    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  };
+}
+
 /** `set`: values of the chart for every install and upgrade, beside those of the demo. */
 export async function startProduct(name: string, log: (line: string) => void, set: readonly string[] = []) {
   const images = await currentImages(log);
@@ -24,11 +34,7 @@ export async function startProduct(name: string, log: (line: string) => void, se
   const values = chartValues(cluster, images, { armPollInterval: 500 });
 
   const settings = set.flatMap((value) => ['--set', value]);
-  const kubectl = async (args: string[], input?: string): Promise<string> => {
-    const { stdout, stderr, code } = await cluster.kubectl(args, { timeoutSeconds: 90, ...(input === undefined ? {} : { input }) });
-    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout;
-  };
+  const kubectl = kubectlOf(cluster);
   /** `install` or `upgrade`; resolves once everything is ready. */
   const helm = async (command: 'install' | 'upgrade', ...more: string[]): Promise<string> => {
     const args = [

@@ -1,15 +1,14 @@
 // The chart's NetworkPolicies for its own programs, enforced by kube-router: servers stand for the programs, with the labels and ports of the chart.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { ports } from '../../api/names.ts';
 import { podOf, render, template } from '../chart/render.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { up } from '../cluster/cluster.ts';
-import { startKubeRouter } from '../cluster/kube-router.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
-import { listOf } from './fixtures.ts';
 import { eventually } from './harness.ts';
+import type { PolicedCluster } from './policed-cluster.ts';
+import { policedCluster } from './policed-cluster.ts';
 
 const missing = await missingForCluster();
 const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
@@ -28,27 +27,13 @@ describe('the network policies of the release', { skip }, () => {
   let cluster: Cluster;
   const addresses = new Map<string, string>();
 
-  const kubectl = async (args: string[], input?: string): Promise<string> => {
-    const { stdout, stderr, code } = await cluster.kubectl(args, { timeoutSeconds: 90, ...(input === undefined ? {} : { input }) });
-    assert.equal(code, 0, `kubectl ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout;
-  };
-  const apply = (...objects: unknown[]) => kubectl(['apply', '-f', '-'], listOf(objects));
-  const pod = (namespace: string, name: string, labels: Record<string, string>, command = ['sleep', 'infinity']) => ({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { namespace, name, labels },
-    spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'app', image: cluster.appImage, command }] },
-  });
+  let policed: PolicedCluster;
+
   const urlOf = (program: string, port: number) => `http://${addresses.get(program)}:${port}/`;
   /** Whether a pod, given as namespace/name, gets an answer of a program. */
-  const reaches = async (from: string, program: string, port: number): Promise<boolean> => {
+  const reaches = (from: string, program: string, port: number): Promise<boolean> => {
     const [namespace = '', name = ''] = from.split('/');
-    const args = ['exec', '-n', namespace, name, '--', 'curl', '-s', '-m', '2', '-o', '/dev/null', urlOf(program, port)];
-    const { code, stderr } = await cluster.kubectl(args, { timeoutSeconds: 30 });
-    // 7: refused, 28: no answer in time.
-    assert.ok([0, 7, 28].includes(code), `curl ended with ${code}: ${stderr}`);
-    return code === 0;
+    return policed.reaches(namespace, name, urlOf(program, port));
   };
   /** Pods of the given ones that reach a port. */
   const reaching = async (program: string, port: number): Promise<string[]> => {
@@ -59,7 +44,7 @@ describe('the network policies of the release', { skip }, () => {
   /** As text: client-node would write `from` as `_from`. */
   const applyPolicies = async (...more: string[]) => {
     const { stdout } = await template(...values(...more), '--show-only', 'templates/network-policies.yaml');
-    await kubectl(['apply', '-n', system, '-f', '-'], stdout);
+    await policed.kubectl(['apply', '-n', system, '-f', '-'], stdout);
   };
   const values = (...more: string[]) => [
     '--set',
@@ -68,6 +53,8 @@ describe('the network policies of the release', { skip }, () => {
 
   before(async () => {
     cluster = await up({ name: 'e2e-release-policies', log });
+    policed = policedCluster(cluster, log);
+    const { kubectl, apply, pod, ready, addressOf } = policed;
     for (const namespace of [system, 'team', 'monitoring']) await kubectl(['create', 'namespace', namespace]);
     const objects = await render(...values());
     const server = (program: (typeof programs)[number]) => {
@@ -81,26 +68,15 @@ describe('the network policies of the release', { skip }, () => {
       pod('team', 'labelled', { aadpodidbinding: 'x' }),
       pod('monitoring', 'plain', {}),
     );
-    for (const namespace of [system, 'team', 'monitoring'])
-      await kubectl(['wait', '--for=condition=Ready', 'pod', '--all', '-n', namespace, '--timeout=60s']);
-    for (const program of programs)
-      addresses.set(program, await kubectl(['get', 'pod', '-n', system, program, '-o', 'jsonpath={.status.podIP}']));
+    await ready(system, 'team', 'monitoring');
+    for (const program of programs) addresses.set(program, await addressOf(system, program));
     await eventually(
       'the servers answer before the policies',
       () => reaches('team/plain', 'controller', ports.controller.metrics),
       (reached) => reached,
     );
     await applyPolicies();
-    const output = await startKubeRouter(cluster, log);
-    await eventually(
-      'the policies are enforced',
-      () => reaches('team/plain', 'controller', ports.controller.metrics),
-      (reached) => !reached,
-      60,
-    ).catch((error: unknown) => {
-      console.error(readFileSync(output, 'utf8').slice(-4000));
-      throw error;
-    });
+    await policed.enforce(() => reaches('team/plain', 'controller', ports.controller.metrics));
   });
   after(() => cluster?.down());
 
