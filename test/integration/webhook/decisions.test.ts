@@ -268,18 +268,7 @@ describe('the webhook behind a real API server', () => {
     };
     const manifest = pod('strict', oneContainer({ securityContext: strict }));
     const body = { ...manifest, metadata: { ...manifest.metadata, namespace: 'fresh' } };
-    await eventually(
-      () =>
-        harness.client.call('POST', '/api/v1/namespaces/fresh/pods', { body }).then(
-          () => true,
-          (error: unknown) => {
-            // The service account may come later than the namespace; every other error is a failure.
-            if (String(error).includes('serviceaccount')) return false;
-            throw error;
-          },
-        ),
-      'the pod is created',
-    );
+    await harness.createPodInNew('fresh', body);
     const found = await get('strict', 'fresh');
     assert.deepEqual(namesOf(found, 'initContainers'), ['aad-pod-identity-proxy']);
     const [app] = (found as { spec: { containers: { env: { name: string }[] }[] } }).spec.containers;

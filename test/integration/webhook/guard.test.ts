@@ -190,18 +190,7 @@ describe('guarded namespaces behind a real API server', () => {
       body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'fresh', labels: guard } },
     });
     const body = pod('opted-out', { namespace: 'fresh', labels: labelled, annotations: optOut });
-    await eventually(
-      () =>
-        harness.client.call('POST', '/api/v1/namespaces/fresh/pods', { body }).then(
-          () => true,
-          (error: unknown) => {
-            // The service account may come later than the namespace; every other error is a failure.
-            if (String(error).includes('serviceaccount')) return false;
-            throw error;
-          },
-        ),
-      'the pod is created',
-    );
+    await harness.createPodInNew('fresh', body);
     assertGuarded(await get('opted-out', 'fresh'));
   });
 

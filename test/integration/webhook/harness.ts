@@ -48,6 +48,8 @@ export interface Harness {
   startWebhook(flags?: readonly string[]): Promise<WebhookProcess>;
   /** Starts a webhook from this file, by default the source, registers it and waits until it is ready. */
   startRegistered(flags?: readonly string[], file?: string): Promise<WebhookProcess>;
+  /** In a namespace that was created just before, without a wait for anything but its service account. */
+  createPodInNew(namespace: string, body: object): Promise<void>;
   createNamespace(name: string, metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }): Promise<void>;
   stop(): Promise<void>;
 }
@@ -82,6 +84,7 @@ export async function startHarness(options: { apiServerFlags?: Record<string, st
       await eventually(() => isInjecting(client), 'the API server calls the webhook');
       return webhook;
     },
+    createPodInNew: (namespace, body) => createPodInNew(client, namespace, body),
     createNamespace: (name, metadata) => createNamespace(client, name, metadata),
     async stop() {
       await Promise.all([...started].map((webhook) => webhook.stop()));
@@ -158,6 +161,21 @@ async function isInjecting(client: KubeClient): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+async function createPodInNew(client: KubeClient, namespace: string, body: object): Promise<void> {
+  await eventually(
+    () =>
+      client.call('POST', resourcePath(pods, { namespace }), { body }).then(
+        () => true,
+        (error: unknown) => {
+          // The service account may come later than the namespace; every other error is a failure.
+          if (String(error).includes('serviceaccount')) return false;
+          throw error;
+        },
+      ),
+    'the pod is created',
+  );
 }
 
 async function createNamespace(client: KubeClient, name: string, metadata: object = {}): Promise<void> {
