@@ -77,6 +77,12 @@ describe('runExclusively', () => {
     assert.deepEqual(log, ['start', 'stop', 'start']);
   });
 
+  it('records an Event again for a conflict that comes back', async () => {
+    const { asked, events } = running(['none'], [conflict], ['none'], [conflict], [conflict]);
+    await asked;
+    assert.equal(events.length, 2);
+  });
+
   it('neither starts nor stops the work while the answer is unknown', async () => {
     const { asked, log } = running(['unknown'], ['none'], ['unknown']);
     await asked;

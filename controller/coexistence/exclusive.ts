@@ -30,8 +30,10 @@ export function runExclusively(options: ExclusiveOptions): { stop(): Promise<voi
   let work: { stop(): Promise<void> } | undefined;
   let conflict: Conflict | undefined;
 
+  /** Also when a conflict comes again within the interval: each time the work stops. */
   function report({ regarding, reason, message }: Conflict): void {
-    if (!isDue(reason)) return;
+    const begins = conflict?.reason !== reason;
+    if (!isDue(reason) && !begins) return;
     log.warn({ reason, conflict: message }, 'another controller does the same work: waiting until it is gone');
     events.record(regarding, 'Warning', reason, message);
   }
@@ -44,8 +46,8 @@ export function runExclusively(options: ExclusiveOptions): { stop(): Promise<voi
       conflict = undefined;
       work ??= options.start();
     } else {
-      conflict = found;
       report(found);
+      conflict = found;
       await work?.stop();
       work = undefined;
     }

@@ -185,9 +185,8 @@ describe('the product during floods of one pod', { skip }, () => {
     assert.ok(silentHandshakes.opened >= 7_400, JSON.stringify(silentHandshakes));
     assert.ok(silentTcp.opened >= 3_000, JSON.stringify(silentTcp));
     assert.ok(polls.opened >= 3_000, JSON.stringify(polls));
-    // The broker answers a few of them a second only.
-    const answered = Object.values(forgedTokens.answers).reduce((sum, count) => sum + count, 0);
-    assert.ok(forgedTokens.opened >= 300 && answered >= 30, JSON.stringify(forgedTokens));
+    // The broker lets few of them in and answers few a second: only how many there were at once is the flood's own doing.
+    assert.ok(forgedTokens.mostAtOnce === 50 && Number(forgedTokens.answers['401']) > 0, JSON.stringify(forgedTokens));
   });
 });
 
