@@ -10,3 +10,6 @@ export async function eventually(
     if (Date.now() > deadline) throw new Error(`not after ${seconds} s: ${what}`);
   }
 }
+
+/** For `kubectl wait`: CRDs that are served. The form `condition=Established` fails on a CRD so new that it has no conditions. */
+export const crdsEstablished = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True';

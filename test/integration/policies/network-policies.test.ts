@@ -9,6 +9,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import type { Result } from '../../cluster/run.ts';
 import { findOnPath, mustRun, run } from '../../cluster/run.ts';
+import { crdsEstablished } from '../../harness/wait.ts';
 
 const module = path.resolve(import.meta.dirname, '../../cluster/go/cilium');
 const skip = findOnPath('go') === undefined ? 'the schema of Cilium needs Go' : false;
@@ -41,7 +42,7 @@ describe('the network policies of the guard', () => {
     const crd = 'pkg/k8s/apis/cilium.io/client/crds/v2/ciliumclusterwidenetworkpolicies.yaml';
     const kubectl = (...args: string[]) => mustRun(plane.kubectl, args, { env: { KUBECONFIG: plane.kubeconfig } });
     await kubectl('create', '-f', path.join(stringAt(printed, 'Dir') ?? '', crd));
-    await kubectl('wait', '--for=condition=Established', '--timeout=30s', 'crd/ciliumclusterwidenetworkpolicies.cilium.io');
+    await kubectl('wait', crdsEstablished, '--timeout=30s', 'crd/ciliumclusterwidenetworkpolicies.cilium.io');
     const policy = JSON.stringify(find(objects, 'CiliumClusterwideNetworkPolicy', 'aad-pod-identity-imds'));
     const { code, stderr } = await apply(policy);
     assert.equal(code, 0, stderr);

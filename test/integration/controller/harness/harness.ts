@@ -14,6 +14,7 @@ import { startEmulator } from '../../../azure/emulator.ts';
 import type { ControlPlane } from '../../../cluster/control-plane.ts';
 import { startControlPlane } from '../../../cluster/control-plane.ts';
 import { mustRun } from '../../../cluster/run.ts';
+import { crdsEstablished } from '../../../harness/wait.ts';
 import { smallAzure } from '../../azure/fixtures.ts';
 import type { Controllers } from './controller-process.ts';
 import { prepareControllers } from './controller-process.ts';
@@ -21,7 +22,6 @@ import type { Objects } from './objects.ts';
 import { objectsOf } from './objects.ts';
 import type { Observations } from './observations.ts';
 import { observe } from './observations.ts';
-
 export const crdFolder = path.resolve(import.meta.dirname, '../../../../charts/aad-pod-identity-webhook/crds');
 
 export interface Harness extends Objects, Observations, Pick<Controllers, 'startController'> {
@@ -85,5 +85,5 @@ async function installCrds(plane: ControlPlane): Promise<void> {
   const options = { env: { KUBECONFIG: plane.kubeconfig }, timeoutSeconds: 60 };
   for (const file of await readdir(crdFolder))
     await mustRun(plane.kubectl, ['apply', '-f', '-'], { ...options, input: await readFile(path.join(crdFolder, file), 'utf8') });
-  await mustRun(plane.kubectl, ['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s'], options);
+  await mustRun(plane.kubectl, ['wait', crdsEstablished, 'crd', '--all', '--timeout=30s'], options);
 }
