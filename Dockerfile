@@ -3,8 +3,9 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS parts
-RUN command -v strip && command -v xtables-nft-multi \
- || { apt-get update && apt-get install --yes --no-install-recommends binutils iptables; }
+# Node needs libatomic.so.1.
+RUN command -v strip && command -v xtables-nft-multi && ldconfig -p | grep -q libatomic.so.1 \
+ || { apt-get update && apt-get install --yes --no-install-recommends binutils iptables libatomic1; }
 COPY node_modules /node_modules
 ARG TARGETARCH
 # copy ROOT FILE...: the files at their own paths below ROOT, with every library they ask for. At the end the copyright of each Debian package that a
@@ -17,7 +18,11 @@ RUN set -eu; \
     esac; \
     copy() { \
       root=$1; shift; mkdir -p "$root"; \
-      for file in "$@"; do cp -L --parents "$file" $(ldd "$file" | grep -o '/[^ ]*' || true) "$root"; done; \
+      for file in "$@"; do \
+        libraries=$(ldd "$file" 2>&1 || true); \
+        case "$libraries" in *'not found'*) echo "$file: $libraries" >&2; exit 1 ;; esac; \
+        cp -L --parents "$file" $(echo "$libraries" | grep -o '/[^ ]*' || true) "$root"; \
+      done; \
     }; \
     strip -o /usr/local/bin/node "/node_modules/$node/bin/node"; \
     cp "/node_modules/@oven/$bun/bin/bun" /usr/local/bin/bun; \

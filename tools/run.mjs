@@ -1,6 +1,6 @@
 // Runs a script of this repository on the Node version that package.json pins, from a clone that may have no packages yet.
 // Plain JavaScript without packages: this is the one file that has to work on whatever Node the machine brings (20 or later).
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -43,6 +43,19 @@ function isInstalled() {
   return Object.keys(installed).every(isSame) && Object.keys(wanted).every((name) => isAbsent(name) || isSame(name));
 }
 
+/** The binary needs a library that a small Debian lacks, and the loader's own message does not say where it comes from. */
+function requireStart(node) {
+  const start = () => spawnSync(node, ['--version'], { encoding: 'utf8' });
+  if (start().status === 0) return;
+  console.error('installing the Debian package libatomic1 (apt-get install --no-remove --no-install-recommends libatomic1): Node needs it');
+  spawnSync('apt-get', ['install', '-y', '--no-remove', '--no-install-recommends', 'libatomic1'], { stdio: 'ignore' });
+  const { status, stderr } = start();
+  if (status !== 0)
+    fail(
+      `Node ${pinned} does not start: install the library libatomic.so.1 (Debian and Ubuntu: libatomic1). It says: ${(stderr ?? '').trim()}`,
+    );
+}
+
 if (!isInstalled()) {
   const started = Date.now();
   const say = () => console.error(`installing packages (npm ci, usually half a minute): ${Math.round((Date.now() - started) / 1000)} s`);
@@ -63,6 +76,7 @@ if (process.version === `v${pinned}`) {
   process.argv = [process.execPath, file, ...args];
   await import(pathToFileURL(file).href);
 } else if (existsSync(pinnedNode)) {
+  requireStart(pinnedNode);
   const PATH = `${path.dirname(pinnedNode)}${path.delimiter}${process.env.PATH}`;
   process.exitCode = await run(pinnedNode, [file, ...args], { env: { ...process.env, PATH } });
 } else if (Number(process.versions.node.split('.')[0]) >= 24) {

@@ -75,7 +75,7 @@ for (const argument of withoutEffect)
     assert.deepEqual(changed, {});
     assert.equal(notes.length, 1);
     const [name = ''] = argument.split('=');
-    assert.ok(notes[0]?.startsWith(`${name} of aad-pod-identity has no effect: `), notes[0]);
+    assert.ok(notes[0]?.startsWith(`${name} of aad-pod-identity has no effect: `), notes.join());
   });
 
 test('translates the MIC flag --version in every spelling of Go', () => {

@@ -31,7 +31,10 @@ test('names an unknown value of the guard label', () => {
   for (const value of ['', 'true', 'Enabled', 'disabled']) {
     const { guarded, problem } = stateOf(label(value));
     assert.equal(guarded, false);
-    assert.ok(problem?.startsWith(`label aadpodidentity.k8s.io/guard is '${value}', which guards nothing: accepted is enabled`), problem);
+    assert.ok(
+      problem?.startsWith(`label aadpodidentity.k8s.io/guard is '${value}', which guards nothing: accepted is enabled`),
+      String(problem),
+    );
   }
 });
 

@@ -23,7 +23,7 @@ export async function canOverlay(folder: string): Promise<boolean> {
 }
 
 const base = {
-  packages: ['iptables', 'binutils', 'curl', 'ca-certificates'],
+  packages: ['iptables', 'binutils', 'libatomic1', 'curl', 'ca-certificates'],
   options: [
     '--variant=minbase',
     ...['doc', 'man', 'locale', 'info', 'zoneinfo'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),

@@ -10,7 +10,7 @@ const namespace = (name: string, value?: string) => ({ name, labels: value === u
 test('guards the namespaces that the selector matches', () => {
   assert.equal(isGuarded(namespace('team', 'enabled'), selection), true);
   for (const value of [undefined, '', 'enable', 'true', 'Enabled', 'disabled'])
-    assert.equal(isGuarded(namespace('team', value), selection), false, value);
+    assert.equal(isGuarded(namespace('team', value), selection), false, String(value));
 });
 
 test('guards nothing without a selector, never kube-system or the release namespace', () => {
@@ -34,7 +34,7 @@ test('reads a list of exceptions with spaces and gaps, and allows nothing by odd
 test('warns of an unknown value of the guard label and of odd names of exceptions', () => {
   const warningsOf = (value: string | undefined, guardAllow = '', isActive = false) =>
     guardWarningsOf(namespace('team', value), selection, { isActive, guardAllow });
-  for (const value of [undefined, 'enabled']) assert.deepEqual(warningsOf(value, 'a'), [], value);
+  for (const value of [undefined, 'enabled']) assert.deepEqual(warningsOf(value, 'a'), [], String(value));
   assert.match(warningsOf('enable').join(), /^label .*guard of namespace team is "enable" and does not guard it/);
   assert.deepEqual(warningsOf('yes', '', true), [], 'another selector guards it');
   const many = warningsOf('enabled', 'a,*,B,C,D,E');

@@ -20,9 +20,9 @@ test('A6: counts the etag up on accept and on completion, as configured', async 
     const emulator = await emulate(context, { state: smallAzure({ settings: { arm: { etagBump } } }) });
     const call = await arm(emulator);
     assert.equal((await call('GET', pool1)).json.etag, '"1"');
-    assert.equal((await call('PATCH', pool1, identityPatch('UserAssigned', ['writer']))).json.etag, accepted, etagBump);
+    assert.equal((await call('PATCH', pool1, identityPatch('UserAssigned', ['writer']))).json.etag, accepted, String(etagBump));
     emulator.clock.advance(3000);
-    assert.equal((await call('GET', pool1)).json.etag, completed, etagBump);
+    assert.equal((await call('GET', pool1)).json.etag, completed, String(etagBump));
   }
 });
 

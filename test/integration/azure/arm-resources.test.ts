@@ -37,7 +37,7 @@ test('A1: answers 401 with a challenge without a valid bearer token for ARM', as
     `Bearer ${head}.${body}`,
   ]) {
     const reply = await ask(bad);
-    assert.equal(reply.status, 401, bad);
+    assert.equal(reply.status, 401, String(bad));
     assert.match(reply.headers['www-authenticate'] ?? '', /^Bearer .*error="invalid_token"/);
   }
   const wrong = errorOf(await ask(`Bearer ${await tokenFor('https://vault.azure.net/.default')}`));
