@@ -19,8 +19,11 @@ export interface SecretReference {
   namespace?: string;
 }
 
-/** 0 user-assigned managed identity, 1 service principal with a secret, 2 service principal with a certificate. */
-export type IdentityType = 0 | 1 | 2;
+/**
+ * 0 user-assigned managed identity, 1 service principal with a secret, 2 service principal with a certificate, 3 application or managed identity that
+ * trusts the broker's service account already.
+ */
+export type IdentityType = 0 | 1 | 2 | 3;
 
 export interface AzureIdentitySpec {
   /** Absent means 0. */

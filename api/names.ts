@@ -20,6 +20,8 @@ export const annotations = {
   behavior: `${annotationPrefix}Behavior`,
   /** On a guarded namespace: names of the AzurePodIdentityExceptions whose pods get no guard, with commas between them. */
   guardAllow: `${annotationPrefix}guard-allow`,
+  /** On an AzureIdentity of type 0: `attach` or `federate` (docs/adr/0030-federated-assignment.md). */
+  assignment: `${annotationPrefix}assignment`,
   // Added to an AzureAssignedIdentity: docs/adr/0005-annotations-on-azureassignedidentity.md.
   podUid: `${annotationPrefix}pod-uid`,
   scope: `${annotationPrefix}scope`,
@@ -84,6 +86,7 @@ export const brokerServiceName = 'aad-pod-identity-broker';
 export const webhookConfigurationName = 'zz-aad-pod-identity-webhook';
 
 export const scopeRecordPrefix = 'aad-pod-identity-scope-';
+export const federationRecordPrefix = 'aad-pod-identity-federation-';
 
 /** Each program has its own ports for probes and metrics, so that all three can run on one machine with few flags. */
 export const ports = {

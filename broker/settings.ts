@@ -3,9 +3,12 @@ import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
 import {
+  assignment,
+  assignmentOverrides,
   bindingNamespaces,
   customUserAgent,
   entraEndpoint,
+  federationAudience,
   forceNamespaced,
   kubeconfig,
   logLevel,
@@ -33,6 +36,9 @@ export const settings = {
   bindingNamespaces,
   identityPolicy: identityPolicySetting,
   runtimeExceptions,
+  assignment,
+  assignmentOverrides,
+  federationAudience,
   allowCrossNamespaceSecrets: boolean({
     description: 'let an AzureIdentity name a Secret of another namespace, as in aad-pod-identity',
     default: false,

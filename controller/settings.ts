@@ -5,9 +5,12 @@ import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, flagOf, list, number, SettingsError, text } from '../lib/settings.ts';
 import {
+  assignment,
+  assignmentOverrides,
   bindingNamespaces,
   customUserAgent,
   entraEndpoint,
+  federationAudience,
   forceNamespaced,
   kubeconfig,
   logLevel,
@@ -69,6 +72,9 @@ export const settings = {
     'namespaces in which every pod has a guard; pods without one are told in Events; without the setting nothing is listed',
   ),
   runtimeExceptions,
+  assignment,
+  assignmentOverrides,
+  federationAudience,
   azureScopes: list({
     description: 'where nodes may be: identities are attached to no scale set or VM outside; empty is anywhere',
     form: '/subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name>',

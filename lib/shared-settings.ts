@@ -18,16 +18,38 @@ export const customUserAgent = text({
 
 export const forceNamespaced = boolean({ description: 'a pod may only use identities of its own namespace', default: false });
 
+const namespaces = {
+  form: 'names of namespaces',
+  accepts: (name: string) => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name),
+};
+
 export const bindingNamespaces = list({
   description: 'namespaces whose AzureIdentityBindings count for pods of other namespaces, in order of preference; empty: all namespaces',
-  form: 'names of namespaces',
-  accepts: (name) => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name),
+  ...namespaces,
   default: [],
 });
 
 export const runtimeExceptions = choice(['allow', 'deny'], {
   description: 'whether an AzurePodIdentityException opens IMDS to injected pods that run already, as with aad-pod-identity',
   default: 'allow',
+});
+
+export const assignment = choice(['attach', 'federate'], {
+  description: 'how identities of type 0 reach pods: attached to scale sets and VMs, or by a federated credential that the broker uses',
+  default: 'attach',
+});
+
+export const assignmentOverrides = list({
+  description: 'namespaces whose AzureIdentities may be annotated to be attached while the setting assignment is federate',
+  ...namespaces,
+  default: [],
+});
+
+export const federationAudience = text({
+  description: "audience of federated credentials and of the broker's token for Entra",
+  form: 'printable ASCII without blanks, at most 600 characters',
+  pattern: /^[!-~]{1,600}$/,
+  default: 'api://AzureADTokenExchange',
 });
 
 export const entraEndpoint = text({

@@ -18,7 +18,7 @@ export type AssignmentAction =
   | { kind: 'refuse'; match: Match }
   /** Writes the current references and node. `restart`: back to Created, because the token that the object stands for changes. */
   | { kind: 'update'; match: Match; current: Assignment; restart: boolean }
-  /** Created -> Assigned: an identity of type 1 or 2 is not attached to anything. */
+  /** Created -> Assigned: an identity of types 1 to 3 is not attached to anything. */
   | { kind: 'assign'; match: Match; current: Assignment }
   | { kind: 'release'; current: Assignment };
 
@@ -116,7 +116,9 @@ function keep(pod: Pod, match: Match, current: Assignment, isPermitted: boolean)
     !isDeepStrictEqual(bindingReferenceSpec(references.binding?.spec), bindingReferenceSpec(match.binding.object.spec));
   if (isStale) return [{ kind: 'update', match, current, restart }];
   const { type } = match.identity;
-  return (type === 1 || type === 2) && current.status === 'Created' && isPermitted ? [{ kind: 'assign', match, current }] : [];
+  return (type === 1 || type === 2 || type === 3) && current.status === 'Created' && isPermitted
+    ? [{ kind: 'assign', match, current }]
+    : [];
 }
 
 /** None for an object that is released already and that a finalizer of somebody else still holds. */

@@ -37,7 +37,7 @@ function causeOf({ identity }: Match, { notAllowed, scope, providerID }: PodStat
   if (identity.type === undefined)
     return {
       reason: 'UnknownType',
-      message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1 or 2`,
+      message: `AzureIdentity ${identity.key} has spec.type ${String(identity.object.spec?.type)}: accepted is 0, 1, 2 or 3`,
     };
   if (identity.type === 0 && identity.identityId === undefined) {
     const message = `AzureIdentity ${identity.key} has spec.resourceID '${identity.resourceID}': accepted is ${identityIdForm}`;

@@ -16,7 +16,7 @@ export interface Identity {
   type: IdentityType | undefined;
   resourceID: string;
   clientID: string;
-  /** Lower-case ARM id; undefined for types 1 and 2, and for a resourceID that names no user-assigned identity. */
+  /** Lower-case ARM id; undefined for types 1 to 3, and for a resourceID that names no user-assigned identity. */
   identityId: string | undefined;
   tenantID: string;
   /** Of type 1 only. */
@@ -36,7 +36,7 @@ export function identityOf(raw: unknown): Identity | undefined {
     namespace: metadata.namespace,
     name: metadata.name,
     namespaced: metadata.annotations?.[annotations.behavior] === 'namespaced',
-    type: type === 0 || type === 1 || type === 2 ? type : undefined,
+    type: type === 0 || type === 1 || type === 2 || type === 3 ? type : undefined,
     resourceID,
     clientID: stringAt(spec, 'clientID')?.trim() ?? '',
     identityId: type === 0 ? identityIdOf(resourceID) : undefined,

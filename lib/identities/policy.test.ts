@@ -41,6 +41,17 @@ const cases: [what: string, entry: IdentityPolicyEntry, subject: PolicySubject, 
   ['with one auxiliary tenant of two', { tenantIDs: ['contoso.*', 'b'] }, principal({ auxiliaryTenantIDs: ['b', 'c'] }), false],
   ['with all auxiliary tenants', { tenantIDs: ['contoso.*', 'b', 'c'] }, principal({ auxiliaryTenantIDs: ['b', 'c'] }), true],
   ['of type 1 by an entry with resourceIDs', { resourceIDs: [idOf('*')], clientIDs: [guid] }, principal(), false],
+  ['of type 3 with clientID and tenant', { clientIDs: [guid], tenantIDs: ['contoso.example'] }, principal({ type: 3 }), true],
+  ['of type 3 with the clientID alone', { clientIDs: [guid] }, principal({ type: 3 }), false],
+  ['of type 3 by patterns', { clientIDs: ['*'], tenantIDs: ['*'] }, principal({ type: 3 }), false],
+  ['of type 3 by its namespace alone', { namespaces: ['team'] }, principal({ type: 3 }), false],
+  ['of type 3 without a clientID', { clientIDs: [guid], tenantIDs: ['contoso.example'] }, principal({ type: 3, clientID: '' }), false],
+  [
+    'of type 3 whose clientID belongs to a resourceID that nothing allows',
+    { clientIDs: [guid], tenantIDs: ['contoso.example'] },
+    principal({ type: 3, identityId: idOf('reader').toLowerCase() }),
+    false,
+  ],
   ['by an empty list', { namespaces: [] }, managed, false],
   ['with the labels that are selected', { namespaces: { matchLabels: { trusted: 'yes' } } }, managed, true],
   ['without the labels that are selected', { namespaces: { matchLabels: { trusted: 'no' } } }, managed, false],
@@ -50,6 +61,18 @@ describe('isAllowed', () => {
   for (const [what, entry, subject, allowed] of cases)
     it(`${allowed ? 'allows' : 'refuses'} an identity ${what}`, () =>
       assert.equal(isAllowed([entry], subject, { trusted: 'yes' }), allowed));
+
+  it('refuses type 3 without a policy', () => assert.equal(isAllowed(undefined, principal({ type: 3 }), {}), false));
+
+  it('allows type 3 whose clientID belongs to a resourceID that an entry allows', () => {
+    const policy = [
+      { clientIDs: [guid], tenantIDs: ['contoso.example'] },
+      { namespaces: ['team'], resourceIDs: [idOf('read*')] },
+    ];
+    const subject = principal({ type: 3, identityId: idOf('reader').toLowerCase() });
+    assert.equal(isAllowed(policy, subject, {}), true);
+    assert.equal(isAllowed(policy, { ...subject, identityId: idOf('writer').toLowerCase() }, {}), false);
+  });
 
   it('allows everything without a policy, nothing with an empty one', () => {
     assert.equal(isAllowed(undefined, managed, {}), true);

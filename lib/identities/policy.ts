@@ -17,13 +17,17 @@ export interface IdentityPolicyEntry {
   readonly tenantIDs?: readonly string[];
 }
 
-/** What the policy is about. Types 1 and 2 have no `identityId`. */
+/** What the policy is about. Types 1 and 2 have no `identityId`; type 3 has one where its `clientID` is known to belong to a managed identity. */
 export type PolicySubject = Pick<Identity, 'namespace' | 'type' | 'identityId' | 'clientID' | 'tenantID' | 'auxiliaryTenantIDs'>;
 
 type Labels = Readonly<Record<string, string>>;
 
-/** Without a policy every identity is allowed. `namespaceLabels`: undefined for a namespace that is not known, which no selector matches. */
+/**
+ * Without a policy every identity is allowed but those of type 3. `namespaceLabels`: undefined for a namespace that is not known, which no selector
+ * matches.
+ */
 export function isAllowed(policy: IdentityPolicy | undefined, subject: PolicySubject, namespaceLabels: Labels | undefined): boolean {
+  if (subject.type === 3) return isAllowedByName(policy ?? [], subject, namespaceLabels);
   return policy === undefined || policy.some((entry) => permits(entry, subject, namespaceLabels));
 }
 
@@ -32,8 +36,30 @@ export const selectsByLabels = (policy: IdentityPolicy | undefined): boolean =>
   policy?.some(({ namespaces }) => namespaces !== undefined && !isList(namespaces)) ?? false;
 
 /** For the `reason` of a row and the Events: names only what the author of the AzureIdentity wrote. */
-export const notAllowedMessage = ({ key }: Pick<Identity, 'key'>): string =>
-  `no entry of identityPolicy allows AzureIdentity ${key} with its namespace, resourceID, clientID and tenantIDs: ask whoever runs the cluster`;
+export const notAllowedMessage = ({ key, type }: Pick<Identity, 'key'> & Partial<Pick<Identity, 'type'>>): string =>
+  type === 3
+    ? `AzureIdentity ${key} is of type 3, which needs an entry of identityPolicy that names its clientID and its tenantID, without *: ask whoever runs the cluster`
+    : `no entry of identityPolicy allows AzureIdentity ${key} with its namespace, resourceID, clientID and tenantIDs: ask whoever runs the cluster`;
+
+/**
+ * Every federated credential of a cluster trusts one subject, so naming a client id would be enough to get its tokens. An entry must name the client
+ * and the tenant in full. A client id of a managed identity must be allowed by its resource id too.
+ */
+function isAllowedByName(policy: IdentityPolicy, subject: PolicySubject, labels: Labels | undefined): boolean {
+  const isNamed = policy.some(
+    (entry) =>
+      entry.resourceIDs === undefined &&
+      permitsNamespace(entry, subject.namespace, labels) &&
+      names(entry.clientIDs, subject.clientID) &&
+      names(entry.tenantIDs, subject.tenantID),
+  );
+  const ofResource: PolicySubject = { ...subject, type: 0 };
+  return isNamed && (subject.identityId === undefined || policy.some((entry) => permits(entry, ofResource, labels)));
+}
+
+/** Without `*`: a pattern names nobody. */
+const names = (list: readonly string[] | undefined, text: string): boolean =>
+  text.trim() !== '' && (list ?? []).some((entry) => entry.toLowerCase() === text.trim().toLowerCase());
 
 function permits(entry: IdentityPolicyEntry, subject: PolicySubject, labels: Labels | undefined): boolean {
   if (!permitsNamespace(entry, subject.namespace, labels)) return false;

@@ -17,10 +17,23 @@ const terminalReasons = [
   'PolicyDenied',
   'QuotaExceeded',
   'ForeignIdentityBroken',
+  'FederatedCredentialLimit',
+  'FederatedCredentialMissing',
+  'FederationRefused',
+  'IssuerNotPublic',
+  'ImdsRestricted',
 ] as const;
 
 /** The assignment goes on by itself or, where somebody paused the scope, when they end the pause. The sidecar waits for it. */
-type PassingReason = 'ScopePaused' | 'Attaching' | 'Throttled' | 'AzureError' | 'WaitingForNode';
+type PassingReason =
+  | 'ScopePaused'
+  | 'Attaching'
+  | 'Throttled'
+  | 'AzureError'
+  | 'WaitingForNode'
+  | 'Federating'
+  | 'IssuerUnreachable'
+  | 'BrokerUnavailable';
 
 /** Why an identity is not assigned. An Event on the pod has it too. */
 export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
@@ -39,6 +52,12 @@ export type RegistrationReason = 'WebhookRegistered' | 'WebhookConfigurationMiss
 /** On a namespace: which of its pods no guard covers, and why its guard does not work as its label says. */
 type NamespaceEventReason = 'UnguardedPods' | 'GuardMisconfigured';
 
+/**
+ * On an AzureIdentity: another one attaches the Azure identity that this one federates; its annotation `assignment` does not count. On the broker's
+ * Service: the namespace is one where many may create pods with its service account.
+ */
+type FederationEventReason = 'StillAttached' | 'AssignmentIgnored' | 'FederationFromDefault';
+
 export type EventReason =
   | AssignmentReason
   | BindingEventReason
@@ -47,6 +66,8 @@ export type EventReason =
   | ConflictReason
   | RegistrationReason
   | NamespaceEventReason
+  | FederationEventReason
+  | 'Federated'
   | 'Quarantined'
   | 'status update error';
 
