@@ -13,6 +13,8 @@ import { userAgentOf } from '../../lib/user-agent.ts';
 import { createArm } from './arm/client.ts';
 import type { Compute } from './arm/compute.ts';
 import { createCompute } from './arm/compute.ts';
+import type { FederatedCredentials } from './arm/federated-credentials.ts';
+import { createFederatedCredentials } from './arm/federated-credentials.ts';
 import { createGates } from './arm/gates.ts';
 import type { CloudSettings } from './cloud.ts';
 import { cloudOf, readAzureJson } from './cloud.ts';
@@ -29,6 +31,7 @@ export interface AzureSettings extends SignInSettings, CloudSettings {
 
 export interface AzureConnection {
   readonly compute: Compute;
+  readonly federatedCredentials: FederatedCredentials;
   readonly cloud: Cloud;
   /** Client id of the managed identity that the controller signs in with: detaching it from the node would lock the controller out. */
   ownClientId(): string | undefined;
@@ -68,25 +71,26 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     userAgent,
     clock: systemClock,
   });
+  const send = createArm({
+    cloud,
+    credential,
+    ca,
+    apiVersion: settings.armApiVersion || undefined,
+    userAgent,
+    signInChanged,
+    log,
+  });
+  // The gates are shared, since the budget of the caller in a subscription is.
+  const shared = { send, gates: createGates(Date.now), resourceManager: cloud.resourceManager, now: Date.now };
   const compute = createCompute({
-    send: createArm({
-      cloud,
-      credential,
-      ca,
-      apiVersion: settings.armApiVersion || undefined,
-      userAgent,
-      signInChanged,
-      log,
-    }),
-    gates: createGates(Date.now),
-    resourceManager: cloud.resourceManager,
+    ...shared,
     pollMs: settings.armPollInterval,
     budgetMs: operationBudgetMs,
-    now: Date.now,
     sleep: (ms, signal) => delay(ms, undefined, signal === undefined ? {} : { signal }),
   });
   return {
     compute,
+    federatedCredentials: createFederatedCredentials(shared),
     cloud,
     ownClientId: () => (signIn.kind === 'managedIdentity' ? signIn.clientId : undefined),
   };

@@ -20,6 +20,7 @@ const terminalReasons = [
   'FederatedCredentialLimit',
   'FederatedCredentialMissing',
   'FederationRefused',
+  'FederationUnsupported',
   'IssuerNotPublic',
   'ImdsRestricted',
 ] as const;

@@ -12,7 +12,7 @@ import type { Answer } from './errors.ts';
 import { ArmError, requestIdsOf } from './errors.ts';
 
 export interface ArmRequest {
-  readonly method: 'GET' | 'PATCH';
+  readonly method: 'GET' | 'PUT' | 'PATCH' | 'DELETE';
   /** An ARM path, or the URL of an operation. */
   readonly url: string;
   readonly body?: unknown;
@@ -80,16 +80,21 @@ export function createArm(options: ArmOptions): Send {
         answer = { status, headers: rawHeaders ?? {}, body: parsedBody ?? bodyAsText };
       },
     };
-    const patch: RequestParameters = {
+    const write: RequestParameters = {
       ...parameters,
-      contentType: 'application/json',
-      body: request.body,
+      ...(request.body === undefined ? {} : { contentType: 'application/json', body: request.body }),
       headers: request.ifMatch === undefined ? {} : { 'if-match': request.ifMatch },
+    };
+    const calls = {
+      GET: () => route.get(parameters),
+      PUT: () => route.put(write),
+      PATCH: () => route.patch(write),
+      DELETE: () => route.delete(write),
     };
     const started = performance.now();
     let failure: unknown;
     try {
-      await untilAborted(request.method === 'GET' ? route.get(parameters) : route.patch(patch), signal);
+      await untilAborted(calls[request.method](), signal);
     } catch (error) {
       failure = error;
     }

@@ -298,9 +298,15 @@ export interface ErrorFacts {
   readonly about: About;
 }
 
-export function recognise(facts: ErrorFacts): RefusalCode {
-  const codes = Object.keys(refusals) as RefusalCode[];
-  return codes.find((code) => refusalOf(code).when.some((recognition) => holds(recognition, facts))) ?? 'unknown';
+export const recognise = (facts: ErrorFacts): RefusalCode => firstRecognised(refusals, facts) ?? 'unknown';
+
+/** The code of the first entry of a table that recognises an error. */
+export function firstRecognised<Code extends string>(
+  table: Readonly<Record<Code, { readonly when: readonly Recognition[] }>>,
+  facts: ErrorFacts,
+): Code | undefined {
+  const codes = Object.keys(table) as Code[];
+  return codes.find((code) => table[code].when.some((recognition) => holds(recognition, facts)));
 }
 
 function holds({ status, codes, texts, about }: Recognition, facts: ErrorFacts): boolean {
