@@ -6,6 +6,7 @@ import type { Need } from '../../lib/identities/need.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Compute, ScopeSnapshot } from '../azure/arm/compute.ts';
 import { isRunning } from '../azure/arm/operation.ts';
+import { hasReason } from '../need-status.ts';
 import { nextExpiryMs } from './detach-delay.ts';
 import { failureOf } from './failure-status.ts';
 import type { Attached } from './observed-state.ts';
@@ -17,7 +18,7 @@ import type { PaceLimits } from './pace.ts';
 import type { ScopeState } from './state.ts';
 import { failuresExpired, identitiesUnknown, observed } from './state.ts';
 import type { StatusContext } from './status.ts';
-import { attachedByUpstream, hasReason, writeAttachedStatus, writeFailedStatus } from './status.ts';
+import { attachedByUpstream, writeAttachedStatus, writeFailedStatus } from './status.ts';
 
 export interface ScopeOptions extends Omit<StatusContext, 'scope'> {
   needsOf(scopeId: string): Need[];

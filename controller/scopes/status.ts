@@ -5,24 +5,15 @@ import { redactIdentities } from '../../lib/azure/resource-ids.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
-import type { StatusAnnotations, StatusWriter } from '../../lib/identities/status-writer.ts';
-import { isConflict, isInvalid, isNotFound } from '../../lib/kube/errors.ts';
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
+import type { NeedStatusContext } from '../need-status.ts';
+import { forEachNeed, isSameId, updateIfChanged } from '../need-status.ts';
 import type { EventContext } from './events.ts';
 import { ownIdentities, recordAttached, recordClientIdMismatch, recordFailure } from './events.ts';
 import type { FailureStatus } from './failure-status.ts';
 import type { Attached } from './observed-state.ts';
 
-export interface StatusContext extends EventContext {
-  assignmentOf(need: Need): Assignment | undefined;
-  statuses: StatusWriter;
-}
-
-/** Writes at the same time for one scope. Thousands at once would wait for their turn longer than a call may take. */
-const concurrency = 20;
-
-/** A retry time that moves by less is not worth a write of every waiting object. */
-const retryStepMs = 60_000;
+export interface StatusContext extends EventContext, NeedStatusContext {}
 
 /** An object that Azure may still do something for; one whose clientID is wrong waits for its author. */
 export function isWaiting(assignment: Assignment | undefined): boolean {
@@ -31,10 +22,6 @@ export function isWaiting(assignment: Assignment | undefined): boolean {
     (assignment?.status !== 'Assigned' || isUpstream(assignment)) && assignment?.metadata.annotations?.[annotations.reason] !== mismatch
   );
 }
-
-/** The object says already why it waits. */
-export const hasReason = (assignment: Assignment | undefined): boolean =>
-  assignment?.metadata.annotations?.[annotations.reason] !== undefined;
 
 /** Ids that an aad-pod-identity controller attached for these needs. */
 export function attachedByUpstream(context: StatusContext, needs: readonly Need[], attached: Attached): string[] {
@@ -96,26 +83,6 @@ export const writeFailedStatus = (
   });
 };
 
-/**
- * Each object by itself. One that changed or is gone is left to the event that says so. One that the API server refuses as invalid does not fail the
- * others. Throws after all were tried; the error names every other failure.
- */
-async function forEachNeed(needs: readonly Need[], write: (need: Need) => Promise<void>): Promise<void> {
-  const concernsObjectOnly = (error: unknown) => isConflict(error) || isNotFound(error) || isInvalid(error);
-  const failures: unknown[] = [];
-  const waiting = needs.values();
-  const work = async () => {
-    for (const need of waiting)
-      await write(need).catch((error: unknown) => {
-        if (!concernsObjectOnly(error)) failures.push(error);
-      });
-  };
-  await Promise.all(Array.from({ length: concurrency }, work));
-  if (failures.length === 1) throw failures[0];
-  if (failures.length > 1)
-    throw new AggregateError(failures, `${failures.length} status writes failed: ${[...new Set(failures.map(String))].join('; ')}`);
-}
-
 async function refuseClientId(
   context: StatusContext,
   need: Need,
@@ -128,21 +95,6 @@ async function refuseClientId(
     recordClientIdMismatch(context, need, message);
 }
 
-/** Writes the annotations unless the same reason and message are there for about the same time; returns whether it wrote. */
-async function updateIfChanged(
-  context: StatusContext,
-  current: Assignment,
-  changes: StatusAnnotations,
-  status: AssignmentStatus | undefined,
-): Promise<boolean> {
-  const known = current.metadata.annotations ?? {};
-  const laterMs = Date.parse(changes.retryAt ?? '') - Date.parse(known[annotations.retryAt] ?? '');
-  const isSame = known[annotations.reason] === changes.reason && known[annotations.message] === changes.message;
-  if (isSame && !(laterMs >= retryStepMs)) return false;
-  await context.statuses.updateStatus(current, status, changes);
-  return true;
-}
-
 /** Assigned by aad-pod-identity, which leaves no annotation of ours: its identity was attached before we came. */
 const isUpstream = (assignment: Assignment | undefined): boolean =>
   assignment?.status === 'Assigned' && assignment.metadata.annotations?.[annotations.scope] === undefined;
@@ -152,5 +104,3 @@ const isRecreated = ({ status, metadata: { annotations: known = {} } }: Assignme
   status === 'Assigned' &&
   known[annotations.scope] !== undefined &&
   !(isSameId(known[annotations.clientId], present.clientId) && isSameId(known[annotations.objectId], present.principalId));
-
-const isSameId = (a: string | undefined, b: string): boolean => a?.toLowerCase() === b.toLowerCase();
