@@ -1,6 +1,8 @@
 // One token for an application, through MSAL: for the controller's own sign-in, and for the service principals for which the broker mints tokens.
-import type { Configuration, INetworkModule } from '@azure/msal-node';
+import type { Configuration, INetworkModule, NetworkResponse } from '@azure/msal-node';
 import { AuthError, ConfidentialClientApplication, ServerError } from '@azure/msal-node';
+import { at, stringAt } from '../../kube/objects.ts';
+import { parseRetryAfter } from '../retry-after.ts';
 
 /** Exactly one of them. */
 export interface ClientCredential {
@@ -17,6 +19,8 @@ export interface ApplicationRequest {
   credential: ClientCredential;
   scopes: string[];
   claims?: string | undefined;
+  /** What the caller can do with the token, such as `cp1` for continuous access evaluation. */
+  capabilities?: readonly string[];
   network: INetworkModule;
 }
 
@@ -24,17 +28,33 @@ export interface ApplicationToken {
   accessToken: string;
   expiresOn: Date;
   refreshOn?: Date;
+  /** Of Entra's response: its sign-in log has it too. */
+  requestId?: string;
+}
+
+/** Of Entra's response; each part is undefined where the response lacks it, or where there is none. */
+export interface EntraErrorDetails {
+  status?: number | undefined;
+  /** The number after `AADSTS`. */
+  aadsts?: number | undefined;
+  /** OAuth's code, such as `invalid_client`. */
+  error?: string | undefined;
+  requestId?: string | undefined;
+  retryAfterSeconds?: number | undefined;
 }
 
 /** Why there is no token, in the words of Entra or MSAL, without the credential. */
 export class EntraError extends Error {
   override readonly name = 'EntraError';
-  /** Of Entra's response; undefined where there is none. */
-  readonly status: number | undefined;
+  readonly details: EntraErrorDetails;
 
-  constructor(message: string, status?: number) {
+  constructor(message: string, details: EntraErrorDetails = {}) {
     super(message);
-    this.status = status;
+    this.details = details;
+  }
+
+  get status(): number | undefined {
+    return this.details.status;
   }
 }
 
@@ -43,7 +63,8 @@ export class EntraError extends Error {
  * old credentials.
  */
 export async function requestApplicationToken(request: ApplicationRequest): Promise<ApplicationToken> {
-  const { clientId, credential, scopes, claims, network } = request;
+  const { clientId, credential, scopes, claims, capabilities } = request;
+  const network = observe(request.network);
   const authority = `${request.authority}/${request.tenantId}`;
   const configuration: Configuration = {
     auth: {
@@ -58,19 +79,55 @@ export async function requestApplicationToken(request: ApplicationRequest): Prom
         jwks_uri: `${authority}/discovery/v2.0/keys`,
       }),
       ...credential,
+      ...(capabilities === undefined ? {} : { clientCapabilities: [...capabilities] }),
     },
-    system: { networkClient: network },
+    system: { networkClient: network.module },
   };
   try {
     const application = new ConfidentialClientApplication(configuration);
     const result = await application.acquireTokenByClientCredential({ scopes, ...(claims === undefined ? {} : { claims }) });
     if (result === null || result.expiresOn === null) throw new EntraError('Entra answered without a token');
     const { accessToken, expiresOn, refreshOn } = result;
-    return { accessToken, expiresOn, ...(refreshOn === undefined ? {} : { refreshOn }) };
+    const requestId = network.last?.headers['x-ms-request-id'];
+    return { accessToken, expiresOn, ...(refreshOn === undefined ? {} : { refreshOn }), ...(requestId === undefined ? {} : { requestId }) };
   } catch (error) {
     if (error instanceof EntraError) throw error;
-    throw new EntraError(safeText(error, credential), error instanceof ServerError ? error.status : undefined);
+    const status = error instanceof ServerError ? error.status : undefined;
+    throw new EntraError(safeText(error, credential), { ...detailsOf(network.last), status });
   }
+}
+
+/** MSAL keeps neither the headers of a response nor its list of codes. */
+function observe(network: INetworkModule): { module: INetworkModule; readonly last: NetworkResponse<unknown> | undefined } {
+  let last: NetworkResponse<unknown> | undefined;
+  const module: INetworkModule = {
+    sendGetRequestAsync: (url, options, timeout) => network.sendGetRequestAsync(url, options, timeout),
+    async sendPostRequestAsync<T>(...sent: Parameters<INetworkModule['sendPostRequestAsync']>) {
+      const response = await network.sendPostRequestAsync<T>(...sent);
+      last = response;
+      return response;
+    },
+  };
+  return {
+    module,
+    get last() {
+      return last;
+    },
+  };
+}
+
+function detailsOf(response: NetworkResponse<unknown> | undefined): EntraErrorDetails {
+  if (response === undefined) return {};
+  const { body, headers } = response;
+  const codes = at(body, 'error_codes');
+  const first: unknown = Array.isArray(codes) ? codes[0] : undefined;
+  const inText = /AADSTS(?<code>\d{4,9})/.exec(stringAt(body, 'error_description') ?? '')?.groups?.code;
+  return {
+    aadsts: typeof first === 'number' ? first : inText === undefined ? undefined : Number(inText),
+    error: stringAt(body, 'error'),
+    requestId: headers['x-ms-request-id'] ?? stringAt(body, 'trace_id'),
+    retryAfterSeconds: parseRetryAfter(headers['retry-after'], new Date()),
+  };
 }
 
 function safeText(error: unknown, { clientSecret, clientAssertion }: ClientCredential): string {
