@@ -47,11 +47,15 @@ export interface IdentitiesResponse {
   identities: IdentityRow[];
 }
 
-/** Body of `POST /v1/token`, types 1 and 2 only. */
+/** Body of `POST /v1/token`, for rows with the source `broker`. */
 export interface TokenRequest {
   /** `namespace/name` of the AzureIdentity. */
   identity: string;
   resource: string;
+  /** As in IMDS's parameter `xms_cc`: names of client capabilities, with commas between them. Types 1 and 2 have none. */
+  capabilities?: string;
+  /** As IMDS's `bypass_cache`: asks for a token that is in no cache. The broker limits how often it does so, and does not for types 1 and 2. */
+  refresh?: boolean;
 }
 
 /**
@@ -93,5 +97,6 @@ export type BrokerErrorCode =
 
 /** Body of every error. The code is stable. */
 export interface BrokerErrorBody {
-  error: { code: BrokerErrorCode; message: string };
+  /** `entraError`: OAuth's code of Entra's response, such as `invalid_resource`, where that decided. */
+  error: { code: BrokerErrorCode; message: string; entraError?: string };
 }

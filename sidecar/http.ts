@@ -23,7 +23,17 @@ export interface Limits {
   signal?: AbortSignal | undefined;
 }
 
-/** Rejects when no whole response came: connection refused, wrong certificate, time over, aborted. A redirect is returned, not followed. */
+/** The time was over before the whole response was there. */
+export class NoAnswerError extends Error {
+  override readonly name = 'NoAnswerError';
+  readonly code = 'no_answer';
+
+  constructor() {
+    super('no answer in time');
+  }
+}
+
+/** Rejects with {@link NoAnswerError} when the time is over, or with another error when no whole response came: connection refused, wrong certificate, aborted. A redirect is returned, not followed. */
 export async function fetchText(
   { fetch, clock }: { fetch: Fetch; clock: Clock },
   url: URL,
@@ -33,12 +43,19 @@ export async function fetchText(
   // Not AbortSignal.timeout and AbortSignal.any: both stay in memory until the time is over, also after a response.
   const controller = new AbortController();
   const abort = () => controller.abort();
-  const cancel = clock.after(timeoutMs, () => controller.abort(new Error('no answer in time')));
+  let isOver = false;
+  const cancel = clock.after(timeoutMs, () => {
+    isOver = true;
+    controller.abort(new NoAnswerError());
+  });
   if (signal?.aborted === true) abort();
   signal?.addEventListener('abort', abort, { once: true });
   try {
     const response = await fetch(url.href, { ...request, signal: controller.signal, redirect: 'manual' });
     return { status: response.status, headers: response.headers, text: await response.text() };
+  } catch (error) {
+    // Runtimes differ in whether they reject with the reason of the signal.
+    throw isOver ? new NoAnswerError() : error;
   } finally {
     cancel();
     signal?.removeEventListener('abort', abort);

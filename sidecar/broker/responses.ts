@@ -31,7 +31,7 @@ export function parseIdentities(body: unknown): IdentitiesResponse {
 function parseRow(value: unknown): IdentityRow {
   if (!isRecord(value)) throw new InvalidResponseError('an identity is not an object');
   const { type, state } = value;
-  if (type !== 0 && type !== 1 && type !== 2) throw new InvalidResponseError('an identity has an unknown type');
+  if (type !== 0 && type !== 1 && type !== 2 && type !== 3) throw new InvalidResponseError('an identity has an unknown type');
   if (state !== 'Created' && state !== 'Assigned' && state !== 'Failed') throw new InvalidResponseError('an identity has an unknown state');
   const row: IdentityRow = {
     name: text(value, 'name'),
@@ -62,9 +62,10 @@ function optionalText(record: Record<string, unknown>, key: string): string | un
   return record[key] === undefined || record[key] === null || record[key] === '' ? undefined : text(record, key);
 }
 
-/** Code and message of `{"error":{"code","message"}}`; both are empty when the body is something else. */
-export function parseError(body: unknown): { code: string; message: string } {
-  return { code: stringAt(body, 'error', 'code') ?? '', message: stringAt(body, 'error', 'message') ?? '' };
+/** Of `{"error":{"code","message","entraError"}}`; each is empty when the body is something else. */
+export function parseError(body: unknown): { code: string; message: string; entraError: string } {
+  const textAt = (key: string) => stringAt(body, 'error', key) ?? '';
+  return { code: textAt('code'), message: textAt('message'), entraError: textAt('entraError') };
 }
 
 /** Whether the broker says that this pod may have no identity. Every other error is an outage, which revokes nothing. */

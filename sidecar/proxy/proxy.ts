@@ -58,7 +58,8 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
     cachedTokens: () => tokens.size,
     brokerContactAgeMs: () => (store.view === undefined ? undefined : clock.now() - store.view.confirmedAt),
   });
-  const tokens = createTokens({ broker, imds, metrics, clock, random, log });
+  const brokerAnswers = () => store.view !== undefined && store.contactError === undefined;
+  const tokens = createTokens({ broker, imds, brokerAnswers, metrics, clock, random, log });
   dropTokensOfRemovedIdentities(store, tokens);
 
   const aborting = new AbortController();
@@ -92,11 +93,12 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
 interface TokenDependencies extends Pick<ProxyDependencies, 'clock' | 'random' | 'log'> {
   broker: BrokerClient;
   imds: ImdsClient;
+  brokerAnswers: () => boolean;
   metrics: Metrics;
 }
 
-function createTokens({ broker, imds, metrics, clock, random, log }: TokenDependencies): TokenCache {
-  const imdsSource = createImdsSource({ imds, clock });
+function createTokens({ broker, imds, brokerAnswers, metrics, clock, random, log }: TokenDependencies): TokenCache {
+  const imdsSource = createImdsSource({ imds, clock, brokerAnswers });
   const brokerSource = createBrokerSource({ broker, clock });
   const report = createReporter({ broker, clock, log });
   let loggedNotImds = false;

@@ -65,12 +65,60 @@ for (const [name, respond, status, retryAfter] of [
   });
 }
 
-test('answers 503 at the deadline when every attempt at IMDS hangs', async () => {
+test('names the annotation federate after two attempts when IMDS hangs', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a')]);
   harness.respond.imds = (_url, options) => hang(options);
-  const response = await harness.responseAfter(45_100, harness.requestToken());
+  const response = await harness.responseAfter(16_500, harness.requestToken());
   assert.equal(response?.status, 503);
+  assert.equal(response?.headers.get('retry-after'), '20');
+  assert.match(
+    await messageOf(response),
+    /from IMDS: it has answered nothing since 2.*Z, while the identity broker answers.*AKS.*kubectl annotate azureidentity -n team a aadpodidentity\.k8s\.io\/assignment=federate$/,
+  );
+  assert.equal(harness.sent.imds.length, 2);
+  await harness.proxy.close();
+});
+
+test('answers 503 within a second while IMDS hangs, and 200 once it answers', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = (_url, options) => hang(options);
+  await harness.responseAfter(16_500, harness.requestToken());
+  for (const resource of ['b', 'c'])
+    assert.equal((await harness.responseAfter(1_000, harness.requestToken(`resource=${resource}`)))?.status, 503, resource);
+  harness.respond.imds = (url) => harness.tokenResponse(url);
+  assert.equal((await harness.responseAfter(1_000, harness.requestToken('resource=d')))?.status, 200);
+  harness.respond.imds = (_url, options) => hang(options);
+  assert.equal(await harness.responseAfter(9_000, harness.requestToken('resource=e')), undefined, 'it may be slow for a moment');
+  await harness.proxy.close();
+});
+
+test('gives a slow IMDS ten seconds once in 30 s', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = (_url, options) => hang(options);
+  await harness.responseAfter(16_500, harness.requestToken());
+  await harness.clock.advance(30_000);
+  harness.respond.imds = async (url) => {
+    await new Promise<void>((resolve) => harness.clock.after(8_000, resolve));
+    return harness.tokenResponse(url);
+  };
+  assert.equal((await harness.responseAfter(8_000, harness.requestToken()))?.status, 200);
+  await harness.proxy.close();
+});
+
+test('waits until the deadline when neither IMDS nor the broker answers', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = (_url, options) => hang(options);
+  harness.respond.poll = () => Promise.reject(new Error('ConnectionRefused'));
+  await harness.bind([row('a', { reason: 'changed' })]);
+  const pending = harness.requestToken();
+  assert.equal(await harness.responseAfter(40_000, pending), undefined);
+  const response = await harness.responseAfter(5_100, pending);
+  assert.equal(response?.status, 503);
+  assert.doesNotMatch(await messageOf(response), /federate/);
   assert.ok(harness.sent.imds.length >= 3);
   await harness.proxy.close();
 });
@@ -180,6 +228,68 @@ test('fetches the token of a service principal from the broker', async () => {
   await harness.proxy.close();
 });
 
+const federated = row('a', { source: 'broker' });
+
+test('fetches the token of a federated identity from the broker, by every selector', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([federated]);
+  harness.respond.token = (url) => harness.tokenResponse(url, { access_token: 'minted', client_id: 'client-of-a' });
+  const { clientID, objectID = '', resourceID } = federated;
+  for (const [name, value] of Object.entries({ client_id: clientID, object_id: objectID, msi_res_id: resourceID })) {
+    const body = await bodyOf(await harness.requestToken(`resource=r&${name}=${encodeURIComponent(value)}`));
+    assert.deepEqual([body.access_token, body.client_id, body[name]], ['minted', 'client-of-a', value]);
+  }
+  assert.equal(harness.sent.broker.filter(isTokenRequest).length, 1);
+  assert.equal(harness.sent.imds.length, 0);
+  await harness.proxy.close();
+});
+
+test('passes capabilities and bypass_cache on to the broker, the latter once in 30 s', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([federated]);
+  harness.respond.token = (url) => harness.tokenResponse(url, { client_id: 'client-of-a' });
+  for (let count = 0; count < 3; count += 1) await harness.requestToken('resource=r&xms_cc=cp1&bypass_cache=true');
+  const bodies = harness.sent.broker.filter(isTokenRequest).map(({ options }) => JSON.parse(options.body ?? ''));
+  assert.deepEqual(bodies, [{ identity: 'team/a', resource: 'r', capabilities: 'cp1', refresh: true }]);
+  await harness.proxy.close();
+});
+
+for (const [from, to] of [
+  ['imds', 'broker'],
+  ['broker', 'imds'],
+] as const) {
+  test(`keeps tokens and running fetches when an identity moves from ${from} to ${to}`, async () => {
+    const harness = await startProxyHarness();
+    harness.respond.token = (url) => harness.tokenResponse(url, { access_token: 'of-broker', client_id: 'client-of-a' });
+    harness.respond.imds = (url) => harness.tokenResponse(url, { access_token: 'of-imds' });
+    await harness.bind([row('a', { source: from })]);
+    await harness.requestToken('resource=cached');
+    const held = Promise.withResolvers<void>();
+    const answer = harness.respond[from === 'imds' ? 'imds' : 'token'];
+    harness.respond[from === 'imds' ? 'imds' : 'token'] = async (url, options) => {
+      await held.promise;
+      return answer(url, options);
+    };
+    const running = harness.requestToken('resource=running');
+    await harness.clock.advance(0);
+    await harness.bind([row('a', { source: to })]);
+    held.resolve();
+    const tokenOf = async (response: Promise<Response>) => (await bodyOf(await response)).access_token;
+    assert.equal(await tokenOf(running), `of-${from}`);
+    assert.equal(await tokenOf(harness.requestToken('resource=cached')), `of-${from}`);
+    assert.equal(await tokenOf(harness.requestToken('resource=new')), `of-${to}`);
+    await harness.proxy.close();
+  });
+}
+
+test('takes an application that trusts the broker, of type 3', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('app', { type: 3, clientID: 'app-client', resourceID: '', tenantID: 'tenant' })]);
+  harness.respond.token = (url) => harness.tokenResponse(url, { access_token: 'minted', client_id: 'app-client' });
+  assert.equal((await bodyOf(await harness.requestToken())).access_token, 'minted');
+  await harness.proxy.close();
+});
+
 test('answers with a list of tokens for a service principal with auxiliary tenants', async () => {
   const harness = await startProxyHarness();
   await harness.bind([{ ...principal, auxiliaryTenantIDs: ['other'] }]);
@@ -218,6 +328,9 @@ test('answers 400 for an error of Entra, 503 for every other error of the broker
   const refused = await harness.requestToken();
   assert.equal(refused.status, 400);
   assert.match(await messageOf(refused), /^AADSTS7000215/);
+  assert.equal((await bodyOf(await harness.requestToken())).error, 'invalid_request');
+  harness.respond.token = () => json({ error: { code: 'token_failed', message: 'no', entraError: 'invalid_resource' } }, 400);
+  assert.equal((await bodyOf(await harness.requestToken('resource=other'))).error, 'invalid_resource');
   for (const status of [429, 500, 503, 403, 404]) {
     harness.respond.token = () => json({ error: { code: 'throttled', message: 'later' } }, status);
     const response = await harness.responseAfter(46_000, harness.requestToken(`resource=r${status}`));

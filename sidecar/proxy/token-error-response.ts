@@ -1,5 +1,6 @@
 // The response to the application when its token could not be fetched.
 import type { IdentityRow } from '../../api/broker.ts';
+import { annotations } from '../../api/names.ts';
 import { describeRow } from '../identities/row.ts';
 import type { TokenError } from '../tokens/source.ts';
 import type { ErrorOptions } from './responses.ts';
@@ -23,6 +24,12 @@ function optionsOf(error: TokenError, row: IdentityRow, wallMs: number): ErrorOp
       return { status: 410, message: `${message}. IMDS is being updated, which takes up to 70 s` };
     case 'throttled':
       return { status: 429, message: `${message}. All pods of this node share what IMDS allows`, retryAfter: 5 };
+    case 'silent':
+      return {
+        status: 503,
+        message: `${message}, while the identity broker answers. The node drops what pods send to IMDS, as with the IMDS restriction of AKS. A federated identity needs no IMDS: kubectl annotate azureidentity -n ${row.namespace} ${row.name} ${annotations.assignment}=federate`,
+        retryAfter: 20,
+      };
     case 'identity_not_found':
       return unknownToImds(row, wallMs);
     case 'wrong_client_id':

@@ -35,9 +35,10 @@ export function createEntry(query: TokenQuery): Entry {
 /**
  * Two queries share a key only if they ask for the same token: the free texts come last, the first of them with its length. The row is part
  * of the key, because two AzureIdentity objects may name one Azure identity, and each request for the one would drop the fetch of the other.
+ * Its source is not: an identity that is switched between IMDS and the broker keeps its tokens.
  */
 export function keyOf({ row, resource, xmsCc = '' }: TokenQuery): string {
-  const id = row.source === 'imds' ? row.resourceID.toLowerCase() : `${row.clientID.toLowerCase()} ${row.tenantID ?? ''}`;
+  const id = row.type === 0 ? row.resourceID.toLowerCase() : `${row.clientID.toLowerCase()} ${row.tenantID ?? ''}`;
   return `${rowKey(row)} ${row.type} ${id} ${xmsCc.length} ${xmsCc} ${resource}`;
 }
 
@@ -67,7 +68,7 @@ export function mayBypass(entry: Entry, now: number): boolean {
   return now - entry.bypassedAt >= bypassIntervalMs;
 }
 
-/** Both rows are the same object and mean the same Azure identity. State and reason may differ, and an object id may become known. */
+/** Both rows are the same object and mean the same Azure identity. State, reason and source may differ, and an object id may become known. */
 export function isSameIdentity(a: IdentityRow, b: IdentityRow): boolean {
   const equal = (x = '', y = '') => x === y || x.toLowerCase() === y.toLowerCase();
   return (

@@ -1,27 +1,33 @@
 // Tokens of user-assigned managed identities, from IMDS.
 import type { Clock } from '../../common/clock.ts';
 import { isRecord, stringAt } from '../../common/records.ts';
-import { describeFetchError, parseJson } from '../http.ts';
+import { describeFetchError, NoAnswerError, parseJson } from '../http.ts';
 import { rowKey } from '../identities/row.ts';
 import type { ImdsClient, ImdsResponse } from './imds-client.ts';
 import { imdsApiVersion, imdsTokenPath } from './imds-client.ts';
+import { createSilence } from './imds-silence.ts';
 import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
 import { parseToken } from './token.ts';
 
-/** Leaves time for further attempts within the 45 s of a request. */
-const timeoutMs = 10_000;
-
-export function createImdsSource(options: { imds: ImdsClient; clock: Clock }): TokenSource {
-  const { imds, clock } = options;
+/** `brokerAnswers`: the network of the pod works, so that the silence of IMDS has a reason of its own. */
+export function createImdsSource(options: { imds: ImdsClient; clock: Clock; brokerAnswers: () => boolean }): TokenSource {
+  const { imds, clock, brokerAnswers } = options;
+  const silence = createSilence(clock);
   return {
     async fetch(query, signal) {
       // IMDS takes an empty selector for none and would give the token of any identity of the node.
       if (query.row.resourceID === '') return { error: missingResourceId(query) };
       const request = { lane: 'token', path: imdsTokenPath, query: parametersOf(query) } as const;
+      const attempt = silence.begin();
       try {
-        return parseResponse(await imds.get(request, { timeoutMs, signal }), query, clock.wall());
+        const response = await imds.get(request, { timeoutMs: attempt.timeoutMs, signal });
+        silence.end();
+        return parseResponse(response, query, clock.wall());
       } catch (error) {
-        return { error: { code: 'network', message: describeFetchError(error) } };
+        if (error instanceof NoAnswerError) attempt.timedOut();
+        const { since } = silence;
+        if (since === undefined || !brokerAnswers()) return { error: { code: 'network', message: describeFetchError(error) } };
+        return { error: { code: 'silent', message: `it has answered nothing since ${new Date(since).toISOString()}` } };
       }
     },
   };

@@ -6,15 +6,17 @@ export interface TokenQuery {
   row: IdentityRow;
   /** As the application wrote it. */
   resource: string;
-  /** Client capabilities, for IMDS. */
+  /** Client capabilities. */
   xmsCc: string | undefined;
-  /** Asks IMDS for a token that is not from its cache. */
+  /** Asks the source for a token that is not from its cache. */
   bypass: boolean;
 }
 
 /** Why an attempt brought no token. */
 export type TokenError =
   | { code: 'updating' | 'restarting' | 'throttled' | 'server' | 'network' | 'not_imds'; message: string }
+  /** IMDS answers nothing, while the broker answers. */
+  | { code: 'silent'; message: string }
   /** IMDS does not know an identity that Azure reports as assigned. */
   | { code: 'identity_not_found'; message: string; requestId: string }
   /** IMDS has another client id for the identity than Azure reports. */
@@ -39,6 +41,7 @@ export function retryDelayMs(error: TokenError, attempt: number, random: number)
   switch (error.code) {
     case 'final':
     case 'wrong_client_id':
+    case 'silent':
       return undefined;
     case 'identity_not_found':
       return attempt <= 4 ? backOff : undefined;
