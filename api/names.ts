@@ -82,6 +82,7 @@ export const caBundleKey = 'ca.crt';
 // Services and the webhook configuration, as the chart names them.
 export const webhookServiceName = 'aad-pod-identity-webhook';
 export const brokerServiceName = 'aad-pod-identity-broker';
+export const controllerServiceAccountName = 'aad-pod-identity-controller';
 /** Sorts after other mutating webhooks, so that ours sees their containers and takes index 0. */
 export const webhookConfigurationName = 'zz-aad-pod-identity-webhook';
 
