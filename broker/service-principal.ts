@@ -5,6 +5,7 @@ import type { PolicySubject } from '../lib/identities/policy.ts';
 import { notAllowedMessage } from '../lib/identities/policy.ts';
 import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
 import { reasonWithMessage } from '../lib/identities/reasons.ts';
+import { isClientId, isTenant } from './entra-names.ts';
 import { BrokerError } from './error.ts';
 
 export interface ServicePrincipal {
@@ -39,22 +40,19 @@ export class InvalidIdentityError extends BrokerError {
   }
 }
 
-const guid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
-const dnsName = /^(?=.{4,253}$)([\da-z]([\da-z-]{0,61}[\da-z])?\.)+[a-z][\da-z-]{0,61}[\da-z]$/i;
 const maxAuxiliaryTenants = 3;
 const objectName = /^(?=.{1,253}$)[\da-z]([\da-z.-]*[\da-z])?$/;
 
-/** Throws {@link InvalidIdentityError}, or another {@link BrokerError} for an identity of type 0, whose tokens come from IMDS. */
+/** Throws {@link InvalidIdentityError}, or another {@link BrokerError} for an identity of another type. */
 export function parseServicePrincipal({ metadata, spec = {} }: AzureIdentity, rules: ServicePrincipalRules): ServicePrincipal {
   const { type } = spec;
   const key = `${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
   if (type !== 1 && type !== 2)
-    throw new BrokerError('bad_request', `${key} is of type ${type ?? 0}: the broker makes tokens for types 1 and 2`);
+    throw new BrokerError('bad_request', `${key} is of type ${type ?? 0}: it has no Secret to sign in with`);
   const invalid = (message: string) => new InvalidIdentityError('InvalidServicePrincipal', `AzureIdentity ${key}: ${message}`);
 
   const clientId = spec.clientID?.trim() ?? '';
-  if (!guid.test(clientId)) throw invalid('clientID must be the GUID of an application');
-  const isTenant = (id: string) => guid.test(id) || dnsName.test(id);
+  if (!isClientId(clientId)) throw invalid('clientID must be the GUID of an application');
   const tenantId = spec.tenantID?.trim() ?? '';
   if (!isTenant(tenantId)) throw invalid('tenantID must be a GUID or a DNS name');
   // aad-pod-identity takes them for type 1 only, up to three.
