@@ -1,10 +1,10 @@
 // Keeps the identity store equal to what the broker says, by one long poll after the other (docs/adr/0020-revocation-and-outages.md).
 import type { IdentitiesResponse } from '../../api/broker.ts';
 import { identitiesPath } from '../../api/broker.ts';
+import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
 import { describeFetchError } from '../http.ts';
-import { rowKey } from '../identities/row.ts';
 import type { IdentityStore } from '../identities/store.ts';
 import type { Log } from '../log.ts';
 import type { BrokerClient, BrokerResponse } from './client.ts';

@@ -1,9 +1,9 @@
 // Reports to the controller, through the broker, that IMDS contradicts a row.
 import type { IdentityRow, ReportRequest } from '../../api/broker.ts';
 import { reportPath } from '../../api/broker.ts';
+import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import { describeFetchError } from '../http.ts';
-import { rowKey } from '../identities/row.ts';
 import type { Log } from '../log.ts';
 import type { BrokerClient } from './client.ts';
 

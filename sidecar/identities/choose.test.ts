@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Selector } from '../../api/identity-choice.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { identities, row } from '../testing/fixtures.ts';
 import type { Choice } from './choose.ts';
 import { choose } from './choose.ts';
-import type { Selector } from './selector.ts';
 import { createIdentityStore } from './store.ts';
 
 function createHarness() {

@@ -1,9 +1,9 @@
 // Which identity serves a request, or why none does now or ever (docs/adr/0019-choice-of-identity-and-waiting.md). Pure.
-import type { IdentityRow, IdentityState } from '../../api/broker.ts';
+import type { IdentityRow } from '../../api/broker.ts';
+import type { Selector } from '../../api/identity-choice.ts';
+import { findRow, mayStillMatch, rowKey } from '../../api/identity-choice.ts';
 import { failedMessage, notFoundMessage, pendingMessage, revokedMessage, unknownIdsMessage, unreachedBrokerMessage } from './messages.ts';
-import { rowKey } from './row.ts';
-import type { Selector, SelectorName } from './selector.ts';
-import type { IdentityStore, View } from './store.ts';
+import type { IdentityStore } from './store.ts';
 
 export type Choice =
   | { kind: 'row'; row: IdentityRow }
@@ -38,7 +38,10 @@ export function choose({ store, selector, now, arrival, unknownIdentityMs }: Cho
   if (view.revoked !== undefined) return { kind: 'refused', message: revokedMessage(view.revoked) };
   if (view.excepted) return { kind: 'excepted' };
 
-  const row = selector === undefined ? view.identities.find((candidate) => rowKey(candidate) === view.defaultKey) : findRow(view, selector);
+  const row =
+    selector === undefined
+      ? view.identities.find((candidate) => rowKey(candidate) === view.defaultKey)
+      : findRow(view.identities, selector, view.pod.namespace);
   if (row !== undefined) return row.state === 'Failed' ? { kind: 'refused', message: failedMessage(row) } : { kind: 'row', row };
   const isYoung = arrival - store.startedAt < startupMs;
   if (selector !== undefined) {
@@ -54,28 +57,4 @@ export function choose({ store, selector, now, arrival, unknownIdentityMs }: Cho
   if (view.identities.length === 0) return { kind: now - store.startedAt < startupMs ? 'pending' : 'refused', message };
   const changing = isYoung || arrival - view.changedAt < settlingMs;
   return changing ? { kind: 'unbound', until: arrival + unknownIdentityMs, message } : { kind: 'refused', message };
-}
-
-/**
- * Several AzureIdentities may name one Azure identity, and a client id is only a claim until the identity is assigned. So the pod's own namespace wins,
- * and among other namespaces the one that can serve: an author there cannot take an identity away by naming it.
- */
-function findRow({ pod, identities }: View, selector: Selector): IdentityRow | undefined {
-  // An id is ASCII. Lower case would make U+212A (Kelvin sign) the letter k, and so another id.
-  if (/[^\x20-\x7e]/.test(selector.value)) return undefined;
-  const wanted = selector.value.toLowerCase();
-  const found = identities.filter((row) => idOf(row, selector.name).toLowerCase() === wanted);
-  const own = found.find((row) => row.namespace === pod.namespace);
-  return own ?? statesByUse.flatMap((state) => found.find((row) => row.state === state) ?? [])[0];
-}
-
-const statesByUse: readonly IdentityState[] = ['Assigned', 'Created', 'Failed'];
-
-function idOf(row: IdentityRow, name: SelectorName): string {
-  return name === 'client_id' ? row.clientID : name === 'object_id' ? (row.objectID ?? '') : row.resourceID;
-}
-
-/** The ids of a managed identity are known once it is attached; until then the row may be the one that is asked for. */
-function mayStillMatch(row: IdentityRow, name: SelectorName): boolean {
-  return row.state === 'Created' && row.source === 'imds' && name !== 'msi_res_id' && idOf(row, name) === '';
 }

@@ -1,8 +1,9 @@
 // Why a request for a token has no token, for the developer of the application: what was asked for, what the pod has, what is missing.
 import type { IdentityRow } from '../../api/broker.ts';
+import type { Selector } from '../../api/identity-choice.ts';
+import { rowKey } from '../../api/identity-choice.ts';
 import { annotations, bindingLabel, brokerServiceName } from '../../api/names.ts';
-import { describeRow, rowKey } from './row.ts';
-import type { Selector } from './selector.ts';
+import { describeRow } from './row.ts';
 import type { View } from './store.ts';
 
 const maxListed = 20;

@@ -1,6 +1,4 @@
 import type { IdentityRow } from '../../api/broker.ts';
-
-/** `namespace/name` of the AzureIdentity. */
-export const rowKey = ({ namespace, name }: Pick<IdentityRow, 'namespace' | 'name'>): string => `${namespace}/${name}`;
+import { rowKey } from '../../api/identity-choice.ts';
 
 export const describeRow = (row: IdentityRow): string => `AzureIdentity ${rowKey(row)} (binding ${row.binding})`;

@@ -1,9 +1,9 @@
 // The identities of this pod as the broker last reported them.
 import type { IdentitiesResponse, IdentityRow } from '../../api/broker.ts';
+import { defaultKeyOf, rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { Notifier } from '../notifier.ts';
 import { createNotifier } from '../notifier.ts';
-import { rowKey } from './row.ts';
 
 export interface View {
   pod: IdentitiesResponse['pod'];
@@ -82,7 +82,7 @@ function viewOf(response: IdentitiesResponse, previous: View | undefined, clock:
     pod: response.pod,
     excepted: response.excepted,
     identities: response.identities,
-    defaultKey: defaultKeyOf(response),
+    defaultKey: defaultKeyOf(response.pod, response.identities),
     pendingSince: pendingSince(response.identities, previous?.pendingSince, clock.wall()),
     changedAt: unchanged ? previous.changedAt : now,
     confirmedAt: now,
@@ -101,24 +101,6 @@ function revokedView(revoked: NonNullable<View['revoked']>, previous: View | und
     pendingSince: new Map(),
     revoked,
   };
-}
-
-/**
- * The pod's annotation decides: `namespace/name`, or a bare name, which means the pod's namespace and else the first identity of that name.
- * Without an annotation the first identity is the default. The order of the rows keeps it so: a later binding comes behind older ones of its
- * namespace, and a foreign one behind all of the pod's own namespace.
- */
-function defaultKeyOf(response: IdentitiesResponse): string | undefined {
-  const keys = response.identities.map(rowKey);
-  const wanted = response.pod.defaultIdentity;
-  if (wanted !== undefined) {
-    if (wanted.includes('/')) return wanted;
-    const own = rowKey({ namespace: response.pod.namespace, name: wanted });
-    if (keys.includes(own)) return own;
-    const other = response.identities.find((row) => row.name === wanted);
-    return other === undefined ? own : rowKey(other);
-  }
-  return keys[0];
 }
 
 function pendingSince(rows: readonly IdentityRow[], before: ReadonlyMap<string, number> | undefined, wallMs: number): Map<string, number> {

@@ -1,6 +1,6 @@
 // The parameters of a request, and which of them name an identity (docs/reference/imds.md). A name that is overlooked would get its caller
 // the token of the default identity, so names are compared more loosely than IMDS and App Service compare them.
-import type { Selector, SelectorName } from '../identities/selector.ts';
+import type { Selector, SelectorName } from '../../api/identity-choice.ts';
 
 /** By name as `normalize` returns it. */
 export type Parameters = ReadonlyMap<string, string>;

@@ -1,4 +1,6 @@
 // The proxy, put together from its parts. What differs between a process and a test comes in as dependencies.
+
+import { rowKey } from '../../api/identity-choice.ts';
 import { version } from '../../api/version.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { BrokerClient } from '../broker/client.ts';
@@ -6,7 +8,6 @@ import { createBrokerClient } from '../broker/client.ts';
 import { pollIdentities } from '../broker/poll.ts';
 import { createReporter } from '../broker/report.ts';
 import type { Fetch } from '../http.ts';
-import { rowKey } from '../identities/row.ts';
 import type { IdentityStore } from '../identities/store.ts';
 import { createIdentityStore } from '../identities/store.ts';
 import type { Log } from '../log.ts';

@@ -1,7 +1,7 @@
 // What each request means, as a pure function. The path is decided first, the method second, the headers third, because some SDKs take a
 // 400 on a path that does not exist for "IMDSv2 is there" (docs/reference/imds.md). Requests to IMDS are built from the table in this file
 // alone, never from the text of a request.
-import type { Selector } from '../identities/selector.ts';
+import type { Selector } from '../../api/identity-choice.ts';
 import { looseName, lowerCaseName, readParameters, readSelector } from './parameters.ts';
 
 export interface RequestHead {

@@ -1,11 +1,11 @@
 // Tokens from the broker: of federated identities and of service principals. It mints them, so that neither a secret nor an assertion enters a pod.
 import type { TokenRequest } from '../../api/broker.ts';
 import { tokenPath } from '../../api/broker.ts';
+import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import { parseError } from '../broker/responses.ts';
 import { describeFetchError } from '../http.ts';
-import { rowKey } from '../identities/row.ts';
 import type { TokenSource } from './source.ts';
 import { parseTokens } from './token.ts';
 

@@ -1,6 +1,6 @@
 // One entry of the token cache: which token it may serve, when that is refreshed, and to which identity it belongs.
 import type { IdentityRow } from '../../api/broker.ts';
-import { rowKey } from '../identities/row.ts';
+import { rowKey } from '../../api/identity-choice.ts';
 import type { TokenQuery } from './source.ts';
 import type { Token } from './token.ts';
 import { expiryOf, secondsLeft } from './token.ts';

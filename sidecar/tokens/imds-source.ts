@@ -1,8 +1,9 @@
 // Tokens of user-assigned managed identities, from IMDS.
+
+import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import { isRecord, stringAt } from '../../common/records.ts';
 import { describeFetchError, NoAnswerError, parseJson } from '../http.ts';
-import { rowKey } from '../identities/row.ts';
 import type { ImdsClient, ImdsResponse } from './imds-client.ts';
 import { imdsApiVersion, imdsTokenPath } from './imds-client.ts';
 import { createSilence } from './imds-silence.ts';
