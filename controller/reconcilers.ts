@@ -128,6 +128,7 @@ function startAssignmentsFor(options: ReconcilersOptions, desired: DesiredStateI
       forceNamespaced: settings.forceNamespaced,
       bindingNamespaces: settings.bindingNamespaces,
       assignUninjected: settings.assignUninjected,
+      nodeEndpointDrivers: settings.nodeEndpointDrivers,
       azureScopes: settings.azureScopes,
     },
     isPodAbsent: (podKey) => isPodAbsent(options.client, podKey),

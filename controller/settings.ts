@@ -14,6 +14,7 @@ import {
   forceNamespaced,
   kubeconfig,
   logLevel,
+  nodeEndpointDrivers,
   runtimeExceptions,
 } from '../lib/shared-settings.ts';
 import { webhookEntriesSetting } from './certificates/webhook-entries-setting.ts';
@@ -75,6 +76,7 @@ export const settings = {
   assignment,
   assignmentOverrides,
   federationAudience,
+  nodeEndpointDrivers,
   azureScopes: list({
     description: 'where nodes may be: identities are attached to no scale set or VM outside; empty is anywhere',
     form: '/subscriptions/<id> or /subscriptions/<id>/resourceGroups/<name>',

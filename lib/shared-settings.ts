@@ -29,6 +29,13 @@ export const bindingNamespaces = list({
   default: [],
 });
 
+export const nodeEndpointDrivers = list({
+  description: 'CSI and FlexVolume drivers whose pods the node endpoint serves; empty: there is no node endpoint',
+  form: 'names of drivers, such as secrets-store.csi.k8s.io or azure/kv',
+  accepts: (name) => /^[\w.-]{1,253}(\/[\w.-]{1,253})?$/.test(name),
+  default: [],
+});
+
 export const runtimeExceptions = choice(['allow', 'deny'], {
   description: 'whether an AzurePodIdentityException opens IMDS to injected pods that run already, as with aad-pod-identity',
   default: 'allow',

@@ -27,7 +27,7 @@ function started(caches = cluster()) {
     events: fakeEvents().events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, azureScopes: [] },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, nodeEndpointDrivers: [], azureScopes: [] },
     isPodAbsent: async () => true,
     concurrency: 1,
     scopes: { enqueue: (scopeId) => scopes.push(`enqueue ${scopeId}`), refresh: (scopeId) => scopes.push(`refresh ${scopeId}`) },

@@ -10,6 +10,8 @@ import { planAssignments } from './plan.ts';
 import type { PodState } from './pod-state.ts';
 import { matchOf, podState } from './testing/fixtures.ts';
 
+const defaultRules: PlanRules = { assignUninjected: false, nodeEndpointDrivers: [], forceNamespaced: false };
+
 const match = matchOf('i');
 const own = (overrides: Partial<Assignment> = {}) => assignment(pod(), match.identity, match.binding, overrides);
 
@@ -18,7 +20,7 @@ const foreign: Match = { identity: identity('team/i'), binding: binding('team/b'
 const objectOfForeign = (overrides: Partial<Assignment> = {}) => assignment(pod(), foreign.identity, foreign.binding, overrides);
 
 function plan(state: Partial<PodState>, rules: Partial<PlanRules> = {}): string[] {
-  const actions = planAssignments(podState(state), { assignUninjected: false, forceNamespaced: false, ...rules });
+  const actions = planAssignments(podState(state), { ...defaultRules, ...rules });
   return actions.map((action) => (action.kind === 'update' ? `${action.kind}${action.restart ? ' restart' : ''}` : action.kind));
 }
 
@@ -38,6 +40,16 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ pod: uninjected }, { assignUninjected: true }), ['create']);
     assert.deepEqual(plan({ pod: uninjected, excepted: true }), ['create']);
     assert.deepEqual(plan({ pod: { ...uninjected, hostNetwork: true } }), ['create']);
+  });
+
+  it('creates an object for an opted-out pod that mounts a volume of the node endpoint', () => {
+    const nodeEndpointDrivers = ['secrets-store.csi.k8s.io', 'azure/kv'];
+    const optedOut = pod({ injected: false, optedOut: true, volumeDrivers: ['azure/kv'] });
+    assert.deepEqual(plan({ pod: optedOut }, { nodeEndpointDrivers }), ['create']);
+    assert.deepEqual(plan({ pod: optedOut }), [], 'there is no node endpoint');
+    assert.deepEqual(plan({ pod: { ...optedOut, volumeDrivers: ['other.csi.test'] } }, { nodeEndpointDrivers }), []);
+    assert.deepEqual(plan({ pod: { ...optedOut, optedOut: false } }, { nodeEndpointDrivers }), [], 'the webhook missed this pod');
+    assert.deepEqual(plan({ pod: { ...optedOut, mirror: true } }, { nodeEndpointDrivers }), []);
   });
 
   it('creates nothing for a mirror pod, whatever else it is', () => {
@@ -163,7 +175,7 @@ describe('planAssignments with two identities of one name', () => {
   const both = [match, foreign];
   /** Created objects with their names, `plain` or `hash`, and released ones. */
   const names = (state: Partial<PodState>) =>
-    planAssignments(podState(state), { assignUninjected: false, forceNamespaced: false }).map((action) =>
+    planAssignments(podState(state), defaultRules).map((action) =>
       action.kind === 'create'
         ? `create ${action.match.identity.key} ${action.plain ? 'plain' : 'hash'}`
         : `${action.kind} ${'current' in action ? action.current.identityKey : ''}`,
@@ -189,7 +201,7 @@ describe('planAssignments with two identities of one name', () => {
   it('needs the foreign identity on while its object gets another name', () => {
     const green = identity('team/i', { identityId: '/green' });
     const state = podState({ matches: [match, { ...foreign, identity: green }], assignments: [objectOfForeign()] });
-    const needs = needsOfPod(state, planAssignments(state, { assignUninjected: false, forceNamespaced: false }));
+    const needs = needsOfPod(state, planAssignments(state, defaultRules));
     assert.deepEqual(needs.map(({ match: { identity: needed } }) => needed.key).slice(0, 2), ['app/i', 'team/i']);
   });
 
@@ -220,7 +232,7 @@ describe('planAssignments for a namespace with all the objects that it may have'
 
   it('does not need the identity that it refuses', () => {
     const state = podState({ matches: [foreign], fullNamespaces });
-    assert.deepEqual(needsOfPod(state, planAssignments(state, { assignUninjected: false, forceNamespaced: false })), []);
+    assert.deepEqual(needsOfPod(state, planAssignments(state, defaultRules)), []);
   });
 
   it('keeps and renames the objects that are there', () => {

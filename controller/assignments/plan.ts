@@ -5,6 +5,7 @@ import type { Assignment } from '../../lib/identities/assignment.ts';
 import { belongsTo } from '../../lib/identities/assignment.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import { isForeign } from '../../lib/identities/match.ts';
+import { mountsDriver } from '../../lib/identities/node-endpoint.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import { assignmentNamespace, plainName } from './naming.ts';
@@ -27,6 +28,8 @@ export interface PlanRules {
   forceNamespaced: boolean;
   /** Pods without our sidecar get their identities too. */
   assignUninjected: boolean;
+  /** The node endpoint serves pods that mount volumes of these drivers; empty where there is none. */
+  nodeEndpointDrivers: readonly string[];
 }
 
 export function planAssignments(state: PodState, rules: PlanRules): AssignmentAction[] {
@@ -84,9 +87,12 @@ function isPlain(pod: Pod, match: Match, current: Current, rules: PlanRules): bo
 const plainKey = (pod: Pod, { identity }: Match, { forceNamespaced }: PlanRules): string =>
   `${assignmentNamespace(identity, forceNamespaced)}/${plainName(pod, identity)}`;
 
-/** Pods of the host network and excepted pods have no sidecar and get their identities as from aad-pod-identity. */
-const mayBegin = (pod: Pod, { excepted }: PodState, { assignUninjected }: PlanRules): boolean =>
-  pod.injected || pod.hostNetwork || excepted || assignUninjected;
+/**
+ * Pods of the host network and excepted pods have no sidecar and get their identities as from aad-pod-identity. A pod that is opted out on purpose
+ * needs none where only its volumes need tokens.
+ */
+const mayBegin = (pod: Pod, { excepted }: PodState, { assignUninjected, nodeEndpointDrivers }: PlanRules): boolean =>
+  pod.injected || pod.hostNetwork || excepted || assignUninjected || (pod.optedOut && mountsDriver(pod, nodeEndpointDrivers));
 
 /** Settings can forbid what was assigned before them. */
 const mayBeAssigned = ({ identity }: Match, { notAllowed, scope }: PodState): boolean =>

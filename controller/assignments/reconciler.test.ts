@@ -28,7 +28,7 @@ function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Parti
     events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, azureScopes: [] },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, nodeEndpointDrivers: [], azureScopes: [] },
     isPodAbsent: async () => isPodAbsent,
   });
   const signal = new AbortController().signal;

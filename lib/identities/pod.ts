@@ -29,6 +29,8 @@ export interface Pod {
   windows: boolean;
   hostNetwork: boolean;
   defaultIdentity: string | undefined;
+  /** Names of the CSI drivers and FlexVolume drivers of the volumes that the pod itself describes. */
+  volumeDrivers: readonly string[];
 }
 
 /** Undefined without the binding label. `key`: of the object, where the caller has it; an equal string of its own would take twice the memory. */
@@ -57,7 +59,19 @@ export function podOf(raw: unknown, key?: string): Pod | undefined {
     windows: isWindows(raw),
     hostNetwork: at(raw, 'spec', 'hostNetwork') === true,
     defaultIdentity: metadata.annotations?.[annotations.defaultIdentity],
+    volumeDrivers: volumeDriversOf(raw),
   };
+}
+
+/** Most pods have none, and they share one list. */
+const noDrivers: readonly string[] = [];
+
+/** Without those of PersistentVolumes: the drivers that ask for tokens of a pod mount inline volumes. */
+function volumeDriversOf(raw: unknown): readonly string[] {
+  const volumes = at(raw, 'spec', 'volumes');
+  if (!Array.isArray(volumes)) return noDrivers;
+  const drivers = volumes.flatMap((volume) => stringAt(volume, 'csi', 'driver') ?? stringAt(volume, 'flexVolume', 'driver') ?? []);
+  return drivers.length === 0 ? noDrivers : [...new Set(drivers)].map(internText);
 }
 
 /** A kubelet may write annotations of the pods on its node, but not their containers (docs/reference/kubernetes.md). */

@@ -57,6 +57,7 @@ describe('values', () => {
       'azureCaFile',
       'guardNamespaceSelector',
       'guardHostNetworkPods',
+      'nodeEndpointDrivers',
     ];
     /** Values of adminsecret, under names of aad-pod-identity. */
     const signIn = [
