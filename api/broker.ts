@@ -1,10 +1,13 @@
 // The protocol between sidecars and the broker: JSON over TLS, authenticated by the pod's bound token
 // (docs/adr/0012-bound-tokens-for-sidecars.md).
+import type { Selector } from './identity-choice.ts';
 import type { IdentityType } from './kinds.ts';
 
 export const identitiesPath = '/v1/identities';
 export const tokenPath = '/v1/token';
 export const reportPath = '/v1/report';
+/** For the node endpoint alone, which may call nothing else (docs/adr/0032-node-endpoint.md). */
+export const hostTokenPath = '/v1/host-token';
 
 /** `Created` is pending. `Failed` stays so until somebody changes the identity or its binding. */
 export type IdentityState = 'Created' | 'Assigned' | 'Failed';
@@ -74,6 +77,25 @@ export interface TokenResponse {
   token_type: 'Bearer';
 }
 
+/** Body of `POST /v1/host-token`: a pod of the endpoint's node. */
+export interface HostTokenRequest {
+  namespace: string;
+  pod: string;
+  resource: string;
+  /** Absent: the default identity of the pod. */
+  selector?: Selector;
+  /** Seconds that the broker may hold the request until the identity is assigned. Absent: none. */
+  wait?: number;
+}
+
+/** 200 of `POST /v1/host-token`. */
+export interface HostTokenResponse {
+  /** Assigned. */
+  identity: IdentityRow;
+  /** Absent where IMDS of the node gives the token, as `source` says. Of auxiliary tenants only the own one's token. */
+  token?: TokenResponse;
+}
+
 /** Body of `POST /v1/report`: IMDS contradicts a row. */
 export interface ReportRequest {
   /** `namespace/name` of the AzureIdentity. */
@@ -88,6 +110,7 @@ export const revokingCodes = ['pod_gone', 'pod_mismatch', 'not_participating'] a
 export type BrokerErrorCode =
   | (typeof revokingCodes)[number]
   | 'unauthenticated'
+  | 'forbidden'
   | 'not_ready'
   | 'bad_request'
   | 'not_found'

@@ -65,6 +65,9 @@ export const apiTokenDirectory = '/var/run/secrets/kubernetes.io/serviceaccount'
 /** Audience of the bound token that a sidecar shows to the broker. */
 export const brokerAudience = 'aad-pod-identity-broker';
 
+/** Of the node endpoint, in the release namespace. */
+export const nodeServiceAccountName = 'aad-pod-identity-node';
+
 export const assignedIdentityFinalizer = `azureassignedidentity.finalizers.${apiGroup}`;
 /** The only label of an AzureAssignedIdentity, in the spelling of aad-pod-identity. */
 export const nodeNameLabel = 'nodename';

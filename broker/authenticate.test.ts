@@ -8,7 +8,7 @@ import type { Authenticate } from './authenticate.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { createIssuerSource } from './issuer.ts';
 import type { Signer } from './testing/fake-api-server.ts';
-import { boundTo, createSigner, fakeApiServer, pod, signToken } from './testing/fake-api-server.ts';
+import { boundTo, caller, createSigner, fakeApiServer, pod, signToken } from './testing/fake-api-server.ts';
 
 const audience = 'aad-pod-identity-broker';
 
@@ -48,8 +48,8 @@ describe('authenticate', () => {
   });
 
   it('verifies a bound token with the published keys, read once, without a review', async () => {
-    assert.deepEqual(await bearer(await signToken(known, clock.wall())), pod);
-    assert.deepEqual(await bearer(await signToken(known, clock.wall(), { expires: clock.wall() / 1000 + 60 })), pod);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall())), caller);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall(), { expires: clock.wall() / 1000 + 60 })), caller);
     assert.equal(api.count('jwks'), 1);
     assert.equal(api.count('tokenreviews'), 0);
   });
@@ -70,8 +70,8 @@ describe('authenticate', () => {
   });
 
   it('accepts a clock that is behind by less than a minute', async () => {
-    assert.deepEqual(await bearer(await signToken(known, clock.wall(), { expires: clock.wall() / 1000 - 59 })), pod);
-    assert.deepEqual(await bearer(await signToken(known, clock.wall() + 59_000)), pod);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall(), { expires: clock.wall() / 1000 - 59 })), caller);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall() + 59_000)), caller);
   });
 
   it('refuses alg none, a public key used as an HMAC secret, a forged signature', async () => {
@@ -91,7 +91,7 @@ describe('authenticate', () => {
     const { alg: _, ...anyAlgorithm } = known.jwk;
     api.state.keys = [anyAlgorithm];
     await assert.rejects(bearer(await signToken(known, clock.wall(), { algorithm: 'PS256' })), refusedWith(/"alg"/));
-    assert.deepEqual(await bearer(await signToken(known, clock.wall())), pod);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall())), caller);
   });
 
   it('refuses a header without a bearer token, before any call', async () => {
@@ -110,14 +110,14 @@ describe('authenticate', () => {
     ])
       await assert.rejects(authenticate(header, node), refusedWith(/Authorization header/));
     assert.deepEqual(api.calls, []);
-    assert.deepEqual(await authenticate(`bearer ${token}`, node), pod, 'the scheme is case-insensitive');
+    assert.deepEqual(await authenticate(`bearer ${token}`, node), caller, 'the scheme is case-insensitive');
   });
 
   it('reads the keys again for a token of an unknown key', async () => {
     await bearer(await signToken(known, clock.wall()));
     api.state.keys = [known.jwk, other.jwk];
     await clock.advance(30_000);
-    assert.deepEqual(await bearer(await signToken(other, clock.wall())), pod);
+    assert.deepEqual(await bearer(await signToken(other, clock.wall())), caller);
     assert.equal(api.count('tokenreviews'), 0);
   });
 
@@ -157,12 +157,12 @@ describe('authenticate', () => {
     await bearer(await signToken(known, clock.wall()));
     api.state.failing = new Set(['/openid/v1/jwks', '/apis/authentication.k8s.io/v1/tokenreviews']);
     await clock.advance(3590_000);
-    assert.deepEqual(await bearer(await signToken(known, clock.wall())), pod);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall())), caller);
     await clock.advance(20_000);
     await assert.rejects(bearer(await signToken(known, clock.wall())), { code: 'not_ready' });
     api.state.failing.clear();
     await clock.advance(30_000);
-    assert.deepEqual(await bearer(await signToken(known, clock.wall())), pod);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall())), caller);
   });
 
   it('reviews a token of another issuer, and requires our audience and a pod', async () => {
@@ -173,7 +173,7 @@ describe('authenticate', () => {
     const extra = { 'authentication.kubernetes.io/pod-name': ['app-0'], 'authentication.kubernetes.io/pod-uid': ['uid-1'] };
     const user = { username: 'system:serviceaccount:team:default', extra };
     api.state.review = { authenticated: true, audiences: [audience], user };
-    assert.deepEqual(await ask(), pod);
+    assert.deepEqual(await ask(), caller);
     for (const review of [
       { authenticated: true, user },
       { authenticated: true, audiences: ['other'], user },
@@ -187,6 +187,21 @@ describe('authenticate', () => {
     }
   });
 
+  it('reads service account and node of the token from its claims and from a review', async () => {
+    const endpoint = { namespace: 'home', name: 'node-x', uid: 'u', serviceAccount: 'aad-pod-identity-node', node: 'n1' };
+    assert.deepEqual(await bearer(await signToken(known, clock.wall(), { kubernetes: boundTo(endpoint) })), endpoint);
+    const extra = Object.fromEntries(
+      [['pod-name', 'node-x'] as const, ['pod-uid', 'u'] as const, ['node-name', 'n1'] as const].map(([key, value]) => [
+        `authentication.kubernetes.io/${key}`,
+        [value],
+      ]),
+    );
+    const user = { username: 'system:serviceaccount:home:aad-pod-identity-node', extra };
+    api.state.review = { authenticated: true, audiences: [audience], user };
+    await clock.advance(1000);
+    assert.deepEqual(await bearer(await signToken(known, clock.wall(), { issuer: 'https://former.test' })), endpoint);
+  });
+
   it('answers not_ready while neither keys nor reviews work, and caches nothing', async () => {
     api.state.failing = new Set(['/openid/v1/jwks', '/apis/authentication.k8s.io/v1/tokenreviews']);
     const token = await signToken(known, clock.wall());
@@ -194,7 +209,7 @@ describe('authenticate', () => {
     api.state.failing.delete('/apis/authentication.k8s.io/v1/tokenreviews');
     const extra = { 'authentication.kubernetes.io/pod-name': ['app-0'], 'authentication.kubernetes.io/pod-uid': ['uid-1'] };
     api.state.review = { authenticated: true, audiences: [audience], user: { username: 'system:serviceaccount:team:default', extra } };
-    assert.deepEqual(await bearer(token), pod);
+    assert.deepEqual(await bearer(token), caller);
   });
 
   it('caches an accepted token for 5 minutes, never longer than it lives', async () => {

@@ -7,8 +7,8 @@ import type { KubeClient } from '../lib/kube/client.ts';
 import { resourcePath, tokenReviews } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
 import { limitEach, waitInFairTurn } from '../lib/rate-limiters.ts';
-import type { BoundPod } from './bound-token.ts';
-import { bearerToken, podOfClaims, podOfReview } from './bound-token.ts';
+import type { Caller } from './bound-token.ts';
+import { bearerToken, callerOfClaims, callerOfReview } from './bound-token.ts';
 import { BrokerError } from './error.ts';
 import type { Issuer, IssuerSource } from './issuer.ts';
 import type { BrokerLimit } from './limits.ts';
@@ -31,10 +31,10 @@ const reviewRate = { perSecond: 40, burst: 80, maxWaiting: 200 };
  * Takes an Authorization header and the address that it came from. Throws {@link BrokerError}: `unauthenticated`; `throttled` for an address that sends
  * too many unknown tokens; `not_ready` where the API server must decide and does not answer.
  */
-export type Authenticate = (authorization: string | undefined, address: string) => Promise<BoundPod>;
+export type Authenticate = (authorization: string | undefined, address: string) => Promise<Caller>;
 
 interface Accepted {
-  pod: BoundPod;
+  caller: Caller;
   /** Of the issuer's keys. With others the token is verified again, so that it does not outlive its key. */
   version: number;
 }
@@ -76,14 +76,14 @@ export function createAuthenticator(options: {
     }
   }
 
-  async function review(token: string, address: string): Promise<BoundPod | undefined> {
+  async function review(token: string, address: string): Promise<Caller | undefined> {
     if (!(await reviewTurn(address))) {
       onRefused('reviews');
       throw new BrokerError('not_ready', 'too many tokens of unknown keys are being checked: try again');
     }
     try {
       const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } };
-      return podOfReview(await client.call('POST', resourcePath(tokenReviews), { body, timeoutMs: 10_000 }), audience);
+      return callerOfReview(await client.call('POST', resourcePath(tokenReviews), { body, timeoutMs: 10_000 }), audience);
     } catch (error) {
       log.warn({ error: String(error) }, 'TokenReview failed');
       throw new BrokerError('not_ready', 'the token can be checked neither with the published keys nor by the API server: try again');
@@ -100,14 +100,14 @@ export function createAuthenticator(options: {
       const { version } = issuer;
       const claims = await verify(token, keys);
       if (claims === undefined) continue;
-      const pod = podOfClaims(claims);
-      if (pod === undefined) throw unauthenticated('the token is not bound to a pod');
-      return { pod, version };
+      const caller = callerOfClaims(claims);
+      if (caller === undefined) throw unauthenticated('the token is not bound to a pod');
+      return { caller, version };
     }
     const { version } = issuer;
-    const pod = await review(token, address);
-    if (pod === undefined) throw unauthenticated(`the API server does not know the token for audience ${audience}, bound to a pod`);
-    return { pod, version };
+    const caller = await review(token, address);
+    if (caller === undefined) throw unauthenticated(`the API server does not know the token for audience ${audience}, bound to a pod`);
+    return { caller, version };
   }
 
   return async (authorization, address) => {
@@ -115,13 +115,13 @@ export function createAuthenticator(options: {
     if (token === undefined) throw unauthenticated('the Authorization header must be Bearer with the projected token of the pod');
     const key = hash('sha256', token, 'base64');
     const known = accepted.get(key);
-    if (known?.version === issuer.version) return known.pod;
+    if (known?.version === issuer.version) return known.caller;
     const reason = rejected.get(key);
     if (reason !== undefined) throw unauthenticated(reason);
     try {
       const result = await accept(token, address);
       accepted.set(key, result, Math.min((decodeJwt(token).exp ?? 0) * 1000 - clock.wall(), acceptedMs));
-      return result.pod;
+      return result.caller;
     } catch (error) {
       if (error instanceof BrokerError && error.code === 'unauthenticated') rejected.set(key, error.message, rejectedMs);
       throw error;

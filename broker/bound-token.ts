@@ -7,6 +7,13 @@ export interface BoundPod {
   uid: string;
 }
 
+/** What a token says of its bearer. */
+export interface Caller extends BoundPod {
+  serviceAccount: string;
+  /** Node of the pod; tokens have it since Kubernetes 1.30. */
+  node?: string;
+}
+
 const maxTokenLength = 8192;
 const shape = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
@@ -19,27 +26,39 @@ export function bearerToken(header: string | undefined): string | undefined {
 }
 
 /** From the claims of a verified token; undefined for a token that is not bound to a pod. */
-export function podOfClaims(claims: unknown): BoundPod | undefined {
+export function callerOfClaims(claims: unknown): Caller | undefined {
   const kubernetes = at(claims, 'kubernetes.io');
-  return boundPod(stringAt(kubernetes, 'namespace'), stringAt(kubernetes, 'pod', 'name'), stringAt(kubernetes, 'pod', 'uid'));
+  return callerOf({
+    namespace: stringAt(kubernetes, 'namespace'),
+    name: stringAt(kubernetes, 'pod', 'name'),
+    uid: stringAt(kubernetes, 'pod', 'uid'),
+    serviceAccount: stringAt(kubernetes, 'serviceaccount', 'name'),
+    node: stringAt(kubernetes, 'node', 'name'),
+  });
 }
 
 /** From a TokenReview; undefined unless it authenticates a token for that audience, bound to a pod. */
-export function podOfReview(review: unknown, audience: string): BoundPod | undefined {
+export function callerOfReview(review: unknown, audience: string): Caller | undefined {
   const status = at(review, 'status');
   const audiences = at(status, 'audiences');
   // A server without support for audiences authenticates a token for any of them.
   if (at(status, 'authenticated') !== true || !Array.isArray(audiences) || !audiences.includes(audience)) return undefined;
-  const account = /^system:serviceaccount:(?<namespace>[^:]+):[^:]+$/.exec(stringAt(status, 'user', 'username') ?? '');
+  const account = /^system:serviceaccount:(?<namespace>[^:]+):(?<name>[^:]+)$/.exec(stringAt(status, 'user', 'username') ?? '');
   const extra = (key: string): string | undefined => {
     const values = at(status, 'user', 'extra', `authentication.kubernetes.io/${key}`);
     return Array.isArray(values) && values.length === 1 && typeof values[0] === 'string' ? values[0] : undefined;
   };
-  return boundPod(account?.groups?.namespace, extra('pod-name'), extra('pod-uid'));
+  return callerOf({
+    namespace: account?.groups?.namespace,
+    name: extra('pod-name'),
+    uid: extra('pod-uid'),
+    serviceAccount: account?.groups?.name,
+    node: extra('node-name'),
+  });
 }
 
-function boundPod(namespace: string | undefined, name: string | undefined, uid: string | undefined): BoundPod | undefined {
-  return namespace === undefined || namespace === '' || name === undefined || name === '' || uid === undefined || uid === ''
-    ? undefined
-    : { namespace, name, uid };
+function callerOf({ namespace, name, uid, serviceAccount, node }: Record<keyof Caller, string | undefined>): Caller | undefined {
+  // An empty text is as good as none.
+  if (!namespace || !name || !uid || !serviceAccount) return undefined;
+  return { namespace, name, uid, serviceAccount, ...(node ? { node } : {}) };
 }

@@ -5,6 +5,7 @@ import { clientErrorStatus } from '../lib/tls/server.ts';
 
 const statusOf = {
   unauthenticated: 401,
+  forbidden: 403,
   pod_gone: 404,
   pod_mismatch: 403,
   not_participating: 403,

@@ -1,5 +1,5 @@
 // The identity broker's server: every replica answers every sidecar.
-import { identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
+import { hostTokenPath, identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
 import { brokerAudience } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
 import { systemClock } from '../common/clock.ts';
@@ -12,7 +12,9 @@ import { startTlsServer } from '../lib/tls/server.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { createAuthorizer } from './authorize.ts';
+import { createNodeOfCaller } from './caller-node.ts';
 import { BrokerError, errorResponse } from './error.ts';
+import type { NodeEndpointRules } from './host-token.ts';
 import { createIssuerSource } from './issuer.ts';
 import type { BrokerLimit } from './limits.ts';
 import { connectionLimits } from './limits.ts';
@@ -31,6 +33,9 @@ export interface BrokerServerOptions {
   certificate: Pick<ServingCertificate, 'keyPair' | 'caBundle' | 'onChange'>;
   onReport(report: Report): void;
   mintToken: MintToken;
+  /** The release namespace. */
+  home: string;
+  nodeEndpoint: NodeEndpointRules;
   /** Called for each poll and request that a limit refuses or ends. */
   onRefused?(limit: BrokerLimit): void;
   /** Bytes that the limits are derived from. Default: what the container may use. */
@@ -47,13 +52,15 @@ export interface BrokerServer extends TlsServer {
 const bodyLimit = 4096;
 /** Of one pod. Its sidecar has one; the others are left from before a restart or from a connection that was cut. */
 const maxPollsPerPod = 4;
+/** Of one node endpoint: all pods of a node may mount their volumes at once. */
+const maxHostRequestsPerNode = 250;
 /** Sidecars keep their connections. After this time they reconnect and spread over the replicas again. */
 const maxConnectionAgeMs = 30 * 60_000;
 
 /** Listens at once; without a certificate handshakes fail, and until the caches are complete the answer is 503. */
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
   const { client, log, listen, rows, certificate, onReport, mintToken, clock = systemClock, random = Math.random } = options;
-  const { onRefused = () => undefined, memory = memoryLimit() } = options;
+  const { home, nodeEndpoint, onRefused = () => undefined, memory = memoryLimit() } = options;
   const issuer = createIssuerSource({ client, log, clock });
   const changes = createPodChanges(clock);
   const limits = connectionLimits(memory);
@@ -68,13 +75,29 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
     clock,
     connectionAge: { maxAgeMs: maxConnectionAgeMs, random },
     errorResponse: (error, path) => errorResponse(error, path, log),
-    notFound: new BrokerError('not_found', `there is only GET ${identitiesPath}, POST ${tokenPath} and POST ${reportPath}`).response,
+    notFound: new BrokerError(
+      'not_found',
+      `there is only GET ${identitiesPath}, POST ${tokenPath}, POST ${reportPath} and, with a node endpoint, POST ${hostTokenPath}`,
+    ).response,
     routes: (app) =>
       addRoutes(app, {
         rows,
         authenticate: createAuthenticator({ client, log, issuer, audience: brokerAudience, clock, onRefused }),
         authorize: createAuthorizer({ client, rows, clock, onRefused }),
         polls: createPollLimit({ perPod: maxPollsPerPod, total: limits.maxConnections, onEnded: () => onRefused('polls') }),
+        home,
+        nodeEndpoint:
+          nodeEndpoint.drivers.length === 0
+            ? undefined
+            : {
+                rules: nodeEndpoint,
+                nodeOf: createNodeOfCaller({ client, clock, home }),
+                requests: createPollLimit({
+                  perPod: maxHostRequestsPerNode,
+                  total: limits.maxConnections,
+                  onEnded: () => onRefused('polls'),
+                }),
+              },
         changes,
         caBundle: () => certificate.caBundle,
         onReport,

@@ -12,6 +12,7 @@ import {
   forceNamespaced,
   kubeconfig,
   logLevel,
+  nodeEndpointDrivers,
   runtimeExceptions,
 } from '../lib/shared-settings.ts';
 
@@ -39,6 +40,7 @@ export const settings = {
   assignment,
   assignmentOverrides,
   federationAudience,
+  nodeEndpointDrivers,
   allowCrossNamespaceSecrets: boolean({
     description: 'let an AzureIdentity name a Secret of another namespace, as in aad-pod-identity',
     default: false,

@@ -64,6 +64,14 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     listen: listen.broker,
     rows: createRowSource(informers, { managed, runtimeExceptions: values.runtimeExceptions }),
     certificate,
+    home: values.namespace,
+    nodeEndpoint: {
+      drivers: values.nodeEndpointDrivers,
+      podOf: (key) => {
+        const pod = informers.pods.get(key);
+        return pod === undefined ? undefined : { pod, excepted: informers.matches.isExcepted(pod) };
+      },
+    },
     onReport: createReportWriter({ client, log, informers, clock }),
     onRefused: metrics.countRefusal,
     mintToken: metrics.countTokens(

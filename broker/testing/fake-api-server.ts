@@ -10,6 +10,8 @@ const generate = promisify(generateKeyPair);
 
 const issuerName = 'https://cluster.test';
 export const pod = { namespace: 'team', name: 'app-0', uid: 'uid-1' };
+/** What a token of {@link pod} says. */
+export const caller = { ...pod, serviceAccount: 'default' };
 
 export async function createSigner(kid: string) {
   const { privateKey, publicKey } = await generate('rsa', { modulusLength: 2048 });
@@ -28,10 +30,11 @@ export interface TokenParts {
   algorithm?: string;
 }
 
-export const boundTo = (bound: { namespace: string; name: string; uid: string }) => ({
+export const boundTo = (bound: { namespace: string; name: string; uid: string; serviceAccount?: string; node?: string }) => ({
   namespace: bound.namespace,
   pod: { name: bound.name, uid: bound.uid },
-  serviceaccount: { name: 'default', uid: 'sa' },
+  serviceaccount: { name: bound.serviceAccount ?? 'default', uid: 'sa' },
+  ...(bound.node === undefined ? {} : { node: { name: bound.node, uid: 'node' } }),
 });
 
 export async function signToken(from: Signer, nowMs: number, parts: TokenParts = {}): Promise<string> {

@@ -68,6 +68,8 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     listen: { host: '127.0.0.1', port: 0 },
     rows: informers.rows,
     certificate,
+    home: 'home',
+    nodeEndpoint: { drivers: [], podOf: () => undefined },
     onReport: (report) => reports.push(report),
     onRefused: (limit) => refusals.push(limit),
     mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),

@@ -83,6 +83,8 @@ describe('broker with real bound tokens', () => {
       listen: { host: '127.0.0.1', port: 0 },
       rows,
       certificate: fakeServingCertificate({ keyPair, caBundle: ca.certificate }),
+      home: 'default',
+      nodeEndpoint: { drivers: [], podOf: () => undefined },
       onReport: () => undefined,
       mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
       clock: { ...systemClock, wall: () => systemClock.wall() + ahead, now: () => systemClock.now() + ahead },

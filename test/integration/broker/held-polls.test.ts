@@ -63,6 +63,8 @@ test(`holds ${count} polls, answers one for a change and all for a stop`, async 
     listen: { host: '127.0.0.1', port: 0 },
     rows,
     certificate: fakeServingCertificate({ keyPair: await ca.issue(servername), caBundle: ca.certificate }),
+    home: 'default',
+    nodeEndpoint: { drivers: [], podOf: () => undefined },
     onReport: () => undefined,
     mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
   });
