@@ -1,14 +1,24 @@
-// Entry point of the sidecar: `init`, `proxy` and `wait` in one file, because the pods of a cluster carry one image.
+// Entry point of the sidecar: `init`, `proxy` and `wait` in one file, because the pods of a cluster carry one image; and `host` for its nodes.
 import { version } from '../api/version.ts';
 import { systemClock } from '../common/clock.ts';
 import type { Options } from '../common/options.ts';
 import { describeOptions, SettingsError } from '../common/options.ts';
 import { CommandError } from './errors.ts';
+import { serveHost } from './host/server.ts';
 import { init } from './init/init.ts';
 import { createSystem } from './init/system.ts';
 import { createLog } from './log.ts';
 import { serveProxy } from './proxy/server.ts';
-import { initOptions, proxyOptions, readInitSettings, readProxySettings, readWaitSettings, waitOptions } from './settings.ts';
+import {
+  hostOptions,
+  initOptions,
+  proxyOptions,
+  readHostSettings,
+  readInitSettings,
+  readProxySettings,
+  readWaitSettings,
+  waitOptions,
+} from './settings.ts';
 import { waitForProxy } from './wait.ts';
 
 interface Command {
@@ -28,6 +38,11 @@ const commands: Record<string, Command> = {
     summary: 'answers the IMDS token endpoint for the identities of this pod',
     options: proxyOptions,
     run: (args) => serveProxy(readProxySettings(args)),
+  },
+  host: {
+    summary: 'answers processes of the node with tokens of its pods, before their containers run',
+    options: hostOptions,
+    run: (args) => serveHost(readHostSettings(args)),
   },
   wait: {
     summary: 'ends once the proxy listens',

@@ -1,4 +1,4 @@
-// The flags of `init`, `proxy` and `wait`, and their values. The sidecar reads no environment variable: every Service of a namespace puts
+// The flags of `init`, `proxy`, `wait` and `host`, and their values. The sidecar reads no environment variable: every Service of a namespace puts
 // variables into its pods, and one of them could have the name of a setting.
 import { imdsAddress, proxyPort } from '../api/names.ts';
 import { parseAddress } from '../common/address.ts';
@@ -24,24 +24,40 @@ export const waitOptions = {
   timeout: number({ description: 'how long to wait', unit: 'seconds', default: 30, min: 1, max: 3600 }),
 };
 
+const imdsUrl = text({
+  description: 'the instance metadata service',
+  form: 'an http URL without a path',
+  accepts: (value) => isOrigin(value, 'http:'),
+  default: `http://${imdsAddress}`,
+});
+const brokerUrl = text({
+  description: 'the identity broker',
+  form: 'an https URL without a path',
+  accepts: (value) => isOrigin(value, 'https:'),
+});
+const requestDeadline = number({ description: 'longest time that a request waits', unit: 'seconds', default: 45, min: 1, max: 200 });
+const logLevel = choice(logLevels, { description: 'least level that is logged', default: 'info' });
+
+export const hostOptions = {
+  port: number({ description: 'port on the loopback addresses of the node', default: proxyPort, min: 1, max: 65_535 }),
+  imdsUrl,
+  brokerUrl,
+  brokerIp: optional(text({ description: "tried before the URL's own name", form: 'an IP address', accepts: isIp })),
+  brokerCaFile: text({ description: 'CA of the broker', form: 'a file of PEM certificates', pattern: notEmpty }),
+  brokerTokenFile: text({ description: 'the token that authenticates this pod to the broker', form: 'a file', pattern: notEmpty }),
+  requestDeadline,
+  logLevel,
+};
+
 export const proxyOptions = {
   listen: text({ description: 'where applications are served', ...address, default: proxyAddress }),
-  imdsUrl: text({
-    description: 'the instance metadata service',
-    form: 'an http URL without a path',
-    accepts: (value) => isOrigin(value, 'http:'),
-    default: `http://${imdsAddress}`,
-  }),
-  brokerUrl: text({
-    description: 'the identity broker',
-    form: 'an https URL without a path',
-    accepts: (value) => isOrigin(value, 'https:'),
-  }),
+  imdsUrl,
+  brokerUrl,
   brokerAddress: optional(text({ description: "tried before the URL's own name", ...address })),
   brokerCa: optional(text({ description: 'CA of the broker, inline', form: 'PEM certificates', accepts: isPem })),
   brokerCaFile: optional(text({ description: 'CA of the broker', form: 'a file of PEM certificates', pattern: notEmpty })),
   brokerTokenFile: text({ description: 'the token that authenticates this pod to the broker', form: 'a file', pattern: notEmpty }),
-  requestDeadline: number({ description: 'longest time that a request waits', unit: 'seconds', default: 45, min: 1, max: 200 }),
+  requestDeadline,
   unknownIdentityTimeout: number({
     description: 'how long a request waits for an identity that is not bound',
     unit: 'seconds',
@@ -64,11 +80,12 @@ export const proxyOptions = {
   ),
   blockInstanceMetadata: boolean({ description: 'answer /metadata/instance with 403', default: false }),
   mode: choice(['native', 'classic'], { description: 'how the pod carries this container', default: 'native' }),
-  logLevel: choice(logLevels, { description: 'least level that is logged', default: 'info' }),
+  logLevel,
 };
 
 export type InitSettings = ReturnType<typeof readInitSettings>;
 export type ProxySettings = ReturnType<typeof readProxySettings>;
+export type HostSettings = ReturnType<typeof readHostSettings>;
 
 export function readInitSettings(args: readonly string[]) {
   const { blockWireserver: blockWireServer, ...values } = parseOptions(initOptions, args);
@@ -101,6 +118,25 @@ export function readProxySettings(args: readonly string[]) {
     logLevel: values.logLevel,
   };
 }
+
+export function readHostSettings(args: readonly string[]) {
+  const values = parseOptions(hostOptions, args);
+  const url = new URL(values.brokerUrl);
+  return {
+    port: values.port,
+    imdsUrl: new URL(values.imdsUrl).origin,
+    broker: {
+      url: url.origin,
+      address: values.brokerIp === undefined ? undefined : addressOf(values.brokerIp, url.port || '443'),
+      caFile: values.brokerCaFile,
+      tokenFile: values.brokerTokenFile,
+    },
+    requestDeadlineMs: values.requestDeadline * 1000,
+    logLevel: values.logLevel,
+  };
+}
+
+const addressOf = (ip: string, port: string): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
 
 function readCa({ brokerCa, brokerCaFile }: { brokerCa: string | undefined; brokerCaFile: string | undefined }) {
   if (brokerCa !== undefined && brokerCaFile === undefined) return { pem: brokerCa };

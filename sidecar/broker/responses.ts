@@ -28,6 +28,12 @@ export function parseIdentities(body: unknown): IdentitiesResponse {
   };
 }
 
+/** 200 of the node endpoint's route. `token` is not parsed. Throws {@link InvalidResponseError}. */
+export function parseHostToken(body: unknown): { identity: IdentityRow; token: unknown } {
+  if (!isRecord(body)) throw new InvalidResponseError('not an answer for the node endpoint');
+  return { identity: parseRow(body.identity), token: body.token };
+}
+
 function parseRow(value: unknown): IdentityRow {
   if (!isRecord(value)) throw new InvalidResponseError('an identity is not an object');
   const { type, state } = value;

@@ -1,6 +1,7 @@
 // The part of `proxy` that calls Bun: listeners, files, signals.
 import { parseAddress } from '../../common/address.ts';
 import { systemClock } from '../../common/clock.ts';
+import { removeProxyVariables } from '../environment.ts';
 import { CommandError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createLog } from '../log.ts';
@@ -81,13 +82,6 @@ function waitForSignal(mode: ProxySettings['mode']): Promise<string> {
       if (mode === 'native') resolve(signal);
     });
   });
-}
-
-/** Bun sends its requests through these proxies, which clusters put into pods; IMDS and the broker are always reached directly. */
-function removeProxyVariables(): void {
-  for (const name of Object.keys(process.env)) {
-    if (/^(https?|all|no)_proxy$/i.test(name)) delete process.env[name];
-  }
 }
 
 async function readCa(file: string): Promise<string> {
