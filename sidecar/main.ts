@@ -77,7 +77,18 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
   await command.run(args);
 }
 
+/**
+ * Bun sends its requests through these proxies, which clusters put into pods (docs/reference/bun.md#start). IMDS, the broker and the proxy of this pod
+ * are always reached directly.
+ */
+function removeProxyVariables(): void {
+  for (const name of Object.keys(process.env)) {
+    if (/^(https?|all|no)_proxy$/i.test(name)) delete process.env[name];
+  }
+}
+
 try {
+  removeProxyVariables();
   await main(process.argv.slice(2));
   process.exit(0);
 } catch (error) {

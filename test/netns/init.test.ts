@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { bun, sidecarBundle } from '../integration/sidecar/process.ts';
+import { bun, sidecarBundle, unreachableProxies } from '../integration/sidecar/process.ts';
 import { missing } from './iptables.ts';
 import type { Namespace, Output } from './namespace.ts';
 import { createNamespace } from './namespace.ts';
@@ -133,6 +133,10 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     assert.match(await succeeds(), /redirect verified.*running proxy/);
     await iptables('-A OUTPUT -d 127.0.0.1 -p tcp --dport 2579 ! -s 127.0.0.1 -j REJECT');
     await refuses(/did not reach port 2579/);
+  });
+
+  it('verifies the redirect past HTTP proxies of the environment', async () => {
+    assert.match(await succeeds([], { env: unreachableProxies }), /redirect verified.*own listener/);
   });
 
   it('fails when another program has the port of the proxy', async () => {

@@ -10,7 +10,7 @@ import { rowOf } from './azure.ts';
 import type { FakeBroker } from './fake-broker.ts';
 import { startFakeBroker } from './fake-broker.ts';
 import type { RunningProxy } from './process.ts';
-import { memoryOf, startProxy } from './process.ts';
+import { memoryOf, startProxy, unreachableProxies } from './process.ts';
 
 const tokenPath = '/metadata/identity/oauth2/token';
 const good = `GET ${tokenPath}?resource=r HTTP/1.1\r\nHost: 169.254.169.254\r\nMetadata: true\r\n`;
@@ -47,7 +47,7 @@ describe('hostile clients', () => {
     proxy = await startProxy({
       imds: `http://127.0.0.1:${imdsPort}`,
       broker,
-      env: { HTTP_PROXY: 'http://127.0.0.1:1', https_proxy: 'http://127.0.0.1:1' },
+      env: unreachableProxies,
     });
     port = Number(new URL(proxy.url).port);
     await proxy.logged((line) => line.msg === 'identities of this pod');

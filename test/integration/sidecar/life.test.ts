@@ -8,7 +8,7 @@ import { version } from '../../../api/version.ts';
 import { rowOf } from './azure.ts';
 import type { FakeBroker } from './fake-broker.ts';
 import { startFakeBroker } from './fake-broker.ts';
-import { runSidecar, startProxy } from './process.ts';
+import { runSidecar, startProxy, unreachableProxies } from './process.ts';
 
 // Nothing here asks IMDS for anything.
 const imds = 'http://127.0.0.1:1';
@@ -59,6 +59,15 @@ test('listens and opens the start gate while the broker cannot be reached', asyn
   const proxy = await startProxy({ imds, broker: { ...broker, address: '127.0.0.1:1', url: 'https://127.0.0.1:1' } });
   assert.equal((await runSidecar(['wait', `--listen=${new URL(proxy.url).host}`])).code, 0);
   assert.equal((await fetch(tokenUrl(proxy.url))).status, 400, 'probes of SDKs are answered');
+  assert.equal(await proxy.stop(), 0);
+});
+
+test('serves, reaches the broker and opens the start gate past HTTP proxies', async () => {
+  broker.set([rowOf('reader')]);
+  const proxy = await startProxy({ imds, broker, env: unreachableProxies });
+  await proxy.logged((line) => line.msg === 'identities of this pod');
+  const gate = await runSidecar(['wait', `--listen=${new URL(proxy.url).host}`, '--timeout=10'], { env: unreachableProxies });
+  assert.equal(gate.code, 0, gate.stderr);
   assert.equal(await proxy.stop(), 0);
 });
 

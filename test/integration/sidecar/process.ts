@@ -22,6 +22,13 @@ export function sidecarBundle(): Promise<string> {
   return built;
 }
 
+/** All spellings that Bun obeys, with a proxy that nobody can reach. */
+export const unreachableProxies: Record<string, string> = Object.fromEntries(
+  ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY'].flatMap((name) =>
+    [name, name.toLowerCase()].map((spelling) => [spelling, 'http://127.0.0.1:1'] as const),
+  ),
+);
+
 export interface Output {
   code: number | null;
   stdout: string;
