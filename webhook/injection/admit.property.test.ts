@@ -171,6 +171,19 @@ test('admit decides a patched pod as before and changes nothing of it', () => {
   );
 });
 
+test('admit makes of a copy without the status what it made of the pod', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      if (scenario.pod.metadata.annotations?.[annotations.status] !== undefined) return;
+      const first = admitted(scenario);
+      const { [annotations.status]: _status, ...others } = first.metadata.annotations ?? {};
+      const copy = { ...first, metadata: { ...first.metadata, annotations: others } };
+      assert.deepEqual(admitted({ ...scenario, pod: copy }).spec, first.spec);
+    }),
+    runs,
+  );
+});
+
 test('admit redirects, guards or denies each pod of a guarded namespace', () => {
   fc.assert(
     fc.property(scenarios, (input) => {

@@ -17,7 +17,7 @@ export function compose(raw: RawPod, { labels, annotations, ...lists }: PodParts
 
 /** The pod without what an earlier admission injected; the same object where there is none. */
 export function strip(pod: PodView): RawObject {
-  if (!isMarked(pod)) return pod.raw;
+  if (!isMarked(pod) && !pod.hasInjectedParts) return pod.raw;
   const { raw, labels, annotations, initContainers, containers, volumes } = pod;
   return compose(raw, { labels, annotations, initContainers: initContainers.map(rawOf), containers: containers.map(rawOf), volumes });
 }

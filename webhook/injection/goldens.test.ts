@@ -27,6 +27,11 @@ const owner = (kind: string, apiVersion = 'apps/v1') => ({
 function injected(input: AdmitInput): RawPod {
   return parseRawPod(jsonpatch.apply_patch<unknown>(input.pod.raw, admit(input).response.patch));
 }
+/** As `kubectl debug --copy-to` makes it. */
+function withoutAnnotations(pod: RawPod): RawPod {
+  const { annotations: _annotations, ...metadata } = pod.metadata;
+  return { ...pod, metadata };
+}
 const guarded = { name: 'team', guarded: true };
 function unlabelled(pod: RawPod): RawPod {
   const { aadpodidbinding: _label, ...labels } = pod.metadata.labels ?? {};
@@ -88,6 +93,11 @@ const cases: Record<string, AdmitInput> = {
     },
   }),
   'again-older-template': admitInput({ pod: olderTemplate }),
+  'debug-copy-without-annotations': admitInput({ pod: withoutAnnotations(injected(admitInput())) }),
+  'debug-copy-of-a-guarded-pod': admitInput({
+    pod: withoutAnnotations(injected(admitInput({ pod: unlabelled(rawPod()), namespace: guarded }))),
+    namespace: guarded,
+  }),
   'again-but-opted-out': admitInput({
     pod: {
       ...meshAfterUs,

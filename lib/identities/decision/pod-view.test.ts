@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { sidecarCommand } from '../../../api/names.ts';
 import { injectedVariables } from './endpoint-variables.ts';
 import { parsePod } from './pod-view.ts';
 import { PodShapeError } from './raw-pod.ts';
@@ -110,6 +111,31 @@ test('takes containers of reserved names for own ones without a valid status', (
     );
     assert.deepEqual(pod.volumes, [tokenVolume]);
     assert.equal(pod.injectedResources.size, 0);
+  }
+});
+
+const copied = [
+  rawContainer('aad-pod-identity-init', { command: [...sidecarCommand], volumeMounts: [{ name: 'aad-pod-identity-empty' }] }),
+  rawContainer('aad-pod-identity-proxy', { command: [...sidecarCommand], volumeMounts: [{ name: 'aad-pod-identity-token' }] }),
+];
+
+test('keeps nothing of injected containers that a copy without annotations has', () => {
+  const forged = copied.map((container) => ({ ...container, image: 'other:1', resources: { limits: { cpu: '1' } } }));
+  for (const spec of [{ initContainers: forged }, { initContainers: forged.slice(0, 1) }, { containers: [...forged.slice(1), app] }]) {
+    const pod = parsePod(rawPod({ spec: { ...spec, volumes: [tokenVolume, { name: 'own' }] } }));
+    assert.equal(pod.hasInjectedParts, true);
+    assert.deepEqual([pod.initContainers, pod.containers.map(({ name }) => name)], [[], ['app']]);
+    assert.deepEqual(pod.volumes, [{ name: 'own' }]);
+    assert.equal(pod.injectedResources.size, 0);
+  }
+});
+
+test('takes containers of reserved names with another command or mount for own ones', () => {
+  for (const other of [{ command: ['sh'] }, { command: undefined }, { volumeMounts: [] }, { volumeMounts: [{ name: 'own' }] }]) {
+    const [init, proxy] = copied;
+    const pod = parsePod(rawPod({ spec: { initContainers: [init, { ...proxy, ...other }] } }));
+    assert.equal(pod.hasInjectedParts, false);
+    assert.equal(pod.initContainers.length, 2);
   }
 });
 

@@ -5,7 +5,7 @@ import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { isWindows } from '../windows.ts';
 import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
 import { declaredIds, isGuaranteed, listOf, viewContainer } from './container-view.ts';
-import { isInjectedVariable } from './endpoint-variables.ts';
+import { injectionIn, ownContainers } from './injected-parts.ts';
 import type { RawObject, RawPod, StringMap } from './raw-pod.ts';
 import { nameOf, parseRawPod } from './raw-pod.ts';
 import type { SkipFacts } from './skip.ts';
@@ -37,6 +37,8 @@ export interface PodView extends SkipFacts {
   readonly guaranteed: boolean;
   /** The pod tolerates virtual nodes (Azure Container Instances). */
   readonly virtualNode: boolean;
+  /** The pod as it was sent has parts of an earlier admission. */
+  readonly hasInjectedParts: boolean;
   /** `resources` of the injected containers by name, as found: other admission plugins may have completed them. */
   readonly injectedResources: ReadonlyMap<string, RawObject>;
 }
@@ -54,11 +56,11 @@ export function parsePod(value: unknown): PodView {
   const { metadata, spec } = raw;
   const labels = without(metadata.labels ?? none, injectedLabel);
   const own = without(metadata.annotations ?? none, annotations.status);
-  const injected = isStatus(metadata.annotations?.[annotations.status]);
+  const injection = injectionIn(raw);
 
   const view = (field: ContainerField) => (spec[field] ?? []).map((container) => viewContainer(container, field));
   const viewOwn = (field: ContainerField) =>
-    injected ? ownContainers(spec[field] ?? []).map((container) => viewContainer(container, field)) : view(field);
+    injection === undefined ? view(field) : ownContainers(spec[field] ?? []).map((container) => viewContainer(container, field));
   const initContainers = viewOwn('initContainers');
   const containers = viewOwn('containers');
   const allContainers = [...initContainers, ...containers, ...view('ephemeralContainers')];
@@ -79,13 +81,15 @@ export function parsePod(value: unknown): PodView {
     initContainers,
     containers,
     allContainers,
-    volumes: injected ? volumes.filter((volume) => !injectedVolumeNames.has(nameOf(volume))) : volumes,
+    volumes: injection === undefined ? volumes : volumes.filter((volume) => !injectedVolumeNames.has(nameOf(volume))),
     ids: [...podIds(spec.securityContext), ...allContainers.flatMap((container) => container.ids)],
     restartPolicy: stringAt(spec, 'restartPolicy') ?? 'Always',
     podLevelResources: isRecord(spec.resources),
     guaranteed: isGuaranteedByAll([...containers, ...initContainers]),
     virtualNode: listOf(spec.tolerations).some((toleration) => at(toleration, 'key') === 'virtual-kubelet.io/provider'),
-    injectedResources: injected ? resourcesOfInjected([...(spec.containers ?? []), ...(spec.initContainers ?? [])]) : new Map(),
+    hasInjectedParts: injection !== undefined,
+    injectedResources:
+      injection === 'status' ? resourcesOfInjected([...(spec.containers ?? []), ...(spec.initContainers ?? [])]) : new Map(),
   };
 }
 
@@ -94,29 +98,6 @@ function without(map: StringMap, key: string): StringMap {
   if (!Object.hasOwn(map, key)) return map;
   const { [key]: _removed, ...own } = map;
   return own;
-}
-
-/** Only a valid status says that containers and volumes of the reserved names are injected ones; without it they are the user's. */
-function isStatus(text: string | undefined): boolean {
-  if (text === undefined) return false;
-  try {
-    const status: unknown = JSON.parse(text);
-    return isRecord(status) && typeof status.templateHash === 'string' && Array.isArray(status.containers);
-  } catch {
-    return false;
-  }
-}
-
-function ownContainers(containers: readonly RawObject[]): RawObject[] {
-  return containers.filter((container) => !injectedContainerNames.has(nameOf(container))).map(withoutInjectedVariables);
-}
-
-/** Returns the same object where there are none, so that the patch does not touch the container. */
-function withoutInjectedVariables(container: RawObject): RawObject {
-  const { env, ...rest } = container;
-  if (!Array.isArray(env) || !env.some(isInjectedVariable)) return container;
-  const own = env.filter((variable: unknown) => !isInjectedVariable(variable));
-  return own.length === 0 ? rest : { ...container, env: own };
 }
 
 function resourcesOfInjected(containers: readonly RawObject[]): ReadonlyMap<string, RawObject> {

@@ -249,6 +249,17 @@ describe('the webhook behind a real API server', () => {
     assert.equal(stringAt(without, 'metadata', 'annotations', key('status')), undefined);
   });
 
+  it('injects a copy of kubectl debug that keeps labels and no annotations', async () => {
+    assert.equal((await create(pod('original', oneContainer({ env: [{ name: 'A', value: '1' }] })))).code, 0);
+    const debug = ['debug', 'original', '-n', 'team', '--keep-labels', '--image=busybox', '--container=debugger'];
+    const { code, stderr } = await harness.kubectl([...debug, '--copy-to=debug', '--set-image=*=other:1', '--', 'sleep', '1']);
+    assert.equal(code, 0, stderr);
+    const [original, copy] = [await get('original'), await get('debug')];
+    assert.deepEqual(namesOf(copy, 'containers'), ['app', 'debugger']);
+    assert.deepEqual(at(copy, 'spec', 'initContainers'), at(original, 'spec', 'initContainers'));
+    assert.equal(stringAt(copy, 'metadata', 'annotations', key('status')), stringAt(original, 'metadata', 'annotations', key('status')));
+  });
+
   it('reads the annotation of a namespace created just before its pod', async () => {
     const namespace = {
       apiVersion: 'v1',
