@@ -40,6 +40,7 @@ test('reads the same facts from a submitted pod and from a cached one', () => {
     {
       hostNetwork: fc.constantFrom(true, false, null),
       os: fc.constantFrom({ name: 'windows' }, { name: 'linux' }, null),
+      securityContext: fc.constantFrom({ windowsOptions: { hostProcess: true } }, {}),
       nodeSelector: fc.constantFrom({ 'kubernetes.io/os': 'windows' }, { 'beta.kubernetes.io/os': 'windows' }, {}),
     },
     { requiredKeys: [] },

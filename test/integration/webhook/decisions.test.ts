@@ -32,6 +32,15 @@ describe('the webhook behind a real API server', () => {
     harness = await startHarness();
     webhook = await harness.startRegistered();
     await harness.createNamespace('team');
+    const scheduling = { nodeSelector: { 'kubernetes.io/os': 'windows' } };
+    const runtimeClass = {
+      apiVersion: 'node.k8s.io/v1',
+      kind: 'RuntimeClass',
+      metadata: { name: 'windows' },
+      handler: 'runhcs',
+      scheduling,
+    };
+    await harness.client.call('POST', '/apis/node.k8s.io/v1/runtimeclasses', { body: runtimeClass });
   });
   after(async () => {
     await harness?.stop();
@@ -84,6 +93,18 @@ describe('the webhook behind a real API server', () => {
       says: /Windows pods cannot be injected/,
     },
     {
+      reason: 'windows',
+      name: 'windows-options',
+      parts: oneContainer({ securityContext: { windowsOptions: { runAsUserName: 'ContainerUser' } } }),
+      says: /Windows pods cannot be injected/,
+    },
+    {
+      reason: 'windows',
+      name: 'windows-class',
+      parts: { spec: { runtimeClassName: 'windows', containers: [{ name: 'app', image }] } },
+      says: /Windows pods cannot be injected/,
+    },
+    {
       reason: 'host_network',
       name: 'host-network',
       parts: { spec: { hostNetwork: true, containers: [{ name: 'app', image }] } },
@@ -133,7 +154,7 @@ describe('the webhook behind a real API server', () => {
     },
   ];
   for (const { reason, name, parts, says, denied } of branches) {
-    it(`${denied === true ? 'denies' : 'admits unchanged'} a pod with the reason ${reason} and says why`, async () => {
+    it(`${denied === true ? 'denies' : 'admits unchanged'} the pod ${name} with the reason ${reason} and says why`, async () => {
       if (reason === 'excepted') {
         const exception = {
           apiVersion: 'aadpodidentity.k8s.io/v1',
