@@ -122,7 +122,7 @@ function createContext(settings: HostSettings, { fetch, clock, random, log, read
   };
   const broker = createBrokerClient({ fetch, clock, url, address, ca: '', userAgent, readToken: readCredentials });
   const imds = createImdsClient({ fetch, clock, gate: createImdsGate(clock), url: settings.imdsUrl, userAgent });
-  const source = createImdsSource({ imds, clock });
+  const source = createImdsSource({ imds, clock, brokerAnswers: () => true });
   const tokens = new TokenCache({ sourceOf: () => source, clock, random, onResult: () => undefined });
   return { settings, broker, tokens, clock, random, log };
 }

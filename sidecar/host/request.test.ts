@@ -44,7 +44,11 @@ describe('the requests of the node endpoint', () => {
     for (const from of ['127.0.0.1', '127.8.0.1', '::1', '::ffff:127.0.0.1'])
       assert.equal(parse('/host/token?resource=r', both, from).kind, 'token', from);
     for (const from of [undefined, '10.127.0.1', '::ffff:10.0.0.1', '::2', 'fe80::1', '127.0.0.1.example'])
-      assert.match(errorOf(parseHostRequest(new URL('http://localhost/host/token?resource=r'), new Headers(both), from)), /^500 /, from);
+      assert.match(
+        errorOf(parseHostRequest(new URL('http://localhost/host/token?resource=r'), new Headers(both), from)),
+        /^500 /,
+        String(from),
+      );
   });
 
   it('name an identity by any of its ids, and never by two', () => {

@@ -1,6 +1,5 @@
 // The part of `host` that calls Bun: listeners, files, signals.
 import { systemClock } from '../../common/clock.ts';
-import { removeProxyVariables } from '../environment.ts';
 import { CommandError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createLog } from '../log.ts';
@@ -22,7 +21,6 @@ export async function serveHost(settings: HostSettings): Promise<void> {
     process.on('SIGINT', resolve);
     process.on('SIGTERM', resolve);
   });
-  removeProxyVariables();
   const log = createLog({ level: settings.logLevel, now: Date.now, write: (line) => console.log(line) });
   const { caFile, tokenFile } = settings.broker;
   const endpoint = createEndpoint(settings, {

@@ -1,7 +1,6 @@
 // The part of `proxy` that calls Bun: listeners, files, signals.
 import { parseAddress } from '../../common/address.ts';
 import { systemClock } from '../../common/clock.ts';
-import { removeProxyVariables } from '../environment.ts';
 import { CommandError } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createLog } from '../log.ts';
