@@ -3,7 +3,7 @@ import { logLevels } from '../common/log-levels.ts';
 import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
-import { boolean, choice, number, text } from '../lib/settings.ts';
+import { boolean, choice, list, number, text } from '../lib/settings.ts';
 import { kubeconfig, logLevel } from '../lib/shared-settings.ts';
 
 const quantity = (description: string, fallback: string): Setting<string> => ({
@@ -12,6 +12,10 @@ const quantity = (description: string, fallback: string): Setting<string> => ({
   fallback,
   parse: (value) => ((parseQuantity(value) ?? 0) > 0 ? value : undefined),
 });
+
+/** With one of these, whoever creates a pod could have our containers run other code. */
+const isRead = (name: string): boolean =>
+  /^(PATH$|LD_|GLIBC_|GCONV_|MALLOC_|BUN_|JSC_|NODE_|SSL_|XTABLES_|IPTABLES_|AAD_POD_IDENTITY_)/i.test(name);
 
 export const settings = {
   kubeconfig,
@@ -30,6 +34,18 @@ export const settings = {
   sidecarImagePullPolicy: choice(['IfNotPresent', 'Always', 'Never'], {
     description: 'when kubelet pulls the sidecar image',
     default: 'IfNotPresent',
+  }),
+  sidecarAllowedRewrites: list({
+    description: 'what other admission may make of the sidecar image; * stands for characters of one path segment, and case counts',
+    form: 'patterns of images with a registry, which has no *, such as mirror.example.com/identity/sidecar:*',
+    accepts: (pattern) => /^[\w.-]+(:\d+)?(\/[\w.:@*-]+)+$/.test(pattern),
+    default: [],
+  }),
+  allowedEnv: list({
+    description: 'environment variables that other admission may add to the injected containers; the sidecar obeys no proxies',
+    form: 'names of variables, none that a program loader, Bun, iptables or the sidecar itself reads',
+    accepts: (name) => /^[A-Za-z_]\w*$/.test(name) && !isRead(name),
+    default: ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
   }),
   nativeSidecar: choice(['auto', 'always', 'never'], {
     description: 'inject the proxy as a native sidecar; auto does so from Kubernetes 1.32 on',

@@ -40,5 +40,6 @@ export function templateOf({ values, mode, caBundle, brokerAddress }: TemplateIn
     blockWireServer: values.blockWireServer,
     blockInstanceMetadata: values.blockInstanceMetadata,
     iptables: values.iptables,
+    allowed: { images: values.sidecarAllowedRewrites, variables: values.allowedEnv },
   };
 }

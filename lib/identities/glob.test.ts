@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asciiLowerCase, matchesGlob } from './glob.ts';
+import { asciiLowerCase, matchesExactly, matchesGlob } from './glob.ts';
 
 const cases: [pattern: string, text: string, matches: boolean][] = [
   ['', '', true],
@@ -44,3 +44,8 @@ test('takes a time that grows with the product of the lengths, whatever the text
 });
 
 test('lowers ASCII letters only', () => assert.equal(asciiLowerCase('AZaz\u212a\u0130'), 'azaz\u212a\u0130'));
+
+test('tells capitals from small letters where case counts', () => {
+  assert.equal(matchesExactly('r.io/a:*-B', 'r.io/a:1-B'), true);
+  assert.equal(matchesExactly('r.io/a:*-B', 'r.io/a:1-b'), false);
+});

@@ -3,10 +3,15 @@
 /** Lower case of ASCII letters only: `toLowerCase` would make `k` of the Kelvin sign, which Azure does not. */
 export const asciiLowerCase = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 
-/** Both texts count in lower case. No pattern is slower than the product of both lengths, since tenants choose the text. */
+/** Both texts count in lower case. */
 export function matchesGlob(pattern: string, text: string): boolean {
-  const wanted = asciiLowerCase(pattern).split('/');
-  const given = asciiLowerCase(text).split('/');
+  return matchesExactly(asciiLowerCase(pattern), asciiLowerCase(text));
+}
+
+/** Case counts. No pattern is slower than the product of both lengths, since tenants choose the text. */
+export function matchesExactly(pattern: string, text: string): boolean {
+  const wanted = pattern.split('/');
+  const given = text.split('/');
   return wanted.length === given.length && wanted.every((segment, index) => matchesSegment(segment, given[index] ?? ''));
 }
 

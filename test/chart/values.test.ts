@@ -54,6 +54,7 @@ describe('values', () => {
       'webhookEntries',
       'sidecarImage',
       'sidecarImagePullPolicy',
+      'sidecarAllowedRewrites',
       'azureCaFile',
       'guardNamespaceSelector',
       'guardHostNetworkPods',
@@ -116,6 +117,14 @@ describe('values', () => {
     assert.equal(environmentOf(objects, webhook).SIDECAR_IMAGE, 'r/s:t');
   });
 
+  it('pass on which images and variables other admission may set', async () => {
+    const set = 'image.sidecar.allowedRewrites={m.test:5000/a/*:*,m.test/s@sha256:*},sidecar.allowedEnv={DD_AGENT_HOST}';
+    const parsed = parseSettings(webhookSettings, [], environmentOf(await render('--set', set), webhook));
+    assert.deepEqual(parsed.sidecarAllowedRewrites, ['m.test:5000/a/*:*', 'm.test/s@sha256:*']);
+    assert.deepEqual(parsed.allowedEnv, ['DD_AGENT_HOST']);
+    assert.deepEqual(parseSettings(webhookSettings, [], {}).sidecarAllowedRewrites, []);
+  });
+
   const refused: [name: string, set: string, says: RegExp][] = [
     ['a misspelt section', 'controler.replicas=1', /controler/],
     ['a misspelt setting', 'controller.identitylinger=1', /identitylinger/],
@@ -134,6 +143,9 @@ describe('values', () => {
     ['a namespace for metrics that is no name', 'networkPolicy.metricsNamespaces={*}', /metricsNamespaces/],
     ['a relative path of azure.json', 'controller.cloudConfig=azure.json', /cloudConfig/],
     ['a label by which a Deployment finds its pods', 'webhook.podLabels.app\\.kubernetes\\.io/component=x', /podLabels/],
+    ['a pattern of images for any registry', 'image.sidecar.allowedRewrites={*/sidecar:1}', /allowedRewrites/],
+    ['a pattern of images without a registry', 'image.sidecar.allowedRewrites={*}', /allowedRewrites/],
+    ['a variable that is no name', 'sidecar.allowedEnv={A=B}', /allowedEnv/],
     ['a digest that is none', 'image.sidecar.digest=latest', /digest/],
     ['our own label on our own pods', 'broker.podLabels.aadpodidbinding=x', /podLabels/],
     ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],

@@ -255,6 +255,116 @@ test('admit marks exactly the pods that it injects, whatever marker they came wi
   );
 });
 
+const forgedContainers = fc.record(
+  {
+    name: fc.constantFrom(...injectedContainerNames),
+    image: fc.constantFrom('evil.test/x:1', 'mirror.test/hub/sidecar:1', 'mirror.test/hub/evil:1', 1, null),
+    imagePullPolicy: fc.constantFrom('Always', 'Never', 'Sometimes', null),
+    command: fc.constantFrom(['sh'], null),
+    args: fc.constantFrom(['-c', 'id'], []),
+    env: fc.option(
+      fc.array(
+        fc.constantFrom(
+          { name: 'LD_PRELOAD', value: '/data/x.so' },
+          { name: 'BUN_INSPECT_PRELOAD', value: '/data/x.js' },
+          { name: 'AAD_POD_IDENTITY_POD_IP', value: '127.0.0.1' },
+          { name: 'HTTP_PROXY', value: 'http://x' },
+          { name: 'no_proxy', valueFrom: { configMapKeyRef: { name: 'a', key: 'b' } } },
+          { name: 1 },
+          null,
+        ),
+        { maxLength: 4 },
+      ),
+    ),
+    envFrom: fc.constant([{ secretRef: { name: 'x' } }]),
+    volumeMounts: fc.constantFrom([{ name: 'data', mountPath: '/app' }], [], null),
+    volumeDevices: fc.constant([{ name: 'disk', devicePath: '/dev/x' }]),
+    lifecycle: fc.constantFrom({ preStop: { exec: { command: ['sh'] } } }, null),
+    livenessProbe: fc.constant({ exec: { command: ['sh'] } }),
+    readinessProbe: fc.constant({ httpGet: { host: '169.254.169.254', port: 80 } }),
+    startupProbe: fc.constant({ exec: { command: ['sh'] } }),
+    ports: fc.constantFrom([{ containerPort: 80, hostPort: 80 }], [{ containerPort: 2579 }]),
+    securityContext: fc.constantFrom({ privileged: true }, { runAsUser: 0, capabilities: { add: ['ALL'] } }, {}, null),
+    restartPolicy: fc.constantFrom('Always', null),
+    resources: fc.constantFrom(
+      { claims: [{ name: 'gpu' }] },
+      { limits: { cpu: '2', 'x/gpu': '1' }, requests: { cpu: '1', memory: 'x' } },
+      { limits: { memory: '1Gi' } },
+      null,
+    ),
+    workingDir: fc.constant('/data'),
+    stdin: fc.constant(true),
+    terminationMessagePath: fc.constant('/data/x'),
+    future: fc.jsonValue(),
+  },
+  { requiredKeys: ['name'] },
+);
+
+test('admit keeps nothing of forged containers but what other admission may change', () => {
+  const status = { [annotations.status]: '{"templateHash":"x","containers":[]}' };
+  const withForged = (pod: RawPod, init: readonly RawObject[], containers: readonly RawObject[], marks: Record<string, string>) => ({
+    ...pod,
+    metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, ...marks } },
+    spec: {
+      ...pod.spec,
+      initContainers: [...(pod.spec.initContainers ?? []), ...init],
+      containers: [...containers, ...(pod.spec.containers ?? [])],
+    },
+  });
+  const oursIn = ({ spec }: RawPod): RawObject[] =>
+    [...(spec.initContainers ?? []), ...(spec.containers ?? [])].filter((container) => injectedContainerNames.has(nameOf(container)));
+  const forgedLists = fc.array(forgedContainers, { maxLength: 3 });
+  fc.assert(
+    fc.property(scenarios, forgedLists, forgedLists, fc.boolean(), (scenario, init, containers, marked) => {
+      const pod = withForged(scenario.pod, init, containers, marked ? status : {});
+      const clean = withForged(scenario.pod, [], [], status);
+      const { decision, reason } = admitScenario({ ...scenario, pod });
+      const found = oursIn(admitted({ ...scenario, pod }));
+      if (decision === 'skip' && marked && reason !== 'mirror_pod') assert.deepEqual(found, []);
+      if (decision === 'skip' || decision === 'deny') return;
+      const expected = oursIn(admitted({ ...scenario, pod: clean }));
+      assert.deepEqual(found.map(nameOf), expected.map(nameOf));
+      for (const [index, container] of found.entries()) {
+        const { image, imagePullPolicy, env, resources, ...rest } = container;
+        const { image: ownImage, imagePullPolicy: _policy, env: ownEnv, resources: _resources, ...ownRest } = expected[index] ?? {};
+        assert.deepEqual(rest, ownRest);
+        assert.ok(image === ownImage || image === 'mirror.test/hub/sidecar:1');
+        assert.ok(['Always', 'IfNotPresent', 'Never'].includes(String(imagePullPolicy)));
+        const variables = [env ?? []].flat() as RawObject[];
+        const own = [ownEnv ?? []].flat() as RawObject[];
+        assert.deepEqual(variables.slice(0, own.length), own);
+        for (const { name } of variables.slice(own.length)) assert.ok(name === 'HTTP_PROXY' || name === 'no_proxy');
+        for (const [field, amounts] of Object.entries(resources ?? {})) {
+          assert.ok(field === 'requests' || field === 'limits');
+          for (const name of Object.keys(amounts as object)) assert.ok(name === 'cpu' || name === 'memory');
+        }
+      }
+    }),
+    runs,
+  );
+});
+
+test('admit changes nothing of what it made of forged containers', () => {
+  fc.assert(
+    fc.property(scenarios, fc.array(forgedContainers, { maxLength: 3 }), (scenario, forged) => {
+      const marks = { ...scenario.pod.metadata.annotations, [annotations.status]: '{"templateHash":"x","containers":[]}' };
+      const initContainers = [...(scenario.pod.spec.initContainers ?? []), ...forged];
+      const pod = {
+        ...scenario.pod,
+        metadata: { ...scenario.pod.metadata, annotations: marks },
+        spec: { ...scenario.pod.spec, initContainers },
+      };
+      const again = admitScenario({ ...scenario, pod: admitted({ ...scenario, pod }) });
+      assert.deepEqual(again.response.patch, []);
+      assert.deepEqual(
+        again.response.warnings.filter((warning) => warning.includes('is reset')),
+        [],
+      );
+    }),
+    runs,
+  );
+});
+
 test('admit leaves the submitted pod itself unchanged', () => {
   fc.assert(
     fc.property(scenarios, (scenario) => {

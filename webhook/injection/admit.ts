@@ -10,6 +10,7 @@ import type { Template } from './containers.ts';
 import type { Operation } from './patch.ts';
 import { diff } from './patch.ts';
 import { render } from './render.ts';
+import { resetWarnings } from './reset-warnings.ts';
 import { warningsFor } from './warnings.ts';
 
 export interface Admission {
@@ -48,6 +49,7 @@ export function admit({ pod, namespace, exceptions, settings, template }: AdmitI
   else if (outcome.decision === 'inject' || outcome.decision === 'guard') {
     const rendered = render(pod, outcome, template, { guarded: namespace.guarded === true });
     auditAnnotations['template-hash'] = rendered.templateHash;
+    response.warnings.push(...resetWarnings(pod, rendered.pod));
     response.patch = verifiedPatch(pod.raw, rendered.pod);
   } else {
     // A copy of an injected pod, or one that another webhook changed after the first call, must not keep half an injection. A mirror pod shows

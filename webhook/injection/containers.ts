@@ -17,6 +17,7 @@ import {
 import type { LogLevel } from '../../common/log-levels.ts';
 import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
+import type { AllowedChanges } from './found-containers.ts';
 import type { Amounts } from './resources.ts';
 
 /** Everything that the injected parts depend on besides the pod. */
@@ -37,6 +38,7 @@ export interface Template {
   blockWireServer: boolean;
   blockInstanceMetadata: boolean;
   iptables: 'nft' | 'legacy';
+  allowed: AllowedChanges;
 }
 
 /** Escapes an argument: kubelet expands `$(NAME)` in it, and reads `$$` as a dollar. */

@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import jsonpatch from 'jsonpatch';
+import { injectedContainerNames } from '../../api/injection.ts';
 import { annotations, injectedLabel } from '../../api/names.ts';
-import type { RawPod } from '../../lib/identities/decision/raw-pod.ts';
-import { parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { listOf } from '../../lib/identities/decision/container-view.ts';
+import type { RawObject, RawPod } from '../../lib/identities/decision/raw-pod.ts';
+import { nameOf, parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
 import { admitInput, template } from '../testing/fixtures.ts';
 import type { AdmitInput } from './admit.ts';
@@ -26,6 +28,15 @@ const owner = (kind: string, apiVersion = 'apps/v1') => ({
 /** The pod after an admission, for cases that pass a second time. */
 function injected(input: AdmitInput): RawPod {
   return parseRawPod(jsonpatch.apply_patch<unknown>(input.pod.raw, admit(input).response.patch));
+}
+/** The pod after another webhook has changed our containers. Their variables stand behind those of `change`. */
+function withOurs(pod: RawPod, { env = [], ...change }: RawObject & { env?: object[] }): RawPod {
+  const changed = (list: readonly RawObject[] | null | undefined) =>
+    (list ?? []).map((one) => {
+      if (!injectedContainerNames.has(nameOf(one))) return one;
+      return { ...one, ...change, ...(env.length === 0 ? {} : { env: [...env, ...listOf(one.env)] }) };
+    });
+  return { ...pod, spec: { ...pod.spec, initContainers: changed(pod.spec.initContainers), containers: changed(pod.spec.containers) } };
 }
 /** As `kubectl debug --copy-to` makes it. */
 function withoutAnnotations(pod: RawPod): RawPod {
@@ -93,6 +104,46 @@ const cases: Record<string, AdmitInput> = {
     },
   }),
   'again-older-template': admitInput({ pod: olderTemplate }),
+  'again-after-other-admission': admitInput({
+    pod: withOurs(injected(admitInput()), {
+      image: 'mirror.test/hub/sidecar:1',
+      imagePullPolicy: 'Always',
+      resources: { requests: { cpu: '25m', memory: '20Mi' }, limits: { cpu: '1', memory: '80Mi' } },
+      env: [{ name: 'HTTP_PROXY', value: 'http://proxy.test' }],
+    }),
+  }),
+  'classic-again-after-other-admission': admitInput({
+    pod: withOurs(injected(admitInput(classic)), { image: 'mirror.test/hub/sidecar:1', imagePullPolicy: 'Always' }),
+    ...classic,
+  }),
+  'guarded-again-after-other-admission': admitInput({
+    pod: withOurs(injected(admitInput({ pod: unlabelled(rawPod()), namespace: guarded })), {
+      image: 'other.test/hub/sidecar:1',
+      imagePullPolicy: 'Always',
+    }),
+    namespace: guarded,
+  }),
+  'forged-first-submission': admitInput({
+    pod: rawPod({
+      annotations: { [annotations.status]: '{"templateHash":"x","containers":[]}' },
+      spec: {
+        initContainers: [
+          rawContainer('aad-pod-identity-proxy', {
+            command: ['sh'],
+            env: [{ name: 'LD_PRELOAD', value: '/data/x.so' }],
+            envFrom: [{ secretRef: { name: 'x' } }],
+            volumeMounts: [{ name: 'data', mountPath: '/app' }],
+            volumeDevices: [{ name: 'disk', devicePath: '/dev/x' }],
+            lifecycle: { preStop: { exec: { command: ['sh'] } } },
+            startupProbe: { exec: { command: ['sh'] } },
+            ports: [{ containerPort: 1 }],
+            securityContext: { privileged: true },
+            resources: { claims: [{ name: 'gpu' }] },
+          }),
+        ],
+      },
+    }),
+  }),
   'debug-copy-without-annotations': admitInput({ pod: withoutAnnotations(injected(admitInput())) }),
   'debug-copy-of-a-guarded-pod': admitInput({
     pod: withoutAnnotations(injected(admitInput({ pod: unlabelled(rawPod()), namespace: guarded }))),

@@ -12,6 +12,7 @@ import { nameOf } from '../../lib/identities/decision/raw-pod.ts';
 import { compose, rawOf } from './compose.ts';
 import type { Template } from './containers.ts';
 import { emptyVolume, initContainer, proxyContainer, tokenVolume } from './containers.ts';
+import { withFound } from './found-containers.ts';
 import { withoutNetRaw } from './net-raw.ts';
 import { proxyAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
 
@@ -32,8 +33,10 @@ interface InjectedParts {
 /** Rendering the pod that was rendered before gives the same pod again. `guarded`: the pod's namespace is. */
 export function render(pod: PodView, input: RenderInput, template: Template, { guarded }: { guarded: boolean }): Rendered {
   const parts = partsFor(pod, input, template);
-  const proxy = parts.proxy === undefined ? [] : [parts.proxy];
-  const [initContainers, containers] = template.mode === 'native' ? [[...parts.init, ...proxy], []] : [parts.init, proxy];
+  const withAllowed = (ours: RawObject) => withFound(ours, pod.injectedContainers.get(nameOf(ours)), template.allowed);
+  const init = parts.init.map(withAllowed);
+  const proxy = parts.proxy === undefined ? [] : [withAllowed(parts.proxy)];
+  const [initContainers, containers] = template.mode === 'native' ? [[...init, ...proxy], []] : [init, proxy];
   const marker: InjectedMarker = input.decision === 'guard' ? 'guard' : input.interception;
   const withOwnVariables = marker === 'none' ? withVariables : rawOf;
   const own = (container: ContainerView) => (guarded ? withoutNetRaw(withOwnVariables(container)) : withOwnVariables(container));
@@ -66,12 +69,12 @@ function withVariables({ raw }: ContainerView): RawObject {
   return { ...raw, env: [...(Array.isArray(raw.env) ? raw.env : []), ...injectedVariables] };
 }
 
-function partsFor(pod: PodView, input: RenderInput, template: Template, found = pod.injectedResources): InjectedParts {
+function partsFor(pod: PodView, input: RenderInput, template: Template, found = pod.injectedContainers): InjectedParts {
   const style = resourceStyleOf(pod);
-  const initResources = resourcesFor(style, template.init, found.get(initContainerName)) ?? {};
+  const initResources = resourcesFor(style, template.init, found.get(initContainerName)?.resources);
   if (input.decision === 'guard') return { init: [initContainer(template, initResources, { denyImds: true })], volumes: [emptyVolume()] };
   const { interception, options } = input;
-  const proxyResources = resourcesFor(style, proxyAmounts(template.proxy, options), found.get(proxyContainerName)) ?? {};
+  const proxyResources = resourcesFor(style, proxyAmounts(template.proxy, options), found.get(proxyContainerName)?.resources);
   return {
     init: interception === 'redirect' ? [initContainer(template, initResources, { denyImds: false })] : [],
     proxy: proxyContainer(template, interception, options, proxyResources),

@@ -1,10 +1,10 @@
 // Requests and limits of the injected containers.
-
-import { isRecord } from '../../common/records.ts';
 import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
+import { isGuaranteed } from '../../lib/identities/decision/container-view.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
 import { parseQuantity } from '../../lib/kube/quantity.ts';
+import { foundAmounts } from './found-containers.ts';
 
 export interface Amounts {
   cpuRequest: string;
@@ -43,20 +43,41 @@ function pair(request: string, limit: string, ownRequest?: string, ownLimit?: st
   return [request, limit];
 }
 
-/** `found` is what the container already had. It is kept where we set nothing, since a LimitRange may demand it. */
-export function resourcesFor(style: ResourceStyle, amounts: Amounts, found: RawObject | undefined): RawObject | undefined {
-  if (style === 'none') return found;
-  const limits: Record<string, string> = {};
-  if (amounts.cpuLimit !== '') limits.cpu = amounts.cpuLimit;
-  if (amounts.memoryLimit !== '') limits.memory = amounts.memoryLimit;
-  if (style === 'guaranteed') {
-    const all = { cpu: limits.cpu ?? larger(guaranteedCpu, amounts.cpuRequest), memory: limits.memory ?? amounts.memoryRequest };
-    return { limits: all, requests: { ...all } };
-  }
-  const kept = (key: string) => (isRecord(found?.[key]) ? found[key] : {});
-  const requests = { ...kept('requests'), cpu: amounts.cpuRequest, memory: amounts.memoryRequest };
-  const allLimits = { ...kept('limits'), ...limits };
-  return Object.keys(allLimits).length > 0 ? { requests, limits: allLimits } : { requests };
+/**
+ * `found`: the resources that the container has. Other admission may have set them, so its amounts stay, and ours fill in what is missing. Ours win where
+ * the pod would lose its QoS class Guaranteed.
+ */
+export function resourcesFor(style: ResourceStyle, amounts: Amounts, found: unknown): RawObject {
+  const [requests, limits] = [foundAmounts(found, 'requests'), foundAmounts(found, 'limits')];
+  if (style === 'none') return withoutEmpty(requests, limits);
+  const ours = style === 'guaranteed' ? guaranteedAmounts(amounts) : amounts;
+  const cpu = filled(ours.cpuRequest, ours.cpuLimit, requests.cpu, limits.cpu);
+  const memory = filled(ours.memoryRequest, ours.memoryLimit, requests.memory, limits.memory);
+  const all = withoutEmpty({ ...requests, ...onlySet(cpu[0], memory[0]) }, { ...limits, ...onlySet(cpu[1], memory[1]) });
+  const losesClass = style === 'guaranteed' && found !== undefined && !isGuaranteed({ resources: all });
+  return losesClass ? resourcesFor(style, amounts, undefined) : all;
+}
+
+function guaranteedAmounts({ cpuRequest, cpuLimit, memoryRequest, memoryLimit }: Amounts): Amounts {
+  const cpu = cpuLimit === '' ? larger(guaranteedCpu, cpuRequest) : cpuLimit;
+  const memory = memoryLimit === '' ? memoryRequest : memoryLimit;
+  return { cpuRequest: cpu, cpuLimit: cpu, memoryRequest: memory, memoryLimit: memory };
+}
+
+/** Of one resource. What we fill in never contradicts what was found, since the API server refuses a request above its limit. */
+function filled(request: string, limit: string, foundRequest?: string, foundLimit?: string): [request: string, limit: string] {
+  return [
+    foundRequest ?? (foundLimit === undefined ? request : smaller(request, foundLimit)),
+    foundLimit ?? (limit === '' || foundRequest === undefined ? limit : larger(limit, foundRequest)),
+  ];
+}
+
+function onlySet(cpu: string, memory: string): Record<string, string> {
+  return { ...(cpu === '' ? {} : { cpu }), ...(memory === '' ? {} : { memory }) };
+}
+
+function withoutEmpty(requests: Record<string, string>, limits: Record<string, string>): RawObject {
+  return Object.fromEntries(Object.entries({ requests, limits }).filter(([, amounts]) => Object.keys(amounts).length > 0));
 }
 
 const larger = (a: string, b: string): string => ((parseQuantity(a) ?? 0) >= (parseQuantity(b) ?? 0) ? a : b);

@@ -18,6 +18,7 @@ export const template: Template = {
   blockWireServer: false,
   blockInstanceMetadata: false,
   iptables: 'nft',
+  allowed: { images: ['mirror.test/*/sidecar:*'], variables: ['HTTP_PROXY', 'no_proxy'] },
 };
 
 export function admitInput({ pod = rawPod(), ...more }: Partial<Omit<AdmitInput, 'pod'>> & { pod?: RawPod } = {}): AdmitInput {

@@ -19,12 +19,15 @@ import { nameOf } from './raw-pod.ts';
  * How the pod shows that containers and volumes of the reserved names are injected ones; undefined where they are the user's. `status`: by the
  * annotation. `copy`: by themselves alone, since `kubectl debug --copy-to` drops annotations.
  */
-export function injectionIn({ metadata, spec }: RawPod): 'status' | 'copy' | undefined {
-  if (isStatus(metadata.annotations?.[annotations.status])) return 'status';
-  const reserved = [...(spec.initContainers ?? []), ...(spec.containers ?? [])].filter((container) =>
-    injectedContainerNames.has(nameOf(container)),
-  );
-  return reserved.length > 0 && reserved.every(isLikeInjected) ? 'copy' : undefined;
+export function injectionIn(pod: RawPod): 'status' | 'copy' | undefined {
+  if (isStatus(pod.metadata.annotations?.[annotations.status])) return 'status';
+  const containers = injectedIn(pod);
+  return containers.length > 0 && containers.every(isLikeInjected) ? 'copy' : undefined;
+}
+
+/** The containers of the reserved names. */
+export function injectedIn({ spec }: RawPod): RawObject[] {
+  return [...(spec.containers ?? []), ...(spec.initContainers ?? [])].filter((container) => injectedContainerNames.has(nameOf(container)));
 }
 
 function isStatus(text: string | undefined): boolean {

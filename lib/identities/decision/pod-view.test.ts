@@ -98,7 +98,7 @@ test('leaves out what an earlier admission injected', () => {
   assert.deepEqual(pod.initContainers, []);
   assert.deepEqual(pod.containers[0]?.variables, ['A']);
   assert.deepEqual(pod.volumes, [{ name: 'own' }]);
-  assert.deepEqual([...pod.injectedResources], [['aad-pod-identity-proxy', { limits: { cpu: '1' } }]]);
+  assert.deepEqual([...pod.injectedContainers], [['aad-pod-identity-proxy', proxy]]);
 });
 
 test('takes containers of reserved names for own ones without a valid status', () => {
@@ -110,7 +110,7 @@ test('takes containers of reserved names for own ones without a valid status', (
       ['aad-pod-identity-proxy'],
     );
     assert.deepEqual(pod.volumes, [tokenVolume]);
-    assert.equal(pod.injectedResources.size, 0);
+    assert.equal(pod.injectedContainers.size, 0);
   }
 });
 
@@ -126,7 +126,7 @@ test('keeps nothing of injected containers that a copy without annotations has',
     assert.equal(pod.hasInjectedParts, true);
     assert.deepEqual([pod.initContainers, pod.containers.map(({ name }) => name)], [[], ['app']]);
     assert.deepEqual(pod.volumes, [{ name: 'own' }]);
-    assert.equal(pod.injectedResources.size, 0);
+    assert.equal(pod.injectedContainers.size, 0);
   }
 });
 

@@ -1,17 +1,17 @@
 // A pod read once from its JSON, for everything that decides about it or changes it.
-import { injectedContainerNames, injectedVolumeNames } from '../../../api/injection.ts';
+import { injectedVolumeNames } from '../../../api/injection.ts';
 import { annotations, bindingLabel, injectedLabel } from '../../../api/names.ts';
 import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { isWindows } from '../windows.ts';
 import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
 import { declaredIds, isGuaranteed, listOf, viewContainer } from './container-view.ts';
-import { injectionIn, ownContainers } from './injected-parts.ts';
+import { injectedIn, injectionIn, ownContainers } from './injected-parts.ts';
 import type { RawObject, RawPod, StringMap } from './raw-pod.ts';
 import { nameOf, parseRawPod } from './raw-pod.ts';
 import type { SkipFacts } from './skip.ts';
 
 /**
- * Immutable. All but `raw` and `injectedResources` leave out what an earlier admission injected, so that a pod that passes the webhook again,
+ * Immutable. All but `raw` and `injectedContainers` leave out what an earlier admission injected, so that a pod that passes the webhook again,
  * or that is a copy of an injected one, reads like a new pod.
  */
 export interface PodView extends SkipFacts {
@@ -39,8 +39,8 @@ export interface PodView extends SkipFacts {
   readonly virtualNode: boolean;
   /** The pod as it was sent has parts of an earlier admission. */
   readonly hasInjectedParts: boolean;
-  /** `resources` of the injected containers by name, as found: other admission plugins may have completed them. */
-  readonly injectedResources: ReadonlyMap<string, RawObject>;
+  /** By name, as found: other admission may have changed them, or whoever forged them. Empty for a copy without the status annotation. */
+  readonly injectedContainers: ReadonlyMap<string, RawObject>;
 }
 
 export interface Owner {
@@ -88,8 +88,7 @@ export function parsePod(value: unknown): PodView {
     guaranteed: isGuaranteedByAll([...containers, ...initContainers]),
     virtualNode: listOf(spec.tolerations).some((toleration) => at(toleration, 'key') === 'virtual-kubelet.io/provider'),
     hasInjectedParts: injection !== undefined,
-    injectedResources:
-      injection === 'status' ? resourcesOfInjected([...(spec.containers ?? []), ...(spec.initContainers ?? [])]) : new Map(),
+    injectedContainers: new Map(injection === 'status' ? injectedIn(raw).map((container) => [nameOf(container), container]) : []),
   };
 }
 
@@ -98,13 +97,6 @@ function without(map: StringMap, key: string): StringMap {
   if (!Object.hasOwn(map, key)) return map;
   const { [key]: _removed, ...own } = map;
   return own;
-}
-
-function resourcesOfInjected(containers: readonly RawObject[]): ReadonlyMap<string, RawObject> {
-  const found = new Map<string, RawObject>();
-  for (const container of containers)
-    if (injectedContainerNames.has(nameOf(container)) && isRecord(container.resources)) found.set(nameOf(container), container.resources);
-  return found;
 }
 
 function podIds(securityContext: unknown): DeclaredId[] {

@@ -2,13 +2,22 @@
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { KubeClient } from '../../../lib/kube/client.ts';
-import { mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
+import { mutatingWebhookConfigurations, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { KeyPair } from '../../../lib/tls/key-pair.ts';
-import { base64 } from './harness.ts';
+import { eventually } from '../../harness/wait.ts';
+import type { Harness } from './harness.ts';
+import { base64, issueFor } from './harness.ts';
+
+interface Container {
+  name: string;
+  image?: string;
+  env?: { name: string; value?: string }[];
+  resources?: { requests?: Record<string, string> };
+}
 
 interface ReviewedPod {
   metadata: { annotations?: Record<string, string> };
-  spec: { initContainers?: { name: string }[] };
+  spec: { initContainers?: Container[]; containers: Container[] };
 }
 
 interface ReviewBody {
@@ -23,10 +32,36 @@ const changes = {
     return spec.initContainers.some(({ name }) => name === mesh.name) ? [] : [{ op: 'add', path: '/spec/initContainers/0', value: mesh }];
   },
   label: (): object[] => [{ op: 'add', path: '/metadata/labels/seen', value: 'yes' }],
+  /** As policy engines do: images from a mirror, a proxy, more CPU. */
+  policy: (pod: ReviewedPod): object[] =>
+    withContainers(pod, (container) => ({
+      ...container,
+      image: container.image?.startsWith(mirror) === true ? container.image : `${mirror}${container.image ?? ''}`,
+      imagePullPolicy: 'Always',
+      env: withVariable(container.env, 'HTTP_PROXY'),
+      resources: { ...container.resources, requests: { ...container.resources?.requests, cpu: '25m' } },
+    })),
+  variable: (pod: ReviewedPod): object[] =>
+    withContainers(pod, (container) => ({ ...container, env: withVariable(container.env, 'LD_PRELOAD') })),
 };
-export type ChangeName = keyof typeof changes;
+/** Of the images that the change `policy` writes. */
+export const mirror = 'mirror.test/hub/';
 
-export interface OtherWebhook {
+function withContainers({ spec }: ReviewedPod, change: (container: Container) => object): object[] {
+  return (['initContainers', 'containers'] as const).flatMap((field) => {
+    const list = spec[field];
+    return list === undefined ? [] : [{ op: 'replace', path: `/spec/${field}`, value: list.map(change) }];
+  });
+}
+
+/** In front, where a rendered container has none. */
+function withVariable(env: Container['env'] = [], name = ''): object[] {
+  return env.some((variable) => variable.name === name) ? env : [{ name, value: 'x' }, ...env];
+}
+
+type ChangeName = keyof typeof changes;
+
+interface OtherWebhook {
   /** Reviews so far. */
   readonly calls: number;
   /** Deletes its configuration. The API server may call it for a moment longer. */
@@ -34,16 +69,26 @@ export interface OtherWebhook {
   stop(): Promise<void>;
 }
 
-export interface OtherWebhookOptions {
+interface OtherWebhookOptions {
   client: KubeClient;
   /** Of its configuration. The API server calls webhooks in the order of these names. */
   name: string;
   change: ChangeName;
+  reinvocationPolicy?: ReinvocationPolicy;
   ca: KeyPair;
   leaf: KeyPair;
 }
 
-export async function startOtherWebhook({ client, name, change, ca, leaf }: OtherWebhookOptions): Promise<OtherWebhook> {
+export type ReinvocationPolicy = 'Never' | 'IfNeeded';
+
+async function startOtherWebhook({
+  client,
+  name,
+  change,
+  reinvocationPolicy = 'Never',
+  ca,
+  leaf,
+}: OtherWebhookOptions): Promise<OtherWebhook> {
   let calls = 0;
   const server = createServer({ key: leaf.key, cert: leaf.certificate }, (request, response) => {
     let text = '';
@@ -61,7 +106,7 @@ export async function startOtherWebhook({ client, name, change, ca, leaf }: Othe
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `https://localhost:${(server.address() as AddressInfo).port}/`;
-  await client.call('POST', resourcePath(mutatingWebhookConfigurations), { body: configurationOf(name, url, ca) });
+  await client.call('POST', resourcePath(mutatingWebhookConfigurations), { body: configurationOf(name, url, ca, reinvocationPolicy) });
   return {
     get calls() {
       return calls;
@@ -76,7 +121,7 @@ export async function startOtherWebhook({ client, name, change, ca, leaf }: Othe
   };
 }
 
-function configurationOf(name: string, url: string, ca: KeyPair): object {
+function configurationOf(name: string, url: string, ca: KeyPair, reinvocationPolicy: ReinvocationPolicy): object {
   return {
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
@@ -87,11 +132,42 @@ function configurationOf(name: string, url: string, ca: KeyPair): object {
         admissionReviewVersions: ['v1'],
         clientConfig: { url, caBundle: base64(ca.certificate) },
         rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
-        objectSelector: { matchExpressions: [{ key: 'aadpodidbinding', operator: 'Exists' }] },
         failurePolicy: 'Fail',
-        reinvocationPolicy: 'Never',
+        reinvocationPolicy,
         sideEffects: 'None',
       },
     ],
   };
+}
+
+/** A pod that only asks whether webhooks are called. */
+const probe = {
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'probe', labels: { aadpodidbinding: 'x' } },
+  spec: { containers: [{ name: 'app', image: 'a' }] },
+};
+
+/** Calls `work` while another webhook runs as well. `namespace`: one that exists. */
+export async function withOtherWebhook(
+  harness: Pick<Harness, 'client' | 'ca'>,
+  { namespace, ...options }: Pick<OtherWebhookOptions, 'name' | 'change' | 'reinvocationPolicy'> & { namespace: string },
+  work: () => Promise<void>,
+): Promise<void> {
+  const { client, ca } = harness;
+  const other = await startOtherWebhook({ client, ...options, ...(await issueFor(['localhost'], ca)) });
+  const isCalled = async () => {
+    const before = other.calls;
+    await client.call('POST', resourcePath(pods, { namespace }), { body: probe, query: { dryRun: 'All' } });
+    return other.calls > before;
+  };
+  // No event says when the API server's watch has brought a changed configuration.
+  try {
+    await eventually(isCalled, 'the other webhook is called');
+    await work();
+  } finally {
+    await other.unregister();
+    await eventually(async () => !(await isCalled()), 'the other webhook is called no more');
+    await other.stop();
+  }
 }

@@ -7,9 +7,8 @@ import { after, before, describe, it } from 'node:test';
 import { isRecord } from '../../../common/records.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from './harness.ts';
-import { issueFor, startHarness } from './harness.ts';
-import type { ChangeName } from './other-webhook.ts';
-import { startOtherWebhook } from './other-webhook.ts';
+import { startHarness } from './harness.ts';
+import { withOtherWebhook } from './other-webhook.ts';
 import type { WebhookProcess } from './webhook-process.ts';
 
 const ours = ['aad-pod-identity-init', 'aad-pod-identity-proxy'];
@@ -59,38 +58,12 @@ describe('the webhook among other admission', () => {
   };
   const admissionsOf = (name: string) => webhook.log.filter((record) => record.msg === 'admission' && record.name === name);
 
-  const probe = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name: 'probe', labels: { aadpodidbinding: 'x' } },
-    spec: { containers: [{ name: 'app', image: 'a' }] },
-  };
-
-  /** Calls `work` while another webhook of that name runs as well. */
-  const withOtherWebhook = async (name: string, change: ChangeName, work: () => Promise<void>) => {
-    const other = await startOtherWebhook({ client: harness.client, name, change, ...(await issueFor(['localhost'], harness.ca)) });
-    const isCalled = async () => {
-      const before = other.calls;
-      await harness.client.call('POST', '/api/v1/namespaces/team/pods', { body: probe, query: { dryRun: 'All' } });
-      return other.calls > before;
-    };
-    // No event says when the API server's watch has brought a changed configuration.
-    try {
-      await eventually(isCalled, 'the other webhook is called');
-      await work();
-    } finally {
-      await other.unregister();
-      await eventually(async () => !(await isCalled()), 'the other webhook is called no more');
-      await other.stop();
-    }
-  };
-
   for (const [order, name] of [
     ['before', 'aa-mesh'],
     ['after', 'zzz-mesh'],
   ] as const)
     it(`puts its containers first when a mesh is called ${order} it`, () =>
-      withOtherWebhook(name, 'container', async () => {
+      withOtherWebhook(harness, { namespace: 'team', name, change: 'container' }, async () => {
         const found = await create(name);
         assert.deepEqual(
           found.spec.initContainers.map((one) => one.name),
@@ -100,7 +73,7 @@ describe('the webhook among other admission', () => {
       }));
 
   it('changes nothing when it is called again after the API server filled in defaults', () =>
-    withOtherWebhook('zzz-policy', 'label', async () => {
+    withOtherWebhook(harness, { namespace: 'team', name: 'zzz-policy', change: 'label' }, async () => {
       await create('again');
       // The log of the process arrives after the answer.
       await eventually(async () => admissionsOf('again').length === 2, 'the second admission is logged');
