@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseQuantity } from './quantity.ts';
+import { parseMilliQuantity, parseQuantity } from './quantity.ts';
 
 test('parses resource quantities as Kubernetes does', () => {
   const cases: [unknown, number | undefined][] = [
@@ -14,6 +14,9 @@ test('parses resource quantities as Kubernetes does', () => {
     ['64Mi', 64 * 2 ** 20],
     ['1e3', 1000],
     ['1E-3', 0.001],
+    ['9m', 0.009],
+    ['2E', 2e18],
+    ['1Ei', 2 ** 60],
     ['+5', 5],
     ['', undefined],
     ['-1', undefined],
@@ -25,4 +28,17 @@ test('parses resource quantities as Kubernetes does', () => {
     [Number.NaN, undefined],
   ];
   for (const [text, value] of cases) assert.equal(parseQuantity(text), value, String(text));
+});
+
+test('rounds thousandths up to an integer', () => {
+  const cases: [unknown, number | undefined][] = [
+    ['10m', 10],
+    ['1.001', 1001],
+    ['0.0005', 1],
+    ['1500u', 2],
+    ['64Mi', 64_000 * 2 ** 20],
+    ['5G', 5e12],
+    ['x', undefined],
+  ];
+  for (const [text, value] of cases) assert.equal(parseMilliQuantity(text), value, String(text));
 });
