@@ -40,7 +40,7 @@ export const reasons = {
   invalid_annotation: { decision: 'deny', text: 'correct or remove the annotation' },
   job_without_native_sidecar: {
     decision: 'deny',
-    text: 'a Job would never finish, because this cluster has no native sidecars: upgrade to Kubernetes 1.32 or annotate aadpodidentity.k8s.io/inject=false',
+    text: 'a Job would never finish, because the token proxy is no native sidecar here: if all nodes run Kubernetes 1.29 or later, set nativeSidecar: always below sidecar in the chart values; else annotate aadpodidentity.k8s.io/inject=false',
   },
   environment_conflict: {
     decision: 'deny',

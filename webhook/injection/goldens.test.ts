@@ -196,6 +196,7 @@ const cases: Record<string, AdmitInput> = {
   'pod-security-baseline': admitInput({ namespace: { name: 'team', podSecurity: 'baseline' } }),
   'powerful-container': admitInput({
     pod: rawPod({ spec: { containers: [rawContainer('app', { securityContext: { privileged: true } })] } }),
+  'classic-job-pod': admitInput({ pod: rawPod({ metadata: owner('Job', 'batch/v1'), spec: { restartPolicy: 'Never' } }), ...classic }),
   }),
   'virtual-node': admitInput({ pod: rawPod({ spec: { tolerations: [{ key: 'virtual-kubelet.io/provider', operator: 'Exists' }] } }) }),
   excepted: admitInput({ pod: rawPod({ labels: { app: 'mic' } }), exceptions: [{ name: 'mic-exception', podLabels: { app: 'mic' } }] }),

@@ -41,7 +41,9 @@ function injectionWarnings(pod: PodView, namespace: NamespaceFacts, interception
     );
   if (interception === 'none') warnings.push('interception=none: requests that the app sends to IMDS itself are not filtered');
   if (mode === 'classic' && pod.restartPolicy !== 'Always')
-    warnings.push('this cluster has no native sidecars: the pod will not complete while the token proxy runs');
+    warnings.push(
+      'the token proxy is no native sidecar here, so the pod will not complete while it runs: if all nodes run Kubernetes 1.29 or later, set nativeSidecar: always below sidecar in the chart values',
+    );
   const powerful = pod.allContainers.find(canChangeRules);
   if (interception === 'redirect' && powerful !== undefined)
     warnings.push(
