@@ -1,13 +1,13 @@
 // `init` and a real kernel, in the network namespaces of a pod, of its node with IMDS and WireServer, and of a container nested in the pod.
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { bun, sidecarBundle, unreachableProxies } from '../integration/sidecar/process.ts';
 import { missing } from './iptables.ts';
 import type { Namespace, Output } from './namespace.ts';
-import { createNamespace } from './namespace.ts';
+import { createNamespace, inPodUsers, outsideId } from './namespace.ts';
 
 const peer = path.join(import.meta.dirname, 'peer.ts');
 const imds = '169.254.169.254:80';
@@ -15,6 +15,7 @@ const wireServer = '168.63.129.16';
 const addresses = ['--pod-ip=10.1.0.2', '--host-ip=10.0.0.4'];
 /** What the webhook gives the container, and nothing more. */
 const asInit = ['setpriv', '--bounding-set=-all,+net_admin', '--inh-caps=-all', '--no-new-privs'];
+const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
 const proxyUser = [
   'setpriv',
   '--reuid=25790',
@@ -36,14 +37,17 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
   before(async () => {
     bundle = await sidecarBundle();
   });
-  beforeEach(async () => {
-    [pod, node] = await Promise.all([createNamespace(), createNamespace()]);
+  const connectPod = async () => {
     await pod.must(`ip link add eth0 type veth peer name pod netns ${node.pid}`);
     await pod.must('ip addr add 10.1.0.2/24 dev eth0');
     await pod.must('ip link set eth0 up');
     await node.must('ip addr add 10.1.0.1/24 dev pod');
     await node.must('ip link set pod up');
     await pod.must('ip route add default via 10.1.0.1');
+  };
+  beforeEach(async () => {
+    [pod, node] = await Promise.all([createNamespace(), createNamespace()]);
+    await connectPod();
     for (const address of ['169.254.169.254', wireServer]) await node.must(`ip addr add ${address}/32 dev lo`);
     await serve(node, 'imds', imds);
     await serve(node, 'wireserver', ...[80, 32526, 53].map((port) => `${wireServer}:${port}`));
@@ -271,7 +275,6 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
   it('denies IMDS with legacy tables', async () => {
     await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
     const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
-    const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
     const env = { XTABLES_LOCKFILE: path.join(directory, 'lock') };
     await succeeds(['--iptables=legacy', '--deny-imds'], { as: asLegacy, env });
     assert.equal(await ask(), 'ECONNREFUSED');
@@ -285,6 +288,44 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
   it('runs with a read-only root', async () => {
     const readOnly = ['unshare', '--mount', 'sh', '-c', 'mount -o bind,remount,ro / && ! touch /run/x 2>/dev/null && exec "$@"', 'sh'];
     await succeeds([], { as: [...readOnly, ...asInit] });
+  });
+
+  describe('in a user namespace', () => {
+    let directory: string;
+    const isolated = async (as: readonly string[], ...flags: string[]) => {
+      const program = [path.join(directory, 'bun'), '--smol', '--no-env-file', path.join(directory, 'sidecar.js')];
+      const env = { BUN_JSC_useJIT: '0', XTABLES_LOCKFILE: path.join(directory, 'lock') };
+      const { code, stdout, stderr } = await pod.run([...inPodUsers(pod), ...as, ...program, 'init', ...addresses, ...flags], { env });
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+
+    beforeEach(async () => {
+      await pod.must('ip link del eth0');
+      await pod.close();
+      pod = await createNamespace({ ownUsers: true });
+      await connectPod();
+      // The users of the pod may not read this repository.
+      directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
+      await chmod(directory, 0o777);
+      await Promise.all([copyFile(bun, path.join(directory, 'bun')), copyFile(bundle, path.join(directory, 'sidecar.js'))]);
+    });
+    afterEach(() => rm(directory, { recursive: true }));
+
+    for (const [backend, as] of [
+      ['nft', asInit],
+      ['legacy', asLegacy],
+    ] as const)
+      it(`redirects every user except for the proxy, or denies, with ${backend} tables`, async () => {
+        assert.match(await isolated(as, `--iptables=${backend}`, '--block-wireserver'), /redirect verified.*own listener/);
+        await serve(pod, 'proxy', '127.0.0.1:2579');
+        const proxy = outsideId(25790);
+        assert.equal(await ask(imds, [proxy, proxy]), 'imds');
+        for (const id of [outsideId(0), outsideId(1000), 25790]) assert.equal(await ask(imds, [id, id]), 'proxy', String(id));
+        assert.equal(await ask(`${wireServer}:80`), 'ECONNREFUSED');
+        assert.match(await isolated(as, `--iptables=${backend}`, '--deny-imds'), /denial verified/);
+        assert.equal(await ask(imds, [proxy, proxy]), 'ECONNREFUSED');
+      });
   });
 
   it('loads nothing in a pod without an IPv4 route', async () => {
@@ -321,7 +362,6 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await refuses(/iptables=legacy/);
     await refuses(/NET_RAW/, ['--iptables=legacy']);
     const directory = await mkdtemp(path.join(tmpdir(), 'netns-'));
-    const asLegacy = ['setpriv', '--bounding-set=-all,+net_admin,+net_raw', '--inh-caps=-all', '--no-new-privs'];
     const env = { XTABLES_LOCKFILE: path.join(directory, 'lock') };
     await succeeds(['--iptables=legacy', '--block-wireserver'], { as: asLegacy, env });
     const first = await rules('iptables-legacy-save');
