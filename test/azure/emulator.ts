@@ -33,6 +33,8 @@ export type EmulatorOptions = {
   /** `lenient`: IMDS takes trailing and doubled slashes, which SDKs send when a variable moved them here. Default `strict`. */
   readonly paths?: 'lenient' | 'strict';
   readonly seed?: number;
+  /** PEM certificates by which issuers of federated tokens serve their keys, trusted besides the usual roots. */
+  readonly issuerCa?: string;
   /** The machine the IMDS listener stands for, instead of the state's `imds.vm`. */
   readonly vm?: string;
   /** Milliseconds since the epoch; the machine's time by default. */
@@ -115,6 +117,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     keys,
     random: createRandom(options.seed ?? 1),
     entraUrl: () => entraUrl,
+    issuerCa: options.issuerCa ?? null,
     listenersOf: (service) => byService[service],
   });
   const byService: Record<EmulatedService, Listener[]> = { imds: [], arm: [], entra: [] };

@@ -9,6 +9,7 @@ export type Flags = {
   readonly control: ListenAddress;
   readonly stateFile: string | null;
   readonly caFile: string | null;
+  readonly issuerCaFile: string | null;
   readonly paths: 'lenient' | 'strict';
   readonly seed: number;
   readonly vm: string | null;
@@ -28,6 +29,7 @@ Prints one JSON line with its addresses when it is ready: {"imds":..,"arm":..,"e
   --control ADDR:PORT   where the control address listens (default 127.0.0.1:0)
   --state FILE          initial state as JSON (default: two scale sets, two virtual machines, two identities, one app)
   --ca-file FILE        where to write the CA certificate that clients of ARM and Entra trust (default: a temporary file, removed at exit)
+  --issuer-ca FILE      CA certificates of issuers whose tokens Entra exchanges, trusted besides the usual roots
   --paths lenient|strict
                         lenient (default): IMDS takes trailing and doubled slashes, as SDKs send them when an environment variable
                         moved them here; strict: it does not
@@ -56,6 +58,7 @@ export function parseFlags(args: readonly string[]): Flags {
     control: text,
     state: text,
     'ca-file': text,
+    'issuer-ca': text,
     paths: text,
     seed: text,
     vm: text,
@@ -74,6 +77,7 @@ export function parseFlags(args: readonly string[]): Flags {
     control: address('control', values.control ?? anywhere),
     stateFile: values.state ?? null,
     caFile: values['ca-file'] ?? null,
+    issuerCaFile: values['issuer-ca'] ?? null,
     paths,
     seed: Number(seed),
     vm: values.vm ?? null,
@@ -81,7 +85,7 @@ export function parseFlags(args: readonly string[]): Flags {
   };
 }
 
-type StringFlags = 'imds' | 'arm' | 'entra' | 'control' | 'state' | 'ca-file' | 'paths' | 'seed' | 'vm';
+type StringFlags = 'imds' | 'arm' | 'entra' | 'control' | 'state' | 'ca-file' | 'issuer-ca' | 'paths' | 'seed' | 'vm';
 type Values = { [K in StringFlags]?: string } & { help?: boolean };
 
 function readArguments(args: readonly string[], options: Record<StringFlags, typeof text> & { help: { type: 'boolean' } }): Values {

@@ -19,7 +19,7 @@ function readStateFile(file: string): unknown {
 
 async function start(flags: Flags): Promise<Emulator> {
   const file = flags.stateFile ?? defaultState;
-  const { imds, arm, entra, control, paths, seed, vm } = flags;
+  const { imds, arm, entra, control, paths, seed, vm, issuerCaFile } = flags;
   try {
     return await startEmulator({
       state: readStateFile(file),
@@ -27,6 +27,7 @@ async function start(flags: Flags): Promise<Emulator> {
       paths,
       seed,
       ...(vm === null ? {} : { vm }),
+      ...(issuerCaFile === null ? {} : { issuerCa: readFileSync(issuerCaFile, 'utf8') }),
     });
   } catch (error) {
     if (error instanceof DocumentError)

@@ -10,6 +10,7 @@ import { keyOf } from '../state/names.ts';
 import type { Caller } from './authenticate.ts';
 import { authenticate } from './authenticate.ts';
 import { forbids } from './authorize.ts';
+import { credentialType, onCredentials } from './credentials.ts';
 import { failure, notFound, throttled, unauthenticated } from './errors.ts';
 import { renderCompute, renderInstance, renderUserAssigned } from './render.ts';
 import type { Target } from './target.ts';
@@ -79,6 +80,11 @@ function onIdentity(request: Incoming, context: Context, target: Extract<Target,
       principalId: drawGuid(context.random),
       tenantId: state.config.defaults.tenant,
       location: state.config.defaults.location,
+      federated: [],
+      trusts: [],
+      writingUntil: 0,
+      disabled: false,
+      blocked: false,
     };
     const value = known ?? made;
     return {
@@ -100,6 +106,12 @@ function needs(target: Guarded, method: string): { action: string; scope: string
       return verb === 'delete' ? null : { action: `${typeName[target.of]}/${verb}`, scope: target.id };
     case 'identity':
       return method === 'PATCH' ? null : { action: `${identityType}/${verb}`, scope: target.id };
+    case 'credential':
+      if (method === 'PATCH' || (target.credential === null && verb !== 'read')) return null;
+      return {
+        action: `${credentialType}/${verb}`,
+        scope: target.credential === null ? target.identity : `${target.identity}/federatedIdentityCredentials/${target.credential}`,
+      };
     case 'instance':
       return verb === 'read' ? { action: `${typeName.scaleSet}/virtualMachines/read`, scope: target.set } : null;
     case 'computeList':
@@ -130,6 +142,8 @@ function answerTarget(request: Incoming, context: Context, target: Guarded, call
       return list([...state.identities.values()].filter((one) => inScope(one, target.scope)).map(renderUserAssigned));
     case 'identity':
       return onIdentity(request, context, target);
+    case 'credential':
+      return onCredentials(request, context, target, caller);
     case 'instance': {
       const set = state.resources.get(keyOf(target.set));
       return only(
@@ -166,7 +180,11 @@ function answerCaller(request: Incoming, context: Context, caller: Caller): Outc
         ? only(readOperation(request, state, state.operations.get(keyOf(target.id)), apiVersion))
         : answerTarget(request, context, target, caller, apiVersion);
   const { answer, changes } = answered;
-  return { answer: { ...answer, headers: { ...charged.headers, ...answer.headers } }, changes: [...charged.changes, ...changes] };
+  return {
+    ...answered,
+    answer: { ...answer, headers: { ...charged.headers, ...answer.headers } },
+    changes: [...charged.changes, ...changes],
+  };
 }
 
 /** The document by which clients discover Azure Stack and custom clouds; the only one that needs no token. */
@@ -176,10 +194,11 @@ function endpoints(request: Incoming, { state, entraUrl }: Context): Answer {
 }
 
 export const armHandler: Handler = (request, context) => {
-  const { answer, changes } = answerRequest(request, context);
+  const outcome = answerRequest(request, context);
   const id = request.headers['x-ms-client-request-id'] ?? guidOf(`${context.now} ${request.target}`);
   const traced = { 'x-ms-request-id': drawGuid(context.random), 'x-ms-correlation-request-id': id, 'cache-control': 'no-cache' };
-  return { answer: { ...answer, headers: { ...traced, ...answer.headers } }, changes };
+  const { answer } = outcome;
+  return { ...outcome, answer: { ...answer, headers: { ...traced, ...answer.headers } } };
 };
 
 function answerRequest(request: Incoming, context: Context): Outcome {

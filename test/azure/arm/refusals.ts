@@ -6,7 +6,11 @@ import type { ComputeResource } from '../state/model.ts';
 import { failure } from './errors.ts';
 
 /** `who`: the caller, `type`: that of the resource, as their texts begin. */
-export function refusal(refused: Refusal, resource: ComputeResource, { who, type }: { who: string; type: string }): Answer {
+export function refusal(
+  refused: Refusal,
+  resource: Pick<ComputeResource, 'id' | 'name' | 'subscription' | 'resourceGroup'>,
+  { who, type }: { who: string; type: string },
+): Answer {
   const { id, name, subscription, resourceGroup } = resource;
   const group = `/subscriptions/${subscription}/resourceGroups/${resourceGroup}`;
   switch (refused.fault) {

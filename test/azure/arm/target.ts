@@ -30,6 +30,16 @@ export type Target =
       readonly name: string;
     }
   | { readonly kind: 'identity'; readonly id: string; readonly subscription: string; readonly group: string; readonly name: string }
+  | {
+      readonly kind: 'credential';
+      /** Id of the identity. */
+      readonly identity: string;
+      /** Null: the list. */
+      readonly credential: string | null;
+      readonly subscription: string;
+      readonly group: string;
+      readonly name: string;
+    }
   | { readonly kind: 'identityList'; readonly scope: string; readonly subscription: string; readonly group: string | null }
   | { readonly kind: 'operation'; readonly subscription: string; readonly id: string }
   | { readonly kind: 'endpoints' };
@@ -47,8 +57,11 @@ function inProvider(subscription: string, group: string | null, provider: string
   if (more.length > 0) return null;
   if (provider === 'microsoft.managedidentity' && type.toLowerCase() === 'userassignedidentities') {
     if (name === undefined) return { kind: 'identityList', scope, subscription, group };
-    if (group === null || child !== undefined) return null;
-    return { kind: 'identity', id: identityId(subscription, group, name), subscription, group, name };
+    if (group === null) return null;
+    const id = identityId(subscription, group, name);
+    if (child === undefined) return { kind: 'identity', id, subscription, group, name };
+    if (child.toLowerCase() !== 'federatedidentitycredentials') return null;
+    return { kind: 'credential', identity: id, credential: childName ?? null, subscription, group, name };
   }
   if (provider !== 'microsoft.compute') return null;
   if (type.toLowerCase() === 'locations' && child?.toLowerCase() === 'operations' && childName !== undefined) {

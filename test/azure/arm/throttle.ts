@@ -14,11 +14,14 @@ const policies = {
   getVm: ['LowCostGetVM', [12, 36], [8000, 24000]],
   listVms: ['ListVM', null, [300, 900]],
   getOperation: ['GetOperation', [15, 45], [5000, 15000]],
+  // 0.25 writes a second and identity.
+  writeCredential: ['WriteFederatedCredential', [15, 5], [500, 1500]],
 } as const;
 
 function policyOf(target: Target, method: string): keyof typeof policies | null {
   const reads = method === 'GET' || method === 'HEAD';
   if (target.kind === 'operation') return 'getOperation';
+  if (target.kind === 'credential') return reads ? null : 'writeCredential';
   if (target.kind === 'instance') return target.instance === null ? 'listSets' : 'getSet';
   if (target.kind === 'computeList') return target.of === 'scaleSet' ? 'listSets' : 'listVms';
   if (target.kind !== 'compute') return null;
@@ -48,7 +51,9 @@ function drawsOf(state: State, target: Target, method: string, caller: string): 
         ? target.id
         : target.kind === 'instance'
           ? target.set
-          : undefined;
+          : target.kind === 'credential'
+            ? target.identity
+            : undefined;
   if (perResource !== null && resource !== undefined) {
     const policy = { name: `${name}Resource`, perMinute: perResource[0], burst: perResource[1] };
     draws.push({ key: `${policy.name} ${resource}`.toLowerCase(), policy, header: 'resource' });
@@ -86,7 +91,8 @@ export function charge(state: State, target: Target, method: string, caller: str
   const remaining: string[] = [];
   for (const { draw, after } of drawn) {
     const left = Math.floor(after.tokens);
-    if (draw.header === 'resource') remaining.push(`Microsoft.Compute/${draw.policy.name};${left}`);
+    const provider = target.kind === 'credential' ? 'Microsoft.ManagedIdentity' : 'Microsoft.Compute';
+    if (draw.header === 'resource') remaining.push(`${provider}/${draw.policy.name};${left}`);
     else headers[`x-ms-ratelimit-remaining-subscription-${draw.header}`] = String(left);
   }
   if (remaining.length > 0) headers['x-ms-ratelimit-remaining-resource'] = remaining.join(',');

@@ -3,6 +3,7 @@
 import { describeArm } from '../arm/describe.ts';
 import { armHandler } from '../arm/handler.ts';
 import { settle } from '../arm/operations.ts';
+import { foreignIssuerOf } from '../entra/assertion.ts';
 import { describeEntra } from '../entra/describe.ts';
 import { entraHandler } from '../entra/handler.ts';
 import type { Action } from '../faults/actions.ts';
@@ -18,6 +19,7 @@ import type { Change, State, TableName, VmReference } from '../state/model.ts';
 import { vmId } from '../state/names.ts';
 import type { Clock } from './clock.ts';
 import type { Handler, Outcome } from './handler.ts';
+import { createIssuerKeys } from './issuers.ts';
 import type { KeyRing } from './keys.ts';
 import type { Log, RequestEntry } from './log.ts';
 import type { Answer, Incoming } from './messages.ts';
@@ -76,10 +78,13 @@ export function createEngine(parts: {
   keys: KeyRing;
   random: () => number;
   entraUrl: () => string;
+  /** PEM certificates of issuers of federated tokens, trusted besides the usual roots. */
+  issuerCa: string | null;
   listenersOf: (service: EmulatedService) => readonly Refusable[];
 }): Engine {
   const { clock, log, keys, random, entraUrl } = parts;
   const faults = createActiveFaults(random);
+  const issuers = createIssuerKeys({ ca: parts.issuerCa, onFetched: (what) => log.change(what, clock.now(), null) });
   const refusals: Record<EmulatedService, Promise<void>> = { imds: Promise.resolve(), arm: Promise.resolve(), entra: Promise.resolve() };
   const inFlight = new Map<string, number>();
   let stopped = false;
@@ -126,7 +131,7 @@ export function createEngine(parts: {
       log.change('signing keys rolled', clock.now(), cause);
       return null;
     }
-    const result = act(settled(), action, clock.now());
+    const result = act(settled(), action, { now: clock.now(), random });
     if ('error' in result) return result.error;
     log.change(`another writer: ${JSON.stringify(action)}`, clock.now(), cause);
     apply(result.changes, clock.now(), cause);
@@ -146,6 +151,7 @@ export function createEngine(parts: {
       vm,
       inFlight: busy,
       entraUrl: entraUrl(),
+      issuerKeys: issuers.keysOf,
     });
   }
 
@@ -181,8 +187,10 @@ export function createEngine(parts: {
     }
     const lost = effectOf(effects, 'reset') ?? effectOf(effects, 'hang') ?? effectOf(effects, 'half-open');
     const nothing: Outcome = { answer: { status: 0, headers: {}, body: '' }, changes: [] };
+    if (service === 'entra') await loadIssuer(request);
     const outcome = lost !== null && !lost.processed ? nothing : handleSafely(service, request, effects, vm, busy);
     apply(outcome.changes, clock.now(), entry.seq);
+    if (outcome.delayMs !== undefined && outcome.delayMs > 0) await clock.sleep(outcome.delayMs, signal);
     const latency = effectOf(effects, 'latency');
     if (latency !== null) {
       const { median, p99 } = latency.shape ?? usualLatency[service];
@@ -192,6 +200,13 @@ export function createEngine(parts: {
     log.answered(entry, outcome.answer, clock.now());
     const slow = effectOf(effects, 'slow-body');
     return { answer: outcome.answer, manner: slow === null ? 'whole' : { slowMs: slow.ms } };
+  }
+
+  async function loadIssuer(request: Incoming): Promise<void> {
+    const foreign = foreignIssuerOf(request, state);
+    if (foreign === null) return;
+    const given = state.config.issuers.find(({ issuer }) => issuer === foreign.issuer);
+    if (given === undefined || given.keys === null) await issuers.load(foreign.issuer, foreign.kid, given?.url ?? null);
   }
 
   /** No request can hit a closed port, so this fault is applied here. */
@@ -243,6 +258,7 @@ export function createEngine(parts: {
     act: (action) => doAction(action, null),
     async stop() {
       stopped = true;
+      issuers.stop();
       clock.stop();
       await Promise.all(Object.values(refusals));
     },

@@ -7,6 +7,8 @@ export type TokenSubject = {
   readonly tenantId: string;
   /** The ARM resource a managed identity is; null for an app registration. */
   readonly resourceId: string | null;
+  /** The machine or scale set whose IMDS gives the token; null where Entra gives it. */
+  readonly machineId: string | null;
   /** `1` secret, `2` certificate or assertion, as in the claim `appidacr`. */
   readonly proof: '1' | '2';
 };
@@ -21,7 +23,7 @@ export function accessClaims(
   times: { issued: number; expires: number },
   serial: number,
 ): Record<string, unknown> {
-  const { objectId, appId, tenantId, resourceId, proof } = subject;
+  const { objectId, appId, tenantId, resourceId, machineId, proof } = subject;
   return {
     aud: audience,
     iss: issuerOf(tenantId),
@@ -37,6 +39,7 @@ export function accessClaims(
     tid: tenantId,
     uti: guidOf(`token ${serial} ${objectId}`).replaceAll('-', '').slice(0, 22),
     ver: '1.0',
+    ...(machineId === null ? {} : { xms_az_rid: machineId }),
     ...(resourceId === null ? {} : { xms_mirid: resourceId }),
   };
 }

@@ -14,6 +14,11 @@ const rows: Readonly<Record<number, Row>> = {
     error: 'invalid_grant',
     text: 'The server terminated an operation because it encountered a client request loop. Please contact your app vendor.',
   },
+  53003: {
+    status: 400,
+    error: 'invalid_grant',
+    text: 'Access has been blocked by Conditional Access policies. The access policy does not allow token issuance.',
+  },
   70003: { status: 400, error: 'unsupported_grant_type', text: 'The app requested an unsupported grant type.' },
   70011: { status: 400, error: 'invalid_scope', text: 'The provided request must include a valid scope.' },
   70021: { status: 401, error: 'invalid_client', text: 'No matching federated identity record found for presented assertion.' },
@@ -23,6 +28,7 @@ const rows: Readonly<Record<number, Row>> = {
     text: 'Tenant not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.',
   },
   90033: { status: 503, error: 'temporarily_unavailable', text: 'A transient error has occurred. Please try again.' },
+  90061: { status: 400, error: 'invalid_request', text: 'Request to External OIDC endpoint failed.' },
   90055: {
     status: 429,
     error: 'temporarily_unavailable',
@@ -39,6 +45,12 @@ const rows: Readonly<Record<number, Row>> = {
   700211: { status: 401, error: 'invalid_client', text: 'No matching federated identity record found for presented assertion issuer.' },
   700212: { status: 401, error: 'invalid_client', text: 'No matching federated identity record found for presented assertion audience.' },
   700213: { status: 401, error: 'invalid_client', text: 'No matching federated identity record found for presented assertion subject.' },
+  7000112: { status: 400, error: 'unauthorized_client', text: 'The application is disabled.' },
+  7002138: {
+    status: 401,
+    error: 'invalid_client',
+    text: 'The presented assertion subject differs in case from that of a federated identity record.',
+  },
   900144: { status: 400, error: 'invalid_request', text: 'The request body must contain the required parameters.' },
   1002012: {
     status: 400,

@@ -5,11 +5,12 @@ import type { Incoming } from '../core/messages.ts';
 import { json } from '../core/messages.ts';
 import { accessClaims, issuerOf } from '../core/tokens.ts';
 import { effectOf } from '../faults/effects.ts';
-import type { App } from '../state/model.ts';
-import { keyOf } from '../state/names.ts';
+import type { App, Change } from '../state/model.ts';
 import type { Proven, Refusal } from './assertion.ts';
 import { proveAssertion } from './assertion.ts';
 import { aadsts } from './errors.ts';
+import type { Principal } from './principal.ts';
+import { principalOf } from './principal.ts';
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
@@ -36,14 +37,14 @@ function audienceOf(form: URLSearchParams, version: 1 | 2): string | Refusal {
   return scope.slice(0, -'/.default'.length);
 }
 
-function proveSecret(secret: string, app: App, now: number): Proven | Refusal {
-  const known = app.secrets.filter((one) => one.value === secret);
+function proveSecret(secret: string, app: App | null, now: number): Proven | Refusal {
+  const known = app?.secrets.filter((one) => one.value === secret) ?? [];
   if (known.length === 0) return { code: 7000215 };
   if (known.every((one) => one.expires !== null && one.expires <= now)) return { code: 7000222 };
   return { changes: [] };
 }
 
-function prove(form: URLSearchParams, app: App, tenantId: string, request: Incoming, context: Context): Proven | Refusal {
+function prove(form: URLSearchParams, principal: Principal, tenantId: string, request: Incoming, context: Context): Proven | Refusal {
   const assertion = form.get('client_assertion');
   const secret = form.get('client_secret');
   if (assertion !== null) {
@@ -53,9 +54,21 @@ function prove(form: URLSearchParams, app: App, tenantId: string, request: Incom
     const [, named = tenantId] = request.path.split('/');
     const bases = [tenantId, named].map((tenant) => `${request.origin}/${tenant}`);
     const endpoints = bases.flatMap((base) => [`${base}/oauth2/v2.0/token`, `${base}/oauth2/token`, `${base}/v2.0`, `${base}/`, base]);
-    return proveAssertion(assertion, app, [...endpoints, issuerOf(tenantId)], context);
+    return proveAssertion(assertion, principal, [...endpoints, issuerOf(tenantId)], context);
   }
-  return secret === null || secret === '' ? { code: 7000218 } : proveSecret(secret, app, context.now);
+  return secret === null || secret === '' ? { code: 7000218 } : proveSecret(secret, principal.app, context.now);
+}
+
+const loopWindowMs = 5 * 60_000;
+
+/** What counts this request; null where the same was asked too often. */
+function requestLoop(what: string, { state, now }: Context): readonly Change[] | null {
+  const most = state.config.settings.entra.loopAfter;
+  if (most === null) return [];
+  const key = `loop ${what}`.toLowerCase();
+  const before = state.buckets.get(key) ?? { tokens: most, at: now, blockedUntil: 0 };
+  const tokens = Math.min(most, before.tokens + ((now - before.at) / loopWindowMs) * most);
+  return tokens < 1 ? null : [{ table: 'buckets', key, value: { tokens: tokens - 1, at: now, blockedUntil: 0 } }];
 }
 
 export function answerToken(request: Incoming, context: Context, tenantId: string, version: 1 | 2): Outcome {
@@ -69,22 +82,29 @@ export function answerToken(request: Incoming, context: Context, tenantId: strin
   const clientId = form.get('client_id');
   if (clientId === null || clientId === '')
     return refuse({ code: 900144, detail: "The request body must contain the following parameter: 'client_id'." });
-  const app = state.apps.get(keyOf(clientId));
-  if (app === undefined || keyOf(app.tenantId) !== keyOf(tenantId))
+  const principal = principalOf(clientId, tenantId, context);
+  if (principal === undefined)
     return refuse({ code: 700016, detail: `Application with identifier '${clientId}' was not found in the directory '${tenantId}'.` });
-  const proven = prove(form, app, tenantId, request, context);
+  const unusable = principal.disabled ? { code: 7000112, detail: `Application '${clientId}' is disabled.` } : null;
+  const proven = unusable ?? prove(form, principal, tenantId, request, context);
   if ('code' in proven) return refuse(proven);
+  if (principal.blocked) return refuse({ code: 53003 });
   const audience = audienceOf(form, version);
   if (typeof audience !== 'string') return refuse(audience);
   if (state.config.audiences !== null && !state.config.audiences.includes(audience)) {
     return refuse({ code: 500011, detail: `The resource principal named ${audience} was not found in the tenant named ${tenantId}.` });
   }
 
-  const { tokenSeconds, refreshInSeconds } = state.config.settings.entra;
+  const loop = requestLoop(`${clientId} ${audience}`, context);
+  if (loop === null) return refuse({ code: 50196 });
+
+  const { refreshInSeconds } = state.config.settings.entra;
+  const tokenSeconds = state.config.settings.entra[principal.app === null ? 'identityTokenSeconds' : 'tokenSeconds'];
   const bad = effectOf(effects, 'bad-token');
   const issued = Math.floor(now / 1000) - (bad?.expired === true ? tokenSeconds + 3600 : 0);
   const proof = form.get('client_assertion') === null ? '1' : '2';
-  const subject = { objectId: app.objectId, appId: app.clientId, tenantId, resourceId: null, proof } as const;
+  const { objectId, clientId: appId, resourceId } = principal;
+  const subject = { objectId, appId, tenantId, resourceId, machineId: null, proof } as const;
   const token = keys.sign(accessClaims(subject, bad?.audience ?? audience, { issued, expires: issued + tokenSeconds }, random()));
   const life = { expires_in: tokenSeconds, ext_expires_in: tokenSeconds };
   const text = (value: number) => String(value);
@@ -100,5 +120,5 @@ export function answerToken(request: Incoming, context: Context, tenantId: strin
           resource: audience,
           access_token: token,
         };
-  return { answer: json(200, body, { 'cache-control': 'no-store, no-cache', pragma: 'no-cache' }), changes: proven.changes };
+  return { answer: json(200, body, { 'cache-control': 'no-store, no-cache', pragma: 'no-cache' }), changes: [...proven.changes, ...loop] };
 }

@@ -1,7 +1,8 @@
 // What other writers do to the same Azure: AKS, the autoscaler, an operator in the portal.
 import { guidOf } from '../core/random.ts';
+import { withCredential, withoutCredential } from '../state/credentials.ts';
 import { systemIdentity } from '../state/document.ts';
-import type { Change, ComputeResource, State } from '../state/model.ts';
+import type { Change, ComputeResource, FederatedCredential, State } from '../state/model.ts';
 import { findIdentity, keyOf } from '../state/names.ts';
 
 export type Action =
@@ -15,6 +16,9 @@ export type Action =
   | { readonly do: 'recreate'; readonly resource: string }
   | { readonly do: 'delete-identity'; readonly identity: string }
   | { readonly do: 'recreate-identity'; readonly identity: string }
+  | ({ readonly do: 'put-credential'; readonly identity: string } & FederatedCredential)
+  /** Null: all of them. */
+  | { readonly do: 'delete-credential'; readonly identity: string; readonly name: string | null }
   | { readonly do: 'roll-keys' };
 
 export type ActionResult = { readonly changes: readonly Change[] } | { readonly error: string };
@@ -82,12 +86,32 @@ export function resize(instances: readonly string[], wanted: number): string[] {
   return result;
 }
 
-export function act(state: State, action: Exclude<Action, { do: 'roll-keys' }>, now: number): ActionResult {
+export function act(
+  state: State,
+  action: Exclude<Action, { do: 'roll-keys' }>,
+  { now, random }: { now: number; random: () => number },
+): ActionResult {
   if (!('identity' in action)) return onResource(state, action, now);
   const identity = findIdentity(state.identities, action.identity);
   if (identity === null) return { error: `identity: there is no identity "${action.identity}"` };
   const key = keyOf(identity.id);
+  const timing = { now, random, settings: state.config.settings };
+  if (action.do === 'put-credential') {
+    const { name, issuer, subject, audiences } = action;
+    return { changes: [{ table: 'identities', key, value: withCredential(identity, { name, issuer, subject, audiences }, timing) }] };
+  }
+  if (action.do === 'delete-credential') {
+    const names = action.name === null ? identity.federated.map(({ name }) => name) : [action.name];
+    const value = names.reduce((before, name) => withoutCredential(before, name, timing), identity);
+    return { changes: [{ table: 'identities', key, value }] };
+  }
   if (action.do === 'delete-identity') return { changes: [{ table: 'identities', key, value: null }] };
-  const value = { ...identity, clientId: guidOf(`${identity.clientId} again`), principalId: guidOf(`${identity.principalId} again`) };
+  const value = {
+    ...identity,
+    clientId: guidOf(`${identity.clientId} again`),
+    principalId: guidOf(`${identity.principalId} again`),
+    federated: [],
+    trusts: [],
+  };
   return { changes: [{ table: 'identities', key, value }] };
 }

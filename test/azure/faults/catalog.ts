@@ -32,6 +32,8 @@ export const action: Read<Action> = (value, path) => {
     'recreate',
     'delete-identity',
     'recreate-identity',
+    'put-credential',
+    'delete-credential',
     'roll-keys',
   );
   const name = choose(isRecord(value) ? value.do : value, path === '' ? 'do' : `${path}.do`);
@@ -48,6 +50,12 @@ export const action: Read<Action> = (value, path) => {
     case 'delete-identity':
     case 'recreate-identity':
       return { ...fields(value, path, { ...start, identity: [text] }), do: name };
+    case 'put-credential': {
+      const trust = { issuer: [text], subject: [text], audiences: [listOf(text), ['api://AzureADTokenExchange']] } as const;
+      return { ...fields(value, path, { ...start, identity: [text], name: [text], ...trust }), do: name };
+    }
+    case 'delete-credential':
+      return { ...fields(value, path, { ...start, identity: [text], name: [orNull(text), null] }), do: name };
     default:
       return { ...fields(value, path, { ...start, resource: [text] }), do: name };
   }
@@ -68,6 +76,8 @@ type Entry = {
   readonly forMs?: number;
   /** The methods it hits when the document names none. */
   readonly method?: 'write';
+  /** The part of the path it hits when the document names none. */
+  readonly path?: string;
   readonly effect: (options: Options, identity: string | null) => Effect;
 };
 
@@ -76,7 +86,9 @@ const lost =
   (kind: 'hang' | 'half-open' | 'reset'): Entry['effect'] =>
   (options) => ({ kind, ...fields(options, '', { processed: [flag, kind === 'half-open'] }) });
 const plain =
-  (kind: 'conflict' | 'precondition-failed' | 'forbidden' | 'deny-assignment' | 'unauthorized'): Entry['effect'] =>
+  (
+    kind: 'conflict' | 'concurrent-credentials' | 'precondition-failed' | 'forbidden' | 'deny-assignment' | 'unauthorized',
+  ): Entry['effect'] =>
   (options) => ({ kind, ...bare(options) });
 const refusal = (read: (options: Options) => Refusal): Entry => ({
   service: 'arm',
@@ -180,6 +192,7 @@ export const catalog: Readonly<Record<string, Entry>> = {
     },
   },
   conflict: { service: 'arm', method: 'write', count: 1, effect: plain('conflict') },
+  'concurrent-credentials': { service: 'arm', path: '/federatedIdentityCredentials/', count: 1, effect: plain('concurrent-credentials') },
   'precondition-failed': { service: 'arm', method: 'write', count: 1, effect: plain('precondition-failed') },
   forbidden: { service: 'arm', effect: plain('forbidden') },
   'deny-assignment': { service: 'arm', effect: plain('deny-assignment') },
@@ -257,6 +270,6 @@ export function readFault(value: unknown, path: string, now: number): Omit<Fault
   const times = given('count') ? shared.count : given('forMs') ? null : (entry.count ?? null);
   const forMs = given('forMs') ? shared.forMs : given('count') ? null : (entry.forMs ?? null);
   const effect = entry.effect(Object.fromEntries(split.options ?? []), identity);
-  const scope = { service, method: shared.method ?? entry.method ?? null, path: part, resource, identity };
+  const scope = { service, method: shared.method ?? entry.method ?? null, path: part ?? entry.path ?? null, resource, identity };
   return { name, scope, skip, count: times, probability, until: forMs === null ? null : now + forMs, effect };
 }

@@ -39,7 +39,7 @@ export type ServiceEffect =
       readonly end: 'Succeeded' | 'Failed' | 'Canceled';
       readonly error: ServiceError | null;
     }
-  | { readonly kind: 'conflict' | 'precondition-failed' | 'forbidden' | 'deny-assignment' | 'unauthorized' }
+  | { readonly kind: 'conflict' | 'concurrent-credentials' | 'precondition-failed' | 'forbidden' | 'deny-assignment' | 'unauthorized' }
   /** Seconds; null leaves the header out. */
   | { readonly kind: 'throttled'; readonly retryAfter: number | null }
   | { readonly kind: 'throttled-identity'; readonly seconds: number }

@@ -28,12 +28,21 @@ export function readSelector(query: URLSearchParams): Selector | null | { refuse
   return given[0] ?? null;
 }
 
-function userSubjects(state: State, attached: AttachedIdentities): TokenSubject[] {
+function userSubjects(state: State, attached: AttachedIdentities, machineId: string | null): TokenSubject[] {
   return Object.entries(attached.user).flatMap(([key, { principalId }]) => {
     const known = state.identities.get(key);
     // Deleted, or recreated since it was attached: IMDS does not know it until it is removed and added again.
     if (known === undefined || known.principalId !== principalId) return [];
-    return [{ objectId: known.principalId, appId: known.clientId, tenantId: known.tenantId, resourceId: known.id, proof: '2' as const }];
+    return [
+      {
+        objectId: known.principalId,
+        appId: known.clientId,
+        tenantId: known.tenantId,
+        resourceId: known.id,
+        machineId,
+        proof: '2' as const,
+      },
+    ];
   });
 }
 
@@ -41,7 +50,7 @@ function systemSubject(state: State, attached: AttachedIdentities, vm: VmReferen
   const resource = vm === null ? undefined : state.resources.get(vm.resource);
   if (attached.system === null || vm === null || resource === undefined) return null;
   const { principalId, clientId, tenantId } = attached.system;
-  return { objectId: principalId, appId: clientId, tenantId, resourceId: vmId(resource, vm), proof: '2' };
+  return { objectId: principalId, appId: clientId, tenantId, resourceId: vmId(resource, vm), machineId: resource.id, proof: '2' };
 }
 
 export function selectIdentity(
@@ -51,7 +60,7 @@ export function selectIdentity(
   selector: Selector | null,
 ): TokenSubject | { refused: Answer } {
   const attached = visibleIdentities(state, vm, now);
-  const users = userSubjects(state, attached);
+  const users = userSubjects(state, attached, (vm && state.resources.get(vm.resource)?.id) ?? null);
   const system = systemSubject(state, attached, vm);
   if (selector !== null) {
     const field = selector.name === 'client_id' ? 'appId' : selector.name === 'object_id' ? 'objectId' : 'resourceId';

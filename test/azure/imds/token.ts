@@ -59,7 +59,7 @@ export function answerToken(request: Incoming, context: Context): Outcome {
   const { audiences, settings } = state.config;
   if (audiences !== null && !audiences.includes(resource)) return only(unknownResource(resource, subject.tenantId));
 
-  const key = `${subject.objectId} ${resource} ${request.query.get('xms_cc') ?? ''}`.trim();
+  const key = `${subject.objectId} ${subject.machineId} ${resource} ${request.query.get('xms_cc') ?? ''}`.trim();
   const known = state.tokens.get(key);
   const fresh =
     known !== undefined &&

@@ -19,7 +19,7 @@ function merged(base: unknown, patch: unknown): unknown {
 
 /**
  * `settings` are merged, every other section named is replaced. What runs goes on: operations, kept tokens, budgets, and of resources whose section is not named
- * also what IMDS sees of them.
+ * also what IMDS sees of them, of identities what Entra knows of their credentials.
  */
 export function patchedState(state: State, patch: unknown, now: number): State {
   if (!isRecord(patch)) throw new DocumentError('', 'must be an object with the sections to change');
@@ -30,6 +30,7 @@ export function patchedState(state: State, patch: unknown, now: number): State {
   const resources = new Map(
     [...next.resources].map(([key, resource]) => [key, kept(resource) ? (state.resources.get(key) ?? resource) : resource]),
   );
+  const identities = 'identities' in patch ? next.identities : state.identities;
   const { operations, tokens, buckets, assertions } = state;
-  return { ...next, resources, operations, tokens, buckets, assertions };
+  return { ...next, resources, identities, operations, tokens, buckets, assertions };
 }

@@ -19,7 +19,8 @@ export function describeChange(before: State, change: Change): string | null {
       if (change.value === null) return `${shortId(change.key)} deleted`;
       const known = before.identities.get(change.key);
       const word = known === undefined ? 'created' : known.principalId === change.value.principalId ? 'written' : 'recreated';
-      return `${shortId(change.key)} ${word}, client id ${change.value.clientId}`;
+      const names = change.value.federated.map(({ name }) => name);
+      return `${shortId(change.key)} ${word}, client id ${change.value.clientId}, federated credentials [${names.join(' ')}]`;
     }
     case 'operations': {
       if (change.value === null) return null;

@@ -13,6 +13,11 @@ test('reads what GET /state writes back as the same state', () => {
     {
       ...small(),
       roles: [{ principal: 'x', role: 'Reader' }],
+      issuers: [{ issuer: 'https://issuer.example', url: 'https://127.0.0.1:6443' }],
+      identities: [
+        { name: 'reader', federated: [{ name: 'one', issuer: 'https://issuer.example', subject: 's' }] },
+        { name: 'writer', disabled: true, blocked: true },
+      ],
       denyAssignments: [{ scope: '/' }],
       apps: [{ clientId: 'cccccccc-0000-4000-8000-000000000001', secrets: [{ value: 'x', expires: '2030-01-01T00:00:00Z' }] }],
     },

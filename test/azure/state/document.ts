@@ -7,7 +7,7 @@ import { keyOfJwk } from '../core/keys.ts';
 import { isRecord } from '../core/messages.ts';
 import { guidOf } from '../core/random.ts';
 import type { Read } from './fields.ts';
-import { count, DocumentError, fields, guid, listOf, moment, oneOf, orNull, segment, text, textMap } from './fields.ts';
+import { count, DocumentError, fields, flag, guid, listOf, moment, oneOf, orNull, segment, text, textMap } from './fields.ts';
 import type { App, AttachedIdentities, ComputeResource, Config, State, UserAssignedIdentity } from './model.ts';
 import { findVm, identityId, identityIdPattern, keyOf, lastSegment, scaleSetId, virtualMachineId } from './names.ts';
 import { settings } from './settings.ts';
@@ -34,6 +34,8 @@ const compute = {
   provisioningState: [text, 'Succeeded'],
 } as const;
 
+const signIn = { disabled: [flag, false], blocked: [flag, false] } as const;
+
 const scaleSet = (value: unknown, path: string) =>
   fields(value, path, { ...compute, orchestration: [oneOf('Uniform', 'Flexible'), 'Uniform'], instances: [instances, []] });
 const virtualMachine = (value: unknown, path: string) => fields(value, path, { ...compute, scaleSet: [orNull(text), null] });
@@ -47,6 +49,13 @@ const userAssigned = (value: unknown, path: string) =>
     principalId: [guid, null],
     tenantId: [guid, null],
     location: [text, null],
+    federated: [
+      listOf((item, at) =>
+        fields(item, at, { name: [text], issuer: [text], subject: [text], audiences: [listOf(text), ['api://AzureADTokenExchange']] }),
+      ),
+      [],
+    ],
+    ...signIn,
   });
 
 const certificate: Read<string> = (value, path) => {
@@ -72,6 +81,7 @@ const app = (value: unknown, path: string) =>
       listOf((item, at) => fields(item, at, { issuer: [text], subject: [text], audience: [text, 'api://AzureADTokenExchange'] })),
       [],
     ],
+    ...signIn,
   });
 
 const role = (value: unknown, path: string) =>
@@ -92,7 +102,7 @@ const publicKey: Read<KeyObject> = (value, path) => {
   }
 };
 const issuer = (value: unknown, path: string) => ({
-  ...fields(value, path, { issuer: [text], keys: [listOf(publicKey)] }),
+  ...fields(value, path, { issuer: [text], keys: [orNull(listOf(publicKey)), null], url: [orNull(text), null] }),
   document: value,
 });
 
@@ -133,6 +143,11 @@ function readIdentities(doc: Document): Table<UserAssignedIdentity> {
       principalId: item.principalId ?? guidOf(`principal ${keyOf(id)}`),
       tenantId: item.tenantId ?? doc.tenant,
       location: item.location ?? doc.location,
+      federated: item.federated,
+      trusts: item.federated.map(({ issuer, subject, audiences }) => ({ issuer, subject, audiences, from: [0], until: null })),
+      writingUntil: 0,
+      disabled: item.disabled,
+      blocked: item.blocked,
     });
   }
   return table;

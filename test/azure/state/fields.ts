@@ -35,6 +35,11 @@ export const count: Read<number> = (value, path) => {
   throw new DocumentError(path, `must be a whole number of 0 or more, not ${show(value)}`);
 };
 
+export const positive: Read<number> = (value, path) => {
+  if (count(value, path) > 0) return count(value, path);
+  throw new DocumentError(path, 'must be a whole number of 1 or more, not 0');
+};
+
 export const whole: Read<number> = (value, path) => {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
   throw new DocumentError(path, `must be a whole number, not ${show(value)}`);

@@ -40,6 +40,26 @@ export type UserAssignedIdentity = {
   readonly principalId: string;
   readonly tenantId: string;
   readonly location: string;
+  readonly federated: readonly FederatedCredential[];
+  /** Entra's view of `federated`, which lags behind. */
+  readonly trusts: readonly PropagatedTrust[];
+  /** Until then a write of a credential is under way. */
+  readonly writingUntil: number;
+} & SignInState;
+
+/** Whose tokens may be exchanged. */
+export type Trust = { readonly issuer: string; readonly subject: string; readonly audiences: readonly string[] };
+
+export type FederatedCredential = Trust & { readonly name: string };
+
+/** A trust as the replicas of Entra know it: from and until when each does. */
+export type PropagatedTrust = Trust & { readonly from: readonly number[]; readonly until: readonly number[] | null };
+
+/** Why Entra gives an application or identity no token, whatever its credential. */
+export type SignInState = {
+  readonly disabled: boolean;
+  /** By Conditional Access. */
+  readonly blocked: boolean;
 };
 
 export type IdentityType = 'None' | 'SystemAssigned' | 'UserAssigned' | 'SystemAssigned, UserAssigned';
@@ -82,7 +102,7 @@ export type App = {
   /** PEM certificates. */
   readonly certificates: readonly string[];
   readonly federated: readonly { readonly issuer: string; readonly subject: string; readonly audience: string }[];
-};
+} & SignInState;
 
 /** A token that IMDS keeps and hands out again. */
 export type CachedToken = { readonly token: string; readonly issuedAt: number; readonly expiresAt: number; readonly notBefore: number };
@@ -97,13 +117,22 @@ export type Config = {
   readonly denyAssignments: readonly DenyAssignment[];
   /** Token audiences that exist; null: any. */
   readonly audiences: readonly string[] | null;
-  /** Issuers of federated assertions and their public keys. */
-  readonly issuers: readonly { readonly issuer: string; readonly keys: readonly KeyObject[]; readonly document: unknown }[];
+  /** Issuers of federated assertions that are not fetched from their own address. */
+  readonly issuers: readonly KnownIssuer[];
   /** The machine that the first IMDS listener stands for. */
   readonly vm: VmReference | null;
   /** What a state document leaves out of its entries. */
   readonly defaults: { readonly tenant: string; readonly subscription: string; readonly resourceGroup: string; readonly location: string };
   readonly settings: Settings;
+};
+
+export type KnownIssuer = {
+  readonly issuer: string;
+  /** Its public keys; null: they are fetched. */
+  readonly keys: readonly KeyObject[] | null;
+  /** Where its documents are fetched from, instead of the issuer's own address. */
+  readonly url: string | null;
+  readonly document: unknown;
 };
 
 export type RoleAssignment = {

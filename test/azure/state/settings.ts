@@ -1,7 +1,7 @@
 // How the emulated Azure behaves where the real one varies or documents several ways. docs/emulator.md#state
 import type { Range } from '../core/random.ts';
 import type { Read } from './fields.ts';
-import { count, fields, flag, listOf, oneOf, orNull, range, text } from './fields.ts';
+import { count, fields, flag, listOf, oneOf, orNull, positive, range, text } from './fields.ts';
 
 const both = (ms: number): { scaleSet: Range; virtualMachine: Range } => ({
   scaleSet: { min: ms, max: ms },
@@ -59,6 +59,12 @@ const arm = (value: unknown, path: string) =>
     /** When a missing identity fails the write. */
     missingIdentity: [oneOf('accept', 'completion'), 'accept'],
     oldestApiVersion: [text, '2018-06-01'],
+    /** How long a write of a federated credential takes; another one of the same identity is refused meanwhile. */
+    credentialWriteMs: [range, { min: 0, max: 0 }],
+    /** Federated credentials on a page of their list; null: all. */
+    credentialPageSize: [orNull(count), null],
+    /** Where identities can have no federated credentials. */
+    regionsWithoutFederation: [listOf(text), []],
   });
 
 const entra = (value: unknown, path: string) =>
@@ -68,6 +74,14 @@ const entra = (value: unknown, path: string) =>
     refreshInSeconds: [orNull(count), null],
     /** Refuses an assertion id that was used before. */
     refuseReplay: [flag, false],
+    /** Of tokens of user-assigned identities. */
+    identityTokenSeconds: [count, 86_400],
+    /** From the write of a federated credential until a replica knows it. */
+    credentialPropagationMs: [range, { min: 0, max: 0 }],
+    /** Each token request meets one of them at random. */
+    replicas: [positive, 1],
+    /** Equal token requests in 5 minutes until Entra sees a loop; null: any number. */
+    loopAfter: [orNull(positive), null],
   });
 
 export const settings = (value: unknown, path: string) =>

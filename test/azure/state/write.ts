@@ -31,7 +31,8 @@ export function writeState(state: State): Record<string, unknown> {
     virtualMachines: resources
       .filter((resource) => resource.kind === 'virtualMachine')
       .map((resource) => ({ ...writeCompute(state, resource), scaleSet: resource.scaleSet })),
-    identities: [...state.identities.values()],
+    // What is not in the document: Entra's view follows from it.
+    identities: [...state.identities.values()].map(({ trusts: _trusts, writingUntil: _writing, ...identity }) => identity),
     apps: [...state.apps.values()].map((app) => ({
       ...app,
       secrets: app.secrets.map(({ value, expires }) => ({ value, expires: expires === null ? null : new Date(expires).toISOString() })),

@@ -1,6 +1,7 @@
 // A real client library, doing one thing, in a process of its own (MSAL keeps process-wide statics). Reads the case from its argument, prints what came of it.
 
 import { ComputeManagementClient } from '@azure/arm-compute';
+import { ManagedServiceIdentityClient } from '@azure/arm-msi';
 import type { TokenCredential } from '@azure/identity';
 import {
   ClientCertificateCredential,
@@ -35,6 +36,21 @@ export type ClientCase =
       readonly type: 'UserAssigned' | 'SystemAssigned' | 'None' | 'SystemAssigned, UserAssigned';
       readonly ids: Readonly<Record<string, object | null>>;
       readonly ifMatch?: string;
+    }
+  | {
+      /** Creates the credentials one after the other, lists them, replaces the first and deletes it twice. */
+      readonly client: 'arm-msi';
+      readonly arm: string;
+      readonly token: string;
+      readonly subscription: string;
+      readonly group: string;
+      readonly name: string;
+      readonly credentials: readonly {
+        readonly name: string;
+        readonly issuer: string;
+        readonly subject: string;
+        readonly audiences: string[];
+      }[];
     };
 
 async function tokenBy(credential: TokenCredential, resource: string): Promise<Record<string, unknown>> {
@@ -77,6 +93,27 @@ async function byCompute(one: Extract<ClientCase, { client: 'arm-compute' }>): P
     type: updated.identity?.type,
     state: updated.provisioningState,
   };
+}
+
+async function byManagedIdentity(one: Extract<ClientCase, { client: 'arm-msi' }>): Promise<Record<string, unknown>> {
+  const credential = { getToken: () => Promise.resolve({ token: one.token, expiresOnTimestamp: Date.now() + 3_600_000 }) };
+  const client = new ManagedServiceIdentityClient(credential, one.subscription, { endpoint: one.arm, retryOptions: { maxRetries: 0 } });
+  const { group, name } = one;
+  const statuses: number[] = [];
+  const noted = { onResponse: ({ status }: { status: number }) => void statuses.push(status) };
+  const credentials = client.federatedIdentityCredentials;
+  for (const { name: made, ...trust } of one.credentials) await credentials.createOrUpdate(group, name, made, trust, noted);
+  const listed: unknown[] = [];
+  for await (const { name: found, issuer, subject, audiences } of credentials.list(group, name))
+    listed.push({ name: found, issuer, subject, audiences });
+  const [first] = one.credentials;
+  if (first === undefined) throw new Error('no credentials are given');
+  const { name: made, ...trust } = first;
+  const replaced = await credentials.createOrUpdate(group, name, made, { ...trust, subject: 'replaced' }, noted);
+  const got = await credentials.get(group, name, made, noted);
+  for (let count = 0; count < 2; count += 1) await credentials.delete(group, name, made, noted);
+  const { clientId, principalId, tenantId } = await client.userAssignedIdentities.get(group, name);
+  return { statuses, listed, subjects: [replaced.subject, got.subject], ids: { clientId, principalId, tenantId } };
 }
 
 async function run(one: ClientCase): Promise<Record<string, unknown>> {
@@ -128,6 +165,8 @@ async function run(one: ClientCase): Promise<Record<string, unknown>> {
       return byConfidentialClient(one, { clientAssertion: () => Promise.resolve(one.assertion) });
     case 'arm-compute':
       return byCompute(one);
+    case 'arm-msi':
+      return byManagedIdentity(one);
     default:
       return one satisfies never;
   }

@@ -7,8 +7,9 @@ import path from 'node:path';
 import { before, test } from 'node:test';
 import { SignJWT } from 'jose';
 import { createSelfSigned } from '../../azure/core/certificates.ts';
+import type { Emulator } from '../../azure/emulator.ts';
 import type { ClientCase } from './client.ts';
-import { alone, app, armAudience, conformanceState, idOf, pool1, subscription, tenant } from './fixtures.ts';
+import { alone, app, armAudience, conformanceState, identityIds, idOf, pool1, subscription, tenant } from './fixtures.ts';
 import { emulate } from './harness.ts';
 import { managedIdentityCases } from './managed-identity-cases.ts';
 import { arm, attachedNames, claimsOf, signIn, tokenOf } from './requests.ts';
@@ -145,3 +146,41 @@ test('gives arm-compute errors: refused, stale etag, failed, canceled', async (c
   emulator.addFault({ fault: 'operation', ms: 20, end: 'Canceled' });
   assert.match(String((await update(writer)).error?.message), /canceled/i);
 });
+
+test('lets arm-msi create, list in pages, replace and delete federated credentials', async (context) => {
+  const settings = { limits: { arm: false }, arm: { credentialPageSize: 2 } };
+  const emulator = await emulate(context, { state: conformanceState({ settings }), running: true });
+  const credentials = ['one', 'two', 'three'].map((name) => ({ name, issuer, subject: name, audiences: ['api://AzureADTokenExchange'] }));
+  const about = { arm: emulator.urls.arm, token: tokenOf(await signIn(emulator)), subscription, group: 'nodes', name: 'writer' };
+  const { result, error } = await runClient({ client: 'arm-msi', ...about, credentials }, { ca: emulator.ca });
+  assert.equal(error, null);
+  const { clientId, principalId } = identityIds.writer;
+  assert.deepEqual(result, {
+    statuses: [201, 201, 201, 200, 200, 200, 204],
+    listed: credentials,
+    subjects: ['replaced', 'replaced'],
+    ids: { clientId, principalId, tenantId: tenant },
+  });
+  const names = emulator
+    .state()
+    .identities.get(idOf('writer').toLowerCase())
+    ?.federated.map(({ name }) => name);
+  assert.deepEqual(names, ['two', 'three']);
+});
+
+for (const [code, make] of [
+  [
+    'ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity',
+    (emulator) => emulator.addFault({ fault: 'concurrent-credentials' }),
+  ],
+  ['AuthorizationFailed', (emulator) => emulator.patchState({ roles: [] })],
+  ['MethodNotAllowed', (emulator) => emulator.patchState({ settings: { arm: { regionsWithoutFederation: ['westeurope'] } } })],
+] satisfies [string, (emulator: Emulator) => unknown][])
+  test(`gives arm-msi the code ${code.slice(0, 30)} of a refusal`, async (context) => {
+    const emulator = await emulate(context, { state: conformanceState(), running: true });
+    const about = { arm: emulator.urls.arm, token: tokenOf(await signIn(emulator)), subscription, group: 'nodes', name: 'writer' };
+    make(emulator);
+    const credentials = [{ name: 'one', issuer, subject, audiences: ['api://AzureADTokenExchange'] }];
+    const { error } = await runClient({ client: 'arm-msi', ...about, credentials }, { ca: emulator.ca });
+    assert.equal(error?.code, code);
+  });

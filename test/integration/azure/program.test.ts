@@ -94,6 +94,7 @@ test('ends with one line that names a wrong flag or field of the state', async (
     [['--state', file('broken.json', '{')], /^--state .*broken\.json: is not JSON/],
     [['--state', badState], /^--state .*bad\.json: scaleSets\[0\]\.orchestraton: is not known here/],
     [['--state', path.join(folder, 'none.json')], /none\.json/],
+    [['--issuer-ca', path.join(folder, 'none.pem')], /none\.pem/],
     [['--ca-file', path.join(folder, 'no', 'ca.pem')], /ca\.pem/],
   ];
   await Promise.all(
@@ -118,7 +119,7 @@ test('lists every flag with --help', async (context) => {
   const { ended, line } = start(context, ['--help']);
   let text = '';
   for (let next = await line(); next !== 'undefined'; next = await line()) text += `${next}\n`;
-  for (const flag of ['imds', 'arm', 'entra', 'control', 'state', 'ca-file', 'paths', 'seed', 'vm', 'help'])
+  for (const flag of ['imds', 'arm', 'entra', 'control', 'state', 'ca-file', 'issuer-ca', 'paths', 'seed', 'vm', 'help'])
     assert.ok(text.includes(`--${flag}`), flag);
   assert.equal((await ended).code, 0);
 });

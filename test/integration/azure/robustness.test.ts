@@ -65,6 +65,7 @@ test('bounds operations and budgets, whatever callers invent', async (context) =
     keys,
     random: createRandom(1),
     entraUrl: () => '',
+    issuerCa: null,
     listenersOf: () => [],
   });
   const now = Math.floor(emulator.clock.now() / 1000);
