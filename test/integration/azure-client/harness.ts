@@ -24,6 +24,7 @@ export function quickAzure(arm: Record<string, unknown> = {}, changes: Record<st
 export interface Connected {
   emulator: Emulator;
   compute: ReturnType<typeof connectAzure>['compute'];
+  federatedCredentials: ReturnType<typeof connectAzure>['federatedCredentials'];
   /** Every record that was logged, as text. */
   logged: string[];
 }
@@ -45,7 +46,7 @@ export async function connected(
   await writeFile(path.join(folder, 'ca.pem'), emulator.ca);
   await writeFile(path.join(folder, 'secret'), app.secret);
   const logged: string[] = [];
-  const { compute } = connectAzure(
+  const { compute, federatedCredentials } = connectAzure(
     {
       cloud: 'AzurePublicCloud',
       cloudConfig: '',
@@ -70,7 +71,7 @@ export async function connected(
     pino({ level: 'debug' }, { write: (line: string) => void logged.push(line) }),
     {},
   );
-  return { emulator, compute, logged };
+  return { emulator, compute, federatedCredentials, logged };
 }
 
 export function scopeOf(id: string): Scope {
