@@ -24,7 +24,11 @@ export type ControlPlaneFiles = ReturnType<typeof controlPlaneFiles>;
 
 export const serviceRange = '10.96.0.0/16';
 export const firstServiceAddress = '10.96.0.1';
-const issuer = 'https://kubernetes.default.svc.cluster.local';
+/**
+ * Issuer of service account tokens. It looks like that of a managed cluster, since one that is not public cannot federate; its documents are served by
+ * the API server only.
+ */
+export const issuer = 'https://issuer.example/cluster';
 
 const flags = (settings: Record<string, string>) => Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
 

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseKubeconfig } from './access.ts';
-import { apiServer, controllerManager, controlPlaneFiles, etcd, scheduler } from './components.ts';
+import { apiServer, controllerManager, controlPlaneFiles, etcd, issuer, scheduler } from './components.ts';
 import { forward } from './forward.ts';
 import { azureEmulator, containerd, kubelet, kubeProxy } from './node-components.ts';
 import {
@@ -75,7 +75,7 @@ async function startNode(): Promise<Running> {
 }
 
 async function startAll(): Promise<Running[]> {
-  const emulator = launch(azureEmulator(files.azureCA, settings.azureStateFile));
+  const emulator = launch(azureEmulator(files.azureCA, files.ca, settings.azureStateFile));
   const url = `https://127.0.0.1:${apiPort}`;
   const etcdUrl = 'http://127.0.0.1:2379';
   const store = launch(etcd(programs.etcd, files, etcdUrl, 'http://127.0.0.1:2380'));
@@ -93,10 +93,26 @@ async function startAll(): Promise<Running[]> {
   const rest = [launch(scheduler(programs['kube-scheduler'], files)), launch(kubeProxy(programs['kube-proxy'], folder))];
   const node = launch(kubelet(programs.kubelet, folder, files.kubeletConfig));
   await untilReady(emulator, async () => (await ask(`http://${azure.control}/state`)).status === 200, 30);
+  await publishIssuer(url, ca, token);
   await untilReady(manager, () => defaultServiceAccountExists(url, ca, token), 60);
   const started = [emulator, store, await runtime, server, manager, ...rest, node];
   await untilReady(node, () => nodeReady(url, ca, token, nodeName), 90);
   return started;
+}
+
+/** Lets the emulated Entra exchange tokens of the cluster: whoever asks may read its keys, and the emulator knows where they are. */
+async function publishIssuer(url: string, ca: string, token: string): Promise<void> {
+  const binding = {
+    metadata: { name: 'public-issuer' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:service-account-issuer-discovery' },
+    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:unauthenticated' }],
+  };
+  const bindings = `${url}/apis/rbac.authorization.k8s.io/v1/clusterrolebindings`;
+  const made = await ask(bindings, { ca, token, method: 'POST', body: JSON.stringify(binding) });
+  if (made.status !== 201) throw new Error(`cluster role binding: ${made.status} ${made.body}`);
+  const state = { issuers: [{ issuer, url }] };
+  const known = await ask(`http://${azure.control}/state`, { method: 'PATCH', body: JSON.stringify(state) });
+  if (known.status !== 200) throw new Error(`state of the emulator: ${known.status} ${known.body}`);
 }
 
 process.stdin.on('end', () => process.exit(0)).resume();

@@ -23,9 +23,11 @@ export function kubeProxy(file: string, folder: string): Command {
   return { name: 'kube-proxy', file, args: [`--config=${path.join(folder, 'kube-proxy.json')}`] };
 }
 
-export function azureEmulator(caFile: string, stateFile: string | null): Command {
+/** `issuerCaFile`: by which the API server serves the keys of its tokens. */
+export function azureEmulator(caFile: string, issuerCaFile: string, stateFile: string | null): Command {
   const main = path.resolve(import.meta.dirname, '../azure/main.ts');
   const listen = Object.entries(azure).flatMap(([service, address]) => [`--${service}`, address]);
   const state = stateFile === null ? [] : ['--state', stateFile];
-  return { name: 'azure', file: process.execPath, args: [main, ...listen, '--paths', 'strict', '--ca-file', caFile, ...state] };
+  const certificates = ['--ca-file', caFile, '--issuer-ca', issuerCaFile];
+  return { name: 'azure', file: process.execPath, args: [main, ...listen, '--paths', 'strict', ...certificates, ...state] };
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import net from 'node:net';
 import tls from 'node:tls';
 import { identitiesPath } from '../../api/broker.ts';
+import { issuer } from '../cluster/components.ts';
 
 export interface FloodOptions {
   seconds: number;
@@ -77,7 +78,7 @@ function poll(socket: Socket, { token }: FloodOptions): void {
 function forge(socket: Socket): void {
   const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const header = part({ alg: 'RS256', kid: randomBytes(8).toString('hex') });
-  const claims = part({ iss: 'https://kubernetes.default.svc.cluster.local', exp: Math.floor(Date.now() / 1000) + 3600 });
+  const claims = part({ iss: issuer, exp: Math.floor(Date.now() / 1000) + 3600 });
   const token = `${header}.${claims}.${randomBytes(256).toString('base64url')}`;
   socket.write(`GET ${identitiesPath} HTTP/1.1\r\nHost: broker\r\nAuthorization: Bearer ${token}\r\n\r\n`);
 }

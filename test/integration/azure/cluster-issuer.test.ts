@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
+import { issuer } from '../../cluster/components.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import { app, armAudience, clientIds, conformanceState, identityIds, tenant } from './fixtures.ts';
@@ -14,13 +15,12 @@ import { emulate } from './harness.ts';
 import { claimsOf } from './requests.ts';
 import { runClient } from './run-client.ts';
 
-const issuer = 'https://issuer.example/cluster';
 const subject = 'system:serviceaccount:default:default';
 const audience = 'api://AzureADTokenExchange';
 let plane: ControlPlane;
 
 before(async () => {
-  plane = await startControlPlane({ apiServerFlags: { 'service-account-issuer': issuer } });
+  plane = await startControlPlane();
   await create('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
     metadata: { name: 'public-issuer' },
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:service-account-issuer-discovery' },
