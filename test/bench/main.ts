@@ -3,6 +3,7 @@ const benches: Record<string, () => Promise<unknown>> = {
   webhook: () => import('./webhook.ts'),
   sidecar: () => import('./sidecar.ts'),
   controller: () => import('./controller.ts'),
+  federated: () => import('./federated.ts'),
   soak: () => import('./soak.ts'),
 };
 

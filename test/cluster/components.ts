@@ -30,6 +30,16 @@ export const firstServiceAddress = '10.96.0.1';
  */
 export const issuer = 'https://issuer.example/cluster';
 
+/** Lets whoever asks read the documents of the issuer, as those of a managed cluster are public. */
+export const publicIssuerBinding = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRoleBinding',
+  metadata: { name: 'public-issuer' },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:service-account-issuer-discovery' },
+  subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:unauthenticated' }],
+};
+export const roleBindingsPath = '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings';
+
 const flags = (settings: Record<string, string>) => Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
 
 export function etcd(file: string, files: ControlPlaneFiles, clientUrl: string, peerUrl: string): Command {

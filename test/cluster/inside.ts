@@ -3,7 +3,16 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseKubeconfig } from './access.ts';
-import { apiServer, controllerManager, controlPlaneFiles, etcd, issuer, scheduler } from './components.ts';
+import {
+  apiServer,
+  controllerManager,
+  controlPlaneFiles,
+  etcd,
+  issuer,
+  publicIssuerBinding,
+  roleBindingsPath,
+  scheduler,
+} from './components.ts';
 import { forward } from './forward.ts';
 import { azureEmulator, containerd, kubelet, kubeProxy } from './node-components.ts';
 import {
@@ -102,13 +111,7 @@ async function startAll(): Promise<Running[]> {
 
 /** Lets the emulated Entra exchange tokens of the cluster: whoever asks may read its keys, and the emulator knows where they are. */
 async function publishIssuer(url: string, ca: string, token: string): Promise<void> {
-  const binding = {
-    metadata: { name: 'public-issuer' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:service-account-issuer-discovery' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:unauthenticated' }],
-  };
-  const bindings = `${url}/apis/rbac.authorization.k8s.io/v1/clusterrolebindings`;
-  const made = await ask(bindings, { ca, token, method: 'POST', body: JSON.stringify(binding) });
+  const made = await ask(`${url}${roleBindingsPath}`, { ca, token, method: 'POST', body: JSON.stringify(publicIssuerBinding) });
   if (made.status !== 201) throw new Error(`cluster role binding: ${made.status} ${made.body}`);
   const state = { issuers: [{ issuer, url }] };
   const known = await ask(`http://${azure.control}/state`, { method: 'PATCH', body: JSON.stringify(state) });

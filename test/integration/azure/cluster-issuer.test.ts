@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
-import { issuer } from '../../cluster/components.ts';
+import { issuer, publicIssuerBinding, roleBindingsPath } from '../../cluster/components.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import { app, armAudience, clientIds, conformanceState, identityIds, tenant } from './fixtures.ts';
@@ -21,11 +21,7 @@ let plane: ControlPlane;
 
 before(async () => {
   plane = await startControlPlane();
-  await create('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
-    metadata: { name: 'public-issuer' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'system:service-account-issuer-discovery' },
-    subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:unauthenticated' }],
-  });
+  await create(roleBindingsPath, publicIssuerBinding);
 });
 after(() => plane?.stop());
 

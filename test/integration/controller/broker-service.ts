@@ -1,16 +1,16 @@
 // What lies between a pod and its token, for tests that ask for one: the broker behind its Service, the bound token of the pod, its sidecar.
-import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { Agent, request } from 'undici';
 import { brokerAudience, caBundleConfigMapName, caBundleKey } from '../../../api/names.ts';
-import { metadataOf, stringAt } from '../../../lib/kube/objects.ts';
-import { configMaps, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { stringAt } from '../../../lib/kube/objects.ts';
+import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { forward, portOf } from '../../cluster/forward.ts';
 import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
 import { startProgram } from '../../harness/program.ts';
+import { boundTokenOf } from '../../harness/service-account.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import { startProxy } from '../sidecar/process.ts';
@@ -28,6 +28,8 @@ export interface SidecarOptions {
 }
 
 export interface BrokerService {
+  /** Port of the Service on 127.0.0.1. */
+  readonly port: number;
   /** Starts another replica of the broker; new connections go to it. Resolves when it is ready, for which a controller must run. */
   startReplica(program?: NodeProgram & { flags?: string[] }, readySeconds?: number): Promise<RunningProgram>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
@@ -57,16 +59,7 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const port = portOf(server);
   const replicas = new Set<RunningProgram>();
 
-  async function boundToken(namespace: string, name: string): Promise<string> {
-    const { uid } = metadataOf(await harness.client.call('GET', resourcePath(pods, { namespace, name })));
-    const boundObjectRef = { kind: 'Pod', apiVersion: 'v1', name, uid };
-    const answer = await harness.client.call('POST', `/api/v1/namespaces/${namespace}/serviceaccounts/default/token`, {
-      body: { spec: { audiences: [brokerAudience], expirationSeconds: 3600, boundObjectRef } },
-    });
-    const token = stringAt(answer, 'status', 'token');
-    assert.ok(token, 'the API server gives a bound token');
-    return token;
-  }
+  const boundToken = (namespace: string, name: string) => boundTokenOf(harness.client, { namespace, name }, brokerAudience);
 
   async function bundle(): Promise<string> {
     const path = resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName });
@@ -75,6 +68,7 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   }
 
   return {
+    port,
     async startReplica({ file, nodeFlags = [], env = {}, flags = [] } = source, readySeconds = 30) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
       const command = [process.execPath, ...nodeFlags, file, ...args, ...flags];

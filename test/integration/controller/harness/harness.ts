@@ -11,6 +11,7 @@ import { azureAssignedIdentities } from '../../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import type { Emulator } from '../../../azure/emulator.ts';
 import { startEmulator } from '../../../azure/emulator.ts';
+import { issuer, publicIssuerBinding, roleBindingsPath } from '../../../cluster/components.ts';
 import type { ControlPlane } from '../../../cluster/control-plane.ts';
 import { startControlPlane } from '../../../cluster/control-plane.ts';
 import { mustRun } from '../../../cluster/run.ts';
@@ -44,8 +45,12 @@ export interface HarnessOptions {
 
 /** No controller runs yet. */
 export async function startHarness({ azure = {}, crds = true, apiServerFlags = {} }: HarnessOptions = {}): Promise<Harness> {
-  const [plane, emulator] = await Promise.all([startControlPlane({ apiServerFlags }), startEmulator({ state: azureState(azure) })]);
+  const plane = await startControlPlane({ apiServerFlags });
+  // It exchanges the tokens of the API server.
+  const issuers = [{ issuer, url: plane.url }];
+  const emulator = await startEmulator({ state: azureState({ issuers, ...azure }), issuerCa: plane.ca });
   const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
+  await client.call('POST', roleBindingsPath, { body: publicIssuerBinding });
   const controllers = await prepareControllers(plane, emulator);
   if (crds) await installCrds(plane);
   const assigned = startInformer<AzureAssignedIdentity>({

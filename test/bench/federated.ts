@@ -1,0 +1,17 @@
+// `npm run bench -- federated`: federated identities with the controller and one broker as programs, between the real API server, the emulator and
+// scripted sidecars. A federated credential takes 300 ms to write, and Entra knows it at once. Prints a table, asserts nothing.
+import { burst } from './federated/burst.ts';
+import { startFederation } from './federated/cluster.ts';
+import { firstTokens } from './federated/first-tokens.ts';
+import { mintsFromCache } from './federated/mints.ts';
+import { printTable } from './table.ts';
+
+const federation = await startFederation({ identities: 225, credentialWriteMs: 300 });
+try {
+  await firstTokens(federation, { fresh: 20, inUse: 50 });
+  await burst(federation, { pods: 2_000, identities: 200, upstreamSeconds: 837 });
+  await mintsFromCache(federation, { pods: 50, seconds: 10 });
+} finally {
+  await federation.stop();
+}
+printTable();

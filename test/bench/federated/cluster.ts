@@ -1,0 +1,79 @@
+// The cluster of the bench: identities with bindings, controller and broker as programs, and what Azure was asked.
+import { serveBroker, source } from '../../integration/controller/broker-service.ts';
+import { federationFlags } from '../../integration/controller/federation.ts';
+import type { Harness } from '../../integration/controller/harness/harness.ts';
+import { startHarness } from '../../integration/controller/harness/harness.ts';
+import { names } from '../controller/cluster.ts';
+import type { Sidecars } from './sidecars.ts';
+import { startSidecars } from './sidecars.ts';
+
+export const resource = 'https://vault.azure.net';
+export const identityName = (index: number) => `identity-${index}`;
+
+export interface Federation {
+  harness: Harness;
+  sidecars: Sidecars;
+  brokerPid: number;
+  /** Creates a pod that runs, and starts its sidecar. Resolves with the milliseconds from its creation until its first token. */
+  firstTokenOf(pod: string, identity: string): Promise<number>;
+  /** What Azure was asked since then. */
+  azureCalls(since: number): AzureCalls;
+  stop(): Promise<void>;
+}
+
+export interface AzureCalls {
+  arm: number;
+  /** Writes of credentials, by identity. */
+  writes: Map<string, number>;
+  /** Token requests, by client and scope. */
+  exchanges: Map<string, number>;
+}
+
+/** `identity-0` ..., each bound to the selector of its own name. */
+export async function startFederation(options: { identities: number; credentialWriteMs: number }): Promise<Federation> {
+  const { identities, credentialWriteMs } = options;
+  const all = names(identities, 'identity');
+  const settings = { limits: { imds: false, arm: true }, arm: { credentialWriteMs } };
+  const harness = await startHarness({ azure: { identities: all.map((name) => ({ name })), settings } });
+  const broker = await serveBroker(harness);
+  const flags = await federationFlags(harness, broker);
+  await harness.createNode('node-0', '');
+  for (const name of all) {
+    await harness.createIdentity(name);
+    await harness.createBinding(name, name, name);
+  }
+  await harness.startController([...flags.controller, '--assignment=federate', '--client-qps=250']);
+  const replica = await broker.startReplica({ ...source, flags: [...flags.broker, '--assignment=federate'] });
+  const sidecars = await startSidecars(harness, broker.port);
+  return {
+    harness,
+    sidecars,
+    brokerPid: replica.process.pid ?? 0,
+    async firstTokenOf(pod, identity) {
+      const created = Date.now();
+      await harness.createPod(pod, identity);
+      return (await sidecars.firstToken(pod)) - created;
+    },
+    azureCalls: (since) => callsIn(harness, since),
+    async stop() {
+      await sidecars.stop();
+      await broker.stop();
+      await harness.stop();
+    },
+  };
+}
+
+function callsIn({ emulator }: Harness, since: number): AzureCalls {
+  const calls: AzureCalls = { arm: 0, writes: new Map(), exchanges: new Map() };
+  const count = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+  for (const entry of emulator.log.list(since)) {
+    if (entry.kind !== 'request') continue;
+    if (entry.service === 'arm') calls.arm += 1;
+    if (entry.service === 'arm' && entry.method === 'PUT') count(calls.writes, entry.path.split('/').at(-3) ?? '');
+    if (entry.service === 'entra' && entry.method === 'POST') {
+      const { client_id: client, scope } = entry.body as { client_id?: string; scope?: string };
+      count(calls.exchanges, `${client} ${scope}`);
+    }
+  }
+  return calls;
+}

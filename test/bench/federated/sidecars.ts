@@ -1,0 +1,52 @@
+// Scripted sidecars in a thread of their own, one for each pod, so that they do not hold up the bench.
+import { once } from 'node:events';
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { brokerAudience, brokerServiceName, caBundleConfigMapName, caBundleKey } from '../../../api/names.ts';
+import { stringAt } from '../../../lib/kube/objects.ts';
+import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
+import { boundTokenOf } from '../../harness/service-account.ts';
+import type { Harness } from '../../integration/controller/harness/harness.ts';
+import { resource } from './cluster.ts';
+import type { FirstToken, SidecarData, StartedPod } from './sidecar-worker.ts';
+
+export interface Connection {
+  port: number;
+  ca: string;
+  servername: string;
+}
+
+export interface Sidecars {
+  connection: Connection;
+  /** The token of a pod for the broker. */
+  tokenOf(pod: string): Promise<string>;
+  /** Starts the sidecar of a pod that exists; resolves with the wall time at which it has the first token. */
+  firstToken(pod: string): Promise<number>;
+  stop(): Promise<void>;
+}
+
+/** `port`: of the broker on 127.0.0.1. */
+export async function startSidecars({ client }: Harness, port: number): Promise<Sidecars> {
+  const bundle = await client.call('GET', resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName }));
+  const connection = { port, ca: stringAt(bundle, 'data', caBundleKey) ?? '', servername: `${brokerServiceName}.default.svc` };
+  const workerData: SidecarData = { ...connection, resource };
+  const worker = new Worker(path.join(import.meta.dirname, 'sidecar-worker.ts'), { workerData });
+  await once(worker, 'online');
+  const waiting = new Map<string, (at: number) => void>();
+  worker.on('message', ({ pod, at }: FirstToken) => waiting.get(pod)?.(at));
+  const tokenOf = (pod: string) => boundTokenOf(client, { namespace: 'default', name: pod }, brokerAudience);
+  return {
+    connection,
+    tokenOf,
+    async firstToken(pod) {
+      const token = await tokenOf(pod);
+      const { promise, resolve } = Promise.withResolvers<number>();
+      waiting.set(pod, resolve);
+      worker.postMessage({ pod, token } satisfies StartedPod);
+      return promise;
+    },
+    async stop() {
+      await worker.terminate();
+    },
+  };
+}
