@@ -10,7 +10,8 @@ import type { ArmFailure } from '../azure/arm/errors.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { azureLimits } from './pace.ts';
 import { createScopeReconciler } from './reconciler.ts';
-import { fakeAzure, fakeObjects, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
+import { fakeObjects } from '../testing/objects.ts';
+import { fakeAzure, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
 
 const second = 1_000;
 const minute = 60 * second;

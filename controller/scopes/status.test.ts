@@ -6,7 +6,8 @@ import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import type { FailedStatus } from './status.ts';
 import { writeAttachedStatus, writeFailedStatus } from './status.ts';
-import { fakeObjects, idOf, need, testScope } from './testing/scope.ts';
+import { fakeObjects } from '../testing/objects.ts';
+import { idOf, need, testScope } from './testing/scope.ts';
 
 const attachedAs = (name: string, clientId = `client-${name}`, principalId = 'p') => new Map([[idOf(name), { clientId, principalId }]]);
 

@@ -6,7 +6,8 @@ import { silentLogger } from '../../../lib/log.ts';
 import type { ScopeOptions } from '../context.ts';
 import { azureLimits } from '../pace.ts';
 import { createScopeReconciler } from '../reconciler.ts';
-import { fakeAzure, fakeObjects, fakeRecords, testScope } from './scope.ts';
+import { fakeObjects } from '../../testing/objects.ts';
+import { fakeAzure, fakeRecords, testScope } from './scope.ts';
 
 export interface ScopeParts {
   /** The test may change the list. */

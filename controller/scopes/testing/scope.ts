@@ -1,13 +1,12 @@
-// Fakes of what the scope reconciler works on: Azure's list, the record's ConfigMap and the objects, with the real rules of who may change what.
+// Fakes of what the scope reconciler works on: Azure's list and the record's ConfigMap, with the real rules of who may change what.
 
 import { scopeOfId } from '../../../lib/azure/resource-ids.ts';
-import type { Assignment } from '../../../lib/identities/assignment.ts';
 import type { Need } from '../../../lib/identities/need.ts';
-import type { StatusWriter } from '../../../lib/identities/status-writer.ts';
-import { assignment, binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
+import { binding, identity, pod } from '../../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../../lib/kube/errors.ts';
 import type { Compute, ScopeSnapshot } from '../../azure/arm/compute.ts';
 import type { AttachedIdentity, Write } from '../../azure/arm/identity-map.ts';
+import { createConditions } from '../../testing/conditions.ts';
 import type { OwnershipRecord } from '../ownership.ts';
 import { emptyRecord } from '../ownership.ts';
 import type { OwnershipStore } from '../ownership-store.ts';
@@ -26,22 +25,6 @@ export function need(podName: string, identityName: string): Need {
     pod: of,
     match: { identity: identity(`app/${identityName}`), binding: binding('app/b', identityName) },
     identityId: idOf(identityName),
-  };
-}
-
-/** Conditions that tests wait for, checked after each change. */
-function createConditions() {
-  const waiting: { done(): boolean; resolve(): void }[] = [];
-  return {
-    check(): void {
-      for (const wait of waiting) if (wait.done()) wait.resolve();
-    },
-    until(done: () => boolean): Promise<void> {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      if (done()) resolve();
-      waiting.push({ done, resolve });
-      return promise;
-    },
   };
 }
 
@@ -126,39 +109,5 @@ export function fakeRecords(start: OwnershipRecord = emptyRecord(testScope.id)) 
       version += 1;
     },
     states: () => Object.fromEntries([...record.identities].map(([id, entry]) => [id.split('/').at(-1), entry.state])),
-  };
-}
-
-/** The objects of some needs, all Created; `updateStatus` changes them as the API server would. */
-export function fakeObjects(needs: Need[]) {
-  const byNeed = new Map<string, Assignment>();
-  const keyOf = (of: Need) => `${of.pod.key} ${of.identityId}`;
-  for (const each of needs) {
-    const made = assignment(each.pod, each.match.identity, each.match.binding, { status: 'Created' });
-    byNeed.set(keyOf(each), made);
-  }
-  const conditions = createConditions();
-  const statuses: StatusWriter = {
-    async updateStatus(current, status, changes) {
-      for (const [key, each] of byNeed) {
-        if (each !== current) continue;
-        const annotations = { ...current.metadata.annotations };
-        for (const [name, value] of Object.entries(changes)) {
-          const annotation = `aadpodidentity.k8s.io/${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-          if (value === null || value === undefined) delete annotations[annotation];
-          else annotations[annotation] = value;
-        }
-        byNeed.set(key, { ...current, status: status ?? current.status, metadata: { ...current.metadata, annotations } });
-      }
-      conditions.check();
-    },
-  };
-  return {
-    statuses,
-    assignmentOf: (of: Need) => byNeed.get(keyOf(of)),
-    add(of: Need, status = 'Created'): void {
-      byNeed.set(keyOf(of), assignment(of.pod, of.match.identity, of.match.binding, { status }));
-    },
-    until: conditions.until,
   };
 }
