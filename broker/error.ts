@@ -23,16 +23,24 @@ export class BrokerError extends Error {
   readonly code: BrokerErrorCode;
   readonly status: number;
   readonly retryAfterSeconds: number | undefined;
+  /** OAuth's code of Entra's response, where that decided. */
+  readonly entraError: string | undefined;
 
-  constructor(code: BrokerErrorCode, message: string, options: { status?: number; retryAfterSeconds?: number } = {}) {
+  constructor(
+    code: BrokerErrorCode,
+    message: string,
+    options: { status?: number; retryAfterSeconds?: number; entraError?: string | undefined } = {},
+  ) {
     super(message);
     this.code = code;
     this.status = options.status ?? statusOf[code];
+    this.entraError = options.entraError;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (this.status === 503 ? 1 : undefined);
   }
 
   get response(): ErrorResponse {
-    const body: BrokerErrorBody = { error: { code: this.code, message: this.message } };
+    const { code, message, entraError } = this;
+    const body: BrokerErrorBody = { error: { code, message, ...(entraError === undefined ? {} : { entraError }) } };
     const headers = {
       ...(this.retryAfterSeconds === undefined ? {} : { 'retry-after': String(this.retryAfterSeconds) }),
       ...(this.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),

@@ -9,6 +9,7 @@ import type { BrokerServerOptions } from './server.ts';
 import { boundTo, signToken } from './testing/fake-api-server.ts';
 import type { Fixture, Harness } from './testing/harness.ts';
 import { assertRefused, createFixture, row, startHarness } from './testing/harness.ts';
+import type { TokenCall } from './token-call.ts';
 
 const endpoint = { namespace: 'home', name: 'node-x', uid: 'node-x-uid', serviceAccount: 'aad-pod-identity-node', node: 'n1' };
 const endpointPath = '/api/v1/namespaces/home/pods/node-x';
@@ -80,8 +81,8 @@ describe('the route of the node endpoint', () => {
 
   it('mints the token of any other identity, of auxiliary tenants the first', async () => {
     const minted: unknown[] = [];
-    const mintToken = async (...asked: [string, string]) => {
-      minted.push(asked);
+    const mintToken = async ({ pod, caller, row, resource }: TokenCall) => {
+      minted.push([pod.name, caller.serviceAccount, row.name, resource]);
       return minted.length === 1 ? token : [token, { ...token, access_token: 'auxiliary' }];
     };
     await restart({ mintToken });
@@ -89,8 +90,8 @@ describe('the route of the node endpoint', () => {
     give(principal);
     for (let count = 0; count < 2; count += 1) assert.deepEqual((await ask({ resource: 'r' })).body, { identity: principal, token });
     assert.deepEqual(minted, [
-      ['team/sp', 'r'],
-      ['team/sp', 'r'],
+      ['app-0', 'aad-pod-identity-node', 'sp', 'r'],
+      ['app-0', 'aad-pod-identity-node', 'sp', 'r'],
     ]);
   });
 

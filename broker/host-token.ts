@@ -36,7 +36,7 @@ const settlingMs = 5_000;
 /** Longer than any name in Kubernetes. */
 const maxNameLength = 253;
 const maxSelectorLength = 1_024;
-export const maxResourceLength = 2048;
+const maxResourceLength = 2048;
 
 /** The Assigned row that answers the request, and the uid of the pod. Throws {@link BrokerError}: `not_found`, or `not_ready` at the end of its wait. */
 export async function awaitHostRow(

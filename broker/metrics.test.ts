@@ -11,3 +11,14 @@ test('counts what each limit refuses or ends', async () => {
   assert.match(text, /^aadpodidentity_broker_limited_total\{limit="polls"\} 2$/m);
   assert.match(text, /^aadpodidentity_broker_limited_total\{limit="reviews"\} 1$/m);
 });
+
+test('counts exchanges by their result, errors without an entry as other', async () => {
+  const registry = createRegistry();
+  const { federation } = createMetrics(registry, { heldPolls: () => 0, certificateExpiry: () => undefined });
+  for (const result of ['token', 700213, 123456, undefined] as const) federation.countExchange(result);
+  for (const source of ['entra', 'cache', 'cache'] as const) federation.countToken(source);
+  const text = await registry.metrics();
+  for (const [result, count] of Object.entries({ token: 1, 700213: 1, other: 2 }))
+    assert.match(text, new RegExp(`^aadpodidentity_broker_exchanges_total\\{result="${result}"\\} ${count}$`, 'm'));
+  assert.match(text, /^aadpodidentity_broker_federated_tokens_total\{source="cache"\} 2$/m);
+});

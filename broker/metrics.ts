@@ -2,6 +2,8 @@
 import type { Registry } from 'prom-client';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { metricPrefix } from '../api/names.ts';
+import { aadstsMeanings } from '../lib/azure/auth/aadsts.ts';
+import type { FederationMetrics } from './federation/minter.ts';
 import type { BrokerLimit } from './limits.ts';
 
 /** The functions are called when the metrics are read. */
@@ -15,6 +17,7 @@ export interface Metrics {
   /** Counts the calls of a function that makes tokens: a success with its duration, a failure as such. */
   countTokens<A extends unknown[], R>(mint: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
   countRefusal(limit: BrokerLimit): void;
+  federation: FederationMetrics;
 }
 
 /** aad-pod-identity's label for tokens of service principals. */
@@ -61,7 +64,23 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
     labelNames,
     registers,
   });
+  const tokens = new Counter({
+    name: `${metricPrefix}broker_federated_tokens_total`,
+    help: 'tokens of federated identities that pods got, new ones of Entra or those of the cache',
+    labelNames: ['source'] as const,
+    registers,
+  });
+  const exchanges = new Counter({
+    name: `${metricPrefix}broker_exchanges_total`,
+    help: "exchanges of the broker's own token at Entra by their result: token, the AADSTS number of the error, or other",
+    labelNames: ['result'] as const,
+    registers,
+  });
   return {
+    federation: {
+      countToken: (source) => tokens.inc({ source }),
+      countExchange: (result) => exchanges.inc({ result: labelOf(result) }),
+    },
     countRefusal: (limit) => refusals.inc({ limit }),
     countTokens(mint) {
       return async (...args) => {
@@ -77,4 +96,10 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
       };
     },
   };
+}
+
+/** Numbers without an entry in the table are one value: there are thousands. */
+function labelOf(result: 'token' | number | undefined): string {
+  if (result === 'token') return result;
+  return result !== undefined && aadstsMeanings.has(result) ? String(result) : 'other';
 }

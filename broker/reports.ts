@@ -1,5 +1,5 @@
 // POST /v1/report: IMDS contradicts a row, so the leader should compare that scale set or VM with Azure.
-import type { ReportRequest } from '../api/broker.ts';
+import type { IdentityRow, ReportRequest } from '../api/broker.ts';
 import { annotations } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
 import { reportImdsMismatch } from '../lib/identities/imds-report.ts';
@@ -29,7 +29,8 @@ export function createReportAcceptor(clock: Clock): AcceptReport {
   const recent = createTtlCache<{ until: number }>(20_000, clock);
   const mayReport = limitEach({ ...namespaceRate, keys: 5_000, clock });
   return (pod, rows, body) => {
-    const identity = identityIn(rows, body);
+    const row = identityIn(rows, body);
+    const identity = `${row.namespace}/${row.name}`;
     const reason = reasons.find((known) => known === stringAt(body, 'reason'));
     if (reason === undefined) throw new BrokerError('bad_request', `reason must be one of ${reasons.join(', ')}`);
     const requestId = stringAt(body, 'requestId');
@@ -48,13 +49,13 @@ export function createReportAcceptor(clock: Clock): AcceptReport {
   };
 }
 
-/** `namespace/name` of the identity that a body names, if it is one of the pod's. Throws {@link BrokerError}. */
-export function identityIn(rows: PodRows, body: unknown): string {
+/** The identity that a body names by `namespace/name`, if it is one of the pod's. Throws {@link BrokerError}. */
+export function identityIn(rows: PodRows, body: unknown): IdentityRow {
   const identity = stringAt(body, 'identity');
   if (identity === undefined) throw new BrokerError('bad_request', 'identity must be the namespace/name of an AzureIdentity');
-  if (!rows.identities.some((row) => `${row.namespace}/${row.name}` === identity))
-    throw new BrokerError('not_found', 'the identity is not bound to this pod');
-  return identity;
+  const found = rows.identities.find((row) => `${row.namespace}/${row.name}` === identity);
+  if (found === undefined) throw new BrokerError('not_found', 'the identity is not bound to this pod');
+  return found;
 }
 
 /** Writes each report to the AzureAssignedIdentity, where the leader sees it: broker and controller have no other connection. */

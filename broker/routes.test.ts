@@ -70,7 +70,8 @@ describe('broker', () => {
       token_type: 'Bearer',
     } as const;
     await restart({
-      mintToken: async (identity, resource) => {
+      mintToken: async ({ row: { namespace, name }, resource }) => {
+        const identity = `${namespace}/${name}`;
         if (resource === 'bad') throw new BrokerError('token_failed', 'AADSTS500011: no such resource');
         return { ...minted, client_id: identity, resource };
       },
@@ -85,6 +86,29 @@ describe('broker', () => {
     assertRefused(await harness.ask('/v1/token', { body: { identity: 'team/id', resource: '' } }), 400, 'bad_request');
     harness.caller.token = await signToken(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-0' }) });
     assertRefused(await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'r' } }), 404, 'pod_gone');
+  });
+
+  it('refuses what is no resource, and passes scope, capabilities and refresh on', async () => {
+    const calls: unknown[] = [];
+    await restart({
+      mintToken: async ({ caller, row, resource, scope, capabilities, refresh }) => {
+        calls.push({ serviceAccount: caller.serviceAccount, identity: row.name, resource, scope, capabilities, refresh });
+        throw new BrokerError('token_failed', 'no', { entraError: 'invalid_resource' });
+      },
+    });
+    const ask = (more: object) => harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'https://vault/', ...more } });
+    const answer = await ask({ capabilities: 'llt, CP1', refresh: true });
+    assertRefused(answer, 400, 'token_failed');
+    assert.deepEqual(answer.body.error, { code: 'token_failed', message: 'no', entraError: 'invalid_resource' });
+    await ask({ capabilities: 7, refresh: 'true' });
+    const common = { serviceAccount: 'default', identity: 'id', resource: 'https://vault/', scope: 'https://vault//.default' };
+    assert.deepEqual(calls, [
+      { ...common, capabilities: ['cp1'], refresh: true },
+      { ...common, capabilities: [], refresh: false },
+    ]);
+    for (const resource of ['https://a https://b', 'https://a\n', '\u212a', '/.default', 'x'.repeat(2049), 7])
+      assertRefused(await ask({ resource }), 400, 'bad_request');
+    assert.equal(calls.length, 2);
   });
 
   it('limits the token requests of one pod, and not those of another', async () => {
@@ -109,7 +133,8 @@ describe('broker', () => {
     const minted: string[] = [];
     await restart({
       clock,
-      mintToken: async (_identity, resource) => {
+      mintToken: async ({ resource, admit }) => {
+        await admit();
         minted.push(resource);
         throw new BrokerError('token_failed', 'AADSTS500011');
       },

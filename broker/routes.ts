@@ -4,24 +4,25 @@
 import type { FastifyRequest } from 'fastify';
 import type { HostTokenResponse } from '../api/broker.ts';
 import { hostTokenPath, identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
-import { rowKey } from '../api/identity-choice.ts';
+import { resourceForm, scopeOf } from '../lib/azure/auth/scope.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
 import { limitEach, waitInFairTurn } from '../lib/rate-limiters.ts';
 import type { TlsApp } from '../lib/tls/server.ts';
 import type { Authenticate } from './authenticate.ts';
-import type { BoundPod, Caller } from './bound-token.ts';
+import type { Caller } from './bound-token.ts';
 import type { NodeOfCaller } from './caller-node.ts';
 import { isNodeEndpoint } from './caller-node.ts';
 import { BrokerError } from './error.ts';
+import { isController } from './federation/routes.ts';
 import type { NodeEndpointRules } from './host-token.ts';
-import { awaitHostRow, maxResourceLength, parseHostTokenRequest } from './host-token.ts';
+import { awaitHostRow, parseHostTokenRequest } from './host-token.ts';
 import type { BrokerLimit } from './limits.ts';
 import type { PollDependencies } from './long-poll.ts';
 import { pollIdentities } from './long-poll.ts';
 import type { PollLimit } from './poll-limit.ts';
 import type { Report } from './reports.ts';
 import { createReportAcceptor, identityIn } from './reports.ts';
-import type { MintToken } from './token-minter.ts';
+import type { MintToken, TokenCall } from './token-call.ts';
 
 export interface RouteDependencies extends PollDependencies {
   authenticate: Authenticate;
@@ -37,8 +38,10 @@ export interface RouteDependencies extends PollDependencies {
 
 /** A pod that asks for ever new resources must not exhaust Entra's limit for its application. */
 const mintRate = { perSecond: 0.5, burst: 30 };
-/** Each token request reads a Secret, and a tenant can make many pods. So the API server reads no more of them, and namespaces take turns. */
-const secretRate = { perSecond: 40, burst: 200, maxWaiting: 1_000 };
+/** Requests that read a Secret or ask Entra: a tenant can make many pods. So there are no more of these calls, and namespaces take turns. */
+const callRate = { perSecond: 40, burst: 200, maxWaiting: 1_000 };
+/** Client capabilities that tokens are made for. Others change nothing, and would be a token of their own in the cache. */
+const knownCapabilities = ['cp1'];
 
 /** Of one node: the rest can be used up by whatever runs in its network. */
 const hostTokenRate = { perSecond: 20, burst: 250 };
@@ -81,30 +84,38 @@ function addReportRoute(app: TlsApp, dependencies: RouteDependencies): void {
 }
 
 /** Mints for an identity of the pod, whoever asks for it. */
-type MintForPod = (pod: Pick<BoundPod, 'uid' | 'namespace'>, identity: string, resource: string) => ReturnType<MintToken>;
+type MintForPod = (call: Omit<TokenCall, 'scope' | 'admit'>) => ReturnType<MintToken>;
 
 function limitMinting({ mintToken, clock, onRefused }: RouteDependencies): MintForPod {
   const mayMint = limitEach({ ...mintRate, keys: 20_000, clock });
-  const turn = waitInFairTurn({ ...secretRate, clock });
-  return async (pod, identity, resource) => {
+  const turn = waitInFairTurn({ ...callRate, clock });
+  return async (call) => {
+    const { pod, resource } = call;
     if (!mayMint(pod.uid)) throw new BrokerError('throttled', 'too many token requests of this pod', { retryAfterSeconds: 5 });
-    if (resource === '' || resource.length > maxResourceLength)
-      throw new BrokerError('bad_request', `resource must be a text of 1 to ${maxResourceLength} characters`);
-    if (!(await turn(pod.namespace))) {
+    const scope = scopeOf(resource);
+    if (scope === undefined) throw new BrokerError('bad_request', `resource must be ${resourceForm}`);
+    const admit = async () => {
+      if (await turn(pod.namespace)) return;
       onRefused('tokens');
       throw new BrokerError('throttled', 'too many token requests at once: try again', { retryAfterSeconds: 5 });
-    }
-    return mintToken(identity, resource);
+    };
+    return mintToken({ ...call, scope, admit });
   };
 }
 
 function addTokenRoute(app: TlsApp, dependencies: RouteDependencies, mint: MintForPod): void {
   app.post(tokenPath, async (request, reply) => {
-    const pod = await callerOf(request, dependencies);
-    const identity = identityIn(await dependencies.authorize(pod), request.body);
+    const caller = await callerOf(request, dependencies);
+    const row = identityIn(await dependencies.authorize(caller), request.body);
     const resource = stringAt(request.body, 'resource') ?? '';
-    return reply.header('cache-control', 'no-store').send(await mint(pod, identity, resource));
+    const call = { pod: caller, caller, row, resource, ...wishesIn(request.body) };
+    return reply.header('cache-control', 'no-store').send(await mint(call));
   });
+}
+
+function wishesIn(body: unknown): Pick<TokenCall, 'capabilities' | 'refresh'> {
+  const given = (stringAt(body, 'capabilities') ?? '').split(',').map((name) => name.trim().toLowerCase());
+  return { capabilities: knownCapabilities.filter((known) => given.includes(known)), refresh: at(body, 'refresh') === true };
 }
 
 function addHostTokenRoute(
@@ -126,15 +137,17 @@ function addHostTokenRoute(
     const identity = found.row;
     reply.header('cache-control', 'no-store');
     if (identity.source === 'imds') return reply.send({ identity } satisfies HostTokenResponse);
-    const pod = { namespace: asked.namespace, uid: found.uid };
-    const [token] = [await mint(pod, rowKey(identity), asked.resource)].flat();
+    const pod = { namespace: asked.namespace, name: asked.pod, uid: found.uid };
+    const call = { pod, caller, row: identity, resource: asked.resource, capabilities: [], refresh: false };
+    const [token] = [await mint(call)].flat();
     return reply.send({ identity, ...(token === undefined ? {} : { token }) } satisfies HostTokenResponse);
   });
 }
 
 /** A pod with a sidecar. The node endpoint has a route of its own. */
-async function callerOf(request: FastifyRequest, dependencies: RouteDependencies): Promise<BoundPod> {
+async function callerOf(request: FastifyRequest, dependencies: RouteDependencies): Promise<Caller> {
   const caller = await authenticated(request, dependencies);
+  if (isController(caller, dependencies.home)) throw new BrokerError('forbidden', 'the controller has no identities');
   if (isNodeEndpoint(caller, dependencies.home))
     throw new BrokerError('forbidden', `the node endpoint may only call POST ${hostTokenPath}`);
   return caller;

@@ -1,10 +1,28 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { FederationRecord } from '../lib/identities/federation/record.ts';
+import { federationRecordName } from '../lib/identities/federation/record.ts';
 import { identityOf } from '../lib/identities/identity.ts';
 import type { IdentityPolicy } from '../lib/identities/policy.ts';
+import { isAllowedAsClaimed } from '../lib/identities/policy.ts';
+import { createPolicyCheck } from '../lib/identities/policy-check.ts';
 import { assignment, binding, identity, pod } from '../lib/identities/testing/fixtures.ts';
-import { fakeInformers } from '../lib/identities/testing/informers.ts';
+import type { FakeInformers } from '../lib/identities/testing/informers.ts';
+import { fakeInformer, fakeInformers } from '../lib/identities/testing/informers.ts';
+import { indexFederationRecords, noFederationRecords } from './federation/records.ts';
+import type { RowRules } from './rows.ts';
 import { createRowSource } from './rows.ts';
+
+const sourceOf = (informers: FakeInformers, changes: Partial<RowRules> = {}) =>
+  createRowSource(informers, {
+    managed: false,
+    runtimeExceptions: 'allow',
+    modes: { assignment: 'attach', assignmentOverrides: [] },
+    records: noFederationRecords,
+    isAllowed: informers.matches.isAllowed,
+    isAllowedAsClaimed: () => assert.fail('nobody claims anything here'),
+    ...changes,
+  });
 
 function bound(policy?: IdentityPolicy) {
   const informers = fakeInformers(undefined, policy);
@@ -12,7 +30,7 @@ function bound(policy?: IdentityPolicy) {
   informers.pods.put('app/web', it.pod);
   informers.identities.put('app/i', it.identity);
   informers.bindings.put('app/b', it.binding);
-  return { informers, ...it, rows: createRowSource(informers, { managed: false, runtimeExceptions: 'allow' }) };
+  return { informers, ...it, rows: sourceOf(informers) };
 }
 
 const notes = (entries: Record<string, string>) =>
@@ -122,7 +140,7 @@ describe('rows of a pod', () => {
     const made = assignment(of.pod, of.identity, of.binding);
     informers.assignments.put(made.key, made);
     for (const managed of [false, true]) {
-      const [row] = createRowSource(informers, { managed, runtimeExceptions: 'allow' }).get('app/web')?.identities ?? [];
+      const [row] = sourceOf(informers, { managed }).get('app/web')?.identities ?? [];
       assert.deepEqual([row?.state, row?.objectID, row?.assignedAt], ['Failed', undefined, undefined]);
       assert.match(row?.reason ?? '', /^IdentityNotAllowed: no entry of identityPolicy allows AzureIdentity app\/i /);
     }
@@ -132,22 +150,18 @@ describe('rows of a pod', () => {
     const { rows } = bound([]);
     assert.ok('namespaces' in rows.versions());
     const { namespaces: _, ...informers } = fakeInformers();
-    assert.equal('namespaces' in createRowSource(informers, { managed: false, runtimeExceptions: 'allow' }).versions(), false);
+    assert.equal('namespaces' in sourceOf(informers as FakeInformers).versions(), false);
   });
 
   it('makes no rows for a mirror pod', () => {
     const { informers } = bound();
     informers.pods.put('app/web', pod({ mirror: true }));
-    for (const managed of [false, true])
-      assert.deepEqual(createRowSource(informers, { managed, runtimeExceptions: 'allow' }).get('app/web')?.identities, []);
+    for (const managed of [false, true]) assert.deepEqual(sourceOf(informers, { managed }).get('app/web')?.identities, []);
   });
 
   it('makes only Assigned rows in managed mode', () => {
     const { informers } = bound();
-    assert.equal(
-      createRowSource(informers, { managed: true, runtimeExceptions: 'allow' }).get('app/web')?.identities[0]?.state,
-      'Assigned',
-    );
+    assert.equal(sourceOf(informers, { managed: true }).get('app/web')?.identities[0]?.state, 'Assigned');
   });
 
   it('marks rows of a pod that matches an exception of its namespace', () => {
@@ -157,7 +171,7 @@ describe('rows of a pod', () => {
     assert.equal(rows.get('app/web')?.excepted, false, 'of another namespace');
     informers.exceptions.put('app/e', { key: 'app/e', namespace: 'app', name: 'e', podLabels: { aadpodidbinding: 'SEL' } });
     assert.equal(rows.get('app/web')?.excepted, true);
-    const denying = createRowSource(informers, { managed: false, runtimeExceptions: 'deny' });
+    const denying = sourceOf(informers, { runtimeExceptions: 'deny' });
     assert.equal(denying.get('app/web')?.excepted, false, 'with runtimeExceptions: deny');
   });
 
@@ -206,5 +220,179 @@ describe('rows of a pod', () => {
     await waiting;
     await assert.rejects(rows.whenReached({ ...ahead, pods: '999' }, AbortSignal.abort(new Error('enough'))), /enough/);
     await rows.whenReached({ somethingNewer: '1' }, new AbortController().signal);
+  });
+});
+
+const resourceID = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
+const identityId = resourceID.toLowerCase();
+const guid = 'cccccccc-0000-4000-8000-000000000001';
+const tenant = 'cccccccc-0000-4000-8000-00000000000f';
+
+const record = (changes: Partial<FederationRecord> = {}): FederationRecord => ({
+  identity: identityId,
+  clientId: guid,
+  tenantId: tenant,
+  objectId: 'object',
+  issuer: 'https://oidc.example/',
+  subject: 'system:serviceaccount:aad:aad-pod-identity-broker',
+  audience: 'api://AzureADTokenExchange',
+  credential: { name: 'c', owned: true, createdAt: '2026-01-01T00:00:00Z' },
+  provenAt: '2026-01-01T00:00:10Z',
+  former: [],
+  unusedSince: undefined,
+  ...changes,
+});
+
+/** One pod with an identity that is annotated to be federated. */
+function federated(changes: Partial<RowRules> = {}) {
+  const informers = fakeInformers();
+  const recordInformer = fakeInformer<FederationRecord>();
+  const object = identityOf({
+    metadata: { namespace: 'app', name: 'i', annotations: notes({ assignment: 'federate' }) },
+    spec: { type: 0, resourceID, clientID: 'claimed' },
+  });
+  assert.ok(object);
+  const of = { pod: pod(), identity: object, binding: binding('app/b', 'i') };
+  informers.pods.put('app/web', of.pod);
+  informers.identities.put('app/i', of.identity);
+  informers.bindings.put('app/b', of.binding);
+  const rows = sourceOf(informers, { records: indexFederationRecords(recordInformer), ...changes });
+  return {
+    informers,
+    rows,
+    ...of,
+    row: () => rows.get('app/web')?.identities[0],
+    record: (value: FederationRecord) => recordInformer.put(`aad/${federationRecordName(value.identity)}`, value),
+    /** What the controller writes once it has attached (a scale set) or federated (the identity) it. */
+    assigned(scope: string, changed = of.identity) {
+      const made = assignment(of.pod, changed, of.binding);
+      made.metadata.annotations = { ...made.metadata.annotations, ...notes({ scope, 'client-id': 'forged', 'object-id': 'forged' }) };
+      informers.assignments.put(made.key, made);
+    },
+  };
+}
+
+describe('rows of federated identities', () => {
+  it('makes an Assigned row once the record is proven and the object is Assigned', () => {
+    const { row, assigned, ...it } = federated();
+    assert.deepEqual([row()?.state, row()?.source], ['Created', 'broker']);
+    assigned(resourceID);
+    assert.deepEqual([row()?.state, row()?.reason], ['Created', 'the controller has not proven its federated credential yet']);
+    it.record(record({ provenAt: undefined }));
+    assert.equal(row()?.state, 'Created');
+    it.record(record());
+    const { state, source, clientID, objectID, tenantID } = row() ?? {};
+    assert.deepEqual(
+      { state, source, clientID, objectID, tenantID },
+      { state: 'Assigned', source: 'broker', clientID: guid, objectID: 'object', tenantID: undefined },
+    );
+  });
+
+  it('makes no Assigned row of a proven record alone', () => {
+    const { row, ...it } = federated();
+    it.record(record());
+    assert.equal(row()?.state, 'Created');
+  });
+
+  it('keeps a row at IMDS until its object has moved to the identity', () => {
+    const { row, assigned, ...it } = federated();
+    it.record(record());
+    assigned('/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/pool');
+    assert.deepEqual([row()?.state, row()?.source, row()?.clientID], ['Assigned', 'imds', 'forged']);
+  });
+
+  it('keeps a row at the broker until its object has moved back to the scale set', () => {
+    const { row, assigned, informers, ...it } = federated();
+    it.record(record());
+    assigned(resourceID);
+    informers.identities.put('app/i', identity('app/i'));
+    assert.deepEqual([row()?.state, row()?.source], ['Assigned', 'broker']);
+    assigned('/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/pool', identity('app/i'));
+    assert.deepEqual([row()?.state, row()?.source], ['Assigned', 'imds']);
+  });
+
+  it('keeps everything but the source of a row when it moves', () => {
+    const { row, assigned, ...it } = federated();
+    it.record(record({ clientId: 'forged', objectId: 'forged' }));
+    assigned('/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/pool');
+    const before = row();
+    assigned(resourceID);
+    assert.deepEqual({ ...row(), source: 'imds' }, before);
+  });
+
+  it('reports the pods of an identity as changed when its record changes', () => {
+    const { rows, assigned, ...it } = federated();
+    assigned(resourceID);
+    const changed: string[] = [];
+    rows.onChange((podKey) => changed.push(podKey));
+    it.record(record());
+    it.record(record({ identity: `${identityId}2` }));
+    assert.deepEqual(changed, ['app/web']);
+  });
+
+  it('counts records among the caches, and waits for their first list', () => {
+    const recordInformer = fakeInformer<FederationRecord>();
+    const { rows } = federated({ records: indexFederationRecords(recordInformer) });
+    assert.ok('federationRecords' in rows.versions());
+    assert.equal(rows.synced, true);
+    Object.assign(recordInformer, { synced: false });
+    assert.equal(rows.synced, false);
+  });
+
+  it('needs in managed mode a policy that names resource, client and tenant', () => {
+    const managedRow = (spec: object, policy: IdentityPolicy | undefined) => {
+      const { informers, rows } = federated({
+        managed: true,
+        records: noFederationRecords,
+        isAllowedAsClaimed: (subject) => isAllowedAsClaimed(policy, subject, undefined),
+      });
+      const changed = identityOf({
+        metadata: { namespace: 'app', name: 'i', annotations: notes({ assignment: 'federate' }) },
+        spec: { type: 0, resourceID, ...spec },
+      });
+      assert.ok(changed);
+      informers.identities.put('app/i', changed);
+      const [row] = rows.get('app/web')?.identities ?? [];
+      return [row?.state, row?.source, row?.reason?.split(':')[0]];
+    };
+    const spec = { clientID: guid, tenantID: tenant };
+    const named = { resourceIDs: [resourceID], clientIDs: [guid], tenantIDs: [tenant] };
+    assert.deepEqual(managedRow(spec, [named]), ['Assigned', 'broker', undefined]);
+    for (const policy of [
+      undefined,
+      [],
+      [{ resourceIDs: [resourceID] }],
+      [{ ...named, clientIDs: ['*'] }],
+      [{ ...named, resourceIDs: [`${resourceID}2`] }],
+      [{ clientIDs: [guid], tenantIDs: [tenant] }],
+      [{ ...named, namespaces: ['other'] }],
+    ])
+      assert.deepEqual(managedRow(spec, policy), ['Failed', 'broker', 'IdentityNotAllowed'], JSON.stringify(policy));
+    assert.deepEqual(managedRow({ clientID: guid }, [named]), ['Failed', 'broker', 'FederationRefused']);
+    assert.deepEqual(managedRow({ tenantID: tenant }, [named]), ['Failed', 'broker', 'FederationRefused']);
+  });
+
+  it('judges type 3 by the resource id that its client id is known to have', () => {
+    const named = { clientIDs: [guid], tenantIDs: [tenant] };
+    const stateOf = (policy: IdentityPolicy, records: FederationRecord[]) => {
+      const informers = fakeInformers();
+      const recordInformer = fakeInformer<FederationRecord>();
+      const index = indexFederationRecords(recordInformer);
+      for (const each of records) recordInformer.put(`aad/${federationRecordName(each.identity)}`, each);
+      const app = identityOf({ metadata: { namespace: 'app', name: 'i' }, spec: { type: 3, clientID: guid, tenantID: tenant } });
+      assert.ok(app);
+      informers.pods.put('app/web', pod());
+      informers.identities.put('app/i', app);
+      informers.bindings.put('app/b', binding('app/b', 'i'));
+      const made = assignment(pod(), app, binding('app/b', 'i'));
+      informers.assignments.put(made.key, made);
+      const rows = sourceOf(informers, { records: index, isAllowed: createPolicyCheck(policy, undefined, index.identityIdOf) });
+      const [row] = rows.get('app/web')?.identities ?? [];
+      return [row?.state, row?.source];
+    };
+    assert.deepEqual(stateOf([named], []), ['Assigned', 'broker']);
+    assert.deepEqual(stateOf([named], [record({ clientId: guid.toUpperCase() })]), ['Failed', 'broker']);
+    assert.deepEqual(stateOf([named, { resourceIDs: [resourceID] }], [record()]), ['Assigned', 'broker']);
+    assert.deepEqual(stateOf([], []), ['Failed', 'broker']);
   });
 });

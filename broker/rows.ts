@@ -1,16 +1,23 @@
 // The rows of a pod: the identities that its bindings give it, by the same match as the controller's, with the state that the controller wrote to the
-// AzureAssignedIdentities.
+// AzureAssignedIdentities. A federated identity needs the proof of its federation record too.
 import type { IdentityRow } from '../api/broker.ts';
 import { annotations } from '../api/names.ts';
 import type { Assignment } from '../lib/identities/assignment.ts';
 import { belongsTo } from '../lib/identities/assignment.ts';
+import type { AssignmentModeRules } from '../lib/identities/federation/assignment-mode.ts';
+import { assignmentModeOf, isFederated } from '../lib/identities/federation/assignment-mode.ts';
+import type { Identity } from '../lib/identities/identity.ts';
+import { indexBy } from '../lib/identities/index-by.ts';
 import type { IdentityInformers } from '../lib/identities/informers.ts';
 import type { Match } from '../lib/identities/match.ts';
 import type { Pod } from '../lib/identities/pod.ts';
 import { notAllowedMessage } from '../lib/identities/policy.ts';
+import type { PolicyCheck } from '../lib/identities/policy-check.ts';
 import { isTerminal, reasonWithMessage } from '../lib/identities/reasons.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { isNewer } from '../lib/kube/informer.ts';
+import { problemOfClaims } from './federation/claims.ts';
+import type { FederationRecords } from './federation/records.ts';
 
 export interface PodRows {
   uid: string;
@@ -42,18 +49,35 @@ export interface RowRules {
   managed: boolean;
   /** With `deny` no pod passes through its proxy: a pod that asks here was injected, so it was not excepted when it was created. */
   runtimeExceptions: 'allow' | 'deny';
+  /** How identities of type 0 are assigned. */
+  modes: AssignmentModeRules;
+  records: FederationRecords;
+  /** What identityPolicy says now. */
+  isAllowed: PolicyCheck;
+  /** The same in managed mode of a federated identity, whose ids are what its author says. */
+  isAllowedAsClaimed: PolicyCheck;
 }
 
-export function createRowSource(informers: IdentityInformers, { managed, runtimeExceptions }: RowRules): RowSource {
+export function createRowSource(informers: IdentityInformers, rules: RowRules): RowSource {
   const { pods, identities, bindings, exceptions, assignments, namespaces } = informers;
-  const watched = namespaces === undefined ? {} : { namespaces };
+  const { records, runtimeExceptions } = rules;
+  const watched = {
+    ...(namespaces === undefined ? {} : { namespaces }),
+    ...(records.informer === undefined ? {} : { federationRecords: records.informer }),
+  };
   const kinds: Record<string, Informer<unknown>> = { pods, identities, bindings, exceptions, assignments, ...watched };
+  const assignmentsByIdentityId = indexBy(
+    assignments,
+    ({ references }) => references.identity?.spec?.resourceID?.trim().toLowerCase() ?? '',
+  );
+  const podsOf = (identityId: string) =>
+    new Set([...assignmentsByIdentityId(identityId)].flatMap((key) => assignments.get(key)?.podKey ?? []));
   const isBehind = (versions: CacheVersions) =>
     Object.entries(versions).some(([kind, version]) => isOlder(kinds[kind]?.resourceVersion, version));
 
   return {
     get synced() {
-      return informers.synced;
+      return informers.synced && records.informer?.synced !== false;
     },
 
     get(podKey) {
@@ -65,9 +89,7 @@ export function createRowSource(informers: IdentityInformers, { managed, runtime
         uid: pod.uid,
         excepted: runtimeExceptions === 'allow' && matches.isExcepted(pod),
         // A kubelet makes its mirror pods itself, in any namespace and with any label.
-        identities: (pod.mirror ? [] : matches.matchesOf(pod)).flatMap(
-          (match) => rowOf(pod, match, { assignments: own, managed, allowed: matches.isAllowed(match.identity) }) ?? [],
-        ),
+        identities: (pod.mirror ? [] : matches.matchesOf(pod)).flatMap((match) => rowOf(pod, match, { assignments: own, rules }) ?? []),
         ...(pod.defaultIdentity === undefined ? {} : { defaultIdentity: pod.defaultIdentity }),
       };
     },
@@ -77,6 +99,10 @@ export function createRowSource(informers: IdentityInformers, { managed, runtime
         informers.matches.onChange(listener),
         assignments.onChange(({ before, after }) => {
           for (const podKey of new Set([before?.podKey, after?.podKey])) if (podKey !== undefined) listener(podKey);
+        }),
+        // A pod without an AzureAssignedIdentity has no row that a record could change.
+        records.onChange((identityId) => {
+          for (const podKey of podsOf(identityId)) listener(podKey);
         }),
       ];
       return () => {
@@ -115,13 +141,11 @@ function isOlder(mine: string | undefined, theirs: string): boolean {
 interface RowFacts {
   /** Of the pod. */
   assignments: readonly Assignment[];
-  managed: boolean;
-  /** identityPolicy allows the identity. */
-  allowed: boolean;
+  rules: RowRules;
 }
 
 /** Undefined for an identity of an unknown type. */
-function rowOf(pod: Pod, match: Match, { assignments, managed, allowed }: RowFacts): IdentityRow | undefined {
+function rowOf(pod: Pod, match: Match, { assignments, rules }: RowFacts): IdentityRow | undefined {
   const { identity, binding } = match;
   if (identity.type === undefined) return undefined;
   const row: Omit<IdentityRow, 'state'> = {
@@ -129,14 +153,16 @@ function rowOf(pod: Pod, match: Match, { assignments, managed, allowed }: RowFac
     namespace: identity.namespace,
     binding: binding.key,
     type: identity.type,
-    source: identity.type === 0 ? 'imds' : 'broker',
+    // Until it is assigned, after that its AzureAssignedIdentity decides.
+    source: assignmentModeOf(identity, rules.modes) === 'attach' ? 'imds' : 'broker',
     clientID: identity.clientID,
     resourceID: identity.type === 0 ? identity.resourceID : '',
     ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
     ...(identity.auxiliaryTenantIDs.length === 0 ? {} : { auxiliaryTenantIDs: identity.auxiliaryTenantIDs }),
   };
-  if (!allowed) return { ...row, state: 'Failed', reason: reasonWithMessage('IdentityNotAllowed', notAllowedMessage(identity)) };
-  if (managed) return { ...row, state: 'Assigned' };
+  if (!rules.isAllowed(identity))
+    return { ...row, state: 'Failed', reason: reasonWithMessage('IdentityNotAllowed', notAllowedMessage(identity)) };
+  if (rules.managed) return { ...row, ...managedState(row, identity, rules) };
 
   const assignment = assignments.find((candidate) => candidate.identityKey === identity.key);
   if (assignment === undefined) {
@@ -150,14 +176,29 @@ function rowOf(pod: Pod, match: Match, { assignments, managed, allowed }: RowFac
     const why = [written[annotations.reason], written[annotations.message]].filter((part) => part !== undefined).join(': ');
     return { ...row, state: isTerminal(written[annotations.reason]) ? 'Failed' : 'Created', ...(why === '' ? {} : { reason: why }) };
   }
+  const assignedAt = written[annotations.assignedAt];
+  const times = assignedAt === undefined ? {} : { assignedAt };
+  if (identity.identityId !== undefined && isFederated(assignment, identity.identityId)) {
+    const record = rules.records.of(identity.identityId);
+    // Whoever may write AzureAssignedIdentities could name any client id there.
+    if (record?.provenAt === undefined)
+      return { ...row, source: 'broker', state: 'Created', reason: 'the controller has not proven its federated credential yet' };
+    return { ...row, source: 'broker', state: 'Assigned', clientID: record.clientId, objectID: record.objectId, ...times };
+  }
   const clientID = written[annotations.clientId];
   const objectID = written[annotations.objectId];
-  const assignedAt = written[annotations.assignedAt];
   return {
     ...row,
+    ...(identity.type === 0 ? { source: 'imds' } : {}),
     state: 'Assigned',
     ...(clientID === undefined ? {} : { clientID }),
     ...(objectID === undefined ? {} : { objectID }),
-    ...(assignedAt === undefined ? {} : { assignedAt }),
+    ...times,
   };
+}
+
+function managedState({ source }: Pick<IdentityRow, 'source'>, identity: Identity, rules: RowRules): Pick<IdentityRow, 'state' | 'reason'> {
+  if (identity.type !== 0 || source === 'imds') return { state: 'Assigned' };
+  const problem = problemOfClaims(identity, rules.isAllowedAsClaimed);
+  return problem === undefined ? { state: 'Assigned' } : { state: 'Failed', reason: reasonWithMessage(problem.reason, problem.message) };
 }

@@ -14,6 +14,8 @@ import { createAuthenticator } from './authenticate.ts';
 import { createAuthorizer } from './authorize.ts';
 import { createNodeOfCaller } from './caller-node.ts';
 import { BrokerError, errorResponse } from './error.ts';
+import type { FederationRoutes } from './federation/routes.ts';
+import { addFederationRoutes } from './federation/routes.ts';
 import type { NodeEndpointRules } from './host-token.ts';
 import { createIssuerSource } from './issuer.ts';
 import type { BrokerLimit } from './limits.ts';
@@ -23,7 +25,7 @@ import { createPollLimit } from './poll-limit.ts';
 import type { Report } from './reports.ts';
 import { addRoutes } from './routes.ts';
 import type { RowSource } from './rows.ts';
-import type { MintToken } from './token-minter.ts';
+import type { MintToken } from './token-call.ts';
 
 export interface BrokerServerOptions {
   client: KubeClient;
@@ -33,6 +35,7 @@ export interface BrokerServerOptions {
   certificate: Pick<ServingCertificate, 'keyPair' | 'caBundle' | 'onChange'>;
   onReport(report: Report): void;
   mintToken: MintToken;
+  federation: FederationRoutes;
   /** The release namespace. */
   home: string;
   nodeEndpoint: NodeEndpointRules;
@@ -59,7 +62,7 @@ const maxConnectionAgeMs = 30 * 60_000;
 
 /** Listens at once; without a certificate handshakes fail, and until the caches are complete the answer is 503. */
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
-  const { client, log, listen, rows, certificate, onReport, mintToken, clock = systemClock, random = Math.random } = options;
+  const { client, log, listen, rows, certificate, onReport, mintToken, federation, clock = systemClock, random = Math.random } = options;
   const { home, nodeEndpoint, onRefused = () => undefined, memory = memoryLimit() } = options;
   const issuer = createIssuerSource({ client, log, clock });
   const changes = createPodChanges(clock);
@@ -79,10 +82,12 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
       'not_found',
       `there is only GET ${identitiesPath}, POST ${tokenPath}, POST ${reportPath} and, with a node endpoint, POST ${hostTokenPath}`,
     ).response,
-    routes: (app) =>
+    routes: (app) => {
+      const authenticate = createAuthenticator({ client, log, issuer, audience: brokerAudience, clock, onRefused });
+      addFederationRoutes(app, { ...federation, home, authenticate });
       addRoutes(app, {
         rows,
-        authenticate: createAuthenticator({ client, log, issuer, audience: brokerAudience, clock, onRefused }),
+        authenticate,
         authorize: createAuthorizer({ client, rows, clock, onRefused }),
         polls: createPollLimit({ perPod: maxPollsPerPod, total: limits.maxConnections, onEnded: () => onRefused('polls') }),
         home,
@@ -105,7 +110,8 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
         onRefused,
         clock,
         stopping: () => stopping,
-      }),
+      });
+    },
   });
   const unsubscribe = [rows.onChange((podKey) => changes.notify(podKey)), certificate.onChange(() => changes.notifyAll())];
 

@@ -47,8 +47,7 @@ const objectName = /^(?=.{1,253}$)[\da-z]([\da-z.-]*[\da-z])?$/;
 export function parseServicePrincipal({ metadata, spec = {} }: AzureIdentity, rules: ServicePrincipalRules): ServicePrincipal {
   const { type } = spec;
   const key = `${metadata.namespace ?? ''}/${metadata.name ?? ''}`;
-  if (type !== 1 && type !== 2)
-    throw new BrokerError('bad_request', `${key} is of type ${type ?? 0}: it has no Secret to sign in with`);
+  if (type !== 1 && type !== 2) throw new BrokerError('bad_request', `${key} is of type ${type ?? 0}: it has no Secret to sign in with`);
   const invalid = (message: string) => new InvalidIdentityError('InvalidServicePrincipal', `AzureIdentity ${key}: ${message}`);
 
   const clientId = spec.clientID?.trim() ?? '';

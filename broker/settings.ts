@@ -51,6 +51,11 @@ export const settings = {
     default: '',
   }),
   entraEndpoint,
+  federatedTokenFile: text({
+    description: "the broker's own service account token for Entra, which federated identities trust; kubelet renews it",
+    form: 'a file',
+    default: '',
+  }),
   azureCaFile: text({ description: 'more CAs to trust for Entra, PEM', form: 'a file', default: '' }),
 } as const;
 

@@ -6,8 +6,10 @@ import { version } from '../api/version.ts';
 import { systemClock as clock } from '../common/clock.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
+import type { Identity } from '../lib/identities/identity.ts';
 import { startIdentityInformers } from '../lib/identities/informers.ts';
-import { isAllowed } from '../lib/identities/policy.ts';
+import { isAllowed, isAllowedAsClaimed } from '../lib/identities/policy.ts';
+import { createPolicyCheck } from '../lib/identities/policy-check.ts';
 import { connect } from '../lib/kube/client.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
 import type { Logger } from '../lib/log.ts';
@@ -16,12 +18,18 @@ import type { Stopper } from '../lib/shutdown.ts';
 import { followServingCertificate } from '../lib/tls/serving-certificate.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import { connectEntra } from './entra.ts';
+import { createAssertionSource } from './federation/assertion.ts';
+import { createFederatedMinter } from './federation/minter.ts';
+import { createProver } from './federation/proof.ts';
+import { indexFederationRecords, noFederationRecords, watchFederationRecords } from './federation/records.ts';
+import { createUnknownReporter } from './federation/report.ts';
 import { createMetrics } from './metrics.ts';
 import { missing } from './readiness.ts';
 import { createReportWriter } from './reports.ts';
 import { createRowSource } from './rows.ts';
 import { startBrokerServer } from './server.ts';
 import type { BrokerSettings } from './settings.ts';
+import { createMinter } from './token-call.ts';
 import { createTokenMinter } from './token-minter.ts';
 
 /** Returns once everything listens. Throws {@link SettingsError} for settings that cannot be used. */
@@ -47,6 +55,15 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     policy,
   });
   stopper.add('informers', () => informers.stop());
+  const recordInformer = managed ? undefined : watchFederationRecords({ client, log, namespace: values.namespace });
+  stopper.add('federation records', async () => recordInformer?.stop());
+  const records = recordInformer === undefined ? noFederationRecords : indexFederationRecords(recordInformer);
+  const labelsOf = (namespace: string) => informers.namespaces?.get(namespace)?.labels;
+  const policies = {
+    isAllowed: createPolicyCheck(policy, informers.namespaces, records.identityIdOf),
+    isAllowedAsClaimed: (identity: Identity) => isAllowedAsClaimed(policy, identity, labelsOf(identity.namespace)),
+  };
+  const assertions = createAssertionSource({ file: values.federatedTokenFile, clock });
   const events = createEventRecorder({ client, log, instance: values.instance || os.hostname() });
   stopper.add('events', () => events.flush());
   const certificate = followServingCertificate({ client, log, namespace: values.namespace, secret: brokerCertificateSecretName });
@@ -58,11 +75,40 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     heldPolls: () => server.heldPolls,
     certificateExpiry: () => certificate.keyPair?.chain[0].validToDate,
   });
+  const { authority, network } = entra;
+  const mintForPrincipal = metrics.countTokens(
+    createTokenMinter({
+      client,
+      log,
+      events,
+      identityOf: (key) => informers.identities.get(key)?.object,
+      rules: {
+        authority,
+        knownHosts: entraHosts,
+        allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
+        isAllowed: (subject) => isAllowed(policy, subject, labelsOf(subject.namespace)),
+      },
+      network,
+      clock,
+    }),
+  );
+  const mintFederated = createFederatedMinter({
+    log,
+    events,
+    identityOf: (key) => informers.identities.get(key),
+    rules: { authority, managed, records, ...policies },
+    assertions,
+    network,
+    clock,
+    random: Math.random,
+    metrics: metrics.federation,
+    onUnknown: createUnknownReporter({ client, log, informers, clock }),
+  });
   const server = await startBrokerServer({
     client,
     log,
     listen: listen.broker,
-    rows: createRowSource(informers, { managed, runtimeExceptions: values.runtimeExceptions }),
+    rows: createRowSource(informers, { managed, runtimeExceptions: values.runtimeExceptions, modes: values, records, ...policies }),
     certificate,
     home: values.namespace,
     nodeEndpoint: {
@@ -74,22 +120,11 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     },
     onReport: createReportWriter({ client, log, informers, clock }),
     onRefused: metrics.countRefusal,
-    mintToken: metrics.countTokens(
-      createTokenMinter({
-        client,
-        log,
-        events,
-        identityOf: (key) => informers.identities.get(key)?.object,
-        rules: {
-          authority: entra.authority,
-          knownHosts: entraHosts,
-          allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
-          isAllowed: (subject) => isAllowed(policy, subject, informers.namespaces?.get(subject.namespace)?.labels),
-        },
-        network: entra.network,
-        clock,
-      }),
-    ),
+    mintToken: createMinter({ mintForPrincipal, mintFederated }),
+    federation: {
+      assertions,
+      prove: createProver({ authority, assertions, network, onResult: metrics.federation.countExchange }),
+    },
   });
   stopper.add('server', () => server.stop());
   const metricsServer = await serveMetrics(listen.metrics, registry);

@@ -6,6 +6,7 @@ import type { AzureIdentity } from '../api/kinds.ts';
 import type { Clock } from '../common/clock.ts';
 import type { ApplicationToken, ClientCredential } from '../lib/azure/auth/application-token.ts';
 import { EntraError, requestApplicationToken } from '../lib/azure/auth/application-token.ts';
+import { resourceForm, scopeOf } from '../lib/azure/auth/scope.ts';
 import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { isForbidden, isNotFound, KubeError } from '../lib/kube/errors.ts';
@@ -23,7 +24,7 @@ import { createTtlCache } from './ttl-cache.ts';
  * One token, or with auxiliary tenants a list of them, the own tenant's first. Throws {@link BrokerError}: status 400 where the identity is invalid or Entra
  * refuses, 503 where a retry may succeed.
  */
-export type MintToken = (identity: string, resource: string) => Promise<TokenResponse | TokenResponse[]>;
+export type MintForPrincipal = (identity: string, resource: string) => Promise<TokenResponse | TokenResponse[]>;
 
 export interface MinterOptions {
   client: KubeClient;
@@ -55,7 +56,7 @@ const servedShare = 0.3;
 /** Entra takes many pods with one broken identity for a client that loops (AADSTS50196, docs/reference/entra.md). */
 const errorTtlMs = 10_000;
 
-export function createTokenMinter(options: MinterOptions): MintToken {
+export function createTokenMinter(options: MinterOptions): MintForPrincipal {
   const results = createTtlCache<Result>(cacheLimit, options.clock);
   const inFlight = new Map<string, Promise<Result[]>>();
 
@@ -132,10 +133,10 @@ async function signIn(options: MinterOptions, request: MintRequest, tenantId: st
   const { network, log, clock } = options;
   const { identity, resource } = request;
   const { authority, clientId } = request.principal;
+  const scope = scopeOf(resource);
+  if (scope === undefined) return { error: new BrokerError('bad_request', `resource must be ${resourceForm}`) };
   try {
-    // A slash at the end of the resource stays: without it Entra issues a token for another audience (docs/reference/entra.md).
-    const scopes = [`${resource}/.default`];
-    const token = await requestApplicationToken({ authority, tenantId, clientId, credential, scopes, network });
+    const token = await requestApplicationToken({ authority, tenantId, clientId, credential, scopes: [scope], network });
     log.info({ identity, tenantId, clientId, resource, expires: token.expiresOn }, 'token issued');
     return { token: { ...token, obtainedAt: clock.wall() } };
   } catch (error) {

@@ -61,7 +61,10 @@ describe('assertion source', () => {
   it('refuses an expired token, and quotes nothing of it', async () => {
     const token = tokenOf(claims({ exp: Math.floor(clock.wall() / 1000) }));
     await writeFile(file, token);
-    await assert.rejects(source.get(), (error: Error) => /expired at 2026-01-01T00:00:00/.test(error.message) && !error.message.includes(token));
+    await assert.rejects(
+      source.get(),
+      (error: Error) => /expired at 2026-01-01T00:00:00/.test(error.message) && !error.message.includes(token),
+    );
   });
 
   it('refuses what is no token of a service account with one audience', async () => {

@@ -9,6 +9,8 @@ import type { CheckedKeyPair } from '../../lib/tls/key-pair.ts';
 import type { TestAuthority } from '../../lib/tls/testing/certificates.ts';
 import { createTestAuthority, fakeServingCertificate } from '../../lib/tls/testing/certificates.ts';
 import { BrokerError } from '../error.ts';
+import { createAssertionSource } from '../federation/assertion.ts';
+import type { FederationRoutes } from '../federation/routes.ts';
 import type { BrokerLimit } from '../limits.ts';
 import type { Report } from '../reports.ts';
 import type { BrokerServerOptions } from '../server.ts';
@@ -28,6 +30,12 @@ export const row: IdentityRow = {
   clientID: 'c',
   resourceID: '/r',
   state: 'Created',
+};
+
+/** The broker has no token for Entra. */
+export const noFederation: FederationRoutes = {
+  assertions: createAssertionSource({ file: '', clock: systemClock }),
+  prove: async () => ({ outcome: 'failed', message: 'not in this test', retryable: false }),
 };
 
 /** What is slow to make and the same for every test. */
@@ -73,6 +81,7 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     onReport: (report) => reports.push(report),
     onRefused: (limit) => refusals.push(limit),
     mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
+    federation: noFederation,
     clock,
     ...more,
   });

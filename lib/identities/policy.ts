@@ -57,6 +57,18 @@ function isAllowedByName(policy: IdentityPolicy, subject: PolicySubject, labels:
   return isNamed && (subject.identityId === undefined || policy.some((entry) => permits(entry, ofResource, labels)));
 }
 
+/**
+ * Of a federated identity of type 0 in managed mode, where nobody has asked Azure which client id the resource has. One entry must permit the resource
+ * and name the client and the tenant in full.
+ */
+export const isAllowedAsClaimed = (policy: IdentityPolicy | undefined, subject: PolicySubject, labels: Labels | undefined): boolean =>
+  (policy ?? []).some(
+    (entry) =>
+      permits(entry, { ...subject, type: 0 }, labels) &&
+      names(entry.clientIDs, subject.clientID) &&
+      names(entry.tenantIDs, subject.tenantID),
+  );
+
 /** Without `*`: a pattern names nobody. */
 const names = (list: readonly string[] | undefined, text: string): boolean =>
   text.trim() !== '' && (list ?? []).some((entry) => entry.toLowerCase() === text.trim().toLowerCase());

@@ -43,8 +43,13 @@ export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
 type BindingEventReason = 'binding applied' | 'binding apply error' | 'binding removed' | 'binding remove error' | 'ForeignBindingLimit';
 /** `RuntimeException` is on the AzurePodIdentityException too. */
 type PodEventReason = 'Attached' | 'NoBinding' | 'NotInjected' | 'RuntimeException';
-/** Why the broker mints no token for an identity of type 1 or 2. */
-export type InvalidIdentityReason = 'InvalidServicePrincipal' | 'CrossNamespaceSecret' | 'IdentityNotAllowed' | 'SecretForbidden';
+/** Why the broker mints no token for an identity. */
+export type InvalidIdentityReason =
+  | 'InvalidFederatedIdentity'
+  | 'InvalidServicePrincipal'
+  | 'CrossNamespaceSecret'
+  | 'IdentityNotAllowed'
+  | 'SecretForbidden';
 /** Another controller that writes the same objects. */
 export type ConflictReason = 'OtherReleaseRuns' | 'UpstreamControllerRuns';
 /** Whether the API server calls the webhook. */

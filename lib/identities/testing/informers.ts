@@ -20,7 +20,7 @@ export interface FakeInformer<T> extends Informer<T> {
   advance(): void;
 }
 
-function fakeInformer<T>(): FakeInformer<T> {
+export function fakeInformer<T>(): FakeInformer<T> {
   const copy = new Map<string, T>();
   const listeners = new Set<(change: Change<T>) => void>();
   const advanceListeners = new Set<() => void>();

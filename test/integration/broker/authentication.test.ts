@@ -8,6 +8,7 @@ import { BrokerError } from '../../../broker/error.ts';
 import type { PodRows, RowSource } from '../../../broker/rows.ts';
 import type { BrokerServer } from '../../../broker/server.ts';
 import { startBrokerServer } from '../../../broker/server.ts';
+import { noFederation } from '../../../broker/testing/harness.ts';
 import { systemClock } from '../../../common/clock.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect } from '../../../lib/kube/client.ts';
@@ -87,6 +88,7 @@ describe('broker with real bound tokens', () => {
       nodeEndpoint: { drivers: [], podOf: () => undefined },
       onReport: () => undefined,
       mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
+      federation: noFederation,
       clock: { ...systemClock, wall: () => systemClock.wall() + ahead, now: () => systemClock.now() + ahead },
     });
     agent = new Agent({ ca: ca.certificate, servername });

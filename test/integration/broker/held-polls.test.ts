@@ -11,6 +11,7 @@ import { BrokerError } from '../../../broker/error.ts';
 import type { RowSource } from '../../../broker/rows.ts';
 import { startBrokerServer } from '../../../broker/server.ts';
 import { boundTo, createSigner, fakeApiServer, signToken } from '../../../broker/testing/fake-api-server.ts';
+import { noFederation } from '../../../broker/testing/harness.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { createTestAuthority, fakeServingCertificate } from '../../../lib/tls/testing/certificates.ts';
 import type { Polled, PollerData } from './pollers.ts';
@@ -67,6 +68,7 @@ test(`holds ${count} polls, answers one for a change and all for a stop`, async 
     nodeEndpoint: { drivers: [], podOf: () => undefined },
     onReport: () => undefined,
     mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
+    federation: noFederation,
   });
   t.after(() => broker.stop());
   const before = memoryInUse();

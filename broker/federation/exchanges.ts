@@ -1,0 +1,184 @@
+// Exchanges with Entra: at most one at a time for what a token depends on, whichever pods wait for it. It is repeated while Entra does not know a new
+// credential and somebody waits (docs/adr/0031-minting-by-assertion.md).
+import type { INetworkModule } from '@azure/msal-node';
+import type { Clock } from '../../common/clock.ts';
+import { sleep } from '../../common/sleep.ts';
+import type { Failure } from '../../lib/azure/auth/aadsts.ts';
+import { failureOf } from '../../lib/azure/auth/aadsts.ts';
+import { EntraError } from '../../lib/azure/auth/application-token.ts';
+import { exchangeAssertion } from '../../lib/azure/auth/exchange-assertion.ts';
+import type { Logger } from '../../lib/log.ts';
+import { BrokerError } from '../error.ts';
+import { createTtlCache } from '../ttl-cache.ts';
+import type { Assertion, AssertionSource } from './assertion.ts';
+import { AssertionError } from './assertion.ts';
+import { brokerErrorOf, isNewCredential } from './failure.ts';
+import type { EntraGates } from './gates.ts';
+import { createEntraGates } from './gates.ts';
+import type { FederatedPrincipal } from './principal.ts';
+import type { SharedToken, TokenKey } from './tokens.ts';
+
+export interface ExchangeRequest {
+  key: TokenKey;
+  principal: FederatedPrincipal;
+  /** `namespace/name` of the AzureIdentity, and of the pod that asks. */
+  identity: string;
+  podKey: string;
+  /** Waits for the turn of the namespace that asks. Throws a {@link BrokerError}. */
+  admit(): Promise<void>;
+}
+
+export interface ExchangeOptions {
+  assertions: AssertionSource;
+  network: INetworkModule;
+  clock: Clock;
+  log: Logger;
+  /** Called with the token of each exchange. */
+  onToken(key: string, token: SharedToken): void;
+  /** Entra does not know the client or its credential, and the credential is not new: the controller should look. */
+  onUnknown(request: ExchangeRequest): void;
+  /** `token`, or the AADSTS number of the error. */
+  onResult(result: 'token' | number | undefined): void;
+}
+
+interface Flight {
+  /** Clock.now() until which a caller waits. */
+  until: number;
+  result: Promise<SharedToken>;
+}
+
+/** The sidecar waits 15 s for an answer of the broker. */
+const callerMs = 11_000;
+/** A final error is remembered so long, since Entra takes many pods with one broken identity for a client that loops. */
+const finalErrorMs = 10_000;
+const firstDelayMs = 500;
+const longestDelayMs = 4_000;
+
+export class Exchanges {
+  readonly #options: ExchangeOptions;
+  readonly #gates: EntraGates;
+  readonly #flights = new Map<string, Flight>();
+  readonly #failures;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+    this.#gates = createEntraGates(options.clock);
+    this.#failures = createTtlCache<BrokerError>(5_000, options.clock);
+  }
+
+  /** Throws a {@link BrokerError}, at the latest when the caller does not wait any longer. */
+  async get(key: string, request: ExchangeRequest): Promise<SharedToken> {
+    const { clock } = this.#options;
+    const failed = this.#failures.get(key);
+    if (failed !== undefined) throw failed;
+    const flight = this.#join(key, request, clock.now() + callerMs);
+    const { promise, reject } = Promise.withResolvers<never>();
+    const late = () =>
+      reject(new BrokerError('not_ready', `Entra did not answer for AzureIdentity ${request.identity} in time: try again`));
+    const cancel = clock.after(callerMs, late);
+    try {
+      return await Promise.race([flight.result, promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Without a caller that waits: one attempt. False where it fails, or has failed a moment ago. */
+  async refresh(key: string, request: ExchangeRequest): Promise<boolean> {
+    if (this.#failures.get(key) !== undefined) return false;
+    return this.#join(key, request, this.#options.clock.now()).result.then(
+      () => true,
+      () => false,
+    );
+  }
+
+  #join(key: string, request: ExchangeRequest, until: number): Flight {
+    const known = this.#flights.get(key);
+    if (known !== undefined) {
+      known.until = Math.max(known.until, until);
+      return known;
+    }
+    const mayWait = () => this.#flights.get(key)?.until ?? until;
+    const result = this.#run(key, request, mayWait).finally(() => this.#flights.delete(key));
+    const flight: Flight = { until, result };
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  async #run(key: string, request: ExchangeRequest, until: () => number): Promise<SharedToken> {
+    await request.admit();
+    try {
+      const token = await this.#exchange(request, until);
+      this.#options.onToken(key, token);
+      return token;
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      this.#failures.set(key, error, error.status === 503 ? (error.retryAfterSeconds ?? 1) * 1000 : finalErrorMs);
+      throw error;
+    }
+  }
+
+  async #exchange(request: ExchangeRequest, until: () => number): Promise<SharedToken> {
+    const { assertions, clock } = this.#options;
+    let assertion = await fromFile(assertions.get());
+    let isReread = false;
+    for (let delayMs = firstDelayMs; ; delayMs = Math.min(longestDelayMs, delayMs * 2)) {
+      const result = await this.#attempt(request, assertion);
+      if ('token' in result) return result.token;
+      const { failure, error } = result;
+      const now = clock.wall();
+      if (failure.kind === 'assertion' && !isReread) {
+        isReread = true;
+        assertion = await fromFile(assertions.reread());
+        continue;
+      }
+      const isNew = isNewCredential(request.principal.record?.credential, now);
+      if (failure.kind === 'untrusted' && isNew && clock.now() + delayMs < until()) {
+        await sleep(clock, delayMs);
+        continue;
+      }
+      if (isUnknown(failure, error) && !isNew) this.#options.onUnknown(request);
+      throw brokerErrorOf(error, failure, { ...request, trust: assertion.trust, now });
+    }
+  }
+
+  async #attempt(
+    { key, identity }: ExchangeRequest,
+    { token: assertion }: Assertion,
+  ): Promise<{ token: SharedToken } | { failure: Failure; error: EntraError }> {
+    const { network, clock, log, onResult } = this.#options;
+    const { authority, tenantId, clientId, scope, capabilities } = key;
+    const pause = this.#gates.closedFor(key);
+    if (pause !== undefined)
+      throw new BrokerError('token_failed', `Entra wants a pause of tenant ${tenantId}: try again in ${pause} s`, {
+        status: 503,
+        retryAfterSeconds: pause,
+      });
+    try {
+      const token = await exchangeAssertion({ authority, tenantId, clientId, assertion, scope, capabilities, network });
+      onResult('token');
+      return { token: { ...token, obtainedAt: clock.wall() } };
+    } catch (error) {
+      if (!(error instanceof EntraError)) throw error;
+      const { status, aadsts, requestId, retryAfterSeconds } = error.details;
+      const failure = failureOf(error.details);
+      onResult(aadsts);
+      log.warn({ identity, tenantId, clientId, scope, status, aadsts, requestId, error: error.message }, 'no token from Entra');
+      if (failure.kind === 'throttled') this.#gates.closeTenant(key, retryAfterSeconds);
+      if (failure.kind === 'loop') this.#gates.closeClient(key, retryAfterSeconds);
+      return { failure, error };
+    }
+  }
+}
+
+/** 700016: the identity may have been made anew, with another client id. */
+const isUnknown = ({ kind }: Failure, { details }: EntraError): boolean => kind === 'untrusted' || details.aadsts === 700016;
+
+async function fromFile(assertion: Promise<Assertion>): Promise<Assertion> {
+  try {
+    return await assertion;
+  } catch (error) {
+    if (!(error instanceof AssertionError)) throw error;
+    throw new BrokerError('token_failed', error.message, { status: 503, retryAfterSeconds: 10 });
+  }
+}

@@ -1,0 +1,65 @@
+// The federation records of the controller, by identity and by client id: the only source for client id, tenant and proof of a federated identity, since
+// what stands in an AzureIdentity or AzureAssignedIdentity was written by others (docs/adr/0030-federated-assignment.md).
+import type { FederationRecord } from '../../lib/identities/federation/record.ts';
+import { FederationRecordError, federationRecordSelector, parseFederationRecord } from '../../lib/identities/federation/record.ts';
+import { indexBy } from '../../lib/identities/index-by.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import type { Informer } from '../../lib/kube/informer.ts';
+import { startInformer } from '../../lib/kube/informer.ts';
+import { configMaps } from '../../lib/kube/resources.ts';
+import type { Logger } from '../../lib/log.ts';
+
+export interface FederationRecords {
+  /** Undefined where nobody writes records: in managed mode. */
+  readonly informer: Informer<FederationRecord> | undefined;
+  /** By the lower-case ARM id. */
+  of(identityId: string): FederationRecord | undefined;
+  /** The lower-case ARM id of the managed identity that has this client id. */
+  identityIdOf(clientId: string): string | undefined;
+  /** Calls with the lower-case ARM id of each identity whose record changed. The returned function unsubscribes. */
+  onChange(listener: (identityId: string) => void): () => void;
+}
+
+export const noFederationRecords: FederationRecords = {
+  informer: undefined,
+  of: () => undefined,
+  identityIdOf: () => undefined,
+  onChange: () => () => undefined,
+};
+
+/** `namespace`: of the release. */
+export function watchFederationRecords(options: { client: KubeClient; log: Logger; namespace: string }): Informer<FederationRecord> {
+  const { log } = options;
+  return startInformer({
+    ...options,
+    resource: configMaps,
+    labelSelector: federationRecordSelector,
+    project(raw) {
+      try {
+        return parseFederationRecord(raw);
+      } catch (error) {
+        if (!(error instanceof FederationRecordError)) throw error;
+        log.warn({ error: error.message }, 'federation record not understood');
+        return undefined;
+      }
+    },
+  });
+}
+
+export function indexFederationRecords(informer: Informer<FederationRecord>): FederationRecords {
+  const byIdentity = indexBy(informer, (record) => record.identity);
+  const byClient = indexBy(informer, (record) => record.clientId.toLowerCase());
+  const first = (keys: Iterable<string>): FederationRecord | undefined => {
+    const [key] = keys;
+    return key === undefined ? undefined : informer.get(key);
+  };
+  return {
+    informer,
+    of: (identityId) => first(byIdentity(identityId)),
+    identityIdOf: (clientId) => first(byClient(clientId.trim().toLowerCase()))?.identity,
+    onChange: (listener) =>
+      informer.onChange(({ before, after }) => {
+        for (const identityId of new Set([before?.identity, after?.identity])) if (identityId !== undefined) listener(identityId);
+      }),
+  };
+}
