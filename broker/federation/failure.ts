@@ -6,7 +6,7 @@ import type { RecordedCredential } from '../../lib/identities/federation/record.
 import { BrokerError } from '../error.ts';
 import type { FederatedPrincipal } from './principal.ts';
 
-/** Entra's replicas learn of a new credential within this time (docs/reference/entra.md#federation). */
+/** Entra's replicas learn of a new credential within this time (docs/reference/entra.md#federated-credentials). */
 const propagationMs = 10 * 60_000;
 const pauseSeconds = { untrusted: 2, assertion: 10, issuer: 20, loop: 20, throttled: 20, passing: 5 } as const;
 

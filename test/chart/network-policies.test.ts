@@ -74,9 +74,12 @@ describe('network policies', () => {
     });
   }
 
-  it('open the broker to labelled pods of all namespaces', () => {
+  it('open the broker to labelled pods of all namespaces, and to the controller', () => {
     const labelled = { namespaceSelector: {}, podSelector: { matchExpressions: [{ key: bindingLabel, operator: 'Exists' }] } };
-    for (const objects of [closed, open]) assert.deepEqual(sources(objects, 'broker', ports.broker.api), [labelled]);
+    for (const objects of [closed, open]) {
+      const controller = { podSelector: at(find(objects, 'Deployment', nameOf('controller')), 'spec', 'selector') };
+      assert.deepEqual(sources(objects, 'broker', ports.broker.api), [labelled, controller]);
+    }
   });
 
   it('leave the webhook open to all unless CIDRs of the API server are given', () => {

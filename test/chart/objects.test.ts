@@ -6,12 +6,14 @@ import { before, describe, it } from 'node:test';
 import { loadAllYaml } from '@kubernetes/client-node';
 import {
   bindingLabel,
+  brokerAudience,
   brokerCertificateSecretName,
   brokerServiceName,
   caBundleConfigMapName,
   caSecretName,
   leaderLeaseName,
   ports,
+  tokenFile,
   webhookCertificateSecretName,
   webhookConfigurationName,
   webhookServiceName,
@@ -142,12 +144,12 @@ describe('the chart with its own values', () => {
     const named = JSON.stringify(find(objects, 'Role', controller).rules);
     for (const name of [caSecretName, webhookCertificateSecretName, brokerCertificateSecretName, leaderLeaseName])
       assert.ok(named.includes(`"${name}"`), name);
-    for (const [name, secret] of [
-      [webhook, webhookCertificateSecretName],
+    for (const [name, ...named] of [
+      [webhook, webhookCertificateSecretName, caBundleConfigMapName],
+      // It lists all ConfigMaps of the release namespace, for the federation records.
       [broker, brokerCertificateSecretName],
     ] as const)
-      for (const object of [secret, caBundleConfigMapName])
-        assert.ok(JSON.stringify(find(objects, 'Role', name).rules).includes(`"${object}"`), `${name} ${object}`);
+      for (const object of named) assert.ok(JSON.stringify(find(objects, 'Role', name).rules).includes(`"${object}"`), `${name} ${object}`);
   });
 
   for (const name of [controller, broker, webhook]) {
@@ -173,12 +175,31 @@ describe('the chart with its own values', () => {
     });
   }
 
+  it('mounts the tokens of federation where the programs read them, and nowhere else', () => {
+    const tokensOf = (name: string) => {
+      const { volumes = [], containers } = podOf(objects, name).spec as {
+        volumes?: { name: string; projected?: { sources: { serviceAccountToken: { audience: string; path: string } }[] } }[];
+        containers: { volumeMounts?: { name: string; mountPath: string; readOnly?: boolean }[] }[];
+      };
+      return volumes.flatMap(({ name: volume, projected }) =>
+        (projected?.sources ?? []).map(({ serviceAccountToken: { audience, path } }) => {
+          const mount = containers[0]?.volumeMounts?.find((one) => one.name === volume);
+          return [audience, `${mount?.mountPath}/${path}`, mount?.readOnly];
+        }),
+      );
+    };
+    const { federatedTokenFile } = parseSettings(brokerSettings, [], environmentOf(objects, broker));
+    assert.deepEqual(tokensOf(broker), [['api://AzureADTokenExchange', federatedTokenFile, true]]);
+    assert.deepEqual(tokensOf(controller), [[brokerAudience, tokenFile, true]]);
+    assert.deepEqual(tokensOf(webhook), []);
+  });
+
   it('leaves the programs their own defaults', () => {
     const webhookValues = parseSettings(webhookSettings, [], environmentOf(objects, webhook));
     const controllerValues = parseSettings(controllerSettings, [], environmentOf(objects, controller));
     const brokerValues = parseSettings(brokerSettings, [], environmentOf(objects, broker));
     for (const [values, table, given] of [
-      [brokerValues, brokerSettings, []],
+      [brokerValues, brokerSettings, ['federatedTokenFile']],
       [webhookValues, webhookSettings, ['sidecarImage']],
       [controllerValues, controllerSettings, ['webhookEntries']],
     ] as const)

@@ -269,7 +269,7 @@ describe('credentials', () => {
       { TENANT_ID, CLIENT_ID, CLIENT_SECRET_FILE, CLOUD },
       { TENANT_ID: 't', CLIENT_ID: 'c', CLIENT_SECRET_FILE: '/etc/aad-pod-identity/credential/clientSecret', CLOUD: 'AzureChinaCloud' },
     );
-    assert.deepEqual(volumes, ['credential']);
+    assert.deepEqual(volumes, ['broker-token', 'credential']);
     assert.doesNotMatch(JSON.stringify(podOf(objects, controller)), /s3cret/);
   });
 
@@ -290,7 +290,7 @@ describe('credentials', () => {
       assert.equal(environment.USE_MSI, 'true');
       assert.equal(environment.USER_ASSIGNED_MSI_CLIENT_ID, 'u');
       assert.equal('CLIENT_ID' in environment, false);
-      assert.deepEqual(volumes, []);
+      assert.deepEqual(volumes, ['broker-token']);
     }
   });
 
