@@ -180,6 +180,7 @@ const cases: Record<string, AdmitInput> = {
   }),
   'classic-again': admitInput({ pod: injected(admitInput(classic)), ...classic }),
   'classic-pod-that-should-complete': admitInput({ pod: rawPod({ spec: { restartPolicy: 'OnFailure' } }), ...classic }),
+  'classic-job-pod': admitInput({ pod: rawPod({ metadata: owner('Job', 'batch/v1'), spec: { restartPolicy: 'Never' } }), ...classic }),
   'interception-none': admitInput({
     pod: rawPod({
       spec: {
@@ -196,7 +197,6 @@ const cases: Record<string, AdmitInput> = {
   'pod-security-baseline': admitInput({ namespace: { name: 'team', podSecurity: 'baseline' } }),
   'powerful-container': admitInput({
     pod: rawPod({ spec: { containers: [rawContainer('app', { securityContext: { privileged: true } })] } }),
-  'classic-job-pod': admitInput({ pod: rawPod({ metadata: owner('Job', 'batch/v1'), spec: { restartPolicy: 'Never' } }), ...classic }),
   }),
   'virtual-node': admitInput({ pod: rawPod({ spec: { tolerations: [{ key: 'virtual-kubelet.io/provider', operator: 'Exists' }] } }) }),
   excepted: admitInput({ pod: rawPod({ labels: { app: 'mic' } }), exceptions: [{ name: 'mic-exception', podLabels: { app: 'mic' } }] }),
