@@ -2,6 +2,7 @@ import { systemClock } from '../common/clock.ts';
 import type { Stopper } from '../lib/shutdown.ts';
 import { createStopper } from '../lib/shutdown.ts';
 import { createAssignmentClient } from './assignments/client.ts';
+import { watchModes } from './assignments/mode-events.ts';
 import { releaseAll } from './assignments/release-all.ts';
 import { startCertificateController } from './certificates/controller.ts';
 import type { Registration } from './certificates/webhook-configuration.ts';
@@ -14,9 +15,11 @@ import { watchInjection } from './injection/watch.ts';
 import type { ReconcilersOptions } from './reconcilers.ts';
 import { startReconcilers } from './reconcilers.ts';
 
-export interface LeaderOptions extends Omit<ReconcilersOptions, 'compute' | 'ownClientId'> {
+type AzureParts = 'compute' | 'federatedCredentials' | 'cloud' | 'ownClientId';
+
+export interface LeaderOptions extends Omit<ReconcilersOptions, AzureParts> {
   /** Undefined in managed mode: then whoever runs the nodes attaches the identities, and this controller assigns nothing. */
-  arm: Pick<ReconcilersOptions, 'compute' | 'ownClientId'> | undefined;
+  arm: Pick<ReconcilersOptions, AzureParts> | undefined;
   /** Called whenever the webhook configuration was compared. */
   onRegistration(registration: Registration): void;
 }
@@ -61,6 +64,11 @@ function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSi
     .then(() => {
       if (signal.aborted) return;
       stopper.add('injection watch', watchInjection(options));
+      if (options.arm !== undefined)
+        stopper.add(
+          'watch of assignment modes',
+          watchModes(options.informers.identities, { events: options.events, rules: options.settings }),
+        );
       const guard = startGuard(options);
       if (guard !== undefined) stopper.add('guard', () => guard.stop());
       if (options.settings.runtimeExceptions === 'allow') stopper.add('watch of run-time exceptions', watchRuntimeExceptions(options));

@@ -1,9 +1,11 @@
-// The two reconcilers of the leader over one cache:
+// The three reconcilers of the leader over one cache:
 //
-//   assignments/  key: a pod                 writes AzureAssignedIdentities, and keeps which identities each scope needs
+//   assignments/  key: a pod                 writes AzureAssignedIdentities, and keeps what each scope and each federated identity is needed for
 //   scopes/       key: a scale set or a VM   attaches and detaches identities, and writes Assigned or the reason
+//   federation/   key: a managed identity    makes and deletes federated credentials, and writes Assigned or the reason
 import { systemClock } from '../common/clock.ts';
 import { sleep } from '../common/sleep.ts';
+import type { Cloud } from '../lib/azure/clouds.ts';
 import type { Informers } from '../lib/identities/informers.ts';
 import type { EventReason } from '../lib/identities/reasons.ts';
 import { backoff } from '../lib/kube/backoff.ts';
@@ -11,14 +13,22 @@ import type { KubeClient } from '../lib/kube/client.ts';
 import type { EventRecorder } from '../lib/kube/events.ts';
 import type { Logger } from '../lib/log.ts';
 import { createStopper } from '../lib/shutdown.ts';
+import { userAgentOf } from '../lib/user-agent.ts';
 import type { AssignmentClient } from './assignments/client.ts';
 import { createAssignmentClient } from './assignments/client.ts';
 import { startAssignments } from './assignments/controller.ts';
 import type { DesiredState, DesiredStateIndex } from './assignments/desired-state.ts';
 import { createDesiredState } from './assignments/desired-state.ts';
+import type { FederatedNeeds, FederatedNeedsIndex } from './assignments/federated-needs.ts';
+import { createFederatedNeeds } from './assignments/federated-needs.ts';
 import { isPodAbsent } from './assignments/pod-lookup.ts';
 import { recordWrites } from './assignments/recorded-client.ts';
 import type { Compute } from './azure/arm/compute.ts';
+import type { FederatedCredentials } from './azure/arm/federated-credentials.ts';
+import type { Federation } from './federation/controller.ts';
+import { startFederation } from './federation/controller.ts';
+import type { FederationBroker } from './federation/proof-client.ts';
+import { createProofClient } from './federation/proof-client.ts';
 import { instrumentCompute } from './metrics/instrumented-compute.ts';
 import type { Instruments } from './metrics/instruments.ts';
 import type { Scopes } from './scopes/controller.ts';
@@ -30,6 +40,8 @@ export interface ReconcilersOptions {
   client: KubeClient;
   informers: Informers;
   compute: Compute;
+  federatedCredentials: FederatedCredentials;
+  cloud: Pick<Cloud, 'resourceManagerScope'>;
   /** Of the managed identity that the controller itself signs in with now. */
   ownClientId(): string | undefined;
   events: EventRecorder<EventReason>;
@@ -52,24 +64,29 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
   const desired = createDesiredState();
   const scopes = startScopesFor(options, desired, assignmentClient);
   stopper.add('scopes', () => scopes.stop());
+  const broker = createBroker(options);
+  stopper.add('connection to the broker', () => broker.close());
+  const federatedNeeds = createFederatedNeeds();
+  const federation = startFederationFor(options, { needs: federatedNeeds, statuses: assignmentClient, broker });
+  stopper.add('federation', () => federation.stop());
 
   async function start(): Promise<void> {
     // With incomplete caches a pod that is not listed yet would look gone, and its identity unused.
     await informers.whenSynced();
     if (stopping.signal.aborted) return;
-    const assignments = startAssignmentsFor(options, desired, assignmentClient, scopes);
+    const assignments = startAssignmentsFor(options, { client: assignmentClient, desired, scopes, federatedNeeds, federation });
     stopper.add('assignments', () => assignments.stop());
-    await enqueueRecorded();
+    await Promise.all([enqueueRecorded('scope records', scopes), enqueueRecorded('federation records', federation)]);
   }
 
-  /** A scope that no pod needs any more is known from its record only. Without this its identities would stay attached. */
-  async function enqueueRecorded(): Promise<void> {
+  /** What no pod needs any more is known from its record only. Without this it would stay attached, or keep its credential. */
+  async function enqueueRecorded(what: string, of: Pick<Scopes | Federation, 'enqueueRecorded'>): Promise<void> {
     for (const retry = backoff(200, 30_000); !stopping.signal.aborted; ) {
       try {
-        return await scopes.enqueueRecorded();
+        return await of.enqueueRecorded();
       } catch (error) {
         const retryMs = retry.next();
-        log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'scope records cannot be listed');
+        log.warn({ error: String(error), retryMs: Math.round(retryMs) }, `${what} cannot be listed`);
         await sleep(systemClock, retryMs, stopping.signal);
       }
     }
@@ -85,9 +102,12 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
   };
 }
 
+/** Less of the Lease than this, and another replica could take over in the middle of a write. */
+const mayWrite = ({ remainingMs, settings }: ReconcilersOptions): boolean =>
+  remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2);
+
 function startScopesFor(options: ReconcilersOptions, desired: DesiredState, statuses: AssignmentClient): Scopes {
   const { client, informers, events, instruments, log, settings } = options;
-  const margin = Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2);
   return startScopes({
     client,
     namespace: settings.namespace,
@@ -101,7 +121,7 @@ function startScopesFor(options: ReconcilersOptions, desired: DesiredState, stat
     compute: instrumentCompute(options.compute, instruments),
     statuses,
     events,
-    mayWrite: () => options.remainingMs() > margin,
+    mayWrite: () => mayWrite(options),
     isProtected: (id, clientId) => isProtected([...settings.immutableUserMsis, options.ownClientId() ?? ''], id, clientId),
     detachDelayMs: settings.identityLinger * 1000,
     adoptAttached: settings.adoptAttached,
@@ -115,12 +135,58 @@ function startScopesFor(options: ReconcilersOptions, desired: DesiredState, stat
   });
 }
 
-function startAssignmentsFor(options: ReconcilersOptions, desired: DesiredStateIndex, client: AssignmentClient, scopes: Scopes) {
+function createBroker({ client, settings }: ReconcilersOptions) {
+  return createProofClient({
+    client,
+    namespace: settings.namespace,
+    address: settings.brokerAddress || undefined,
+    tokenFile: settings.brokerTokenFile,
+    userAgent: userAgentOf('controller', settings.customUserAgent),
+    clock: systemClock,
+  });
+}
+
+interface FederationParts {
+  needs: FederatedNeeds;
+  statuses: AssignmentClient;
+  broker: FederationBroker;
+}
+
+function startFederationFor(options: ReconcilersOptions, { needs, statuses, broker }: FederationParts): Federation {
+  const { client, informers, events, instruments, log, settings, cloud } = options;
+  return startFederation({
+    client,
+    namespace: settings.namespace,
+    log,
+    clock: systemClock,
+    random: Math.random,
+    metrics: instruments.controllers,
+    needsOf: needs.needsOf,
+    assignmentOf: (need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
+    credentials: options.federatedCredentials,
+    broker,
+    statuses,
+    events,
+    mayWrite: () => mayWrite(options),
+    manageCredentials: settings.federationManageCredentials,
+    detachDelayMs: settings.federatedDetachDelay * 1000,
+    proofResource: cloud.resourceManagerScope.replace(/\/\.default$/, ''),
+  });
+}
+
+interface AssignmentsParts {
+  client: AssignmentClient;
+  desired: DesiredStateIndex;
+  scopes: Scopes;
+  federatedNeeds: FederatedNeedsIndex;
+  federation: Federation;
+}
+
+function startAssignmentsFor(options: ReconcilersOptions, parts: AssignmentsParts) {
   const { settings } = options;
   return startAssignments({
+    ...parts,
     informers: options.informers,
-    desired,
-    client,
     events: options.events,
     log: options.log,
     clock: systemClock,
@@ -130,11 +196,12 @@ function startAssignmentsFor(options: ReconcilersOptions, desired: DesiredStateI
       assignUninjected: settings.assignUninjected,
       nodeEndpointDrivers: settings.nodeEndpointDrivers,
       azureScopes: settings.azureScopes,
+      assignment: settings.assignment,
+      assignmentOverrides: settings.assignmentOverrides,
     },
     isPodAbsent: (podKey) => isPodAbsent(options.client, podKey),
     concurrency: settings.createDeleteBatch,
     metrics: options.instruments.controllers,
-    scopes,
   });
 }
 

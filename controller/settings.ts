@@ -1,4 +1,4 @@
-import { brokerServiceName, ports, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
+import { brokerServiceName, ports, tokenFile, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
 import { isAzureArea } from '../lib/azure/resource-ids.ts';
 import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
@@ -105,6 +105,24 @@ export const settings = {
       'write although an aad-pod-identity MIC seems to hold its lock: for clusters without one, where others may write that lock',
     default: false,
   }),
+  federationManageCredentials: boolean({
+    description:
+      'make and delete federated credentials; without it the credentials that exist are used, and a missing one is told with the command',
+    default: true,
+  }),
+  federatedDetachDelay: number({
+    description: 'time that the federated credential of an unused identity stays',
+    unit: 'seconds',
+    default: 86_400,
+    max: 30 * 86_400,
+  }),
+  brokerAddress: text({
+    description: 'where the broker is called, in place of its Service',
+    form: 'host:port',
+    pattern: /^[^/\s]+:\d{1,5}$/,
+    default: '',
+  }),
+  brokerTokenFile: text({ description: "projected token with the broker's audience", form: 'a file', default: tokenFile }),
   identityLinger: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
   collectQuiet: number({ description: 'a scope waits for so long without a change before it writes', unit: 'milliseconds', default: 300 }),
   collectMax: number({ description: 'a scope waits at most for so long after the first change', unit: 'milliseconds', default: 1000 }),

@@ -7,8 +7,9 @@ import { assignment, binding, identity, pod } from '../../lib/identities/testing
 import { silentLogger } from '../../lib/log.ts';
 import { startAssignments } from './controller.ts';
 import { createDesiredState } from './desired-state.ts';
+import { createFederatedNeeds } from './federated-needs.ts';
 import { maxForeignAssignments } from './pod-state.ts';
-import { cluster, fakeClient, testNode, testScope } from './testing/fixtures.ts';
+import { attachRules, cluster, fakeClient, testNode, testScope } from './testing/fixtures.ts';
 
 const scopeAnnotation = 'aadpodidentity.k8s.io/scope';
 let stop: () => Promise<void> = async () => undefined;
@@ -20,6 +21,8 @@ function started(caches = cluster()) {
   const hang = () => end;
   const desired = createDesiredState();
   const scopes: string[] = [];
+  const federatedNeeds = createFederatedNeeds();
+  const federated: string[] = [];
   const assignments = startAssignments({
     informers: caches.informers,
     desired,
@@ -27,9 +30,14 @@ function started(caches = cluster()) {
     events: fakeEvents().events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, nodeEndpointDrivers: [], azureScopes: [] },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, nodeEndpointDrivers: [], ...attachRules },
     isPodAbsent: async () => true,
     concurrency: 1,
+    federatedNeeds,
+    federation: {
+      enqueue: (identityId) => federated.push(`enqueue ${identityId}`),
+      refresh: (identityId) => federated.push(`refresh ${identityId}`),
+    },
     scopes: { enqueue: (scopeId) => scopes.push(`enqueue ${scopeId}`), refresh: (scopeId) => scopes.push(`refresh ${scopeId}`) },
   });
   stop = () => {
@@ -41,6 +49,9 @@ function started(caches = cluster()) {
     needed: () => desired.needsOf(testScope.id).map((need) => need.pod.name),
     /** Calls to the scopes since the last time. */
     calls: () => scopes.splice(0).map((call) => call.replace(testScope.id, 'set')),
+    federatedNeeds,
+    /** Calls to the federated identities since the last time. */
+    federatedCalls: () => federated.splice(0).map((call) => call.replace(/\/subscriptions.*\//, '')),
   };
 }
 

@@ -42,7 +42,7 @@ export function createDesiredState(): DesiredStateIndex {
       const after = needs.length === 0 ? undefined : scope;
       if (before !== undefined && before !== after?.id) remove(podKey, before);
       if (after !== undefined) set(podKey, after, needs);
-      if (before === after?.id && areEqual(known, needs)) return [];
+      if (before === after?.id && areEqualNeeds(known, needs)) return [];
       return [...new Set([before, after?.id].flatMap((id) => id ?? []))];
     },
     needsOf: (scopeId) => [...(byScope.get(scopeId)?.needsByPod.values() ?? [])].flat(),
@@ -51,10 +51,11 @@ export function createDesiredState(): DesiredStateIndex {
   };
 }
 
-const areEqual = (a: readonly Need[], b: readonly Need[]): boolean => a.length === b.length && a.every((need, i) => isEqual(need, b[i]));
+export const areEqualNeeds = (a: readonly Need[], b: readonly Need[]): boolean =>
+  a.length === b.length && a.every((need, i) => isEqual(need, b[i]));
 
 /** Any change of the AzureIdentity counts: it lifts the back-off of the identity. */
 const isEqual = (a: Need, b: Need | undefined): boolean =>
-  a.identityId === b?.identityId && a.pod.uid === b.pod.uid && versionOf(a) === versionOf(b);
+  a.identityId === b?.identityId && a.keepOnly === b.keepOnly && a.pod.uid === b.pod.uid && versionOf(a) === versionOf(b);
 
 const versionOf = ({ match }: Need): string | undefined => match.identity.object.metadata.resourceVersion;

@@ -12,9 +12,12 @@ const own = (status: string) => assignment(pod(), match.identity, match.binding,
 /** Ids of the identities that the pod needs with the plan for this state. */
 function needs(overrides: Partial<PodState>): string[] {
   const state = podState(overrides);
-  return needsOfPod(state, planAssignments(state, { forceNamespaced: false, assignUninjected: false, nodeEndpointDrivers: [] })).map(
-    ({ match }) => match.identity.key,
+  const { attached, federated } = needsOfPod(
+    state,
+    planAssignments(state, { forceNamespaced: false, assignUninjected: false, nodeEndpointDrivers: [] }),
   );
+  assert.deepEqual(federated, []);
+  return attached.map(({ match }) => match.identity.key);
 }
 
 describe('needsOfPod', () => {

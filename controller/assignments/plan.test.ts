@@ -201,7 +201,7 @@ describe('planAssignments with two identities of one name', () => {
   it('needs the foreign identity on while its object gets another name', () => {
     const green = identity('team/i', { identityId: '/green' });
     const state = podState({ matches: [match, { ...foreign, identity: green }], assignments: [objectOfForeign()] });
-    const needs = needsOfPod(state, planAssignments(state, defaultRules));
+    const { attached: needs } = needsOfPod(state, planAssignments(state, defaultRules));
     assert.deepEqual(needs.map(({ match: { identity: needed } }) => needed.key).slice(0, 2), ['app/i', 'team/i']);
   });
 
@@ -232,7 +232,7 @@ describe('planAssignments for a namespace with all the objects that it may have'
 
   it('does not need the identity that it refuses', () => {
     const state = podState({ matches: [foreign], fullNamespaces });
-    assert.deepEqual(needsOfPod(state, planAssignments(state, defaultRules)), []);
+    assert.deepEqual(needsOfPod(state, planAssignments(state, defaultRules)).attached, []);
   });
 
   it('keeps and renames the objects that are there', () => {

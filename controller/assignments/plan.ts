@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { annotations, assignedIdentityFinalizer } from '../../api/names.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import { belongsTo } from '../../lib/identities/assignment.ts';
+import { isFederated } from '../../lib/identities/federation/assignment-mode.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import { isForeign } from '../../lib/identities/match.ts';
 import { mountsDriver } from '../../lib/identities/node-endpoint.ts';
@@ -43,7 +44,7 @@ export function planAssignments(state: PodState, rules: PlanRules): AssignmentAc
   if (mayCreate) yieldPlainNames(pod, current, rules);
 
   const actions = [...current].flatMap(([match, assignment]): AssignmentAction[] => {
-    if (assignment !== undefined) return keep(pod, match, assignment, mayBeAssigned(match, state));
+    if (assignment !== undefined) return keep(pod, match, assignment, mayBeAssigned(match, assignment, state));
     if (!mayCreate) return [];
     // The object that replaces another one adds none.
     const isReplaced = own.some(({ identityKey }) => identityKey === match.identity.key);
@@ -94,9 +95,10 @@ const plainKey = (pod: Pod, { identity }: Match, { forceNamespaced }: PlanRules)
 const mayBegin = (pod: Pod, { excepted }: PodState, { assignUninjected, nodeEndpointDrivers }: PlanRules): boolean =>
   pod.injected || pod.hostNetwork || excepted || assignUninjected || (pod.optedOut && mountsDriver(pod, nodeEndpointDrivers));
 
-/** Settings can forbid what was assigned before them. */
-const mayBeAssigned = ({ identity }: Match, { notAllowed, scope }: PodState): boolean =>
-  !notAllowed.has(identity.key) && !(scope === 'outside' && identity.type === 0);
+/** Settings can forbid what was assigned before them. What is federated still, though it is to be attached, does not depend on the node yet. */
+const mayBeAssigned = ({ identity }: Match, current: Assignment, { notAllowed, federated, scope }: PodState): boolean =>
+  !notAllowed.has(identity.key) &&
+  (scope !== 'outside' || identity.type !== 0 || federated.has(identity.key) || isFederated(current, identity.identityId ?? ''));
 
 function keep(pod: Pod, match: Match, current: Assignment, isPermitted: boolean): AssignmentAction[] {
   // Somebody deleted the object. The event of its disappearance creates a new one.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { readPodState } from './pod-state.ts';
-import { cluster, testScope } from './testing/fixtures.ts';
+import { attachRules, cluster, testScope } from './testing/fixtures.ts';
 
 describe('readPodState', () => {
   const cases: [what: string, azureScopes: string[], scope: unknown][] = [
@@ -13,7 +13,7 @@ describe('readPodState', () => {
     it(`reads ${what}`, () => {
       const caches = cluster();
       caches.addPod('a');
-      assert.deepEqual(readPodState(caches.informers, 'app/a', { azureScopes }).scope, scope);
+      assert.deepEqual(readPodState(caches.informers, 'app/a', { ...attachRules, azureScopes }).scope, scope);
     });
 
   it('leaves other nodes as they are with azureScopes', () => {
@@ -21,7 +21,7 @@ describe('readPodState', () => {
     caches.addPod('a');
     const scopeOf = (providerID: string) => {
       caches.informers.nodes.put('n1', { name: 'n1', providerID });
-      return readPodState(caches.informers, 'app/a', { azureScopes: ['/subscriptions/s'] }).scope;
+      return readPodState(caches.informers, 'app/a', { ...attachRules, azureScopes: ['/subscriptions/s'] }).scope;
     };
     assert.deepEqual([scopeOf(''), scopeOf('aws:///i-1')], ['pending', 'unsupported']);
   });
@@ -34,7 +34,7 @@ describe('readPodState', () => {
     ] as const) {
       const caches = cluster(policy);
       caches.addPod('a');
-      assert.deepEqual([...readPodState(caches.informers, 'app/a', { azureScopes: [] }).notAllowed], expected);
+      assert.deepEqual([...readPodState(caches.informers, 'app/a', attachRules).notAllowed], expected);
     }
   });
 });

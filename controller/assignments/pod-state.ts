@@ -3,6 +3,8 @@ import type { Scope } from '../../lib/azure/resource-ids.ts';
 import { isInside, scopeOfId, scopeOfProviderId } from '../../lib/azure/resource-ids.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import { belongsTo } from '../../lib/identities/assignment.ts';
+import type { AssignmentModeRules } from '../../lib/identities/federation/assignment-mode.ts';
+import { assignmentModeOf } from '../../lib/identities/federation/assignment-mode.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { Match } from '../../lib/identities/match.ts';
 import { isForeign } from '../../lib/identities/match.ts';
@@ -28,6 +30,8 @@ export interface PodState {
   excepted: boolean;
   /** AzureAssignedIdentities that name the pod, those that are being deleted last. */
   assignments: readonly Assignment[];
+  /** Keys of the matching AzureIdentity objects that are federated, so that the pod's node does not matter. */
+  federated: ReadonlySet<string>;
   /** Where identities of the pod are attached. `pending`: the node is not known yet, or has no providerID. `outside`: not within azureScopes. */
   scope: Scope | 'pending' | 'unsupported' | 'outside';
   /** Of the pod's node; undefined where the node is not in the cache. */
@@ -40,16 +44,18 @@ const nothing = {
   fullNamespaces: new Set<string>(),
   notAllowed: new Set<string>(),
   excepted: false,
+  federated: new Set<string>(),
   scope: 'pending',
   providerID: undefined,
 } as const;
 
-export interface PodStateRules {
+export interface PodStateRules extends AssignmentModeRules {
   /** Subscriptions and resource groups that nodes may be in; empty is any. */
   azureScopes: readonly string[];
 }
 
-export function readPodState(informers: Informers, podKey: string, { azureScopes }: PodStateRules): PodState {
+export function readPodState(informers: Informers, podKey: string, rules: PodStateRules): PodState {
+  const { azureScopes } = rules;
   const pod = informers.pods.get(podKey);
   const assignments = informers.assignmentsOf(podKey);
   if (pod === undefined) return { ...nothing, pod, assignments };
@@ -63,6 +69,7 @@ export function readPodState(informers: Informers, podKey: string, { azureScopes
     fullNamespaces: fullNamespacesOf(informers, pod, matches),
     notAllowed: new Set(matches.flatMap(({ identity }) => (informers.matches.isAllowed(identity) ? [] : [identity.key]))),
     excepted: informers.matches.isExcepted(pod),
+    federated: new Set(matches.flatMap(({ identity }) => (assignmentModeOf(identity, rules) === 'federate' ? [identity.key] : []))),
     assignments,
     scope: isOutside ? 'outside' : scope,
     providerID,

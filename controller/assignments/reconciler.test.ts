@@ -10,7 +10,7 @@ import { silentLogger } from '../../lib/log.ts';
 import type { AssignmentClient } from './client.ts';
 import { maxForeignAssignments } from './pod-state.ts';
 import { createAssignmentReconciler } from './reconciler.ts';
-import { cluster, fakeClient } from './testing/fixtures.ts';
+import { attachRules, cluster, fakeClient } from './testing/fixtures.ts';
 
 /** A reconciler over these caches. `calls`: what it wrote, as `create default/a-app-green`. */
 function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Partial<AssignmentClient> = {}, isPodAbsent = true) {
@@ -28,7 +28,7 @@ function reconcilerFor({ informers }: ReturnType<typeof cluster>, methods: Parti
     events,
     log: silentLogger,
     clock: createFakeClock(),
-    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, nodeEndpointDrivers: [], azureScopes: [] },
+    rules: { forceNamespaced: false, bindingNamespaces: [], assignUninjected: false, nodeEndpointDrivers: [], ...attachRules },
     isPodAbsent: async () => isPodAbsent,
   });
   const signal = new AbortController().signal;

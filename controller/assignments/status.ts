@@ -33,7 +33,7 @@ export function blockedAssignments(state: PodState): BlockedAssignment[] {
   });
 }
 
-function causeOf({ identity }: Match, { notAllowed, scope, providerID }: PodState): Cause | undefined {
+function causeOf({ identity }: Match, { notAllowed, federated, scope, providerID }: PodState): Cause | undefined {
   if (identity.type === undefined)
     return {
       reason: 'UnknownType',
@@ -44,7 +44,7 @@ function causeOf({ identity }: Match, { notAllowed, scope, providerID }: PodStat
     return { reason: 'InvalidResourceID', message };
   }
   if (notAllowed.has(identity.key)) return { reason: 'IdentityNotAllowed', message: notAllowedMessage(identity) };
-  return identity.type === 0 ? causeOfNode(scope, providerID) : undefined;
+  return identity.type === 0 && !federated.has(identity.key) ? causeOfNode(scope, providerID) : undefined;
 }
 
 function causeOfNode(scope: PodState['scope'], providerID: string | undefined): Cause | undefined {

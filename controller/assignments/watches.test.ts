@@ -12,7 +12,7 @@ function watched() {
   const calls: string[] = [];
   const stop = watchInputs(caches.informers, {
     onPod: (podKey) => calls.push(podKey),
-    onAssignment: (podKey, isReport) => calls.push(`${podKey} ${isReport ? 'report' : 'change'}`),
+    onAssignment: (podKey, reported) => calls.push(`${podKey} ${reported === undefined ? 'change' : 'report'}`),
   });
   return { ...caches, added, current, calls, stop };
 }

@@ -4,14 +4,15 @@
 //   AzureIdentity, AzureIdentityBinding, Exception         --> the pods that they may match
 //   Node, when its providerID changes                      --> the pods on it
 //   AzureAssignedIdentity                                  --> the pod that it names
+import type { Assignment } from '../../lib/identities/assignment.ts';
 import { isMismatchReport } from '../../lib/identities/imds-report.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 
 export interface ChangeHandlers {
   /** The pod, its matches or its node changed. */
   onPod(podKey: string): void;
-  /** An object of the pod changed. `isReport`: the change is the report of a sidecar that IMDS does not know the identity. */
-  onAssignment(podKey: string, isReport: boolean): void;
+  /** An object of the pod changed. `reported`: the object, where the change is a report that IMDS or Entra does not know its identity. */
+  onAssignment(podKey: string, reported: Assignment | undefined): void;
 }
 
 /** Returns how to stop. */
@@ -26,7 +27,8 @@ export function watchInputs(informers: Informers, { onPod, onAssignment }: Chang
     informers.assignments.onChange(({ before, after }) => {
       // These are two pods where a person edited the object to name another one.
       const podKeys = new Set([before, after].flatMap((assignment) => assignment?.podKey ?? []));
-      for (const podKey of podKeys) onAssignment(podKey, isMismatchReport(before, after));
+      const reported = isMismatchReport(before, after) ? after : undefined;
+      for (const podKey of podKeys) onAssignment(podKey, reported);
     }),
   ];
   return () => {

@@ -18,7 +18,7 @@ import type { PaceLimits } from './pace.ts';
 import type { ScopeState } from './state.ts';
 import { failuresExpired, identitiesUnknown, observed } from './state.ts';
 import type { StatusContext } from './status.ts';
-import { attachedByUpstream, writeAttachedStatus, writeFailedStatus } from './status.ts';
+import { attachedByUpstream, isOtherSide, writeAttachedStatus, writeFailedStatus } from './status.ts';
 
 export interface ScopeOptions extends Omit<StatusContext, 'scope'> {
   needsOf(scopeId: string): Need[];
@@ -99,9 +99,12 @@ export async function adoptUpstream(
   );
 }
 
-/** Needs whose object is Created. Those that aad-pod-identity assigned are adopted first. */
+/** Needs whose object is Created, or still federated. Those that aad-pod-identity assigned are adopted first. */
 export const createdNeeds = (context: ScopeContext): Need[] =>
-  context.needsOf(context.scope.id).filter((need) => context.assignmentOf(need)?.status === 'Created');
+  context.needsOf(context.scope.id).filter((need) => {
+    const current = context.assignmentOf(need);
+    return current?.status === 'Created' || isOtherSide(current, need);
+  });
 
 /** Waiting needs whose identity is not attached. */
 export const missingNeeds = (context: ScopeContext): Need[] =>

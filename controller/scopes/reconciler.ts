@@ -138,7 +138,7 @@ async function reconcileScope(context: ScopeContext, now: number): Promise<Recon
     record: stored.record,
     needs,
     expired: due,
-    isWaiting: (need) => isWaiting(context.assignmentOf(need)),
+    isWaiting: (need) => isWaiting(context.assignmentOf(need), need),
     now,
   });
   if (!work.pending) {
@@ -190,6 +190,6 @@ function recordBegun(context: ScopeContext, needs: readonly Need[], { entries }:
   const begun = new Set(entries.map(({ id }) => id));
   recordAttaching(
     context,
-    needs.filter((need) => begun.has(need.identityId) && isWaiting(context.assignmentOf(need))),
+    needs.filter((need) => begun.has(need.identityId) && isWaiting(context.assignmentOf(need), need)),
   );
 }

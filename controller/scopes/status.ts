@@ -3,6 +3,7 @@ import type { AssignmentStatus } from '../../api/kinds.ts';
 import { annotations } from '../../api/names.ts';
 import { redactIdentities } from '../../lib/azure/resource-ids.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
+import { isFederated } from '../../lib/identities/federation/assignment-mode.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
@@ -16,12 +17,17 @@ import type { Attached } from './observed-state.ts';
 export interface StatusContext extends EventContext, NeedStatusContext {}
 
 /** An object that Azure may still do something for; one whose clientID is wrong waits for its author. */
-export function isWaiting(assignment: Assignment | undefined): boolean {
+export function isWaiting(assignment: Assignment | undefined, need: Need): boolean {
   const mismatch: AssignmentReason = 'ClientIDMismatch';
   return (
-    (assignment?.status !== 'Assigned' || isUpstream(assignment)) && assignment?.metadata.annotations?.[annotations.reason] !== mismatch
+    (assignment?.status !== 'Assigned' || isUpstream(assignment) || isOtherSide(assignment, need)) &&
+    assignment?.metadata.annotations?.[annotations.reason] !== mismatch
   );
 }
+
+/** Assigned as a federated identity that is to be attached now. It changes its side once that is done, and keeps it until then. */
+export const isOtherSide = (assignment: Assignment | undefined, { identityId, keepOnly }: Need): boolean =>
+  assignment?.status === 'Assigned' && keepOnly !== true && isFederated(assignment, identityId);
 
 /** Ids that an aad-pod-identity controller attached for these needs. */
 export function attachedByUpstream(context: StatusContext, needs: readonly Need[], attached: Attached): string[] {
@@ -39,8 +45,11 @@ export const writeAttachedStatus = (context: StatusContext, needs: readonly Need
     const present = attached.get(need.identityId);
     if (current === undefined || present === undefined || present === null) return;
     const upstream = isUpstream(current);
-    const recreated = isRecreated(current, present);
-    if (!(upstream || recreated || current.status === 'Created')) return;
+    const switched = isOtherSide(current, need);
+    // What it keeps here says nothing of an object that is federated by now.
+    if (current.status === 'Assigned' && isFederated(current, need.identityId) && !switched) return;
+    const recreated = !switched && isRecreated(current, present);
+    if (!(upstream || recreated || switched || current.status === 'Created')) return;
     const { clientID } = need.match.identity;
     if (clientID !== '' && !isSameId(clientID, present.clientId))
       return refuseClientId(context, need, current, { clientId: present.clientId, status: upstream || recreated ? 'Created' : undefined });
@@ -75,7 +84,8 @@ export const writeFailedStatus = (
     const { reason, until } = failure;
     const message = redactIdentities(failure.message, isOwn(need.match.identity.namespace));
     // Another writer that was faster for a moment takes no assignment back.
-    const isLost = current.status === 'Assigned' && attached?.has(need.identityId) === false && reason !== 'Attaching';
+    const isHere = current.status === 'Assigned' && !isFederated(current, need.identityId);
+    const isLost = isHere && attached?.has(need.identityId) === false && reason !== 'Attaching';
     if (!(isLost || current.status === 'Created')) return;
     const retryAt = until === undefined ? null : new Date(until).toISOString();
     const isNew = await updateIfChanged(context, current, { reason, message, retryAt }, isLost ? 'Created' : undefined);

@@ -9,6 +9,9 @@ import { fakeInformers } from '../../../lib/identities/testing/informers.ts';
 import type { AssignmentClient } from '../client.ts';
 import type { PodState } from '../pod-state.ts';
 
+/** Identities are attached unless they are annotated. */
+export const attachRules = { azureScopes: [], assignment: 'attach', assignmentOverrides: [] } as const;
+
 export function scopeNamed(name: string): Scope {
   const scope = scopeOfId(`/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/${name}`);
   assert.ok(scope);
@@ -36,6 +39,7 @@ export const podState = (overrides: Partial<PodState> = {}): PodState => ({
   fullNamespaces: new Set(),
   notAllowed: new Set(),
   excepted: false,
+  federated: new Set(),
   assignments: [],
   scope: testScope,
   providerID: testNode.providerID,

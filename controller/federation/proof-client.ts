@@ -1,0 +1,147 @@
+// Calls the broker: which subject its token has, and whether Entra exchanges it for an identity. No token comes back.
+import { readFile } from 'node:fs/promises';
+import { Pool } from 'undici';
+import { brokerServiceName, caBundleConfigMapName, caBundleKey, ports } from '../../api/names.ts';
+import type { Clock } from '../../common/clock.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
+import type { BrokerTrust } from './plan.ts';
+
+export interface ProofRequest {
+  readonly tenantId: string;
+  readonly clientId: string;
+  readonly resource: string;
+}
+
+export interface FailedProof {
+  readonly outcome: 'failed';
+  /** Entra's number, as in AADSTS70021. */
+  readonly aadsts?: number | undefined;
+  readonly error?: string | undefined;
+  readonly message: string;
+  /** It may pass by itself. */
+  readonly retryable: boolean;
+}
+
+export type ProofResult = { readonly outcome: 'proven' } | FailedProof;
+
+/** Both throw {@link BrokerUnavailableError}, or the reason of the signal. */
+export interface FederationBroker {
+  /** What the broker's token says of itself; an answer counts for half a minute. */
+  trust(signal: AbortSignal): Promise<BrokerTrust>;
+  prove(request: ProofRequest, signal: AbortSignal): Promise<ProofResult>;
+}
+
+export class BrokerUnavailableError extends Error {
+  override readonly name = 'BrokerUnavailableError';
+  readonly code = 'broker_unavailable';
+}
+
+export interface ProofClientOptions {
+  client: KubeClient;
+  /** Of the release. */
+  namespace: string;
+  /** `host:port` to connect to; undefined: the Service. */
+  address: string | undefined;
+  /** With the projected token for the broker, which kubelet renews. */
+  tokenFile: string;
+  userAgent: string;
+  clock: Clock;
+}
+
+const trustMs = 30_000;
+/** The broker waits for Entra. */
+const timeoutMs = 40_000;
+
+export function createProofClient(options: ProofClientOptions): FederationBroker & { close(): Promise<void> } {
+  const { clock, tokenFile, userAgent } = options;
+  const connection = createConnection(options);
+  let known: { trust: BrokerTrust; at: number } | undefined;
+
+  async function call(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
+    try {
+      const [pool, token] = await Promise.all([connection.pool(signal), readFile(tokenFile, 'utf8')]);
+      const response = await pool.request({
+        method,
+        path,
+        headers: {
+          authorization: `Bearer ${token.trim()}`,
+          'user-agent': userAgent,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
+      });
+      const text = await response.body.text();
+      if (response.statusCode !== 200) throw new Error(`HTTP ${response.statusCode} ${text.slice(0, 200)}`);
+      return JSON.parse(text) as unknown;
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      // It may be the certificate: the next call reads the CA bundle again.
+      connection.drop();
+      throw new BrokerUnavailableError(`the broker does not answer: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  return {
+    async trust(signal) {
+      if (known !== undefined && clock.now() - known.at < trustMs) return known.trust;
+      known = { trust: parseTrust(await call('GET', '/v1/federation', signal)), at: clock.now() };
+      return known.trust;
+    },
+    prove: async (request, signal) => parseProof(await call('POST', '/v1/federation/proof', signal, request)),
+    close: async () => connection.drop(),
+  };
+}
+
+/** One pool for as long as the calls succeed. Its CAs are those that the controller gives to sidecars. */
+function createConnection({ client, namespace, address }: ProofClientOptions) {
+  let current: Promise<Pool> | undefined;
+  const servername = `${brokerServiceName}.${namespace}.svc`;
+
+  async function connect(signal: AbortSignal): Promise<Pool> {
+    const bundle = await client.call('GET', resourcePath(configMaps, { namespace, name: caBundleConfigMapName }), { signal });
+    const ca = stringAt(bundle, 'data', caBundleKey);
+    if (ca === undefined) throw new Error(`ConfigMap ${namespace}/${caBundleConfigMapName} has no ${caBundleKey} yet`);
+    return new Pool(`https://${address ?? `${servername}:${ports.broker.api}`}`, {
+      connect: { ca, servername, timeout: 5_000 },
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+    });
+  }
+
+  return {
+    pool: (signal: AbortSignal) => (current ??= connect(signal)),
+    drop(): void {
+      // What is under way ends by itself.
+      current?.then((pool) => pool.close()).catch(() => undefined);
+      current = undefined;
+    },
+  };
+}
+
+function parseTrust(body: unknown): BrokerTrust {
+  const [issuer, subject, audience] = ['issuer', 'subject', 'audience'].map((key) => stringAt(body, key));
+  if (!issuer || !subject || !audience)
+    throw new BrokerUnavailableError('the broker does not say issuer, subject and audience of its token');
+  return { issuer, subject, audience };
+}
+
+function parseProof(body: unknown): ProofResult {
+  const outcome = stringAt(body, 'outcome');
+  if (outcome === 'proven') return { outcome };
+  const message = stringAt(body, 'message');
+  if (outcome !== 'failed' || message === undefined || !isRecord(body))
+    throw new BrokerUnavailableError('the broker answers a proof with something else than its outcome');
+  const aadsts = at(body, 'aadsts');
+  return {
+    outcome,
+    aadsts: typeof aadsts === 'number' ? aadsts : undefined,
+    error: stringAt(body, 'error'),
+    message: message.slice(0, 1_000),
+    retryable: body.retryable === true,
+  };
+}
