@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
+import type { Identity } from '../../lib/identities/identity.ts';
 import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { silentLogger } from '../../lib/log.ts';
@@ -175,4 +176,41 @@ describe('startAssignments', () => {
     informers.nodes.put('n1', { ...testNode, providerID: testNode.providerID.replace('/set/', '/other/') });
     assert.deepEqual(needed(), []);
   });
+
+  it('gives the needs of federated identities to them, on a node without a scope too', () => {
+    const { informers, addPod, green, needed, federatedCalls, calls } = started();
+    informers.nodes.put('n1', { name: 'n1', providerID: 'kind://docker/kind' });
+    calls();
+    federate(informers, green);
+    addPod('a');
+    assert.deepEqual([needed(), calls()], [[], []]);
+    assert.deepEqual(federatedCalls(), ['enqueue green']);
+  });
+
+  it('refreshes the federated identity that a report is about, and not the scope', () => {
+    const { informers, addPod, green, bound, federatedCalls, calls } = started();
+    federate(informers, green);
+    const added = addPod('a');
+    const written = assignment(added, green, bound);
+    const put = (annotations: Record<string, string>) =>
+      informers.assignments.put(written.key, {
+        ...written,
+        metadata: {
+          ...written.metadata,
+          annotations: { ...written.metadata.annotations, [scopeAnnotation]: green.resourceID, ...annotations },
+        },
+      });
+    put({});
+    federatedCalls();
+    calls();
+    put({ 'aadpodidentity.k8s.io/reported-at': '2026-01-01T00:00:00Z' });
+    assert.deepEqual(federatedCalls(), ['refresh green']);
+    assert.deepEqual(calls(), []);
+  });
 });
+
+function federate(informers: ReturnType<typeof cluster>['informers'], given: Identity): void {
+  const { object } = given;
+  const metadata = { ...object.metadata, annotations: { 'aadpodidentity.k8s.io/assignment': 'federate' } };
+  informers.identities.put(given.key, { ...given, object: { ...object, metadata } });
+}

@@ -1,12 +1,14 @@
 // Compares the credentials of an identity with what the broker's token needs, writes the difference, and lets the broker prove it.
+
 import { isDeepStrictEqual } from 'node:util';
+import type { FederationResponse } from '../../api/federation.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import { FederationError } from '../azure/arm/federated-credentials.ts';
 import type { FederationContext } from './context.ts';
 import type { Failure } from './failure.ts';
 import { failureOfPlan, failureOfProof } from './failure.ts';
 import { issuerProblemOf } from './issuer.ts';
-import type { BrokerTrust, CredentialPlan } from './plan.ts';
+import type { CredentialPlan } from './plan.ts';
 import { isProofDue, planCredential } from './plan.ts';
 import { isRefreshDue } from './state.ts';
 import { removeCredentials } from './unused.ts';
@@ -18,7 +20,7 @@ export type Compared =
   | { kind: 'interrupted' };
 
 /** Throws what {@link failureOf} knows, and what the API server says. */
-export async function compareCredentials(context: FederationContext, trust: BrokerTrust): Promise<Compared> {
+export async function compareCredentials(context: FederationContext, trust: FederationResponse): Promise<Compared> {
   const { credentials, identity, signal, manageCredentials, clock } = context;
   const problem = issuerProblemOf(trust.issuer);
   if (problem !== undefined)

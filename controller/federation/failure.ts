@@ -1,4 +1,5 @@
 // Why a federated identity cannot be used, for users: what failed, then what to do. Pure.
+import type { FederationResponse } from '../../api/federation.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import { FederationRecordError } from '../../lib/identities/federation/record.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
@@ -8,7 +9,7 @@ import type { FederationRetry } from '../azure/arm/federation-refusals.ts';
 import { credentialLimit } from '../azure/arm/federation-refusals.ts';
 import { createCommand, deleteCommand, grantCommand } from './commands.ts';
 import { hasOurPattern } from './credential-name.ts';
-import type { BrokerTrust, CredentialPlan } from './plan.ts';
+import type { CredentialPlan } from './plan.ts';
 import type { FailedProof } from './proof-client.ts';
 import { BrokerUnavailableError } from './proof-client.ts';
 
@@ -49,7 +50,7 @@ export function failureOf(error: unknown, identityId: string): Failure | undefin
 export function failureOfPlan(
   { step, record }: CredentialPlan,
   credentials: readonly FederatedCredential[],
-  trust: BrokerTrust,
+  trust: FederationResponse,
 ): Failure | undefined {
   const { identity } = record;
   switch (step.kind) {

@@ -1,22 +1,16 @@
 // What has to happen to the federated credentials of one identity: pure, from the record, what Azure has, and what the broker's token says.
+import type { FederationResponse } from '../../api/federation.ts';
 import type { FederationRecord, FormerCredential, RecordedCredential } from '../../lib/identities/federation/record.ts';
 import type { FederatedCredential, IdentityIds } from '../azure/arm/federated-credentials.ts';
 import { credentialLimit } from '../azure/arm/federation-refusals.ts';
 import { credentialNameOf } from './credential-name.ts';
-
-/** What the broker's token says of itself, and so what a credential must trust. */
-export interface BrokerTrust {
-  readonly issuer: string;
-  readonly subject: string;
-  readonly audience: string;
-}
 
 export interface PlanInput {
   record: FederationRecord | undefined;
   /** Lower-case ARM id. */
   identity: string;
   ids: IdentityIds;
-  trust: BrokerTrust;
+  trust: FederationResponse;
   /** What the identity has now. */
   credentials: readonly FederatedCredential[];
   /** Credentials may be made and deleted. */
@@ -105,7 +99,7 @@ function formerOf(
 }
 
 /** Entra compares all three exactly, with case. */
-const trusts = (credential: FederatedCredential, { issuer, subject, audience }: BrokerTrust): boolean =>
+const trusts = (credential: FederatedCredential, { issuer, subject, audience }: FederationResponse): boolean =>
   credential.issuer === issuer && credential.subject === subject && credential.audiences.includes(audience);
 
 /** Azure compares names without case. */
@@ -115,5 +109,5 @@ const isSameName = (a: string, b: string | undefined): boolean => a.toLowerCase(
 export const isProofDue = ({ credential, provenAt }: FederationRecord): boolean =>
   credential !== undefined && (provenAt === undefined || Date.parse(provenAt) < Date.parse(credential.createdAt));
 
-export const isSameTrust = (record: BrokerTrust, { issuer, subject, audience }: BrokerTrust): boolean =>
+export const isSameTrust = (record: FederationResponse, { issuer, subject, audience }: FederationResponse): boolean =>
   record.issuer === issuer && record.subject === subject && record.audience === audience;

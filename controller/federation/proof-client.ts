@@ -1,36 +1,21 @@
 // Calls the broker: which subject its token has, and whether Entra exchanges it for an identity. No token comes back.
 import { readFile } from 'node:fs/promises';
 import { Pool } from 'undici';
+import type { FederationProofRequest, FederationProofResponse, FederationResponse } from '../../api/federation.ts';
+import { federationPath, federationProofPath } from '../../api/federation.ts';
 import { brokerServiceName, caBundleConfigMapName, caBundleKey, ports } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
-import type { BrokerTrust } from './plan.ts';
 
-export interface ProofRequest {
-  readonly tenantId: string;
-  readonly clientId: string;
-  readonly resource: string;
-}
-
-export interface FailedProof {
-  readonly outcome: 'failed';
-  /** Entra's number, as in AADSTS70021. */
-  readonly aadsts?: number | undefined;
-  readonly error?: string | undefined;
-  readonly message: string;
-  /** It may pass by itself. */
-  readonly retryable: boolean;
-}
-
-export type ProofResult = { readonly outcome: 'proven' } | FailedProof;
+export type FailedProof = Extract<FederationProofResponse, { outcome: 'failed' }>;
 
 /** Both throw {@link BrokerUnavailableError}, or the reason of the signal. */
 export interface FederationBroker {
   /** What the broker's token says of itself; an answer counts for half a minute. */
-  trust(signal: AbortSignal): Promise<BrokerTrust>;
-  prove(request: ProofRequest, signal: AbortSignal): Promise<ProofResult>;
+  trust(signal: AbortSignal): Promise<FederationResponse>;
+  prove(request: FederationProofRequest, signal: AbortSignal): Promise<FederationProofResponse>;
 }
 
 export class BrokerUnavailableError extends Error {
@@ -57,7 +42,7 @@ const timeoutMs = 40_000;
 export function createProofClient(options: ProofClientOptions): FederationBroker & { close(): Promise<void> } {
   const { clock, tokenFile, userAgent } = options;
   const connection = createConnection(options);
-  let known: { trust: BrokerTrust; at: number } | undefined;
+  let known: { trust: FederationResponse; at: number } | undefined;
 
   async function call(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
     try {
@@ -89,10 +74,10 @@ export function createProofClient(options: ProofClientOptions): FederationBroker
   return {
     async trust(signal) {
       if (known !== undefined && clock.now() - known.at < trustMs) return known.trust;
-      known = { trust: parseTrust(await call('GET', '/v1/federation', signal)), at: clock.now() };
+      known = { trust: parseTrust(await call('GET', federationPath, signal)), at: clock.now() };
       return known.trust;
     },
-    prove: async (request, signal) => parseProof(await call('POST', '/v1/federation/proof', signal, request)),
+    prove: async (request, signal) => parseProof(await call('POST', federationProofPath, signal, request)),
     close: async () => connection.drop(),
   };
 }
@@ -123,24 +108,25 @@ function createConnection({ client, namespace, address }: ProofClientOptions) {
   };
 }
 
-function parseTrust(body: unknown): BrokerTrust {
+function parseTrust(body: unknown): FederationResponse {
   const [issuer, subject, audience] = ['issuer', 'subject', 'audience'].map((key) => stringAt(body, key));
   if (!issuer || !subject || !audience)
     throw new BrokerUnavailableError('the broker does not say issuer, subject and audience of its token');
   return { issuer, subject, audience };
 }
 
-function parseProof(body: unknown): ProofResult {
+function parseProof(body: unknown): FederationProofResponse {
   const outcome = stringAt(body, 'outcome');
   if (outcome === 'proven') return { outcome };
   const message = stringAt(body, 'message');
   if (outcome !== 'failed' || message === undefined || !isRecord(body))
     throw new BrokerUnavailableError('the broker answers a proof with something else than its outcome');
   const aadsts = at(body, 'aadsts');
+  const error = stringAt(body, 'error');
   return {
     outcome,
-    aadsts: typeof aadsts === 'number' ? aadsts : undefined,
-    error: stringAt(body, 'error'),
+    ...(typeof aadsts === 'number' ? { aadsts } : {}),
+    ...(error === undefined ? {} : { error }),
     message: message.slice(0, 1_000),
     retryable: body.retryable === true,
   };

@@ -8,9 +8,9 @@ import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { ArmFailure } from '../azure/arm/errors.ts';
 import { ArmError } from '../azure/arm/errors.ts';
+import { fakeObjects } from '../testing/objects.ts';
 import { azureLimits } from './pace.ts';
 import { createScopeReconciler } from './reconciler.ts';
-import { fakeObjects } from '../testing/objects.ts';
 import { fakeAzure, fakeRecords, idOf, need, testScope } from './testing/scope.ts';
 
 const second = 1_000;

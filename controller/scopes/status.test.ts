@@ -4,9 +4,9 @@ import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { Need } from '../../lib/identities/need.ts';
 import { fakeEvents } from '../../lib/identities/testing/events.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
+import { fakeObjects } from '../testing/objects.ts';
 import type { FailedStatus } from './status.ts';
 import { writeAttachedStatus, writeFailedStatus } from './status.ts';
-import { fakeObjects } from '../testing/objects.ts';
 import { idOf, need, testScope } from './testing/scope.ts';
 
 const attachedAs = (name: string, clientId = `client-${name}`, principalId = 'p') => new Map([[idOf(name), { clientId, principalId }]]);

@@ -1,4 +1,5 @@
 // The reconciler of federated identities over fakes: what Azure has, the broker's answers, the record and the objects.
+import type { FederationProofResponse, FederationResponse } from '../../../api/federation.ts';
 import { createFakeClock } from '../../../common/testing/fake-clock.ts';
 import type { FederationRecord } from '../../../lib/identities/federation/record.ts';
 import type { Need } from '../../../lib/identities/need.ts';
@@ -12,13 +13,12 @@ import type { FederationRefusalCode } from '../../azure/arm/federation-refusals.
 import { credentialLimit } from '../../azure/arm/federation-refusals.ts';
 import { fakeObjects } from '../../testing/objects.ts';
 import type { FederationOptions } from '../context.ts';
-import type { BrokerTrust } from '../plan.ts';
-import type { FederationBroker, ProofResult } from '../proof-client.ts';
-import type { RecordStore, StoredRecord } from '../record-store.ts';
+import type { FederationBroker } from '../proof-client.ts';
 import { createFederationReconciler } from '../reconciler.ts';
+import type { RecordStore, StoredRecord } from '../record-store.ts';
 
 export const identityId = '/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/green';
-export const trust: BrokerTrust = {
+export const trust: FederationResponse = {
   issuer: 'https://issuer.example.com/cluster/',
   subject: 'system:serviceaccount:release:aad-pod-identity-broker',
   audience: 'api://AzureADTokenExchange',
@@ -90,7 +90,7 @@ function fakeAzure() {
       list.delete(name);
     },
   };
-  return { ...fake, credentials, fake };
+  return { fake, credentials };
 }
 
 function fakeRecord() {
@@ -135,7 +135,7 @@ export function harness(needs: Need[] = [needOf('web')], changes: Partial<Federa
   const objects = fakeObjects(needs);
   const { events, list } = fakeEvents();
   const live = [...needs];
-  const proofs: ProofResult[] = [];
+  const proofs: FederationProofResponse[] = [];
   let proved = 0;
   const broker = {
     trust: { ...trust },

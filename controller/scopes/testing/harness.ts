@@ -3,10 +3,10 @@ import { createFakeClock } from '../../../common/testing/fake-clock.ts';
 import type { Need } from '../../../lib/identities/need.ts';
 import { fakeEvents } from '../../../lib/identities/testing/events.ts';
 import { silentLogger } from '../../../lib/log.ts';
+import { fakeObjects } from '../../testing/objects.ts';
 import type { ScopeOptions } from '../context.ts';
 import { azureLimits } from '../pace.ts';
 import { createScopeReconciler } from '../reconciler.ts';
-import { fakeObjects } from '../../testing/objects.ts';
 import { fakeAzure, fakeRecords, testScope } from './scope.ts';
 
 export interface ScopeParts {
