@@ -20,7 +20,7 @@ import { failuresExpired, identitiesUnknown, observed } from './state.ts';
 import type { StatusContext } from './status.ts';
 import { attachedByUpstream, isOtherSide, writeAttachedStatus, writeFailedStatus } from './status.ts';
 
-export interface ScopeOptions extends Omit<StatusContext, 'scope'> {
+export interface ScopeOptions extends Omit<StatusContext, 'scope' | 'isImdsRestricted'> {
   needsOf(scopeId: string): Need[];
   scopeOf(scopeId: string): Scope | undefined;
   compute: Compute;
@@ -53,7 +53,7 @@ export interface ScopeEntry {
 }
 
 /** One reconciliation. */
-export interface ScopeContext extends ScopeOptions {
+export interface ScopeContext extends ScopeOptions, Pick<StatusContext, 'isImdsRestricted'> {
   readonly scope: Scope;
   readonly entry: ScopeEntry;
   readonly signal: AbortSignal;
@@ -70,7 +70,8 @@ export async function readScope(context: ScopeContext): Promise<ScopeSnapshot> {
   const requestedBefore = entry.state.observed.refreshes.requested;
   context.azureCalled = true;
   const snapshot = await context.compute.read(scope, signal);
-  const read = { attached: snapshot.identities, requestedBefore, now: clock.wall(), intervalMs, spread: context.random() };
+  const { identities: attached, imdsRestricted } = snapshot;
+  const read = { attached, imdsRestricted, requestedBefore, now: clock.wall(), intervalMs, spread: context.random() };
   entry.state = observed(entry.state, read);
   return snapshot;
 }

@@ -86,6 +86,12 @@ export function recordFailure(
   recordOnPod(context, need, { type: 'Warning', reason, text: `waits: ${message}${next}`, same: reason });
 }
 
+/** On the pod: it cannot reach IMDS, where the tokens of attached identities come from. */
+export function recordRestricted(context: EventContext, need: Need, message: string): void {
+  const reason: AssignmentReason = 'ImdsRestricted';
+  recordOnPod(context, need, { type: 'Warning', reason, text: `is attached in vain: ${message}`, same: reason });
+}
+
 /** On the AzureIdentity, the binding and the pod: spec.clientID is that of another resource. */
 export function recordClientIdMismatch({ events }: EventContext, { match: { identity, binding }, pod }: Need, message: string): void {
   events.record(regardingIdentity(identity), 'Warning', 'ClientIDMismatch', message);

@@ -22,7 +22,7 @@ const both = new Map([
 
 /** A GET that was sent when `requestedBefore` refreshes had been requested. */
 const read = (state: ObservedState, now: number, requestedBefore = state.refreshes.requested, spread = 0) =>
-  observe(state, { attached: both, requestedBefore, now, intervalMs, spread });
+  observe(state, { attached: both, imdsRestricted: false, requestedBefore, now, intervalMs, spread });
 
 describe('observed state of a scope', () => {
   const seen = read(nothingObserved, 1_000);

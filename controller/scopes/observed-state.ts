@@ -8,6 +8,8 @@ export type Attached = ReadonlyMap<string, AttachedIdentity>;
 export interface ObservedState {
   /** Undefined: never read, or invalid since. */
   readonly attached: Attached | undefined;
+  /** As the last GET showed. */
+  readonly imdsRestricted: boolean;
   readonly readAt: number;
   /** The next regular GET is due at this time. */
   readonly staleAt: number;
@@ -15,7 +17,13 @@ export interface ObservedState {
   readonly refreshes: { readonly requested: number; readonly answered: number };
 }
 
-export const nothingObserved: ObservedState = { attached: undefined, readAt: 0, staleAt: 0, refreshes: { requested: 0, answered: 0 } };
+export const nothingObserved: ObservedState = {
+  attached: undefined,
+  imdsRestricted: false,
+  readAt: 0,
+  staleAt: 0,
+  refreshes: { requested: 0, answered: 0 },
+};
 
 /** A scale set allows 12 reads a minute, so pods that arrive one by one share a GET for this long. */
 const freshMs = 30_000;
@@ -29,6 +37,7 @@ export const requestRefresh = (state: ObservedState): ObservedState => ({
 /** A GET that succeeded. */
 export interface ScopeRead {
   attached: Attached;
+  imdsRestricted: boolean;
   /** `refreshes.requested` when it was sent; a request during the GET is not answered by it. */
   requestedBefore: number;
   now: number;
@@ -38,9 +47,10 @@ export interface ScopeRead {
 }
 
 export function observe(state: ObservedState, read: ScopeRead): ObservedState {
-  const { attached, requestedBefore, now, intervalMs, spread } = read;
+  const { attached, imdsRestricted, requestedBefore, now, intervalMs, spread } = read;
   return {
     attached,
+    imdsRestricted,
     readAt: now,
     staleAt: now + intervalMs + (intervalMs * spread) / 10,
     refreshes: { ...state.refreshes, answered: requestedBefore },

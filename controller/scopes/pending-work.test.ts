@@ -19,7 +19,14 @@ type Shown = Map<string, typeof present | null>;
 /** A state whose last GET showed this, so many milliseconds ago. */
 const shown = (attached: Shown, agoMs = 0): PendingWorkInput['state'] => ({
   ...initialState,
-  observed: observe(nothingObserved, { attached, requestedBefore: 0, now: now - agoMs, intervalMs: 200_000, spread: 0 }),
+  observed: observe(nothingObserved, {
+    attached,
+    imdsRestricted: false,
+    requestedBefore: 0,
+    now: now - agoMs,
+    intervalMs: 200_000,
+    spread: 0,
+  }),
 });
 const here: Shown = new Map([[idOf('red'), present]]);
 const recreated: Shown = new Map([[idOf('red'), null]]);

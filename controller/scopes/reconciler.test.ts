@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Need } from '../../lib/identities/need.ts';
 import { ArmError } from '../azure/arm/errors.ts';
 import { emptyRecord, withChanges } from './ownership.ts';
 import { scopeHarness } from './testing/harness.ts';
@@ -218,5 +219,55 @@ describe('scope status during a write', () => {
     end();
     await reconciled;
     assert.equal(statusOf(begun), 'Assigned');
+  });
+
+  it('says on objects and pods that AKS restricts IMDS, until it no longer does', async () => {
+    const [web, host] = [need('web', 'i'), need('host', 'i')];
+    host.pod.hostNetwork = true;
+    const { at, azure, statusOf, reasonOf, annotationOf, recorded: events, refresh } = scopeHarness({ needs: [web, host] });
+    azure.imdsRestricted = true;
+    await at(0);
+    assert.deepEqual([web, host].map(statusOf), ['Assigned', 'Assigned']);
+    assert.deepEqual([web, host].map(reasonOf), ['ImdsRestricted', undefined]);
+    assert.match(annotationOf(web, 'message') ?? '', /kubectl annotate azureidentity i -n app aadpodidentity.k8s.io\/assignment=federate/);
+    assert.equal(events.filter(({ kind, reason }) => kind === 'Pod' && reason === 'ImdsRestricted').length, 1);
+    azure.imdsRestricted = false;
+    refresh();
+    await at(61_000);
+    assert.deepEqual([statusOf(web), reasonOf(web), annotationOf(web, 'message')], ['Assigned', undefined, undefined]);
+  });
+});
+
+describe('scope reconciler while identities are switched', () => {
+  /** As the reconciler of federated identities leaves an object. */
+  async function federated(parts: ReturnType<typeof scopeHarness>, of: Need): Promise<void> {
+    const current = parts.objects.assignmentOf(of);
+    assert.ok(current);
+    const ids = { scope: of.match.identity.resourceID, clientId: 'client-i', objectId: 'p' };
+    await parts.objects.statuses.updateStatus(current, 'Assigned', ids);
+  }
+
+  it('attaches a federated identity and gives its object the scope once that is done', async () => {
+    const web = need('web', 'i');
+    const parts = scopeHarness({ needs: [web] });
+    await federated(parts, web);
+    parts.azure.onWrite.push(() => {
+      throw new ArmError({ code: 'unknown' }, 'not now');
+    });
+    const retryMs = await parts.at(0);
+    assert.equal(parts.statusOf(web), 'Assigned');
+    assert.equal(parts.annotationOf(web, 'scope'), web.match.identity.resourceID);
+    await parts.at(retryMs + 1);
+    assert.equal(parts.statusOf(web), 'Assigned');
+    assert.equal(parts.annotationOf(web, 'scope'), testScope.displayId);
+  });
+
+  it('leaves the object of a federated identity alone whose attachment is only kept', async () => {
+    const web = { ...need('web', 'i'), keepOnly: true } as const;
+    const parts = scopeHarness({ needs: [web], azure: fakeAzure(['i']), records: recorded('i', 'owned') });
+    await federated(parts, web);
+    await parts.at(0);
+    assert.equal(parts.annotationOf(web, 'scope'), web.match.identity.resourceID);
+    assert.deepEqual(parts.azure.writes, []);
   });
 });

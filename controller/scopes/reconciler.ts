@@ -69,6 +69,7 @@ export function createScopeReconciler(options: ScopeOptions): ScopeReconciler {
     entry,
     signal,
     azureCalled: false,
+    isImdsRestricted: () => entry.state.observed.imdsRestricted,
   });
 
   return {

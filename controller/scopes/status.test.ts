@@ -19,6 +19,7 @@ function statusOf(needs: Need[]) {
   let writes = 0;
   const context = {
     scope: testScope,
+    isImdsRestricted: () => false,
     assignmentOf,
     events,
     clock,

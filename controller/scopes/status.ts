@@ -10,11 +10,14 @@ import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
 import type { NeedStatusContext } from '../need-status.ts';
 import { forEachNeed, isSameId, updateIfChanged } from '../need-status.ts';
 import type { EventContext } from './events.ts';
-import { ownIdentities, recordAttached, recordClientIdMismatch, recordFailure } from './events.ts';
+import { ownIdentities, recordAttached, recordClientIdMismatch, recordFailure, recordRestricted } from './events.ts';
 import type { FailureStatus } from './failure-status.ts';
 import type { Attached } from './observed-state.ts';
 
-export interface StatusContext extends EventContext, NeedStatusContext {}
+export interface StatusContext extends EventContext, NeedStatusContext {
+  /** AKS keeps pods away from IMDS on the nodes of the scope. */
+  isImdsRestricted(): boolean;
+}
 
 /** An object that Azure may still do something for; one whose clientID is wrong waits for its author. */
 export function isWaiting(assignment: Assignment | undefined, need: Need): boolean {
@@ -49,7 +52,7 @@ export const writeAttachedStatus = (context: StatusContext, needs: readonly Need
     // What it keeps here says nothing of an object that is federated by now.
     if (current.status === 'Assigned' && isFederated(current, need.identityId) && !switched) return;
     const recreated = !switched && isRecreated(current, present);
-    if (!(upstream || recreated || switched || current.status === 'Created')) return;
+    if (!(upstream || recreated || switched || current.status === 'Created')) return writeRestriction(context, need, current);
     const { clientID } = need.match.identity;
     if (clientID !== '' && !isSameId(clientID, present.clientId))
       return refuseClientId(context, need, current, { clientId: present.clientId, status: upstream || recreated ? 'Created' : undefined });
@@ -57,9 +60,36 @@ export const writeAttachedStatus = (context: StatusContext, needs: readonly Need
     if (upstream) return context.statuses.updateStatus(current, undefined, ids);
     const assignedAt = new Date(context.clock.wall()).toISOString();
     if (recreated) return context.statuses.updateStatus(current, undefined, { ...ids, assignedAt });
-    await context.statuses.updateStatus(current, 'Assigned', { ...ids, assignedAt, reason: null, message: null, retryAt: null });
+    const { reason, message } = restrictionOf(context, need) ?? { reason: null, message: null };
+    await context.statuses.updateStatus(current, 'Assigned', { ...ids, assignedAt, reason, message, retryAt: null });
     recordAttached(context, need, current);
+    if (message !== null) recordRestricted(context, need, message);
   });
+
+const restrictedReason: AssignmentReason = 'ImdsRestricted';
+
+/** Undefined for pods that reach IMDS. */
+function restrictionOf(
+  context: StatusContext,
+  { match: { identity }, pod }: Need,
+): { reason: AssignmentReason; message: string } | undefined {
+  if (pod.hostNetwork || !context.isImdsRestricted()) return undefined;
+  const message =
+    `${context.scope.displayId} has the IMDS restriction of AKS, which drops what pods send to IMDS, so tokens of attached identities cannot be had ` +
+    `there: federate the identity (kubectl annotate azureidentity ${identity.name} -n ${identity.namespace} ${annotations.assignment}=federate), or ` +
+    'switch the restriction off (az aks update --disable-imds-restriction)';
+  return { reason: restrictedReason, message };
+}
+
+/** An Assigned object says so besides: whether a tag speaks the truth, only IMDS shows. */
+async function writeRestriction(context: StatusContext, need: Need, current: Assignment): Promise<void> {
+  if (current.status !== 'Assigned') return;
+  const restriction = restrictionOf(context, need);
+  const isWritten = current.metadata.annotations?.[annotations.reason] === restrictedReason;
+  if (isWritten === (restriction !== undefined)) return;
+  await context.statuses.updateStatus(current, undefined, restriction ?? { reason: null, message: null });
+  if (restriction !== undefined) recordRestricted(context, need, restriction.message);
+}
 
 /** `until` of a failure becomes the annotation `retry-at`. */
 export interface FailedStatus extends Omit<FailureStatus, 'until'> {

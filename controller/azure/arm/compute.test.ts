@@ -82,6 +82,7 @@ const seen = () => ({
   etag: '"1"',
   provisioningState: 'Succeeded',
   location: 'west',
+  imdsRestricted: false,
   readAt: 0,
 });
 const attachTwo = { attach: [two], detach: [] };
@@ -107,6 +108,16 @@ describe('Compute.read', () => {
     assert.equal(state.etag, '"7"');
     assert.equal(state.provisioningState, 'Updating');
     assert.equal((await compute.read(scope)).etag, '"8"');
+  });
+
+  test('reads from a tag whether AKS restricts IMDS', async () => {
+    const tagged = (tags: unknown) => {
+      const given = resource();
+      return { ...given, body: { ...(given.body as object), tags } };
+    };
+    const tag = 'aks-managed-enable-imds-restriction';
+    const { compute } = against(tagged({ [tag]: 'true' }), tagged({ [tag]: 'false' }), tagged(undefined));
+    for (const expected of [true, false, false]) assert.equal((await compute.read(scope)).imdsRestricted, expected);
   });
 
   test('rejects a body that is not the resource instead of reading no identities', async () => {

@@ -25,6 +25,8 @@ export interface ScopeSnapshot extends ObservedIdentity {
   readonly etag: string | undefined;
   readonly provisioningState: string;
   readonly location: string;
+  /** AKS keeps pods of these nodes away from IMDS, unless they are of the host network (docs/reference/imds.md). */
+  readonly imdsRestricted: boolean;
   /** When the GET was sent, on the clock of the options: the state may be as old as that. */
   readonly readAt: number;
 }
@@ -70,6 +72,8 @@ interface Followed {
 
 /** Without an etag another write goes unnoticed, so the state must be younger than this. */
 const freshMs = 2000;
+
+const imdsRestrictionTag = 'aks-managed-enable-imds-restriction';
 
 export function createCompute(options: ComputeOptions): Compute {
   const { send, gates, now } = options;
@@ -187,6 +191,7 @@ function stateOf(answer: Answer, readAt: number): ScopeSnapshot {
     etag,
     provisioningState: provisioningStateOf(body) ?? '',
     location: stringAt(body, 'location') ?? '',
+    imdsRestricted: stringAt(body, 'tags', imdsRestrictionTag)?.toLowerCase() === 'true',
     readAt,
   };
 }

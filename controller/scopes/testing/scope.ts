@@ -45,7 +45,15 @@ export function fakeAzure(attached: string[] = []) {
       reads += 1;
       conditions.check();
       onRead.shift()?.();
-      return { type: 'UserAssigned', identities: new Map(list), etag: '"1"', provisioningState: 'Succeeded', location: 'here', readAt: 0 };
+      return {
+        type: 'UserAssigned',
+        identities: new Map(list),
+        etag: '"1"',
+        provisioningState: 'Succeeded',
+        location: 'here',
+        imdsRestricted: fake.imdsRestricted,
+        readAt: 0,
+      };
     },
     async write(_scope, write, _seen, options = {}) {
       writes.push(write);
@@ -61,6 +69,7 @@ export function fakeAzure(attached: string[] = []) {
   };
   const fake = {
     refuses: false,
+    imdsRestricted: false,
     /** What Azure reports of an identity that was attached. */
     shows: (name: string): AttachedIdentity => ({ clientId: `client-${name}`, principalId: 'p' }),
     compute,
