@@ -26,9 +26,21 @@ const {
   webhook: forWebhook,
   sidecar,
   azureScopes,
-  ...shared
+  federation,
+  ...alike
 } = JSON.parse(readFileSync(everySetting, 'utf8')) as Record<string, object>;
-const sections = { controller: { ...forController, azureScopes }, broker: forBroker, webhook: forWebhook, sidecar };
+/** Of the section `federation`, whose name is a part of the settings' names. */
+const ofFederation = Object.fromEntries(
+  Object.entries(federation ?? {}).map(([key, value]) => [`federation${key.charAt(0).toUpperCase()}${key.slice(1)}`, value as unknown]),
+);
+const { federationManageCredentials, ...federationOfBoth } = ofFederation;
+const shared = { ...alike, ...federationOfBoth };
+const sections = {
+  controller: { ...forController, azureScopes, federationManageCredentials },
+  broker: forBroker,
+  webhook: forWebhook,
+  sidecar,
+};
 
 describe('values', () => {
   it('of one replica make no disruption budget', async () => {
@@ -49,6 +61,8 @@ describe('values', () => {
       'metricsListen',
       'admissionListen',
       'brokerService',
+      'brokerAddress',
+      'brokerTokenFile',
       'webhookService',
       'webhookConfiguration',
       'webhookEntries',
@@ -87,7 +101,9 @@ describe('values', () => {
     const values = (...sections: string[]) =>
       sections.flatMap((section) => keysOf('properties', section, 'properties')).filter((key) => !ofChart.includes(key));
     const settings = (table: object) =>
-      Object.keys(table).filter((name) => ![...decided, ...signIn, 'azureScopes', ...Object.keys(shared)].includes(name));
+      Object.keys(table).filter(
+        (name) => ![...decided, ...signIn, 'azureScopes', 'federationManageCredentials', ...Object.keys(shared)].includes(name),
+      );
     assert.deepEqual(values('controller').sort(), settings(controllerSettings).sort());
     assert.deepEqual(values('broker').sort(), settings(brokerSettings).sort());
     assert.deepEqual(values('webhook', 'sidecar').sort(), settings(webhookSettings).sort());
@@ -151,6 +167,8 @@ describe('values', () => {
     ['AzureStackCloud without its Entra', 'adminsecret.cloud=AzureStackCloud', /entraEndpoint is required/],
     ['a certificate without its Secret', 'adminsecret.useCertificate=true', /existingSecret is required/],
     ['a binding namespace that is no name', 'bindingNamespaces={Team_A}', /bindingNamespaces/],
+    ['an assignment that is none', 'assignment=attached', /assignment/],
+    ['an audience with blanks', 'federation.audience=a b', /audience/],
     ['a policy that is not a list', 'identityPolicy.namespaces=team', /identityPolicy/],
     ['a policy without a value', 'identityPolicy=null', /identityPolicy/],
     ['an empty entry of a policy', 'identityPolicy[0]=', /identityPolicy/],
@@ -372,7 +390,7 @@ describe('identities in values', () => {
       'azureIdentities.a.type=1,azureIdentities.a.clientID=c,azureIdentities.a.binding.selector=s',
     );
     assert.notEqual(code, 0);
-    assert.match(stderr, /azureIdentities\.a\.tenantID is required for types 1 and 2/);
+    assert.match(stderr, /azureIdentities\.a\.tenantID is required for types 1 to 3/);
     const objects = await render(
       '--set',
       'azureIdentities.a.type=1,azureIdentities.a.clientID=c,azureIdentities.a.tenantID=t,azureIdentities.a.binding.selector=s',

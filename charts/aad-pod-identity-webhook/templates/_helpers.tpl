@@ -38,6 +38,11 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
+{{/* How identities are assigned, which controller and broker must agree on. Argument: the root. */}}
+{{- define "aad.assignment" -}}
+{{- include "aad.settings" (dict "assignment" .Values.assignment "assignmentOverrides" .Values.assignmentOverrides "federationAudience" .Values.federation.audience) }}
+{{- end }}
+
 {{/* identityPolicy as a variable: JSON. Absent is not the same as empty, which refuses every identity. Argument: the root. */}}
 {{- define "aad.identityPolicy" -}}
 {{- if not (kindIs "invalid" .Values.identityPolicy) }}
