@@ -18,3 +18,9 @@ test("puts an IPv6 address of the broker's Service in brackets", () => {
 test("leaves out the broker's address while its Service has none", () => {
   assert.equal(templateOf({ values, mode: 'native', caBundle: '', brokerAddress: undefined }).broker.address, undefined);
 });
+
+test('allows other admission what the settings say', () => {
+  const flags = ['--sidecar-image=s:1', '--sidecar-allowed-rewrites=m.test/s:1', '--allowed-env=A,B'];
+  const { allowed } = templateOf({ values: parseSettings(settings, flags, {}), mode: 'native', caBundle: '', brokerAddress: undefined });
+  assert.deepEqual(allowed, { images: ['m.test/s:1'], variables: ['A', 'B'] });
+});

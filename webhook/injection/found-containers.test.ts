@@ -43,6 +43,14 @@ test('keeps allowed variables behind our own, in their order, and no other', () 
   assert.equal('env' in withFound(without, { env: [{ name: 'B' }] }, allowed), false);
 });
 
+test('keeps the last of several variables with one name', () => {
+  const [first, last, other] = ['1', '2', '3'].map((value) => ({ name: 'HTTP_PROXY', value }));
+  const between = { name: 'no_proxy', value: '' };
+  assert.deepEqual(withFound(ours, { env: [first, between, last] }, allowed).env, [...ours.env, between, last]);
+  const many = Array.from({ length: 60_000 }, () => first);
+  assert.deepEqual(withFound(ours, { env: [...many, other] }, allowed).env, [...ours.env, other]);
+});
+
 test('keeps no other field', () => {
   const found = { command: ['sh'], args: [], lifecycle: {}, livenessProbe: {}, envFrom: [{}], volumeDevices: [{}], future: 1, name: 'x' };
   assert.deepEqual(withFound(ours, found, allowed), ours);

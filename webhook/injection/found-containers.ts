@@ -19,13 +19,24 @@ export interface AllowedChanges {
 export function withFound(ours: RawObject, found: RawObject | undefined, allowed: AllowedChanges): RawObject {
   if (found === undefined) return ours;
   const own = listOf(ours.env);
-  const added = listOf(found.env).filter((variable) => isRecord(variable) && allowed.variables.includes(nameOf(variable)));
+  const added = allowedVariables(found.env, allowed);
   return {
     ...ours,
     ...(isPullPolicy(found.imagePullPolicy) ? { imagePullPolicy: found.imagePullPolicy } : {}),
     ...(isAllowedImage(found.image, allowed) ? { image: found.image } : {}),
     ...(added.length === 0 ? {} : { env: [...own, ...added] }),
   };
+}
+
+/** Of several with one name the last, which is the one that counts. A pod of 3 MB can have tens of thousands. */
+function allowedVariables(env: unknown, { variables }: AllowedChanges): RawObject[] {
+  const byName = new Map<string, RawObject>();
+  for (const variable of listOf(env)) {
+    if (!isRecord(variable) || !variables.includes(nameOf(variable))) continue;
+    byName.delete(nameOf(variable));
+    byName.set(nameOf(variable), variable);
+  }
+  return [...byName.values()];
 }
 
 const isPullPolicy = (value: unknown): boolean => typeof value === 'string' && ['Always', 'IfNotPresent', 'Never'].includes(value);

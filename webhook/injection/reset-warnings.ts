@@ -50,7 +50,7 @@ function changesOf(name: string, found: unknown, rendered: unknown): string[] {
   const [before, after] = [namedItems(found), namedItems(rendered)];
   if (before !== undefined && after !== undefined) {
     const missing = (from: readonly RawObject[], to: readonly RawObject[]) =>
-      from.filter((item) => !to.some((other) => isDeepStrictEqual(item, other))).map(nameOf);
+      from.filter((item) => !to.some((other) => item.name === other.name && isDeepStrictEqual(item, other))).map(nameOf);
     return [...new Set([...missing(before, after), ...missing(after, before)])].map((item) => `${name}[${item}]`);
   }
   if (!isRecord(found) || !isRecord(rendered)) return [name];
