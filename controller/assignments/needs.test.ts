@@ -47,7 +47,10 @@ describe('needsOfPod', () => {
   /** Keys and whether they are only kept, on the scope and as federated identities. */
   function sides(overrides: Partial<PodState>): { attached: string[]; federated: string[] } {
     const state = podState(overrides);
-    const { attached, federated } = needsOfPod(state, planAssignments(state, { forceNamespaced: false, assignUninjected: false }));
+    const { attached, federated } = needsOfPod(
+      state,
+      planAssignments(state, { forceNamespaced: false, assignUninjected: false, nodeEndpointDrivers: [] }),
+    );
     const textOf = ({ match, keepOnly }: Need) => `${match.identity.key}${keepOnly === true ? ' kept' : ''}`;
     return { attached: attached.map(textOf), federated: federated.map(textOf) };
   }
