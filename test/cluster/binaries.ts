@@ -1,4 +1,4 @@
-// The Kubernetes programs, helm and kube-router at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
+// The Kubernetes programs, helm, kube-router and the tests' own CSI driver at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
 // Nothing is downloaded as a binary: the checksums of the official archives are not in this repository.
 import { renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -33,8 +33,8 @@ export function requiredVersion(goMod: string, module: string): string {
 }
 
 /** Flags that give the programs the version that they report; kubectl and helm fail with `v0.0.0-master`. */
-export function linkFlags(kind: 'kubernetes' | 'helm' | 'kube-router', version: string): string {
-  if (kind === 'kube-router') return '-s -w';
+export function linkFlags(kind: 'kubernetes' | 'helm' | 'kube-router' | 'csi-driver', version: string): string {
+  if (kind === 'kube-router' || kind === 'csi-driver') return '-s -w';
   if (kind === 'helm') return `-s -w -X helm.sh/helm/v3/internal/version.version=${version}`;
   const [major, minor] = version.slice(1).split('.');
   const prefix = 'k8s.io/component-base/version.git';
@@ -72,12 +72,14 @@ async function missingGo(goMod: string): Promise<string | undefined> {
   return `${wanted} (PATH has ${stdout.trim() || 'one that does not say its version'}), from https://go.dev/dl`;
 }
 
-async function build(kind: 'kubernetes' | 'helm' | 'kube-router', goMod: string, version: string, folder: string, log: Log): Promise<void> {
+async function build(kind: Parameters<typeof linkFlags>[0], goMod: string, version: string, folder: string, log: Log): Promise<void> {
   const problem = await missingGo(goMod);
   if (problem !== undefined)
     throw new Error(`${kind} ${version} has to be built, which needs ${problem}; or put its programs in KUBEBUILDER_ASSETS or PATH`);
-  const usually = `${{ kubernetes: 5, helm: 1, 'kube-router': 3 }[kind]} minutes on 2 cores, once`;
-  const args = ['build', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, '-o', `${folder}/`, 'tool'];
+  const usually = `${{ kubernetes: 5, helm: 1, 'kube-router': 3, 'csi-driver': 1 }[kind]} minutes on 2 cores, once`;
+  // The driver is a program of its module; the others are tools that their module requires.
+  const what = kind === 'csi-driver' ? '.' : 'tool';
+  const args = ['build', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, '-o', `${folder}/`, what];
   const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
   const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, usually, () =>
     run('go', args, { cwd: path.join(modules, kind), env }),
@@ -167,5 +169,16 @@ export async function findKubeRouter(log: Log): Promise<string> {
   const goSum = await readFile(path.join(modules, kind, 'go.sum'), 'utf8');
   const version = requiredVersion(goMod, 'github.com/cloudnativelabs/kube-router/v2');
   const key = cacheKey([goMod, goSum, linkFlags(kind, version), process.platform, process.arch]);
+  return path.join(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)), kind);
+}
+
+/** The CSI driver of the tests, go/csi-driver/main.go. Always built. */
+export async function findCsiDriver(log: Log): Promise<string> {
+  const kind = 'csi-driver';
+  const [goMod = '', ...sources] = await Promise.all(
+    ['go.mod', 'go.sum', 'main.go'].map((name) => readFile(path.join(modules, kind, name), 'utf8')),
+  );
+  const version = requiredVersion(goMod, 'github.com/container-storage-interface/spec');
+  const key = cacheKey([goMod, ...sources, linkFlags(kind, version), process.platform, process.arch]);
   return path.join(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)), kind);
 }

@@ -6,10 +6,14 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as esbuild from 'esbuild';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
+import { readJwt } from '../azure/core/jwt.ts';
+import { findCsiDriver } from '../cluster/binaries.ts';
 import { processesInPod } from '../cluster/procfs.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
 import { mustRun } from '../cluster/run.ts';
 import { controllerSignIn, identities } from '../demo/azure.ts';
+import { privateMemoryOf } from '../demo/memory.ts';
+import { csiDriver, csiDriverName, csiDriverPod, mountingPod } from './csi-driver.ts';
 import type { PodParts } from './fixtures.ts';
 import { identity, pod, podTemplate, workload } from './fixtures.ts';
 import type { Product } from './harness.ts';
@@ -34,6 +38,7 @@ const strictest = [
   'guard.enabled=true',
   ...['ephemeralContainers', 'containerPrivileges', 'exceptions', 'assignedIdentities'].map((policy) => `guard.policies.${policy}=deny`),
 ];
+const nodeEndpoint = ['nodeEndpoint.enabled=true', `nodeEndpoint.drivers={${csiDriverName}}`];
 
 describe('the product in a real cluster', { skip }, () => {
   let product: Product;
@@ -58,7 +63,7 @@ describe('the product in a real cluster', { skip }, () => {
   const scaleBoth = (replicas: number) => Promise.all([scale('controller', replicas), scale('broker', replicas)]);
 
   before(async () => {
-    product = await startProduct('e2e-product', log, strictest);
+    product = await startProduct('e2e-product', log, [...strictest, ...nodeEndpoint]);
     const notes = await product.helm('install');
     assert.match(notes, /is installed in namespace identity-system/);
     await product.apply(...identity('demo', 'one', 'both'));
@@ -308,6 +313,125 @@ describe('the product in a real cluster', { skip }, () => {
       assert.match(await waiting, /^HTTP\/1\.1 503 [\s\S]*retry-after: \d+[\s\S]*identity broker .*has not answered/i);
       await scaleBoth(2);
       assert.equal(await product.appOf('late'), demo);
+    });
+  });
+
+  describe('the node endpoint of the product', () => {
+    /** What a process of the node is answered for a pod: status and body. */
+    const askOnNode = async (podName: string) => {
+      const url = `http://localhost:2579/host/token/?resource=${vault}`;
+      const command = ['curl', '-s', '-m', '60', '-w', '\n%{http_code}', '-H', 'podns: default', '-H', `podname: ${podName}`, url];
+      const lines = (await product.exec(csiDriverPod, command)).split('\n');
+      return { status: Number(lines.pop()), body: lines.join('\n') };
+    };
+    const appOfAnswer = (text: string) => readJwt(String(at(JSON.parse(text), 'token', 'access_token')))?.claims.appid;
+
+    before(async () => {
+      await product.apply(...csiDriver(product.cluster, await findCsiDriver(log)));
+      await product.ready(`pod/${csiDriverPod}`);
+      await eventually(
+        'the driver is registered',
+        () => product.kubectl(['get', 'csinode', product.cluster.nodeName, '-o', 'jsonpath={.spec.drivers[*].name}']),
+        (names) => names.includes(csiDriverName),
+      );
+    });
+    after(() => product.kubectl(['delete', 'pod', 'mounting', 'elsewhere', csiDriverPod, '--ignore-not-found', '--wait=false']));
+
+    it('gives the token of a pod whose containers wait for their volume', async () => {
+      await product.apply(mountingPod(product.cluster, 'mounting', 'mounting'));
+      const refusal = await eventually(
+        'the mount fails',
+        () => product.kubectl(['get', 'events', '--field-selector=involvedObject.name=mounting,reason=FailedMount', '-o', 'yaml']),
+        (text) => text.includes('HTTP 404'),
+        60,
+      );
+      assert.match(refusal, /has no\s+identity/);
+      const held = await product.json(['get', 'pod', 'mounting']);
+      assert.equal(at(held, 'spec', 'initContainers'), undefined, 'no sidecar');
+      assert.equal(at(held, 'status', 'phase'), 'Pending');
+      assert.doesNotMatch(JSON.stringify(at(held, 'status', 'containerStatuses')), /"running"|"terminated"/);
+
+      await product.apply(...identity('demo', 'mounting'));
+      await product.ready('pod/mounting');
+      assert.equal(appOfAnswer(await product.exec('mounting', ['cat', '/mnt/token/token'])), demo);
+    });
+
+    it('answers a process of the node for its pods, and refuses those of other nodes', async () => {
+      const own = await askOnNode('mounting');
+      assert.equal(own.status, 200, own.body);
+      assert.equal(appOfAnswer(own.body), demo);
+      await product.apply(mountingPod(product.cluster, 'elsewhere', 'mounting', { nodeName: 'elsewhere' }));
+      for (const [name, why] of [
+        ['elsewhere', /is not on node/],
+        ['both', /mounts no volume of token\.csi\.test/],
+      ] as const) {
+        const refused = await askOnNode(name);
+        assert.equal(refused.status, 404, name);
+        assert.match(refused.body, why);
+      }
+    });
+
+    it('answers a pod with 500 to which a rule of NMI leads it', async () => {
+      const address = await product.kubectl(['get', 'pod', 'mounting', '-o', 'jsonpath={.status.podIP}']);
+      const rule = [
+        '-s',
+        address,
+        '-d',
+        '169.254.169.254',
+        '-p',
+        'tcp',
+        '--dport',
+        '80',
+        '-j',
+        'DNAT',
+        '--to-destination',
+        '127.0.0.1:2579',
+      ];
+      const iptables = (action: string) => product.exec(csiDriverPod, ['iptables', '-t', 'nat', action, 'PREROUTING', ...rule]);
+      await product.exec(csiDriverPod, ['sh', '-c', 'for f in /proc/sys/net/ipv4/conf/*/route_localnet; do echo 1 > $f; done']);
+      await iptables('-I');
+      try {
+        const url = `http://169.254.169.254/host/token/?resource=${vault}`;
+        const answer = await product.exec('mounting', [
+          'curl',
+          '-s',
+          '-i',
+          '-m',
+          '20',
+          '-H',
+          'podns: default',
+          '-H',
+          'podname: mounting',
+          url,
+        ]);
+        assert.match(answer, /^HTTP\/1\.1 500 [\s\S]*request remote address is not from a host\n$/);
+      } finally {
+        await iptables('-D');
+      }
+    });
+
+    it('serves again after a restart under load', async () => {
+      const url = `http://localhost:2579/host/token/?resource=${vault}`;
+      const curl = `curl -s -o /dev/null -m 60 -w '%{http_code}\\n' -H 'podns: default' -H 'podname: mounting' '${url}'`;
+      const load = product.exec(csiDriverPod, ['sh', '-c', `until [ -e /tmp/enough ]; do ${curl}; sleep 0.02; done; true`]);
+      load.catch(() => {});
+      await product.kubectl(['rollout', 'restart', 'daemonset/aad-pod-identity-node', '-n', system]);
+      await product.kubectl(['rollout', 'status', 'daemonset/aad-pod-identity-node', '-n', system, '--timeout=60s']);
+      assert.equal((await askOnNode('mounting')).status, 200);
+      await product.exec(csiDriverPod, ['touch', '/tmp/enough']);
+      // 000: nobody listens; kubelet tries the mount again.
+      assert.deepEqual(
+        (await load).split('\n').filter((status) => !['', '200', '503', '000'].includes(status)),
+        [],
+      );
+    });
+
+    it('takes less than 8 MiB of private memory', async () => {
+      const [running] = await podsOf('node');
+      const bytes = privateMemoryOf(stringAt(running, 'metadata', 'uid') ?? '', 'host');
+      assert.ok(bytes);
+      log(`node endpoint: ${(bytes / 1024 / 1024).toFixed(1)} MiB private`);
+      assert.ok(bytes < 8 * 1024 * 1024);
     });
   });
 

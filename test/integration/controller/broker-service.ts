@@ -13,7 +13,7 @@ import { startProgram } from '../../harness/program.ts';
 import { boundTokenOf } from '../../harness/service-account.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
-import { startProxy } from '../sidecar/process.ts';
+import { startHostEndpoint, startProxy } from '../sidecar/process.ts';
 import type { Harness } from './harness/harness.ts';
 import { isAbsent } from './harness/objects.ts';
 
@@ -34,8 +34,10 @@ export interface BrokerService {
   startReplica(program?: NodeProgram & { flags?: string[] }, readySeconds?: number): Promise<RunningProgram>;
   /** The sidecar of a pod that exists, as a process; it ends with the test. */
   startSidecar(test: TestContext, pod: string, options?: SidecarOptions): Promise<RunningProxy>;
+  /** The node endpoint as a process, with the token of this pod in `default`; it ends with the test. */
+  startNodeEndpoint(test: TestContext, pod: string, options: { port: number; account: string; flags?: string[] }): Promise<RunningProxy>;
   /** Sends what the sidecar of a pod in `default` would send, and returns the status of the response. */
-  post(pod: string, path: string, body: unknown): Promise<number>;
+  post(pod: string, path: string, body: unknown, account?: string): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -59,7 +61,8 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const port = portOf(server);
   const replicas = new Set<RunningProgram>();
 
-  const boundToken = (namespace: string, name: string) => boundTokenOf(harness.client, { namespace, name }, brokerAudience);
+  const boundToken = (namespace: string, name: string, account?: string) =>
+    boundTokenOf(harness.client, { namespace, name, ...(account === undefined ? {} : { serviceAccount: account }) }, brokerAudience);
 
   async function bundle(): Promise<string> {
     const path = resourcePath(configMaps, { namespace: 'default', name: caBundleConfigMapName });
@@ -88,9 +91,17 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
       test.after(() => sidecar.stop());
       return sidecar;
     },
-    async post(pod, path, body) {
+    async startNodeEndpoint(test, pod, { port: own, account, flags = [] }) {
+      const ca = await bundle();
+      const token = await boundToken('default', pod, account);
+      const target = { url: `https://localhost:${port}`, address: '', ca, token };
+      const endpoint = await startHostEndpoint({ imds: harness.emulator.urls.imds, broker: target, port: own, flags });
+      test.after(() => endpoint.stop());
+      return endpoint;
+    },
+    async post(pod, path, body, account) {
       const dispatcher = new Agent({ connect: { ca: await bundle() } });
-      const headers = { authorization: `Bearer ${await boundToken('default', pod)}`, 'content-type': 'application/json' };
+      const headers = { authorization: `Bearer ${await boundToken('default', pod, account)}`, 'content-type': 'application/json' };
       const answer = await request(`https://localhost:${port}${path}`, {
         method: 'POST',
         headers,

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { IdentitiesResponse, IdentityRow } from '../../../api/broker.ts';
-import { identitiesPath, reportPath, tokenPath } from '../../../api/broker.ts';
+import { hostTokenPath, identitiesPath, reportPath, tokenPath } from '../../../api/broker.ts';
 import { createServingCertificate } from '../../azure/core/certificates.ts';
 
 const brokerName = 'broker.identity.svc';
@@ -25,6 +25,8 @@ export interface FakeBroker {
   fail(failure: BrokerFailure): void;
   /** Responses of `POST /v1/token`. */
   mint: (body: unknown) => { status: number; body: unknown };
+  /** Responses of `POST /v1/host-token`. */
+  host: (body: unknown) => { status: number; body: unknown } | Promise<{ status: number; body: unknown }>;
   stop(): Promise<void>;
 }
 
@@ -79,7 +81,9 @@ export async function startFakeBroker(): Promise<FakeBroker> {
           ? broker.mint(body)
           : url.pathname === reportPath
             ? { status: 202 }
-            : { status: 404 };
+            : url.pathname === hostTokenPath
+              ? await broker.host(body)
+              : { status: 404 };
     response.writeHead(result.status, { 'content-type': 'application/json', ...result.headers });
     response.end(result.body === undefined ? undefined : JSON.stringify(result.body));
   };
@@ -96,6 +100,7 @@ export async function startFakeBroker(): Promise<FakeBroker> {
     ca: certificate.ca,
     requests,
     mint: () => ({ status: 503, body: { error: { code: 'token_failed', message: 'no minter in this test' } } }),
+    host: () => ({ status: 404, body: { error: { code: 'not_found', message: 'no pod in this test' } } }),
     set(identities, more = {}) {
       failure = undefined;
       answer = { ...answer, identities, ...more };

@@ -83,20 +83,42 @@ export interface ProxyTarget {
   prefix?: readonly string[];
 }
 
-export async function startProxy(target: ProxyTarget): Promise<RunningProxy> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'sidecar-'));
-  const tokenFile = path.join(directory, 'token');
-  await writeFile(tokenFile, `${target.broker.token ?? 'bound-token'}\n`);
-  const args = [
-    'proxy',
+export function startProxy(target: ProxyTarget): Promise<RunningProxy> {
+  return startServing('proxy', target, (tokenFile) => [
     `--imds-url=${target.imds}`,
     `--broker-url=${target.broker.url}`,
     `--broker-address=${target.broker.address}`,
     `--broker-ca=${target.broker.ca}`,
     `--broker-token-file=${tokenFile}`,
     ...(target.flags?.some((flag) => flag.startsWith('--listen')) === true ? [] : ['--listen=127.0.0.1:0']),
-    ...(target.flags ?? []),
+  ]);
+}
+
+/** The node endpoint on this port. It reaches a broker whose URL resolves; its `url` is that of the IPv4 address. */
+export function startHostEndpoint(target: ProxyTarget & { port: number }, logged = 'serving'): Promise<RunningProxy> {
+  const flags = (tokenFile: string, caFile: string) => [
+    `--port=${target.port}`,
+    `--imds-url=${target.imds}`,
+    `--broker-url=${target.broker.url}`,
+    `--broker-ip=127.0.0.1`,
+    `--broker-ca-file=${caFile}`,
+    `--broker-token-file=${tokenFile}`,
   ];
+  return startServing('host', target, flags, { logged, address: `127.0.0.1:${target.port}` });
+}
+
+/** Resolves once it logs the message. `address`: where it listens, if that line does not say it. */
+async function startServing(
+  command_: 'proxy' | 'host',
+  target: ProxyTarget,
+  flagsOf: (tokenFile: string, caFile: string) => readonly string[],
+  { logged: message = 'serving', address }: { logged?: string; address?: string } = {},
+): Promise<RunningProxy> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'sidecar-'));
+  const [tokenFile, caFile] = [path.join(directory, 'token'), path.join(directory, 'ca.crt')];
+  await writeFile(tokenFile, `${target.broker.token ?? 'bound-token'}\n`);
+  await writeFile(caFile, target.broker.ca);
+  const args = [command_, ...flagsOf(tokenFile, caFile), ...(target.flags ?? [])];
   const [command = '', ...rest] = [...(target.prefix ?? []), ...onBun, await sidecarBundle(), ...args];
   const child = spawn(command, rest, { cwd: directory, env: { BUN_JSC_useJIT: '0', ...target.env }, stdio: ['ignore', 'pipe', 'inherit'] });
   const log: LogLine[] = [];
@@ -123,9 +145,9 @@ export async function startProxy(target: ProxyTarget): Promise<RunningProxy> {
       watchers.add(watcher);
     });
   };
-  const serving = await logged((line) => line.msg === 'serving');
+  const serving = await logged((line) => line.msg === message);
   return {
-    url: `http://${String(serving.address)}`,
+    url: `http://${address ?? String(serving.address)}`,
     pid: child.pid ?? 0,
     child,
     log,
