@@ -76,7 +76,7 @@ describe('the decision about a token for the node endpoint', () => {
     assert.match(decide({ identities, request }), /^pending not_ready .* ids of its identities/);
   });
 
-  it('refuses an identity that cannot be assigned, and waits for one that is not bound', () => {
+  it('refuses an identity that cannot be assigned, waits for one that is not bound', () => {
     const failed = [row('i', { state: 'Failed', reason: 'IdentityNotAllowed: no entry' })];
     assert.match(decide({ identities: failed }), /^refused not_found .* cannot be assigned: IdentityNotAllowed: no entry$/);
     assert.match(decide({ identities: [] }), /^missing not_found .* has no identity\. Bound to it: nothing$/);
@@ -85,7 +85,7 @@ describe('the decision about a token for the node endpoint', () => {
     assert.match(decide({ request }), /^missing not_found .* no identity with client_id x/);
   });
 
-  it('never gives a row that is not assigned, of another id, or for another node or pod', () => {
+  it('never gives an unassigned row, one of another id, or one for another node', () => {
     const states: IdentityState[] = ['Created', 'Assigned', 'Failed'];
     const rows = fc.array(
       fc.record({ name: fc.constantFrom('a', 'b', 'c'), state: fc.constantFrom(...states), clientID: fc.constantFrom('x', 'y', '') }),

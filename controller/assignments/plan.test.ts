@@ -42,7 +42,7 @@ describe('planAssignments', () => {
     assert.deepEqual(plan({ pod: { ...uninjected, hostNetwork: true } }), ['create']);
   });
 
-  it('creates an object for an opted-out pod that mounts a volume of the node endpoint', () => {
+  it('creates an object for an opted-out pod with a volume of the node endpoint', () => {
     const nodeEndpointDrivers = ['secrets-store.csi.k8s.io', 'azure/kv'];
     const optedOut = pod({ injected: false, optedOut: true, volumeDrivers: ['azure/kv'] });
     assert.deepEqual(plan({ pod: optedOut }, { nodeEndpointDrivers }), ['create']);

@@ -66,7 +66,7 @@ function startEndpoint() {
 const brokerError = (status: number, code: string, message = code) => json({ error: { code, message } }, status);
 
 describe('the node endpoint', () => {
-  it('gives the token of IMDS in the form of NMI, for the identity that the broker names', async () => {
+  it('gives the token of IMDS in the form of NMI, for the identity of the broker', async () => {
     const { ask, sent, files, kept, clock } = startEndpoint();
     const response = await ask();
     assert.equal(response.status, 200);

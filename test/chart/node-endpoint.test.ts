@@ -91,7 +91,7 @@ describe('the node endpoint of the chart', () => {
     assert.match((await template(...on, '--set', 'nmi.probePort=8085')).stderr, /probePort/);
   });
 
-  it('can reach the broker through its NetworkPolicy, from the CIDRs of nodes if given', async () => {
+  it('can reach the broker through its NetworkPolicy, from CIDRs if given', async () => {
     const rulesFor = async (...more: string[]) => {
       const rendered = await render(...on, '--set', 'networkPolicy.enabled=true', ...more);
       const ingress = at(find(rendered, 'NetworkPolicy', 'aad-pod-identity-broker'), 'spec', 'ingress');

@@ -111,7 +111,7 @@ describe('the node endpoint as a process', () => {
     assert.equal(await other.stop(), 0);
   });
 
-  it('answers what waits when it is stopped, and serves again after a restart under load', async () => {
+  it('answers what waits when it stops, and serves again after it, under load', async () => {
     const statuses: (number | 'refused')[] = [];
     let loading = true;
     const load = Promise.all(
