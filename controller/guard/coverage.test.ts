@@ -23,6 +23,10 @@ const left: [title: string, raw: object][] = [
 ];
 for (const [title, raw] of left) test(`leaves out ${title}`, () => assert.equal(unguardedName(raw, [exception]), undefined));
 
+test('counts a pod with windowsOptions, which Linux nodes ignore', () => {
+  assert.equal(unguardedName(pod({ spec: { securityContext: { windowsOptions: {} } } }), []), 'p');
+});
+
 test('counts a pod whose exception the namespace does not allow', () => {
   assert.equal(unguardedName(pod({ metadata: { labels: { app: 'agent' } } }), []), 'p');
 });

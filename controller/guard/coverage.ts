@@ -2,7 +2,7 @@
 import { bindingLabel, injectedLabel } from '../../api/names.ts';
 import type { PodException } from '../../lib/identities/exceptions.ts';
 import { matchingException } from '../../lib/identities/exceptions.ts';
-import { isWindows } from '../../lib/identities/windows.ts';
+import { isWindowsOnly } from '../../lib/identities/windows.ts';
 import { at, metadataOf, stringAt } from '../../lib/kube/objects.ts';
 
 /**
@@ -19,7 +19,7 @@ export function unguardedName(raw: unknown, allowed: readonly PodException[]): s
   const { name, labels = {}, annotations = {}, deletionTimestamp } = metadataOf(raw);
   const phase = stringAt(raw, 'status', 'phase');
   const hasEnded = deletionTimestamp !== undefined || phase === 'Succeeded' || phase === 'Failed';
-  if (hasEnded || at(raw, 'spec', 'hostNetwork') === true || isWindows(raw)) return undefined;
+  if (hasEnded || at(raw, 'spec', 'hostNetwork') === true || isWindowsOnly(raw)) return undefined;
   if (annotations['kubernetes.io/config.mirror'] !== undefined) return undefined;
   return matchingException(labels, allowed) === undefined ? name : undefined;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isWindows } from './windows.ts';
+import { isWindows, isWindowsOnly } from './windows.ts';
 
 const expression = (operator: string, values: string[] | undefined, key = 'kubernetes.io/os') => ({ key, operator, values });
 const terms = (...nodeSelectorTerms: object[]) => ({
@@ -25,6 +25,7 @@ const cases: [what: string, spec: unknown, expected: boolean][] = [
   ['an affinity with further expressions', terms(term(other, expression('In', ['windows']))), true],
   ['an affinity of several terms for Windows', terms(windowsTerm, term(other, expression('In', ['windows']))), true],
   ['an affinity against Linux', terms(term(expression('NotIn', ['linux']))), true],
+  ['an affinity against Linux by the older label', terms(term(expression('NotIn', ['linux'], 'beta.kubernetes.io/os'))), false],
   ['an affinity with a term without a system', terms(windowsTerm, term(other)), false],
   ['an affinity for both systems', terms(term(expression('In', ['windows', 'linux']))), false],
   ['an affinity against Windows', terms(term(expression('NotIn', ['windows']))), false],
@@ -39,3 +40,7 @@ const cases: [what: string, spec: unknown, expected: boolean][] = [
 ];
 for (const [what, spec, expected] of cases)
   test(`${expected ? 'finds' : 'does not find'} a Windows pod by ${what}`, () => assert.equal(isWindows({ spec }), expected));
+
+test('does not take windowsOptions for a proof that no Linux node runs the pod', () => {
+  for (const [what, spec, expected] of cases) assert.equal(isWindowsOnly({ spec }), expected && !what.startsWith('windowsOptions'), what);
+});

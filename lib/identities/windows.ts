@@ -1,17 +1,25 @@
 import { at, isRecord, stringAt } from '../kube/objects.ts';
 
-const osLabels: readonly unknown[] = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+const osLabel = 'kubernetes.io/os';
+const osLabels: readonly unknown[] = [osLabel, 'beta.kubernetes.io/os'];
+
+/** True for a pod that its author means for Windows. The sidecar and its redirect need Linux. */
+export function isWindows(pod: unknown): boolean {
+  return isWindowsOnly(pod) || (hasWindowsOptions(pod) && systemsOf(pod).length === 0);
+}
 
 /**
- * True for a pod that runs on Windows nodes only. The sidecar and its redirect need Linux. The admission plugin RuntimeClass writes the nodeSelector
- * of a runtime class into the pod: docs/reference/kubernetes.md#windows.
+ * True for a pod that no Linux node runs, whatever its author means. The admission plugin RuntimeClass writes the nodeSelector of a runtime class into
+ * the pod: docs/reference/kubernetes.md#windows.
  */
-export function isWindows(pod: unknown): boolean {
+export function isWindowsOnly(pod: unknown): boolean {
+  return systemsOf(pod).includes('windows') || hasWindowsAffinity(pod);
+}
+
+function systemsOf(pod: unknown): unknown[] {
   const selector = at(pod, 'spec', 'nodeSelector');
   const wanted = isRecord(selector) ? osLabels.map((label) => selector[String(label)]) : [];
-  const systems = [stringAt(pod, 'spec', 'os', 'name'), ...wanted].filter((system) => system !== undefined);
-  if (systems.length > 0) return systems.includes('windows');
-  return hasWindowsAffinity(pod) || hasWindowsOptions(pod);
+  return [stringAt(pod, 'spec', 'os', 'name'), ...wanted].filter((system) => system !== undefined);
 }
 
 /** A node has to satisfy all expressions of one term. */
@@ -22,11 +30,12 @@ function hasWindowsAffinity(pod: unknown): boolean {
 }
 
 function isWindowsExpression(expression: unknown): boolean {
-  if (!osLabels.includes(at(expression, 'key'))) return false;
+  const key = at(expression, 'key');
   const values = itemsOf(at(expression, 'values'));
   const operator = at(expression, 'operator');
-  if (operator === 'In') return values.length > 0 && values.every((value) => value === 'windows');
-  return operator === 'NotIn' && values.includes('linux');
+  if (operator === 'In') return osLabels.includes(key) && values.length > 0 && values.every((value) => value === 'windows');
+  // Satisfied by a node without the label too, and the older one may go.
+  return operator === 'NotIn' && key === osLabel && values.includes('linux');
 }
 
 function hasWindowsOptions(pod: unknown): boolean {

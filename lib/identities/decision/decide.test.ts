@@ -101,6 +101,17 @@ const guardCases: Case[] = (
     },
     { name: 'a Windows pod', pod: unlabelled({ spec: { os: { name: 'windows' } } }), reason: 'guard_windows' },
     {
+      name: 'a pod with windowsOptions',
+      pod: unlabelled({ spec: { securityContext: { windowsOptions: {} } } }),
+      reason: 'guard_windows',
+    },
+    {
+      name: 'a pod with windowsOptions where Windows pods are warned of',
+      pod: unlabelled({ spec: { securityContext: { windowsOptions: {} } } }),
+      settings: { guardHostNetwork: 'warn' },
+      reason: 'guarded',
+    },
+    {
       name: 'a Windows pod that is warned of',
       pod: unlabelled({ spec: { os: { name: 'windows' } } }),
       settings: { guardHostNetwork: 'warn' },

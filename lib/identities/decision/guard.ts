@@ -93,7 +93,9 @@ function exceptionOutcome({ pod, namespace, exceptions }: DecideInput): Skip | D
 /** What neither redirect nor guard can hold. */
 function obstacleOutcome({ pod, namespace, settings }: DecideInput): Skip | Deny | undefined {
   const isDenied = settings.guardHostNetwork === 'deny';
-  if (pod.windows) return isDenied ? deny('guard_windows') : skip('windows');
+  // Linux nodes ignore windowsOptions, so a pod that has nothing else gets its guard.
+  if (pod.windows && isDenied) return deny('guard_windows');
+  if (pod.windowsOnly) return skip('windows');
   if (pod.hostNetwork) {
     if (isDenied) return deny('guard_host_network');
     return asksForIdentities(pod) && settings.hostNetwork === 'deny' ? deny('host_network_refused') : skip('host_network');

@@ -2,7 +2,7 @@
 import { injectedVolumeNames } from '../../../api/injection.ts';
 import { annotations, bindingLabel, injectedLabel } from '../../../api/names.ts';
 import { at, isRecord, stringAt } from '../../../common/records.ts';
-import { isWindows } from '../windows.ts';
+import { isWindows, isWindowsOnly } from '../windows.ts';
 import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
 import { declaredIds, isGuaranteed, listOf, viewContainer } from './container-view.ts';
 import { injectedIn, injectionIn, ownContainers } from './injected-parts.ts';
@@ -18,6 +18,8 @@ export interface PodView extends SkipFacts {
   /** As it was sent, with the injected parts. */
   readonly raw: RawPod;
   readonly hostPID: boolean;
+  /** No Linux node runs the pod. `windows` is also true for one with windowsOptions alone. */
+  readonly windowsOnly: boolean;
   readonly labels: StringMap;
   /** The pod has the binding label, empty or not. */
   readonly labelled: boolean;
@@ -76,6 +78,7 @@ export function parsePod(value: unknown): PodView {
     mirror: own['kubernetes.io/config.mirror'] !== undefined,
     optedOut: own[annotations.inject] === 'false',
     windows: isWindows(raw),
+    windowsOnly: isWindowsOnly(raw),
     hostNetwork: spec.hostNetwork === true,
     hostPID: spec.hostPID === true,
     initContainers,
