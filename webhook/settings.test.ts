@@ -16,6 +16,8 @@ test('refuses to allow variables by which a container runs other code', () => {
     'LD_PRELOAD',
     'LD_LIBRARY_PATH',
     'PATH',
+    'HOME',
+    'XDG_CONFIG_HOME',
     'BUN_OPTIONS',
     'NODE_OPTIONS',
     'XTABLES_LIBDIR',

@@ -13,9 +13,9 @@ const quantity = (description: string, fallback: string): Setting<string> => ({
   parse: (value) => ((parseQuantity(value) ?? 0) > 0 ? value : undefined),
 });
 
-/** With one of these, whoever creates a pod could have our containers run other code. */
-const isRead = (name: string): boolean =>
-  /^(PATH$|LD_|GLIBC_|GCONV_|MALLOC_|BUN_|JSC_|NODE_|SSL_|XTABLES_|IPTABLES_|AAD_POD_IDENTITY_)/i.test(name);
+/** With one of these, whoever creates a pod could have our containers run other code. Bun reads a configuration below HOME and XDG_CONFIG_HOME. */
+const changesProgram = (name: string): boolean =>
+  /^((PATH|HOME|TMPDIR)$|XDG_|LD_|GLIBC_|GCONV_|MALLOC_|BUN_|JSC_|NODE_|SSL_|XTABLES_|IPTABLES_|AAD_POD_IDENTITY_)/i.test(name);
 
 export const settings = {
   kubeconfig,
@@ -44,7 +44,7 @@ export const settings = {
   allowedEnv: list({
     description: 'environment variables that other admission may add to the injected containers; the sidecar obeys no proxies',
     form: 'names of variables, none that a program loader, Bun, iptables or the sidecar itself reads',
-    accepts: (name) => /^[A-Za-z_]\w*$/.test(name) && !isRead(name),
+    accepts: (name) => /^[A-Za-z_]\w*$/.test(name) && !changesProgram(name),
     default: ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NO_PROXY'].flatMap((name) => [name, name.toLowerCase()]),
   }),
   nativeSidecar: choice(['auto', 'always', 'never'], {
