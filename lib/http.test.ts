@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import os from 'node:os';
 import type { TestContext } from 'node:test';
 import { describe, it } from 'node:test';
+import { hasIpv6 } from '../common/testing/ipv6.ts';
 import { parseListener, readinessAnswer, serveSmall } from './http.ts';
 import { SettingsError } from './settings.ts';
 
@@ -59,8 +59,7 @@ describe('serveSmall', () => {
   it('listens on IPv6 and IPv4 when the listener has no address', async (t) => {
     const server = await serveSmall(parseListener('--x', ':0'), { '/': () => ({ status: 200, body: 'fine' }) });
     t.after(() => server.stop());
-    const addresses = Object.values(os.networkInterfaces()).flatMap((each) => each ?? []);
-    const hosts = ['127.0.0.1', ...(addresses.some(({ address }) => address === '::1') ? ['[::1]'] : [])];
+    const hosts = ['127.0.0.1', ...(hasIpv6() ? ['[::1]'] : [])];
     for (const host of hosts) assert.equal((await fetch(`http://${host}:${server.port}/`)).status, 200, host);
   });
 

@@ -5,13 +5,13 @@ import type { RequestOptions } from 'node:https';
 import { Agent, request } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { connect as connectTcp, createServer } from 'node:net';
-import os from 'node:os';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
 import type { FakeClock } from '../../common/testing/fake-clock.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
+import { hasIpv6 } from '../../common/testing/ipv6.ts';
 import { silentLogger } from '../log.ts';
 import type { CheckedKeyPair } from './key-pair.ts';
 import type { TlsServer, TlsServerOptions } from './server.ts';
@@ -111,8 +111,7 @@ describe('TLS server', () => {
   it('listens on IPv6 and IPv4 when the listener has no address', async () => {
     await server.stop();
     await start({ listen: { host: '', port: 0 } });
-    const addresses = Object.values(os.networkInterfaces()).flatMap((each) => each ?? []);
-    const hosts = ['127.0.0.1', ...(addresses.some(({ address }) => address === '::1') ? ['::1'] : [])];
+    const hosts = ['127.0.0.1', ...(hasIpv6() ? ['::1'] : [])];
     for (const host of hosts) {
       const socket = dial({ host });
       await once(socket, 'secureConnect');

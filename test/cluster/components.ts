@@ -23,6 +23,8 @@ export function controlPlaneFiles(folder: string) {
 export type ControlPlaneFiles = ReturnType<typeof controlPlaneFiles>;
 
 export const serviceRange = '10.96.0.0/16';
+/** Beside the other one in a dual-stack cluster. */
+export const serviceRangeIpv6 = 'fd00:10:96::/112';
 export const firstServiceAddress = '10.96.0.1';
 /**
  * Issuer of service account tokens. It looks like that of a managed cluster, since one that is not public cannot federate; its documents are served by

@@ -6,7 +6,15 @@ import { makeUsers } from './access.ts';
 import { findKubernetes } from './binaries.ts';
 import type { Log } from './cache.ts';
 import { makeCertificates } from './certificates.ts';
-import { apiServer, controllerManager, controlPlaneFiles, etcd, firstServiceAddress } from './components.ts';
+import {
+  apiServer,
+  controllerManager,
+  controlPlaneFiles,
+  etcd,
+  firstServiceAddress,
+  serviceRange,
+  serviceRangeIpv6,
+} from './components.ts';
 import { writeControlPlaneFiles } from './control-plane-files.ts';
 import type { Running } from './processes.ts';
 import { start, untilReady } from './processes.ts';
@@ -74,11 +82,11 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     files,
     etcdUrl,
     { bind: '127.0.0.1', port, advertise: '127.0.0.1' },
-    { ...options.apiServerFlags },
+    { 'service-cluster-ip-range': `${serviceRange},${serviceRangeIpv6}`, ...options.apiServerFlags },
   );
   try {
     const store = launch(etcd(programs.etcd, files, etcdUrl, `http://127.0.0.1:${peerPort}`));
-    const certificates = await makeCertificates(['127.0.0.1', firstServiceAddress], new Date());
+    const certificates = await makeCertificates(['127.0.0.1', '::1', firstServiceAddress], new Date());
     writeControlPlaneFiles(files, certificates, users, url, url);
     const ready = () => apiServerReady(url, certificates.ca, users.admin.token);
     await untilReady(store, () => etcdReady(etcdUrl), 30);

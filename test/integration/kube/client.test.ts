@@ -1,9 +1,15 @@
 // lib/kube against the real API server.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createConnection, createServer } from 'node:net';
+import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { hasIpv6 } from '../../../common/testing/ipv6.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists, isConflict, isNotFound, KubeError } from '../../../lib/kube/errors.ts';
@@ -16,6 +22,7 @@ import type { Resource } from '../../../lib/kube/resources.ts';
 import { configMaps, events, leases, resourcePath } from '../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { userAgentOf } from '../../../lib/user-agent.ts';
+import { renderKubeconfig } from '../../cluster/access.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 
@@ -110,6 +117,32 @@ describe('client', () => {
     await assert.rejects(createConfigMap('calls', {}), isAlreadyExists);
     const stale = { metadata: { resourceVersion: '1' }, data: { v: '1' } };
     await assert.rejects(client.call('PATCH', object('calls'), { contentType: mergePatch, body: stale }), isConflict);
+  });
+
+  it('calls and watches an API server at an IPv6 address', { skip: hasIpv6() ? false : 'there is no address ::1' }, async (t) => {
+    const { port } = new URL(plane.url);
+    const gateway = createServer((socket) => {
+      const onward = createConnection({ host: '127.0.0.1', port: Number(port) });
+      socket.on('error', () => onward.destroy()).pipe(onward);
+      onward.on('error', () => socket.destroy()).pipe(socket);
+    });
+    gateway.listen(0, '::1');
+    await once(gateway, 'listening');
+    const server = `https://[::1]:${String((gateway.address() as AddressInfo).port)}`;
+    const kubeconfig = path.join(plane.folder, 'ipv6.json');
+    writeFileSync(kubeconfig, renderKubeconfig(server, plane.ca, { name: 'admin', groups: [], token: plane.token }));
+    const remote = connect({ kubeconfig, userAgent: 'test', qps: 1000 });
+    t.after(async () => {
+      await remote.close();
+      gateway.close();
+    });
+    const resourceVersion = stringAt(await remote.call('GET', collection), 'metadata', 'resourceVersion') ?? '';
+    const query = { watch: 'true', resourceVersion };
+    const watch = remote.watch(collection, { query, inactivityMs: 30_000, signal: t.signal });
+    await createConfigMap('seen-by-ipv6', {});
+    const { value } = await watch.next();
+    assert.equal(stringAt(value, 'object', 'metadata', 'name'), 'seen-by-ipv6');
+    await watch.return(undefined);
   });
 
   it('sends its user agent, and takes a timeout in fractions of a millisecond', async () => {

@@ -30,7 +30,7 @@ export interface FakeBroker {
   stop(): Promise<void>;
 }
 
-export async function startFakeBroker(): Promise<FakeBroker> {
+export async function startFakeBroker({ host = '127.0.0.1' } = {}): Promise<FakeBroker> {
   const certificate = await createServingCertificate([brokerName]);
   let answer: IdentitiesResponse = {
     pod: { name: 'app', namespace: 'team', uid: 'uid-1' },
@@ -90,13 +90,13 @@ export async function startFakeBroker(): Promise<FakeBroker> {
   const server = createServer({ cert: certificate.cert, key: certificate.key }, (request, response) => {
     handle(request, response).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
 
   const broker: FakeBroker = {
     url: `https://${brokerName}:${port}`,
-    address: `127.0.0.1:${port}`,
+    address: `${host.includes(':') ? `[${host}]` : host}:${port}`,
     ca: certificate.ca,
     requests,
     mint: () => ({ status: 503, body: { error: { code: 'token_failed', message: 'no minter in this test' } } }),

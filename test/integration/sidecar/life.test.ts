@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { version } from '../../../api/version.ts';
+import { hasIpv6 } from '../../../common/testing/ipv6.ts';
 import { rowOf } from './azure.ts';
 import type { FakeBroker } from './fake-broker.ts';
 import { startFakeBroker } from './fake-broker.ts';
@@ -69,6 +70,16 @@ test('serves, reaches the broker and opens the start gate past HTTP proxies', as
   const gate = await runSidecar(['wait', `--listen=${new URL(proxy.url).host}`, '--timeout=10'], { env: unreachableProxies });
   assert.equal(gate.code, 0, gate.stderr);
   assert.equal(await proxy.stop(), 0);
+});
+
+test('reaches a broker at an IPv6 address', { skip: hasIpv6() ? false : 'there is no address ::1' }, async () => {
+  const other = await startFakeBroker({ host: '::1' });
+  other.set([rowOf('reader')]);
+  const proxy = await startProxy({ imds, broker: other });
+  await proxy.logged((line) => line.msg === 'identities of this pod');
+  assert.match(other.address, /^\[::1\]:/);
+  assert.equal(await proxy.stop(), 0);
+  await other.stop();
 });
 
 test('refuses a broker with a certificate of another CA or another name', async () => {

@@ -122,13 +122,13 @@ describe('the webhook process', () => {
       assert.equal(address(await create()), `--broker-address=${stringAt(old, 'spec', 'clusterIP')}:9443`);
       await harness.client.call('DELETE', path);
       await eventually(async () => address(await create()) === undefined, 'pods get no address');
-      const spec = { ports: [{ name: 'broker', port: 9443 }] };
+      const spec = { ports: [{ name: 'broker', port: 9443 }], ipFamilies: ['IPv6'] };
       const made = await harness.client.call('POST', resourcePath(services, { namespace: releaseNamespace }), {
         body: { apiVersion: 'v1', kind: 'Service', metadata: { name: brokerServiceName }, spec },
       });
       await eventually(
-        async () => address(await create()) === `--broker-address=${stringAt(made, 'spec', 'clusterIP')}:9443`,
-        'pods get the new address',
+        async () => address(await create()) === `--broker-address=[${stringAt(made, 'spec', 'clusterIP')}]:9443`,
+        'pods get the new address, which is IPv6',
       );
     });
 
