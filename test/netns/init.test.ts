@@ -166,6 +166,24 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await check();
   });
 
+  it('takes precedence over the redirect of azwi-proxy in either order', async () => {
+    const jump = 'OUTPUT -p tcp -d 169.254.169.254 --dport 80 -j AZWI';
+    await iptables('-t nat -N AZWI');
+    await iptables('-t nat -A AZWI -m owner --uid-owner 1501 -j RETURN');
+    await iptables('-t nat -A AZWI -p tcp -j REDIRECT --to-ports 8000');
+    await iptables(`-t nat -A ${jump}`);
+    await serve(pod, 'azwi', '127.0.0.1:8000');
+    assert.equal(await ask(), 'azwi', 'before init');
+    await succeeds();
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    for (const order of ['before', 'after']) {
+      for (const id of [0, 1501]) assert.equal(await ask(imds, [id, id]), 'proxy', `${order} ${id}`);
+      assert.equal(await ask(imds, [25790, 25790]), 'imds', order);
+      await iptables(`-t nat -D ${jump}`);
+      await iptables(`-t nat -A ${jump}`);
+    }
+  });
+
   it('moves its jump back to the top when a mesh was inserted above it', async () => {
     await succeeds();
     await iptables('-t nat -I OUTPUT 1 -p tcp -j REDIRECT --to-ports 15001');

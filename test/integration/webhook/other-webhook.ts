@@ -7,6 +7,7 @@ import type { KeyPair } from '../../../lib/tls/key-pair.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from './harness.ts';
 import { base64, issueFor } from './harness.ts';
+import { withWorkloadIdentity } from './workload-identity.ts';
 
 interface Container {
   name: string;
@@ -17,7 +18,7 @@ interface Container {
 
 interface ReviewedPod {
   metadata: { annotations?: Record<string, string> };
-  spec: { initContainers?: Container[]; containers: Container[] };
+  spec: { initContainers?: Container[]; containers: Container[]; volumes?: { name: string }[] };
 }
 
 interface ReviewBody {
@@ -31,6 +32,7 @@ const changes = {
     if (spec.initContainers === undefined) return [{ op: 'add', path: '/spec/initContainers', value: [mesh] }];
     return spec.initContainers.some(({ name }) => name === mesh.name) ? [] : [{ op: 'add', path: '/spec/initContainers/0', value: mesh }];
   },
+  workloadIdentity: withWorkloadIdentity,
   label: (): object[] => [{ op: 'add', path: '/metadata/labels/seen', value: 'yes' }],
   /** As policy engines do: images from a mirror, a proxy, more CPU. */
   policy: (pod: ReviewedPod): object[] =>

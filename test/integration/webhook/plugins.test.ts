@@ -10,12 +10,19 @@ import type { Harness } from './harness.ts';
 import { startHarness } from './harness.ts';
 import { withOtherWebhook } from './other-webhook.ts';
 import type { WebhookProcess } from './webhook-process.ts';
+import { workloadIdentityLabel, workloadIdentityProxy } from './workload-identity.ts';
 
 const ours = ['aad-pod-identity-init', 'aad-pod-identity-proxy'];
 interface Container {
   name: string;
   resources: { limits?: Record<string, string>; requests?: Record<string, string> };
   volumeMounts?: { mountPath: string }[];
+  env?: { name: string }[];
+  command?: string[];
+  args?: string[];
+  image?: string;
+  securityContext?: object;
+  lifecycle?: object;
 }
 interface FoundPod {
   spec: { containers: Container[]; initContainers: Container[] };
@@ -71,6 +78,29 @@ describe('the webhook among other admission', () => {
         );
         await eventually(async () => admissionsOf(name).length >= 1, 'the admission is logged');
       }));
+
+  for (const [order, name] of [
+    ['before', 'aa-workload-identity'],
+    ['after', 'zzz-workload-identity'],
+  ] as const)
+    it(`keeps its containers as they are when Azure Workload Identity is called ${order} it`, async () => {
+      const alone = await create(`${name}-alone`);
+      const other = { namespace: 'team', name, change: 'workloadIdentity', reinvocationPolicy: 'IfNeeded' } as const;
+      await withOtherWebhook(harness, other, async () => {
+        const metadata = { name, labels: { aadpodidbinding: 'reader', ...workloadIdentityLabel }, annotations: workloadIdentityProxy };
+        const body = { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [{ name: 'app', image: 'app:1' }] } };
+        const { spec } = (await harness.client.call('POST', '/api/v1/namespaces/team/pods', { body })) as FoundPod;
+        assert.deepEqual(
+          [...spec.initContainers, ...spec.containers].map((one) => one.name),
+          [...ours, 'azwi-proxy-init', 'app', 'azwi-proxy'],
+        );
+        for (const index of [0, 1])
+          for (const field of ['command', 'args', 'image', 'securityContext', 'lifecycle'] as const)
+            assert.deepEqual(spec.initContainers[index]?.[field], alone.spec.initContainers[index]?.[field], field);
+        assert.ok(spec.containers[0]?.env?.some((one) => one.name === 'AZURE_FEDERATED_TOKEN_FILE'));
+        assert.ok(spec.containers[0]?.volumeMounts?.some((one) => one.mountPath === '/var/run/secrets/azure/tokens'));
+      });
+    });
 
   it('changes nothing when it is called again after the API server filled in defaults', () =>
     withOtherWebhook(harness, { namespace: 'team', name: 'zzz-policy', change: 'label' }, async () => {
