@@ -139,6 +139,7 @@ function createBroker({ client, settings }: ReconcilersOptions) {
   return createProofClient({
     client,
     namespace: settings.namespace,
+    service: settings.brokerService,
     address: settings.brokerAddress || undefined,
     tokenFile: settings.brokerTokenFile,
     userAgent: userAgentOf('controller', settings.customUserAgent),

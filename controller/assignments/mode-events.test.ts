@@ -24,7 +24,7 @@ function watched(...before: ReturnType<typeof annotated>[]) {
 }
 
 describe('watchModes', () => {
-  it('records an annotation that does not count, for objects that are there and for new ones', () => {
+  it('records an annotation that does not count, of old and of new objects', () => {
     const { identities, recorded } = watched(annotated('team/a', 'Federate'));
     identities.put('team/b', annotated('team/b', 'yes', 'blue'));
     const events = recorded();
@@ -49,7 +49,7 @@ describe('watchModes', () => {
     assert.deepEqual(recorded()[0]?.slice(0, 2), ['a', 'StillAttached']);
   });
 
-  it('records nothing of objects of different Azure identities, nor after it is stopped', () => {
+  it('records nothing of different Azure identities, nor after the stop', () => {
     const { identities, recorded, stop } = watched(annotated('team/a', 'federate'), annotated('team/b', undefined, 'blue'));
     assert.deepEqual(recorded(), []);
     stop();

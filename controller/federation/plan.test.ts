@@ -28,7 +28,7 @@ const plan = (credentials: FederatedCredential[], changes: Partial<PlanInput> = 
 const rotated = { ...trust, issuer: 'https://issuer.example.com/new/' };
 
 describe('planCredential', () => {
-  it('makes a credential where none is there, under a name that issuer and subject give', () => {
+  it('makes a credential where none is there, named by issuer and subject', () => {
     const { record, step } = plan([foreignCredential('ci')]);
     assert.deepEqual(step, { kind: 'put', name: ownName });
     assert.deepEqual(record.credential, { name: ownName, owned: true, createdAt: now.toISOString() });
@@ -80,7 +80,7 @@ describe('planCredential', () => {
     assert.equal(plan([credentialOf('by-hand')], { manage: false }).step.kind, 'use');
   });
 
-  it('makes a credential for a new issuer and keeps the former one until its delay is over', () => {
+  it('makes a credential for a new issuer and keeps the former one for now', () => {
     const { record, step } = plan([credentialOf(ownName)], { record: recordOf(), trust: rotated });
     assert.equal(step.kind, 'put');
     assert.deepEqual([record.issuer, record.provenAt], [rotated.issuer, earlier]);

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Pool } from 'undici';
 import type { FederationProofRequest, FederationProofResponse, FederationResponse } from '../../api/federation.ts';
 import { federationPath, federationProofPath } from '../../api/federation.ts';
-import { brokerServiceName, caBundleConfigMapName, caBundleKey, ports } from '../../api/names.ts';
+import { caBundleConfigMapName, caBundleKey, ports } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
@@ -27,6 +27,8 @@ export interface ProofClientOptions {
   client: KubeClient;
   /** Of the release. */
   namespace: string;
+  /** Name of the broker's Service, for which its certificate is. */
+  service: string;
   /** `host:port` to connect to; undefined: the Service. */
   address: string | undefined;
   /** With the projected token for the broker, which kubelet renews. */
@@ -83,9 +85,9 @@ export function createProofClient(options: ProofClientOptions): FederationBroker
 }
 
 /** One pool for as long as the calls succeed. Its CAs are those that the controller gives to sidecars. */
-function createConnection({ client, namespace, address }: ProofClientOptions) {
+function createConnection({ client, namespace, service, address }: ProofClientOptions) {
   let current: Promise<Pool> | undefined;
-  const servername = `${brokerServiceName}.${namespace}.svc`;
+  const servername = `${service}.${namespace}.svc`;
 
   async function connect(signal: AbortSignal): Promise<Pool> {
     const bundle = await client.call('GET', resourcePath(configMaps, { namespace, name: caBundleConfigMapName }), { signal });

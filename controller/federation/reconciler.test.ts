@@ -7,7 +7,7 @@ const unknown = { outcome: 'failed', aadsts: 700213, message: 'AADSTS700213: no 
 const web = needOf('web');
 
 describe('the reconciler of federated identities', () => {
-  it('makes the credential, has it proven, and assigns the object with the ids of Azure', async () => {
+  it('makes a credential, has it proven, and assigns the object with its ids', async () => {
     const { azure, broker, record, reconcile, statuses, annotation, events } = harness([web]);
     await reconcile();
     assert.deepEqual(azure.calls(), ['read', 'list', `put ${ownName}`]);
@@ -225,7 +225,7 @@ describe('the reconciler of federated identities', () => {
     assert.deepEqual([azure.names(), broker.proved], [[ownName], 2]);
   });
 
-  it('trusts a new issuer, then deletes the credential for the old one after the delay', async () => {
+  it('trusts a new issuer, and drops the old credential after the delay', async () => {
     const { azure, broker, clock, reconcile, statuses } = harness([web]);
     await reconcile();
     broker.trust.issuer = 'https://issuer.example.com/new/';
