@@ -95,6 +95,8 @@ function createConnection({ client, namespace, service, address }: ProofClientOp
     if (ca === undefined) throw new Error(`ConfigMap ${namespace}/${caBundleConfigMapName} has no ${caBundleKey} yet`);
     return new Pool(`https://${address ?? `${servername}:${ports.broker.api}`}`, {
       connect: { ca, servername, timeout: 5_000 },
+      // The broker limits the connections of one address.
+      connections: 8,
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
     });
