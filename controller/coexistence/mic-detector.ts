@@ -48,7 +48,7 @@ const conflictWith = (holder: string, quietMs: number): Conflict => ({
   regarding: { apiVersion: 'v1', kind: 'Endpoints', ...lockEndpoints },
   reason: 'UpstreamControllerRuns',
   message:
-    `MIC ${holder.slice(0, holderLength)} of aad-pod-identity still renews its lock: nothing is assigned, attached or detached until it is silent for ` +
+    `MIC ${holder.slice(0, holderLength)} of aad-pod-identity still renews its lock: nothing is assigned, attached, federated or detached until it is silent for ` +
     `${quietMs / 1000} s. Scale it down or uninstall it to go on. If no MIC runs, somebody else writes this annotation: find out who ` +
     `(kubectl get endpoints ${lockEndpoints.name} -n ${lockEndpoints.namespace} -o yaml --show-managed-fields) and set controller.ignoreUpstreamLock=true`,
 });

@@ -28,6 +28,8 @@ export interface FederationOptions extends StatusContext {
 /** What is remembered of an identity. `state` changes by the transitions of state.ts only. */
 export interface IdentityEntry {
   state: IdentityState;
+  /** As it was loaded or saved last; undefined: not since the start, or since a failure. Only the leader writes it. */
+  stored: StoredRecord | undefined;
 }
 
 /** One reconciliation. */

@@ -21,7 +21,7 @@ export interface Failure {
 }
 
 /** After a credential is made, Entra may refuse it for some minutes (docs/reference/entra.md). */
-export const propagationMs = 10 * 60_000;
+const propagationMs = 10 * 60_000;
 
 /** No credential for this issuer, audience or subject. */
 const unknownCredential = [700211, 700212, 700213, 70021];

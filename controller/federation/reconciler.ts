@@ -38,7 +38,7 @@ export function createFederationReconciler(options: FederationOptions): Federati
   const entries = new Map<string, IdentityEntry>();
 
   function entryOf(identityId: string): IdentityEntry {
-    const entry = entries.get(identityId) ?? { state: initialState };
+    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined };
     entries.set(identityId, entry);
     return entry;
   }
@@ -76,7 +76,16 @@ async function reconcileOrFail(context: FederationContext): Promise<ReconcileRes
 async function reconcileIdentity(context: FederationContext): Promise<ReconcileResult> {
   const { entry, identity, store, clock } = context;
   const now = clock.wall();
-  context.stored = await store.load(identity);
+  context.stored = entry.stored ?? (await store.load(identity));
+  // Read again after an error, which may be that somebody else wrote it.
+  entry.stored = undefined;
+  const result = await reconcileLoaded(context, now);
+  if (entry.state.failure === undefined) entry.stored = context.stored;
+  return result;
+}
+
+async function reconcileLoaded(context: FederationContext, now: number): Promise<ReconcileResult> {
+  const { entry, identity, store } = context;
   const needs = context.needsOf(identity);
   if (needs.length === 0) return reconcileUnused(context, now);
   const { record } = context.stored;
@@ -107,6 +116,8 @@ async function compareIfDue(context: FederationContext, now: number): Promise<Re
   if (isCurrent && refreshInMs > 0) return { requeueAfterMs: refreshInMs };
 
   const { requested } = entry.state.refreshes;
+  // A person may have edited it since it was read.
+  context.stored = await context.store.load(context.identity);
   const result = await compareCredentials(context, trust);
   if (result.kind === 'interrupted') return { requeueAfterMs: interruptedMs };
   if (result.kind === 'failed') return fail(context, result.failure, result.lost);
