@@ -86,9 +86,14 @@ describe('the route of the node endpoint', () => {
       return minted.length === 1 ? token : [token, { ...token, access_token: 'auxiliary' }];
     };
     await restart({ mintToken });
-    const principal: IdentityRow = { ...assigned, name: 'sp', type: 1, source: 'broker', resourceID: '' };
-    give(principal);
-    for (let count = 0; count < 2; count += 1) assert.deepEqual((await ask({ resource: 'r' })).body, { identity: principal, token });
+    // A service principal, and an identity that is federated.
+    for (const identity of [
+      { ...assigned, name: 'sp', type: 1, source: 'broker', resourceID: '' },
+      { ...assigned, name: 'sp', source: 'broker' },
+    ] as const) {
+      give(identity);
+      assert.deepEqual((await ask({ resource: 'r' })).body, { identity, token });
+    }
     assert.deepEqual(minted, [
       ['app-0', 'aad-pod-identity-node', 'sp', 'r'],
       ['app-0', 'aad-pod-identity-node', 'sp', 'r'],

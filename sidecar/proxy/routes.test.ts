@@ -154,6 +154,11 @@ test('blocks instance metadata on request, and nothing else', () => {
   assert.equal(statusOf('/metadata/versions', metadata, blocked), 'pass');
 });
 
+test('answers 500 for the path that NMI has for processes of the node', () => {
+  for (const path of ['/host/token', '/host/token/?resource=r', '/host/token/x']) assert.equal(statusOf(path, {}), 500, path);
+  for (const path of ['/host', '/host/tokens', '/x/host/token']) assert.equal(statusOf(path, {}), 404, path);
+});
+
 test('answers 404 for other paths and 400 for encoded slashes', () => {
   for (const path of [
     '/',

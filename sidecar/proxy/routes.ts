@@ -30,7 +30,7 @@ export interface PassRoute {
 export interface ErrorRoute {
   kind: 'error';
   protocol: Protocol;
-  status: 400 | 401 | 403 | 404 | 405;
+  status: 400 | 401 | 403 | 404 | 405 | 500;
   message: string;
 }
 
@@ -85,6 +85,9 @@ export function parseTarget(url: URL, settings: RouteSettings): Target {
     // The names of leaves of the instance document have capitals.
     return target('imds', passRoute(['/metadata/instance', ...original.slice(2)].join('/'), searchParams, instanceParameters));
   }
+  // On a node this path is for its processes. A pod was answered so by NMI (docs/reference/aad-pod-identity.md#the-endpoint-for-hosts).
+  if (segments[0] === 'host' && segments[1] === 'token')
+    return target('none', errorRoute(500, 'request remote address is not from a host'));
   return target('none', errorRoute(404, 'this path is not served'));
 }
 
