@@ -84,9 +84,10 @@ export interface HostTokenRequest {
   resource: string;
   /** Absent: the default identity of the pod. */
   selector?: Selector;
-  /** Seconds that the broker may hold the request until the identity is assigned. Absent: none. */
+  /** Seconds that the broker may hold the request until the identity is assigned, at most {@link maxHostTokenWait}. Absent: none. */
   wait?: number;
 }
+export const maxHostTokenWait = 120;
 
 /** 200 of `POST /v1/host-token`. */
 export interface HostTokenResponse {

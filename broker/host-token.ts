@@ -1,6 +1,7 @@
 // POST /v1/host-token: the node endpoint asks for the token of a pod on its node, before the containers of the pod run. The request is held until the
 // identity is assigned (docs/adr/0032-node-endpoint.md).
 import type { HostTokenRequest } from '../api/broker.ts';
+import { maxHostTokenWait } from '../api/broker.ts';
 import type { Selector } from '../api/identity-choice.ts';
 import { selectorNames } from '../api/identity-choice.ts';
 import type { Clock } from '../common/clock.ts';
@@ -30,7 +31,6 @@ export interface HostTokenDependencies {
   stopping(): boolean;
 }
 
-const maxWaitSeconds = 120;
 /** Caches and bindings that are on their way arrive within this time. */
 const settlingMs = 5_000;
 /** Longer than any name in Kubernetes. */
@@ -76,8 +76,8 @@ export function parseHostTokenRequest(body: unknown): HostTokenRequest {
     return value;
   };
   const wait = at(body, 'wait');
-  if (wait !== undefined && !(typeof wait === 'number' && wait >= 0 && wait <= maxWaitSeconds))
-    throw new BrokerError('bad_request', `wait must be seconds from 0 to ${maxWaitSeconds}`);
+  if (wait !== undefined && !(typeof wait === 'number' && wait >= 0 && wait <= maxHostTokenWait))
+    throw new BrokerError('bad_request', `wait must be seconds from 0 to ${maxHostTokenWait}`);
   const selector = parseSelector(at(body, 'selector'));
   return {
     namespace: text('namespace', maxNameLength),

