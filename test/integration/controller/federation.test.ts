@@ -79,6 +79,13 @@ const recordOf = async (name: string): Promise<FederationRecord | undefined> => 
   return raw === undefined ? undefined : parseFederationRecord(raw);
 };
 
+/** The broker takes refusals of a credential for propagation in its first ten minutes. */
+async function ageCredential(name: string): Promise<void> {
+  const record = await recordOf(name);
+  const credential = JSON.stringify({ ...record?.credential, createdAt: new Date(Date.now() - 3_600_000).toISOString() });
+  await harness.patch(configMaps, federationRecordName(idOf(name)), { data: { credential } });
+}
+
 describe('a federated identity', () => {
   it('gives tokens to an unchanged pod on a node without a providerID', async (t) => {
     await bind('plain');
@@ -135,7 +142,7 @@ describe('a federated identity', () => {
     await harness.untilAssigned('drifting-default-drifting');
     const sidecar = await broker.startSidecar(t, 'drifting');
     await tokenOf(sidecar);
-    // Comparisons that reports ask for are at least ten seconds apart.
+    await ageCredential('drifting');
     await harness.emulator.act({ do: 'delete-credential', identity: idOf('drifting'), name: null });
     await eventually(async () => (await ask(sidecar, 'https://graph.microsoft.com')).status === 200, 'a token again', { seconds: 60 });
     assert.equal(credentialsOf('drifting').length, 1);
@@ -180,6 +187,7 @@ describe('a federated identity', () => {
     await harness.createPod('recreated', 'recreated');
     await harness.untilAssigned('recreated-default-recreated');
     const before = annotationOf(harness.find('recreated-default-recreated'), 'clientId');
+    await ageCredential('recreated');
     await harness.emulator.act({ do: 'recreate-identity', identity: idOf('recreated') });
     const sidecar = await broker.startSidecar(t, 'recreated');
     await eventually(async () => (await ask(sidecar)).status === 200, 'a token', { seconds: 60 });
