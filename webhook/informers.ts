@@ -10,14 +10,19 @@ import type { LabelSelector } from '../lib/identities/label-selector.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { startInformer } from '../lib/kube/informer.ts';
-import { azurePodIdentityExceptions, mutatingWebhookConfigurations, namespaces, services } from '../lib/kube/resources.ts';
+import { azurePodIdentityExceptions, limitRanges, mutatingWebhookConfigurations, namespaces, services } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Limits } from './injection/limit-ranges.ts';
+import { limitRangeOf } from './injection/limit-ranges.ts';
+import { limitsByNamespace } from './limits-by-namespace.ts';
 import { namespaceFactsOf, waitForNamespace } from './namespaces.ts';
 
 export interface WebhookInformers {
-  /** Every kind has had its first list. */
+  /** Every kind without which no pod can be decided has had its first list. */
   readonly synced: boolean;
   exceptionsOf(namespace: string): Iterable<PodException>;
+  /** Of its LimitRanges. Without the right to list them, or before their first list, there are none: the API server judges the pod anyway. */
+  limitsOf(namespace: string): Limits;
   /** Waits up to `waitMs` for a namespace that was created just before the pod, then resolves without its facts. */
   namespace(name: string, waitMs: number): Promise<NamespaceFacts>;
   /** ClusterIP of the broker's Service. */
@@ -44,6 +49,7 @@ export function startWebhookInformers(options: WebhookInformersOptions): Webhook
   const exceptions = startInformer({ client, log, resource: azurePodIdentityExceptions, project: exceptionOf });
   const exceptionsByNamespace = indexBy(exceptions, (exception) => exception.namespace);
   const namespaceFacts = startInformer({ client, log, resource: namespaces, project: (raw) => namespaceFactsOf(raw, guard) });
+  const ranges = startInformer({ client, log, resource: limitRanges, project: limitRangeOf });
   const broker = startInformer({
     client,
     log,
@@ -59,13 +65,14 @@ export function startWebhookInformers(options: WebhookInformersOptions): Webhook
     fieldSelector: `metadata.name=${webhookConfiguration}`,
     project: caBundlesOf,
   });
-  const all = [exceptions, namespaceFacts, broker, configuration];
+  const required = [exceptions, namespaceFacts, broker, configuration];
 
   return {
     get synced() {
-      return all.every((informer) => informer.synced);
+      return required.every((informer) => informer.synced);
     },
     exceptionsOf: (name) => [...exceptionsByNamespace(name)].flatMap((key) => exceptions.get(key) ?? []),
+    limitsOf: limitsByNamespace(ranges),
     namespace: (name, waitMs) => waitForNamespace(namespaceFacts, name, waitMs, clock),
     get brokerAddress() {
       return first(broker);
@@ -74,7 +81,7 @@ export function startWebhookInformers(options: WebhookInformersOptions): Webhook
       return first(configuration) ?? [];
     },
     stop: async () => {
-      await Promise.all(all.map((informer) => informer.stop()));
+      await Promise.all([...required, ranges].map((informer) => informer.stop()));
     },
   };
 }

@@ -65,6 +65,13 @@ it('reads pod security level and interception of a namespace', () => {
   );
 });
 
+it('reads the annotations of a namespace that are defaults for its pods', () => {
+  const map = { 'aadpodidentity.k8s.io/init-cpu-limit': '1', 'aadpodidentity.k8s.io/inject': 'false', other: 'x' };
+  assert.deepEqual(namespaceFactsOf({ metadata: { name: 'team', annotations: map } }, off).defaults, {
+    'aadpodidentity.k8s.io/init-cpu-limit': '1',
+  });
+});
+
 it('reads whether a namespace is guarded, and which exceptions count there', () => {
   const guard = { selector: { matchLabels: { [guardLabel]: 'enabled' } }, releaseNamespace: 'system' };
   const factsOf = (name: string, value: string, selection = guard) =>

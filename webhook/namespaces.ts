@@ -1,7 +1,8 @@
 // What the webhook needs to know of a pod's namespace.
 import { annotations } from '../api/names.ts';
 import type { Clock } from '../common/clock.ts';
-import { stringAt } from '../common/records.ts';
+import { stringAt, stringMapAt } from '../common/records.ts';
+import { pickNamespaceAnnotations } from '../lib/identities/decision/annotations.ts';
 import type { NamespaceFacts } from '../lib/identities/decision/decide.ts';
 import type { GuardSelection } from '../lib/identities/decision/guard.ts';
 import { guardWarningsOf, isGuarded, parseGuardAllow } from '../lib/identities/decision/guard.ts';
@@ -16,6 +17,7 @@ export function namespaceFactsOf(raw: unknown, guard: GuardSelection): Namespace
     name: namespace.name,
     podSecurity: stringAt(raw, 'metadata', 'labels', 'pod-security.kubernetes.io/enforce'),
     interception: stringAt(raw, 'metadata', 'annotations', annotations.interception),
+    defaults: pickNamespaceAnnotations(stringMapAt(raw, 'metadata', 'annotations')),
     guarded,
     guardAllow: parseGuardAllow(guardAllow).allowed,
     guardWarnings: guardWarningsOf(namespace, guard, { isActive: guarded, guardAllow }),

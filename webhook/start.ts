@@ -115,6 +115,7 @@ async function admitReview(review: Review, budgetMs: number, sources: AdmissionS
     namespace: review.guarded ? { ...namespace, guarded: true } : namespace,
     exceptions: informers.exceptionsOf(review.namespace),
     settings: { hostNetwork: values.hostNetworkPods, guardHostNetwork: values.guardHostNetworkPods },
+    limits: informers.limitsOf(review.namespace),
     template: templateOf({ values, mode, caBundle, brokerAddress: informers.brokerAddress }),
   });
 }

@@ -1,7 +1,10 @@
 import type { Informer } from '../kube/informer.ts';
 
 /** Indexes the objects of an informer by a value. The returned function gives the keys of the objects that have the value. */
-export function indexBy<T>(informer: Informer<T>, indexedValueOf: (object: T) => string): (value: string) => Iterable<string> {
+export function indexBy<T>(
+  informer: Pick<Informer<T>, 'onChange'>,
+  indexedValueOf: (object: T) => string,
+): (value: string) => Iterable<string> {
   // A single key is stored without a set: most pods have one assignment, and a set takes more memory than an assignment.
   const groups = new Map<string, string | Set<string>>();
 

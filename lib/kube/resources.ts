@@ -19,6 +19,7 @@ export const namespaces = core('namespaces', 'Namespace');
 export const services = core('services', 'Service');
 export const secrets = core('secrets', 'Secret');
 export const configMaps = core('configmaps', 'ConfigMap');
+export const limitRanges = core('limitranges', 'LimitRange');
 export const endpoints = core('endpoints', 'Endpoints');
 export const events: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' };
 export const endpointSlices: Resource = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', kind: 'EndpointSlice' };

@@ -6,12 +6,15 @@ import jsonpatch from 'jsonpatch';
 import { reasons } from '../../api/decisions.ts';
 import { injectedContainerNames, injectedVolumeNames } from '../../api/injection.ts';
 import { annotations, injectedLabel } from '../../api/names.ts';
-import { isRecord } from '../../common/records.ts';
+import { at, isRecord } from '../../common/records.ts';
 import type { RawObject, RawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf, parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
-import { admitInput, template } from '../testing/fixtures.ts';
+import { admitInput, limitRange, template } from '../testing/fixtures.ts';
 import { admit } from './admit.ts';
+import { violationOf } from './fit.ts';
+import type { Limits } from './limit-ranges.ts';
+import { combine, limitedResources, quantityOf } from './limit-ranges.ts';
 
 const reservedNames = [...injectedContainerNames, ...injectedVolumeNames];
 const names = fc.oneof(
@@ -52,6 +55,7 @@ const ourKeys = [
   'interception',
   'proxy-cpu-request',
   'proxy-memory-limit',
+  'init-cpu-limit',
   'proxy-log-level',
   'default-identity',
   'status',
@@ -106,6 +110,15 @@ const pods: fc.Arbitrary<RawPod> = fc
     const own = Object.fromEntries(Object.entries(labels).filter((entry): entry is [string, string] => entry[1] !== undefined));
     return { ...base, metadata: { ...base.metadata, labels: own, annotations: map } };
   });
+const bound = (...texts: string[]) => fc.option(fc.constantFrom(...texts), { nil: undefined });
+const ranges = fc
+  .record({
+    min: fc.record({ cpu: bound('5m', '50m', '1'), memory: bound('1Mi', '100Mi') }),
+    max: fc.record({ cpu: bound('1m', '60m', '1'), memory: bound('32Mi', '1Gi') }),
+    default: fc.record({ cpu: bound('60m', '1'), memory: bound('32Mi') }),
+    maxLimitRequestRatio: fc.record({ cpu: bound('1', '3'), memory: bound('1500m') }),
+  })
+  .map((item) => limitRange(JSON.parse(JSON.stringify(item)) as Parameters<typeof limitRange>[0]));
 interface Scenario {
   pod: RawPod;
   mode: 'native' | 'classic';
@@ -115,6 +128,8 @@ interface Scenario {
   guarded: boolean;
   guardHostNetwork: 'deny' | 'warn';
   guardAllow: string[];
+  defaults: Record<string, string>;
+  limits: Limits[];
 }
 const scenarios: fc.Arbitrary<Scenario> = fc.record({
   pod: pods,
@@ -125,16 +140,19 @@ const scenarios: fc.Arbitrary<Scenario> = fc.record({
   guarded: fc.boolean(),
   guardHostNetwork: fc.constantFrom('deny' as const, 'warn' as const),
   guardAllow: fc.constantFrom([], ['mic'], ['other']),
+  defaults: fc.dictionary(keys, values, { maxKeys: 1 }),
+  limits: fc.array(ranges, { maxLength: 2 }),
 });
 
-function admitScenario({ pod, mode, iptables, interception, hostNetwork, ...guard }: Scenario) {
+function admitScenario({ pod, mode, iptables, interception, hostNetwork, defaults, limits, ...guard }: Scenario) {
   return admit(
     admitInput({
       pod,
-      namespace: { name: 'team', interception, guarded: guard.guarded, guardAllow: guard.guardAllow },
+      namespace: { name: 'team', interception, defaults, guarded: guard.guarded, guardAllow: guard.guardAllow },
       exceptions: [{ name: 'mic', podLabels: { app: 'mic' } }],
       settings: { hostNetwork, guardHostNetwork: guard.guardHostNetwork },
       template: { ...template, mode, iptables },
+      limits: combine(limits),
     }),
   );
 }
@@ -365,6 +383,39 @@ test('admit changes nothing of what it made of forged containers', () => {
   );
 });
 
+test('admit gives its containers amounts that fit every LimitRange, or warns', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const { decision, response } = admitScenario(scenario);
+      if ((decision !== 'inject' && decision !== 'guard') || isRecord(scenario.pod.spec.resources)) return;
+      const { initContainers, containers: others } = admitted(scenario).spec;
+      const injected = [...(initContainers ?? []), ...(others ?? [])].filter((container) => injectedContainerNames.has(nameOf(container)));
+      assert.ok(injected.length > 0);
+      const isFitting = injected.every((container) =>
+        limitedResources.every((resource) => {
+          const [request, limit] = ['requests', 'limits'].map((field) => quantityOf(at(container, 'resources', field, resource)));
+          return scenario.limits.every((range) => violationOf({ request, limit }, range.container[resource]) === undefined);
+        }),
+      );
+      assert.equal(
+        response.warnings.every((warning) => !warning.includes('does not fit: ')),
+        isFitting,
+      );
+    }),
+    runs,
+  );
+});
+
+test('admit writes the same template hash whatever LimitRanges there are', () => {
+  fc.assert(
+    fc.property(scenarios, (scenario) => {
+      const hashWith = (limits: Limits[]) => admitScenario({ ...scenario, limits }).response.auditAnnotations['template-hash'];
+      assert.equal(hashWith(scenario.limits), hashWith([]));
+    }),
+    runs,
+  );
+});
+
 test('admit leaves the submitted pod itself unchanged', () => {
   fc.assert(
     fc.property(scenarios, (scenario) => {
@@ -416,6 +467,8 @@ const usualScenario: Scenario = {
   guarded: false,
   guardHostNetwork: 'deny',
   guardAllow: [],
+  defaults: {},
+  limits: [],
 };
 
 test('admit denies a pod to which another webhook adds a mount of the token', () => {

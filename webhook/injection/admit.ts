@@ -7,6 +7,8 @@ import type { DecideInput, DecideSettings } from '../../lib/identities/decision/
 import { decide } from '../../lib/identities/decision/decide.ts';
 import { strip, withoutMarks } from './compose.ts';
 import type { Template } from './containers.ts';
+import { limitRangeWarnings } from './limit-range-warnings.ts';
+import type { Limits } from './limit-ranges.ts';
 import type { Operation } from './patch.ts';
 import { diff } from './patch.ts';
 import { render } from './render.ts';
@@ -31,10 +33,12 @@ export interface AdmissionResponse {
 export interface AdmitInput extends Omit<DecideInput, 'settings'> {
   settings: Omit<DecideSettings, 'mode'>;
   template: Template;
+  /** Of the pod's namespace, as far as they are known. */
+  limits: Limits;
 }
 
 /** Throws only for a fault of our own: the server then responds with an error, never with a doubtful patch. */
-export function admit({ pod, namespace, exceptions, settings, template }: AdmitInput): Admission {
+export function admit({ pod, namespace, exceptions, settings, template, limits }: AdmitInput): Admission {
   const outcome = decide({ pod, namespace, exceptions, settings: { ...settings, mode: template.mode } });
   const { decision, reason } = outcome;
   const auditAnnotations: Record<string, string> = { decision, reason };
@@ -47,9 +51,10 @@ export function admit({ pod, namespace, exceptions, settings, template }: AdmitI
 
   if (outcome.decision === 'deny') response.message = reasonText(outcome.reason, outcome.detail);
   else if (outcome.decision === 'inject' || outcome.decision === 'guard') {
-    const rendered = render(pod, outcome, template, { guarded: namespace.guarded === true });
+    const rendered = render(pod, outcome, template, { guarded: namespace.guarded === true, limits });
     auditAnnotations['template-hash'] = rendered.templateHash;
     response.warnings.push(...resetWarnings(pod, rendered.pod));
+    response.warnings.push(...limitRangeWarnings(rendered.pod, limits));
     response.patch = verifiedPatch(pod.raw, rendered.pod);
   } else {
     // A copy of an injected pod, or one that another webhook changed after the first call, must not keep half an injection. A mirror pod shows

@@ -15,7 +15,6 @@ import {
   tokenVolumeName,
 } from '../../api/names.ts';
 import type { LogLevel } from '../../common/log-levels.ts';
-import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
 import type { AllowedChanges } from './found-containers.ts';
 import type { Amounts } from './resources.ts';
@@ -72,11 +71,16 @@ export function initContainer(template: Template, resources: RawObject, { denyIm
   };
 }
 
-export function proxyContainer(template: Template, interception: Interception, options: PodOptions, resources: RawObject): RawObject {
+export interface ProxyOptions {
+  interception: Interception;
+  logLevel: LogLevel;
+}
+
+export function proxyContainer(template: Template, options: ProxyOptions, resources: RawObject): RawObject {
   return {
     ...common(proxyContainerName, template, resources),
-    args: proxyArguments(template, interception, options),
-    ...(interception === 'none' ? { env: [fromPod(podUid, 'metadata.uid')] } : {}),
+    args: proxyArguments(template, options),
+    ...(options.interception === 'none' ? { env: [fromPod(podUid, 'metadata.uid')] } : {}),
     ...(template.mode === 'native' ? { restartPolicy: 'Always' } : {}),
     // Start gate: the next container starts once the proxy listens. It does not wait for the broker, since a service mesh may hold back all
     // traffic until the containers after this one run: docs/adr/0003-native-sidecar-and-start-gate.md.
@@ -92,7 +96,7 @@ export function proxyContainer(template: Template, interception: Interception, o
   };
 }
 
-function proxyArguments(template: Template, interception: Interception, options: PodOptions): string[] {
+function proxyArguments(template: Template, { interception, logLevel }: ProxyOptions): string[] {
   const { broker } = template;
   return [
     'proxy',
@@ -101,7 +105,7 @@ function proxyArguments(template: Template, interception: Interception, options:
     ...(broker.address === undefined ? [] : [`--broker-address=${escapeArgument(broker.address)}`]),
     `--broker-ca=${escapeArgument(broker.ca)}`,
     `--broker-token-file=${tokenFile}`,
-    `--log-level=${options.proxyLogLevel ?? template.proxy.logLevel}`,
+    `--log-level=${logLevel}`,
     ...(template.blockInstanceMetadata ? ['--block-instance-metadata'] : []),
     ...(interception === 'none' ? [`--identity-header=$(${podUid})`] : []),
   ];

@@ -10,9 +10,10 @@ import { listOf } from '../../lib/identities/decision/container-view.ts';
 import type { RawObject, RawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf, parseRawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
-import { admitInput, template } from '../testing/fixtures.ts';
+import { admitInput, limitRange, template } from '../testing/fixtures.ts';
 import type { AdmitInput } from './admit.ts';
 import { admit } from './admit.ts';
+import { combine } from './limit-ranges.ts';
 
 const key = (name: string) => `aadpodidentity.k8s.io/${name}`;
 const classic = { template: { ...template, mode: 'classic' } } as const;
@@ -174,6 +175,23 @@ const cases: Record<string, AdmitInput> = {
       },
     }),
   }),
+  'resource-annotations-of-pod-and-namespace': admitInput({
+    pod: rawPod({ annotations: { [key('init-memory-limit')]: '32Mi', [key('proxy-cpu-request')]: '30m' } }),
+    namespace: {
+      name: 'team',
+      defaults: { [key('init-memory-limit')]: '48Mi', [key('proxy-cpu-limit')]: '200m', [key('proxy-log-level')]: 'warn' },
+    },
+  }),
+  'every-container-with-a-cpu-limit': admitInput({
+    pod: rawPod({ spec: { containers: [rawContainer('app', { resources: { limits: { cpu: '2' } } })] } }),
+  }),
+  'limit-ranges': admitInput({
+    limits: combine([
+      limitRange({ min: { cpu: '50m' }, default: { cpu: '400m' }, maxLimitRequestRatio: { cpu: '4', memory: '2' } }),
+      limitRange({ max: { cpu: '300m' } }, { name: 'pods', pod: { max: { memory: '32Mi' } } }),
+    ]),
+  }),
+  'limit-range-that-no-amount-fits': admitInput({ limits: limitRange({ max: { memory: '8Mi' } }) }),
   'classic-deployment-pod': admitInput({
     pod: rawPod({ metadata: owner('ReplicaSet'), spec: { initContainers: [rawContainer('migrate')] } }),
     ...classic,
@@ -208,6 +226,11 @@ const cases: Record<string, AdmitInput> = {
       rawPod({ spec: { initContainers: [rawContainer('migrate', { securityContext: { capabilities: { drop: ['ALL'] } } })] } }),
     ),
     namespace: guarded,
+  }),
+  'guarded-with-init-annotations-and-limit-range': admitInput({
+    pod: unlabelled(rawPod({ annotations: { [key('init-cpu-limit')]: '1', [key('proxy-cpu-limit')]: 'x' } })),
+    namespace: { ...guarded, defaults: { [key('init-memory-request')]: '20Mi' } },
+    limits: limitRange({ maxLimitRequestRatio: { cpu: '10' } }),
   }),
   'guarded-again': admitInput({
     pod: injected(admitInput({ pod: unlabelled(rawPod()), namespace: guarded })),

@@ -13,15 +13,24 @@ import { compose, rawOf } from './compose.ts';
 import type { Template } from './containers.ts';
 import { emptyVolume, initContainer, proxyContainer, tokenVolume } from './containers.ts';
 import { withFound } from './found-containers.ts';
+import type { Limits } from './limit-ranges.ts';
 import { withoutNetRaw } from './net-raw.ts';
-import { proxyAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
+import type { Amounts } from './resources.ts';
+import { amountsOf, fittedAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
 
 export interface Rendered {
   pod: RawObject;
   templateHash: string;
 }
 
-export type RenderInput = Pick<Inject, 'decision' | 'interception' | 'options'> | Pick<Guard, 'decision'>;
+export type RenderInput = Omit<Inject, 'reason'> | Omit<Guard, 'reason'>;
+
+export interface RenderContext {
+  /** The pod's namespace is. */
+  guarded: boolean;
+  /** Of the LimitRanges of the pod's namespace. */
+  limits: Limits;
+}
 
 interface InjectedParts {
   init: RawObject[];
@@ -30,10 +39,13 @@ interface InjectedParts {
   volumes: RawObject[];
 }
 
-/** Rendering the pod that was rendered before gives the same pod again. `guarded`: the pod's namespace is. */
-export function render(pod: PodView, input: RenderInput, template: Template, { guarded }: { guarded: boolean }): Rendered {
-  const parts = partsFor(pod, input, template);
-  const withAllowed = (ours: RawObject) => withFound(ours, pod.injectedContainers.get(nameOf(ours)), template.allowed);
+/** Rendering the pod that was rendered before gives the same pod again. */
+export function render(pod: PodView, input: RenderInput, template: Template, { guarded, limits }: RenderContext): Rendered {
+  const found = pod.injectedContainers;
+  const parts = partsFor(input, template, (amounts, name) =>
+    resourcesFor(resourceStyleOf(pod), fittedAmounts(amounts, pod, limits), found.get(name)?.resources),
+  );
+  const withAllowed = (ours: RawObject) => withFound(ours, found.get(nameOf(ours)), template.allowed);
   const init = parts.init.map(withAllowed);
   const proxy = parts.proxy === undefined ? [] : [withAllowed(parts.proxy)];
   const [initContainers, containers] = template.mode === 'native' ? [[...init, ...proxy], []] : [init, proxy];
@@ -41,7 +53,7 @@ export function render(pod: PodView, input: RenderInput, template: Template, { g
   const withOwnVariables = marker === 'none' ? withVariables : rawOf;
   const own = (container: ContainerView) => (guarded ? withoutNetRaw(withOwnVariables(container)) : withOwnVariables(container));
 
-  const templateHash = hashOf(pod, input, template);
+  const templateHash = hashOf(input, template);
   const status: InjectionStatus = {
     version,
     templateHash,
@@ -69,26 +81,30 @@ function withVariables({ raw }: ContainerView): RawObject {
   return { ...raw, env: [...(Array.isArray(raw.env) ? raw.env : []), ...injectedVariables] };
 }
 
-function partsFor(pod: PodView, input: RenderInput, template: Template, found = pod.injectedContainers): InjectedParts {
-  const style = resourceStyleOf(pod);
-  const initResources = resourcesFor(style, template.init, found.get(initContainerName)?.resources);
+/** `resourcesOf` makes the resources of a container from the amounts that settings and annotations say. */
+function partsFor(input: RenderInput, template: Template, resourcesOf: (amounts: Amounts, name: string) => RawObject): InjectedParts {
+  const { options, defaults } = input;
+  const layers = [defaults, options];
+  const initResources = resourcesOf(amountsOf('init', template.init, layers), initContainerName);
   if (input.decision === 'guard') return { init: [initContainer(template, initResources, { denyImds: true })], volumes: [emptyVolume()] };
-  const { interception, options } = input;
-  const proxyResources = resourcesFor(style, proxyAmounts(template.proxy, options), found.get(proxyContainerName)?.resources);
+  const { interception } = input;
+  const logLevel = options.proxyLogLevel ?? defaults.proxyLogLevel ?? template.proxy.logLevel;
+  const proxyResources = resourcesOf(amountsOf('proxy', template.proxy, layers), proxyContainerName);
   return {
     init: interception === 'redirect' ? [initContainer(template, initResources, { denyImds: false })] : [],
-    proxy: proxyContainer(template, interception, options, proxyResources),
+    proxy: proxyContainer(template, { interception, logLevel }, proxyResources),
     volumes: [tokenVolume(), emptyVolume()],
   };
 }
 
 /**
- * Of what this version and these settings insert: a difference means that a new pod would get other parts. Left out are the broker's address
- * and CA, which the sidecar follows by itself, and what other admission plugins added.
+ * Of what this version, these settings and annotations insert: a difference means that a new pod would get other parts. Left out are the broker's
+ * address and CA, which the sidecar follows by itself, and what follows from other objects: amounts that fit the pod or a LimitRange, and what
+ * other admission plugins added.
  */
-function hashOf(pod: PodView, input: RenderInput, template: Template): string {
+function hashOf(input: RenderInput, template: Template): string {
   const broker = { ...template.broker, address: undefined, ca: '' };
-  const parts = partsFor(pod, input, { ...template, broker }, new Map());
+  const parts = partsFor(input, { ...template, broker }, (amounts) => resourcesFor('default', amounts, undefined) ?? {});
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }
 

@@ -1,23 +1,67 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import { parsePod } from '../../lib/identities/decision/pod-view.ts';
 import { rawContainer, rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
-import { proxyAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
+import { limitRange } from '../testing/fixtures.ts';
+import { combine, noLimits } from './limit-ranges.ts';
+import { amountsOf, fittedAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
 
 const defaults = { cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' };
 const fixed = { limits: { cpu: '1', memory: '1Gi' } };
-const styleOf = (spec: Record<string, unknown>) => resourceStyleOf(parsePod(rawPod({ spec })));
+const podOf = (spec: Record<string, unknown>): PodView => parsePod(rawPod({ spec }));
+const styleOf = (spec: Record<string, unknown>) => resourceStyleOf(podOf(spec));
 
-test('moves a default limit or request that contradicts what the pod sets', () => {
-  assert.deepEqual(proxyAmounts(defaults, { proxyMemoryRequest: '96Mi' }), { ...defaults, memoryRequest: '96Mi', memoryLimit: '96Mi' });
-  assert.deepEqual(proxyAmounts(defaults, { proxyMemoryLimit: '8Mi' }), { ...defaults, memoryRequest: '8Mi', memoryLimit: '8Mi' });
-  assert.deepEqual(proxyAmounts(defaults, { proxyCpuRequest: '1' }), { ...defaults, cpuRequest: '1' });
+test('moves a default limit or request that contradicts what an annotation sets', () => {
+  const withProxy = (options: object) => amountsOf('proxy', defaults, [options]);
+  assert.deepEqual(withProxy({ proxyMemoryRequest: '96Mi' }), { ...defaults, memoryRequest: '96Mi', memoryLimit: '96Mi' });
+  assert.deepEqual(withProxy({ proxyMemoryLimit: '8Mi' }), { ...defaults, memoryRequest: '8Mi', memoryLimit: '8Mi' });
+  assert.deepEqual(withProxy({ proxyCpuRequest: '1' }), { ...defaults, cpuRequest: '1' });
+  assert.deepEqual(withProxy({ initCpuRequest: '1' }), defaults);
+  assert.deepEqual(amountsOf('init', defaults, [{ initCpuRequest: '1', proxyCpuLimit: '2' }]), { ...defaults, cpuRequest: '1' });
+});
+
+test('prefers annotations of the pod to those of its namespace', () => {
+  const namespace = { proxyCpuLimit: '200m', proxyMemoryLimit: '32Mi' };
+  const amounts = amountsOf('proxy', defaults, [namespace, { proxyCpuLimit: '300m', proxyMemoryRequest: '48Mi' }]);
+  assert.deepEqual(amounts, { cpuRequest: '10m', cpuLimit: '300m', memoryRequest: '48Mi', memoryLimit: '48Mi' });
 });
 
 test('sets limits equal to requests for a guaranteed pod', () => {
-  assert.equal(styleOf({ containers: [rawContainer('a', { resources: fixed })] }), 'guaranteed');
-  const resources = resourcesFor('guaranteed', defaults, undefined);
-  assert.deepEqual(resources.limits, resources.requests);
+  const pod = podOf({ containers: [rawContainer('a', { resources: fixed })] });
+  assert.equal(resourceStyleOf(pod), 'guaranteed');
+  const resources = resourcesFor('guaranteed', fittedAmounts(defaults, pod, noLimits), undefined);
+  assert.deepEqual(resources, { limits: { cpu: '100m', memory: '64Mi' }, requests: { cpu: '100m', memory: '64Mi' } });
+});
+
+test('takes no default limit of a LimitRange for a guaranteed pod', () => {
+  const pod = podOf({ containers: [rawContainer('a', { resources: fixed })] });
+  const limits = limitRange({ default: { cpu: '2' }, min: { memory: '80Mi' }, maxLimitRequestRatio: { cpu: '1' } });
+  assert.deepEqual(resourcesFor('guaranteed', fittedAmounts(defaults, pod, limits), undefined)?.requests, { cpu: '100m', memory: '80Mi' });
+});
+
+test('sets a CPU limit where every container of the pod has one', () => {
+  const limited = (name: string) => rawContainer(name, { resources: { limits: { cpu: '1' } } });
+  const cpuLimitIn = (spec: Record<string, unknown>, amounts = defaults) => fittedAmounts(amounts, podOf(spec), noLimits).cpuLimit;
+  assert.equal(cpuLimitIn({ containers: [limited('a'), limited('b')], initContainers: [limited('c')] }), '100m');
+  assert.equal(cpuLimitIn({ containers: [limited('a')] }, { ...defaults, cpuLimit: '20m' }), '20m');
+  assert.equal(cpuLimitIn({ containers: [limited('a')] }, { ...defaults, cpuRequest: '200m' }), '200m');
+  assert.equal(cpuLimitIn({ containers: [limited('a'), rawContainer('b')] }), '');
+  assert.equal(cpuLimitIn({ containers: [limited('a')], initContainers: [rawContainer('c')] }), '');
+});
+
+test('fits amounts to all LimitRanges of the namespace', () => {
+  const pod = podOf({ containers: [rawContainer('a')] });
+  const ranges = [
+    limitRange({ min: { cpu: '50m' }, max: { memory: '1Gi' }, default: { cpu: '300m', memory: '512Mi' } }),
+    limitRange({ min: { memory: '32Mi' }, maxLimitRequestRatio: { cpu: '2' } }),
+  ];
+  assert.deepEqual(fittedAmounts(defaults, pod, combine(ranges)), {
+    cpuRequest: '150m',
+    cpuLimit: '300m',
+    memoryRequest: '32Mi',
+    memoryLimit: '64Mi',
+  });
 });
 
 test('sets no resources where the pod declares them as a whole', () => {

@@ -1,10 +1,15 @@
 // Requests and limits of the injected containers.
-import type { PodOptions } from '../../lib/identities/decision/annotations.ts';
+import { at } from '../../common/records.ts';
+import type { ContainerOptions } from '../../lib/identities/decision/annotations.ts';
 import { isGuaranteed } from '../../lib/identities/decision/container-view.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
 import { parseQuantity } from '../../lib/kube/quantity.ts';
+import type { FitOptions } from './fit.ts';
+import { fallbackLimits, fit } from './fit.ts';
 import { foundAmounts } from './found-containers.ts';
+import type { Bounds, Limits, Quantity } from './limit-ranges.ts';
+import { quantityOf } from './limit-ranges.ts';
 
 export interface Amounts {
   cpuRequest: string;
@@ -17,30 +22,53 @@ export interface Amounts {
 /** `none` for a pod that declares its resources as a whole, `guaranteed` for one that must keep its QoS class. */
 export type ResourceStyle = 'default' | 'guaranteed' | 'none';
 
-/** With limits equal to requests, a CPU limit as small as the usual request throttles the start of the token proxy for seconds. */
-const guaranteedCpu = '100m';
-
 export function resourceStyleOf(pod: PodView): ResourceStyle {
   if (pod.podLevelResources) return 'none';
   return pod.guaranteed ? 'guaranteed' : 'default';
 }
 
-/** A request or limit that the pod sets moves the other default where the two would contradict. */
-export function proxyAmounts(defaults: Amounts, options: PodOptions): Amounts {
-  const [cpuRequest, cpuLimit] = pair(defaults.cpuRequest, defaults.cpuLimit, options.proxyCpuRequest, options.proxyCpuLimit);
-  const [memoryRequest, memoryLimit] = pair(
-    defaults.memoryRequest,
-    defaults.memoryLimit,
-    options.proxyMemoryRequest,
-    options.proxyMemoryLimit,
-  );
-  return { cpuRequest, cpuLimit, memoryRequest, memoryLimit };
+/**
+ * The settings of a container, changed by each of `layers` in turn: annotations of the namespace, then of the pod. A request or limit that a layer
+ * sets moves the other one where the two would contradict.
+ */
+export function amountsOf(container: 'proxy' | 'init', settings: Amounts, layers: readonly ContainerOptions[]): Amounts {
+  return layers.reduce(({ cpuRequest, cpuLimit, memoryRequest, memoryLimit }, options) => {
+    const cpu = pair(cpuRequest, cpuLimit, options[`${container}CpuRequest`], options[`${container}CpuLimit`]);
+    const memory = pair(memoryRequest, memoryLimit, options[`${container}MemoryRequest`], options[`${container}MemoryLimit`]);
+    return { cpuRequest: cpu[0], cpuLimit: cpu[1], memoryRequest: memory[0], memoryLimit: memory[1] };
+  }, settings);
 }
 
 function pair(request: string, limit: string, ownRequest?: string, ownLimit?: string): [request: string, limit: string] {
   if (ownLimit !== undefined) return [ownRequest ?? smaller(request, ownLimit), ownLimit];
   if (ownRequest !== undefined) return [ownRequest, limit === '' ? '' : larger(limit, ownRequest)];
   return [request, limit];
+}
+
+/**
+ * The amounts that LimitRanges accept, and a ResourceQuota on `limits.cpu`: under one every container needs a CPU limit, so ours get one where all
+ * containers of the pod have one.
+ */
+export function fittedAmounts(amounts: Amounts, pod: PodView, { container }: Limits): Amounts {
+  // Requests equal to the default of a LimitRange would reserve all of it: without requests of its own a pod is guaranteed with such a default.
+  const ownLimit = pod.guaranteed && amounts.cpuLimit === '' ? fallbackLimits.cpu : quantityOf(amounts.cpuLimit);
+  const cpu = fitOne(amounts.cpuRequest, ownLimit, container.cpu, { resource: 'cpu', needsLimit: hasCpuLimits(pod) });
+  const memory = fitOne(amounts.memoryRequest, quantityOf(amounts.memoryLimit), container.memory, {
+    resource: 'memory',
+    needsLimit: false,
+  });
+  return { cpuRequest: cpu.request, cpuLimit: cpu.limit, memoryRequest: memory.request, memoryLimit: memory.limit };
+}
+
+function fitOne(text: string, limit: Quantity | undefined, bounds: Bounds, options: FitOptions): { request: string; limit: string } {
+  const request = quantityOf(text);
+  if (request === undefined) return { request: text, limit: limit?.text ?? '' };
+  const fitted = fit({ request, limit }, bounds, options);
+  return { request: fitted.request.text, limit: fitted.limit?.text ?? '' };
+}
+
+function hasCpuLimits({ containers, initContainers }: PodView): boolean {
+  return [...containers, ...initContainers].every(({ raw }) => quantityOf(at(raw.resources, 'limits', 'cpu')) !== undefined);
 }
 
 /**
@@ -59,7 +87,7 @@ export function resourcesFor(style: ResourceStyle, amounts: Amounts, found: unkn
 }
 
 function guaranteedAmounts({ cpuRequest, cpuLimit, memoryRequest, memoryLimit }: Amounts): Amounts {
-  const cpu = cpuLimit === '' ? larger(guaranteedCpu, cpuRequest) : cpuLimit;
+  const cpu = cpuLimit === '' ? cpuRequest : cpuLimit;
   const memory = memoryLimit === '' ? memoryRequest : memoryLimit;
   return { cpuRequest: cpu, cpuLimit: cpu, memoryRequest: memory, memoryLimit: memory };
 }

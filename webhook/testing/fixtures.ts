@@ -3,6 +3,8 @@ import type { RawPod } from '../../lib/identities/decision/raw-pod.ts';
 import { rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
 import type { AdmitInput } from '../injection/admit.ts';
 import type { Template } from '../injection/containers.ts';
+import type { LimitRange } from '../injection/limit-ranges.ts';
+import { limitRangeOf, noLimits } from '../injection/limit-ranges.ts';
 
 export const template: Template = {
   mode: 'native',
@@ -21,6 +23,24 @@ export const template: Template = {
   allowed: { images: ['mirror.test/*/sidecar:*'], variables: ['HTTP_PROXY', 'no_proxy'] },
 };
 
+interface LimitRangeItem {
+  min?: Record<string, string>;
+  max?: Record<string, string>;
+  default?: Record<string, string>;
+  maxLimitRequestRatio?: Record<string, string>;
+}
+
+export function limitRange(
+  container: LimitRangeItem,
+  { pod = {}, name = 'limits' }: { pod?: LimitRangeItem; name?: string } = {},
+): LimitRange {
+  const limits = [
+    { type: 'Container', ...container },
+    { type: 'Pod', ...pod },
+  ];
+  return limitRangeOf({ metadata: { namespace: 'team', name }, spec: { limits } });
+}
+
 export function admitInput({ pod = rawPod(), ...more }: Partial<Omit<AdmitInput, 'pod'>> & { pod?: RawPod } = {}): AdmitInput {
   return {
     pod: parsePod(pod),
@@ -28,6 +48,7 @@ export function admitInput({ pod = rawPod(), ...more }: Partial<Omit<AdmitInput,
     exceptions: [],
     settings: { hostNetwork: 'skip', guardHostNetwork: 'deny' },
     template,
+    limits: noLimits,
     ...more,
   };
 }

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { reasons } from '../../../api/decisions.ts';
-import { AnnotationError, parsePodAnnotations, podAnnotations, unknownAnnotations } from './annotations.ts';
+import {
+  AnnotationError,
+  parseInitAnnotations,
+  parseNamespaceAnnotations,
+  parsePodAnnotations,
+  pickNamespaceAnnotations,
+  podAnnotations,
+  unknownAnnotations,
+} from './annotations.ts';
 
 const key = (name: string) => `aadpodidentity.k8s.io/${name}`;
 
@@ -15,6 +23,10 @@ const good: Record<keyof typeof podAnnotations, string> = {
   proxyMemoryRequest: '32Mi',
   proxyMemoryLimit: '1Gi',
   proxyLogLevel: 'warn',
+  initCpuRequest: '20m',
+  initCpuLimit: '1',
+  initMemoryRequest: '32Mi',
+  initMemoryLimit: '1Gi',
 };
 
 for (const [name, value] of Object.entries(good) as [keyof typeof podAnnotations, string][]) {
@@ -56,7 +68,27 @@ test('refuses a request above its limit', () => {
     () => parsePodAnnotations({ [key('proxy-memory-request')]: '1Gi', [key('proxy-memory-limit')]: '1000Mi' }),
     AnnotationError,
   );
+  assert.throws(() => parsePodAnnotations({ [key('init-cpu-request')]: '2', [key('init-cpu-limit')]: '1' }), AnnotationError);
   parsePodAnnotations({ [key('proxy-cpu-request')]: '1', [key('proxy-cpu-limit')]: '1000m' });
+});
+
+test('takes container annotations from a namespace, and names it in errors', () => {
+  const all = { [key('init-cpu-limit')]: '1', [key('proxy-log-level')]: 'warn', [key('inject')]: 'false', other: 'x' };
+  const picked = pickNamespaceAnnotations(all);
+  assert.deepEqual(picked, { [key('init-cpu-limit')]: '1', [key('proxy-log-level')]: 'warn' });
+  assert.deepEqual(parseNamespaceAnnotations(picked, 'team'), { initCpuLimit: '1', proxyLogLevel: 'warn' });
+  assert.throws(
+    () => parseNamespaceAnnotations({ [key('init-cpu-limit')]: 'much' }, 'team'),
+    /^AnnotationError: namespace team: annotation aadpodidentity.k8s.io\/init-cpu-limit is "much", accepted is a positive quantity/,
+  );
+  assert.throws(
+    () => parseNamespaceAnnotations({ [key('proxy-cpu-request')]: '2', [key('proxy-cpu-limit')]: '1' }, 'team'),
+    /^AnnotationError: namespace team: annotation .*proxy-cpu-request is "2", accepted is a quantity up to the limit 1$/,
+  );
+});
+
+test('reads only what is about the init container for a pod without a proxy', () => {
+  assert.deepEqual(parseInitAnnotations({ [key('init-cpu-limit')]: '1', [key('proxy-cpu-limit')]: 'much' }), { initCpuLimit: '1' });
 });
 
 test('finds unknown keys under our prefix and ignores all others', () => {

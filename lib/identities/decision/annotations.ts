@@ -1,4 +1,5 @@
-// The annotations that users may put on a pod, and the values that each accepts. docs/annotations.md shows this table; a test compares them.
+// The annotations that users may put on a pod, some of them on a namespace too, and the values that each accepts. docs/annotations.md shows this
+// table; a test compares them.
 import type { Interception } from '../../../api/injection.ts';
 import { annotationPrefix, annotations } from '../../../api/names.ts';
 import { logLevels } from '../../../common/log-levels.ts';
@@ -31,6 +32,24 @@ const oneOf = <const T extends string>(key: string, values: readonly T[], about:
 
 const interceptions: readonly Interception[] = ['redirect', 'none'];
 
+const proxyAnnotations = {
+  proxyCpuRequest: quantity('proxy-cpu-request', 'CPU request of the token proxy'),
+  proxyCpuLimit: quantity('proxy-cpu-limit', 'CPU limit of the token proxy'),
+  proxyMemoryRequest: quantity('proxy-memory-request', 'memory request of the token proxy'),
+  proxyMemoryLimit: quantity('proxy-memory-limit', 'memory limit of the token proxy'),
+  proxyLogLevel: oneOf(`${annotationPrefix}proxy-log-level`, logLevels, 'log level of the token proxy'),
+} as const;
+
+const initAnnotations = {
+  initCpuRequest: quantity('init-cpu-request', 'CPU request of the init container'),
+  initCpuLimit: quantity('init-cpu-limit', 'CPU limit of the init container'),
+  initMemoryRequest: quantity('init-memory-request', 'memory request of the init container'),
+  initMemoryLimit: quantity('init-memory-limit', 'memory limit of the init container'),
+} as const;
+
+/** On a namespace they are defaults for its pods. */
+const containerAnnotations = { ...proxyAnnotations, ...initAnnotations } as const;
+
 export const podAnnotations = {
   inject: oneOf(annotations.inject, ['true', 'false'], '`false` leaves the pod alone: its token requests go to IMDS as from the node'),
   interception: oneOf(
@@ -45,16 +64,15 @@ export const podAnnotations = {
     accepts: 'the name of an AzureIdentity, or its namespace/name',
     parse: (text) => (/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\/)?[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text) ? text : undefined),
   } satisfies AnnotationRule<string>,
-  proxyCpuRequest: quantity('proxy-cpu-request', 'CPU request of the token proxy'),
-  proxyCpuLimit: quantity('proxy-cpu-limit', 'CPU limit of the token proxy'),
-  proxyMemoryRequest: quantity('proxy-memory-request', 'memory request of the token proxy'),
-  proxyMemoryLimit: quantity('proxy-memory-limit', 'memory limit of the token proxy'),
-  proxyLogLevel: oneOf(`${annotationPrefix}proxy-log-level`, logLevels, 'log level of the token proxy'),
+  ...containerAnnotations,
 } as const;
 
-type Rules = typeof podAnnotations;
+type Rules = Readonly<Record<string, AnnotationRule<unknown>>>;
+type Parsed<R extends Rules> = { [K in keyof R]?: R[K] extends AnnotationRule<infer T> ? T : never };
 /** Parsed values of the annotations that the pod carries. */
-export type PodOptions = { [K in keyof Rules]?: Rules[K] extends AnnotationRule<infer T> ? T : never };
+export type PodOptions = Parsed<typeof podAnnotations>;
+/** Parsed values of annotations about the injected containers, of a pod or of a namespace. */
+export type ContainerOptions = Parsed<typeof containerAnnotations>;
 
 /** An annotation with a value that is not accepted. The message names both and what is accepted. */
 export class AnnotationError extends Error {
@@ -70,14 +88,34 @@ export function checkInjectAnnotation(map: StringMap): void {
 
 /** Throws {@link AnnotationError} for the first value that is not accepted. */
 export function parsePodAnnotations(map: StringMap): PodOptions {
+  return parseAnnotations(podAnnotations, map);
+}
+
+/** Of a pod that gets nothing but the init container. Throws {@link AnnotationError}. */
+export function parseInitAnnotations(map: StringMap): ContainerOptions {
+  return parseAnnotations(initAnnotations, map);
+}
+
+/** Throws {@link AnnotationError}, which names the namespace. */
+export function parseNamespaceAnnotations(map: StringMap, namespace: string): ContainerOptions {
+  return parseAnnotations(containerAnnotations, map, `namespace ${namespace}`);
+}
+
+const namespaceKeys: ReadonlySet<string> = new Set(Object.values(containerAnnotations).map(({ key }) => key));
+
+/** Of the annotations of a namespace those that are defaults for its pods, not yet parsed. */
+export function pickNamespaceAnnotations(map: StringMap): StringMap {
+  return Object.fromEntries(Object.entries(map).filter(([key]) => namespaceKeys.has(key)));
+}
+
+function parseAnnotations<R extends Rules>(rules: R, map: StringMap, owner?: string): Parsed<R> {
   const options: Record<string, unknown> = {};
-  for (const [name, rule] of Object.entries<AnnotationRule<unknown>>(podAnnotations)) {
+  for (const [name, rule] of Object.entries(rules)) {
     const text = map[rule.key];
-    if (text !== undefined) options[name] = parseAnnotation(rule, text);
+    if (text !== undefined) options[name] = parseAnnotation(rule, text, owner);
   }
-  const parsed = options as PodOptions;
-  checkLimit(podAnnotations.proxyCpuRequest.key, parsed.proxyCpuRequest, parsed.proxyCpuLimit);
-  checkLimit(podAnnotations.proxyMemoryRequest.key, parsed.proxyMemoryRequest, parsed.proxyMemoryLimit);
+  const parsed = options as Parsed<R> & ContainerOptions;
+  for (const [request, limit] of requestsAndLimits) checkLimit(podAnnotations[request].key, parsed[request], parsed[limit], owner);
   return parsed;
 }
 
@@ -85,18 +123,25 @@ export function parsePodAnnotations(map: StringMap): PodOptions {
 export function parseAnnotation<T>(rule: AnnotationRule<T>, text: string, owner?: string): T {
   const value = rule.parse(text);
   if (value !== undefined) return value;
-  const problem = notAccepted(rule.key, text, rule.accepts);
-  throw new AnnotationError(owner === undefined ? problem : `${owner}: ${problem}`);
+  throw notAccepted(rule.key, text, rule.accepts, owner);
 }
 
-function checkLimit(key: string, request: string | undefined, limit: string | undefined): void {
+const requestsAndLimits = [
+  ['proxyCpuRequest', 'proxyCpuLimit'],
+  ['proxyMemoryRequest', 'proxyMemoryLimit'],
+  ['initCpuRequest', 'initCpuLimit'],
+  ['initMemoryRequest', 'initMemoryLimit'],
+] as const;
+
+function checkLimit(key: string, request: string | undefined, limit: string | undefined, owner?: string): void {
   if (request === undefined || limit === undefined) return;
   if ((parseQuantity(request) ?? 0) > (parseQuantity(limit) ?? 0))
-    throw new AnnotationError(notAccepted(key, request, `a quantity up to the limit ${limit}`));
+    throw notAccepted(key, request, `a quantity up to the limit ${limit}`, owner);
 }
 
-function notAccepted(key: string, text: string, accepts: string): string {
-  return `annotation ${key} is ${JSON.stringify(text.slice(0, 60))}, accepted is ${accepts}`;
+function notAccepted(key: string, text: string, accepts: string, owner?: string): AnnotationError {
+  const problem = `annotation ${key} is ${JSON.stringify(text.slice(0, 60))}, accepted is ${accepts}`;
+  return new AnnotationError(owner === undefined ? problem : `${owner}: ${problem}`);
 }
 
 const known: ReadonlySet<string> = new Set([annotations.status, ...Object.values(podAnnotations).map(({ key }) => key)]);

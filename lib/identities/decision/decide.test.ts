@@ -45,6 +45,16 @@ const guardCases: Case[] = (
       pod: unlabelled({ annotations: { [key('inject')]: 'no' } }),
       reason: 'guarded',
     },
+    {
+      name: 'an unlabelled pod with an invalid quantity for the proxy',
+      pod: unlabelled({ annotations: { [key('proxy-cpu-limit')]: 'much' } }),
+      reason: 'guarded',
+    },
+    {
+      name: 'an unlabelled pod with an invalid quantity for the init container',
+      pod: unlabelled({ annotations: { [key('init-cpu-limit')]: 'much' } }),
+      reason: 'invalid_annotation',
+    },
     { name: 'a Job pod without label and native sidecars', pod: unlabelled(job), settings: { mode: 'classic' }, reason: 'guarded' },
     { name: 'an unlabelled pod with user 25790', pod: unlabelled({ spec: { securityContext: { runAsUser: 25790 } } }), reason: 'guarded' },
     { name: 'an empty label', pod: rawPod({ labels: { aadpodidbinding: '' } }), reason: 'guarded_no_selector' },
@@ -287,6 +297,14 @@ const cases: Case[] = [
   { name: "the proxy's port as hostPort only", pod: withContainer({ ports: [{ containerPort: 80, hostPort: 2579 }] }), reason: 'injected' },
 
   { name: 'an invalid quantity', pod: rawPod({ annotations: { [key('proxy-cpu-request')]: 'much' } }), reason: 'invalid_annotation' },
+  {
+    name: 'an invalid quantity of the namespace',
+    pod: rawPod(),
+    namespace: { defaults: { [key('init-cpu-limit')]: 'much' } },
+    reason: 'invalid_annotation',
+    detail:
+      'namespace team: annotation aadpodidentity.k8s.io/init-cpu-limit is "much", accepted is a positive quantity such as 20m, 0.1 or 64Mi',
+  },
   { name: 'an invalid interception', pod: rawPod({ annotations: { [key('interception')]: 'None' } }), reason: 'invalid_annotation' },
   {
     name: 'an invalid interception of the namespace',

@@ -8,12 +8,20 @@
 import type { Interception, SidecarMode } from '../../../api/injection.ts';
 import type { PodException } from '../exceptions.ts';
 import { matchingException } from '../exceptions.ts';
-import { AnnotationError, checkInjectAnnotation, parseAnnotation, parsePodAnnotations, podAnnotations } from './annotations.ts';
+import {
+  AnnotationError,
+  checkInjectAnnotation,
+  parseAnnotation,
+  parseNamespaceAnnotations,
+  parsePodAnnotations,
+  podAnnotations,
+} from './annotations.ts';
 import { conflictIn, variableConflictIn } from './conflicts.ts';
 import { guardOutcome } from './guard.ts';
 import type { Deny, Inject, Outcome, Skip } from './outcome.ts';
 import { deny, skip } from './outcome.ts';
 import type { PodView } from './pod-view.ts';
+import type { StringMap } from './raw-pod.ts';
 import { skipReason } from './skip.ts';
 
 export interface NamespaceFacts {
@@ -22,6 +30,8 @@ export interface NamespaceFacts {
   podSecurity?: string | undefined;
   /** Value of the interception annotation, not yet parsed. */
   interception?: string | undefined;
+  /** Its annotations that are defaults for its pods, not yet parsed. */
+  defaults?: StringMap;
   /** No pod of it may reach IMDS itself. */
   guarded?: boolean;
   /** Names of the exceptions that count there although it is guarded. */
@@ -72,11 +82,12 @@ function skipOutcome({ pod, exceptions, settings }: DecideInput): Skip | Deny | 
 /** Throws {@link AnnotationError}. */
 function injectOutcome({ pod, namespace, settings }: DecideInput): Inject | Deny {
   const options = parsePodAnnotations(pod.annotations);
+  const defaults = parseNamespaceAnnotations(namespace.defaults ?? {}, namespace.name);
   if (settings.mode === 'classic' && isJobPod(pod)) return deny('job_without_native_sidecar');
   const interception = options.interception ?? interceptionOf(namespace);
   if (interception === 'none' && namespace.guarded === true) return deny('guard_interception_none');
   const conflict = interception === 'none' ? variableConflictIn(pod) : undefined;
-  return conflict ?? { decision: 'inject', reason: 'injected', interception, options };
+  return conflict ?? { decision: 'inject', reason: 'injected', interception, options, defaults };
 }
 
 /** Throws {@link AnnotationError}. */

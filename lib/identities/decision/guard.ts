@@ -8,7 +8,7 @@ import type { LabelSelector } from '../label-selector.ts';
 import { matchesLabels } from '../label-selector.ts';
 import type { Namespace } from '../namespace.ts';
 import { excludedNamespaces } from '../namespace.ts';
-import { checkInjectAnnotation } from './annotations.ts';
+import { checkInjectAnnotation, parseInitAnnotations, parseNamespaceAnnotations } from './annotations.ts';
 import { reservedPartIn } from './conflicts.ts';
 import type { DecideInput, NamespaceFacts } from './decide.ts';
 import type { Deny, Guard, Skip } from './outcome.ts';
@@ -69,14 +69,21 @@ export function guardOutcome(input: DecideInput): Guard | Skip | Deny | undefine
   const { pod } = input;
   if (pod.mirror) return skip('mirror_pod');
   if (pod.selector !== '') checkInjectAnnotation(pod.annotations);
-  return exceptionOutcome(input) ?? obstacleOutcome(input) ?? (asksForIdentities(pod) ? undefined : (reservedPartIn(pod) ?? guard(pod)));
+  return exceptionOutcome(input) ?? obstacleOutcome(input) ?? (asksForIdentities(pod) ? undefined : (reservedPartIn(pod) ?? guard(input)));
 }
 
 const asksForIdentities = (pod: PodView): boolean => pod.selector !== '' && !pod.optedOut;
 
-function guard(pod: PodView): Guard {
-  if (!pod.labelled) return { decision: 'guard', reason: 'guarded' };
-  return { decision: 'guard', reason: pod.selector === '' ? 'guarded_no_selector' : 'guarded_opted_out' };
+/** Throws {@link AnnotationError}. */
+function guard({ pod, namespace }: DecideInput): Guard {
+  const options = parseInitAnnotations(pod.annotations);
+  const defaults = parseNamespaceAnnotations(namespace.defaults ?? {}, namespace.name);
+  return { decision: 'guard', reason: guardReason(pod), options, defaults };
+}
+
+function guardReason(pod: PodView): Guard['reason'] {
+  if (!pod.labelled) return 'guarded';
+  return pod.selector === '' ? 'guarded_no_selector' : 'guarded_opted_out';
 }
 
 /** aad-pod-identity excepts pods without the binding label too. */

@@ -1,13 +1,20 @@
 import type { ReasonFor } from '../../../api/decisions.ts';
 import type { Interception } from '../../../api/injection.ts';
-import type { PodOptions } from './annotations.ts';
+import type { ContainerOptions, PodOptions } from './annotations.ts';
 
 /** A decision about a pod, and what acting on it needs. */
 export type Outcome = Inject | Guard | Skip | Deny;
 
-export type Inject = { decision: 'inject'; reason: ReasonFor<'inject'>; interception: Interception; options: PodOptions };
+/** `defaults`: what annotations of the namespace say. */
+export type Inject = {
+  decision: 'inject';
+  reason: ReasonFor<'inject'>;
+  interception: Interception;
+  options: PodOptions;
+  defaults: ContainerOptions;
+};
 /** The pod gets an init container that rejects IMDS. */
-export type Guard = { decision: 'guard'; reason: ReasonFor<'guard'> };
+export type Guard = { decision: 'guard'; reason: ReasonFor<'guard'>; options: ContainerOptions; defaults: ContainerOptions };
 /** `detail`: name of the AzurePodIdentityException that matches. */
 export type Skip = { decision: 'skip'; reason: ReasonFor<'skip'>; detail?: string };
 /** `detail`: the part of the pod, or the annotation, that is wrong. */

@@ -2,6 +2,7 @@
 import { bindingLabel } from '../../../api/names.ts';
 import { parsePod } from '../../../lib/identities/decision/pod-view.ts';
 import type { RawObject } from '../../../lib/identities/decision/raw-pod.ts';
+import { noLimits } from '../../../webhook/injection/limit-ranges.ts';
 import { render } from '../../../webhook/injection/render.ts';
 import { template } from '../../../webhook/testing/fixtures.ts';
 
@@ -57,5 +58,8 @@ export function realisticPod(name: string, selector: string, node: string): RawO
       ],
     },
   });
-  return render(pod, { decision: 'inject', interception: 'redirect', options: {} }, template, { guarded: false }).pod;
+  return render(pod, { decision: 'inject', interception: 'redirect', options: {}, defaults: {} }, template, {
+    guarded: false,
+    limits: noLimits,
+  }).pod;
 }
