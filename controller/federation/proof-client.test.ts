@@ -65,7 +65,7 @@ async function served(t: TestContext, answers: Answer[], { name = 'broker.releas
 }
 
 describe('createProofClient', () => {
-  it('asks for the trust once in half a minute, each time with the token that the file has', async (t) => {
+  it('asks for the trust twice a minute at most, with the token of the file', async (t) => {
     const { client, seen, clock, rotateToken } = await served(t, [{ body: trust }, { body: trust }]);
     assert.deepEqual(await client.trust(signal), trust);
     await client.trust(signal);

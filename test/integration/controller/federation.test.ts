@@ -196,7 +196,7 @@ describe('a federated identity', () => {
     assert.equal(annotationOf(harness.find('recreated-default-recreated'), 'clientId'), claims.appid);
   });
 
-  it('has one credential of ours after the leader is killed in the middle of its write', async () => {
+  it('writes one credential although the leader is killed during the write', async () => {
     harness.emulator.addFault({ fault: 'hang', service: 'arm', method: 'PUT', resource: idOf('killed'), processed: true, count: 1 });
     await bind('killed');
     await harness.createPod('killed', 'killed');
