@@ -49,6 +49,9 @@ describe('the product in a real cluster', { skip }, () => {
   };
   const podsOf = (component: string) => items('pods', '-n', system, '-l', `app.kubernetes.io/component=${component}`);
   const uidOf = async (name: string) => stringAt(await product.json(['get', 'pod', name]), 'metadata', 'uid') ?? '';
+  /** Who answers for the metadata service. */
+  const serverOf = (name: string) =>
+    product.exec(name, ['curl', '-s', '-o', '/dev/null', '-w', '%header{server}', '-H', 'Metadata:true', `${imds}${vault}`]);
   const scale = async (component: 'controller' | 'broker', replicas: number) => {
     const deployment = `deployment/aad-pod-identity-${component}`;
     await product.kubectl(['scale', deployment, '-n', system, `--replicas=${replicas}`]);
@@ -98,6 +101,42 @@ describe('the product in a real cluster', { skip }, () => {
     };
     const late = endOf('initContainerStatuses', 'aad-pod-identity-proxy') - endOf('containerStatuses', 'app');
     assert.ok(late <= 3000, `the sidecar ended ${late} ms after the app`);
+  });
+
+  it('gives tokens after a restart in place of the app, or of all containers', async () => {
+    const restarting = (action: string) => ({
+      app: {
+        command: ['sh', '-c', 'test -e /work/again && exec sleep infinity; touch /work/again; exit 42'],
+        restartPolicy: 'Never',
+        restartPolicyRules: [{ action, exitCodes: { operator: 'In', values: [42] } }],
+        volumeMounts: [{ name: 'work', mountPath: '/work' }],
+      },
+      spec: { restartPolicy: 'Never', volumes: [{ name: 'work', emptyDir: {} }] },
+    });
+    await product.apply(
+      pod('app-again', app('one', restarting('Restart'))),
+      pod('all-again', app('one', restarting('RestartAllContainers'))),
+    );
+    const restartsOf = async (name: string) => {
+      const status = at(await product.json(['get', 'pod', name]), 'status');
+      const statuses = ['initContainerStatuses', 'containerStatuses'].flatMap((field) => at(status, field) ?? []);
+      return Object.fromEntries(statuses.map((one) => [stringAt(one, 'name'), at(one, 'restartCount')]));
+    };
+    for (const [name, ours] of [
+      ['app-again', 0],
+      ['all-again', 1],
+    ] as const) {
+      await eventually(
+        `${name} has restarted`,
+        () => restartsOf(name),
+        (restarts) => restarts.app === 1,
+      );
+      await product.ready(`pod/${name}`);
+      assert.deepEqual(await restartsOf(name), { 'aad-pod-identity-init': ours, 'aad-pod-identity-proxy': ours, app: 1 });
+      assert.equal(await product.appOf(name), demo);
+      assert.match(await serverOf(name), /aad-pod-identity/);
+    }
+    await product.kubectl(['delete', 'pod', 'app-again', 'all-again', '--wait=false']);
   });
 
   it('shares one identity among pods of three kinds of workload until the last one', async () => {
