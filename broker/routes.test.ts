@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
-import { createFakeClock } from '../common/testing/fake-clock.ts';
 import { BrokerError } from './error.ts';
 import { boundTo, pod, signToken } from './testing/fake-api-server.ts';
-import type { Answer, Fixture, Harness } from './testing/harness.ts';
+import type { Fixture, Harness } from './testing/harness.ts';
 import { assertRefused, createFixture, row, startHarness } from './testing/harness.ts';
 
 describe('broker', () => {
@@ -126,43 +125,6 @@ describe('broker', () => {
     harness.informers.set('team/app-0', { uid: 'uid-2', excepted: false, identities: [row] });
     harness.caller.token = await signToken(fixture.tokens, harness.clock.wall(), { kubernetes: boundTo({ ...pod, uid: 'uid-2' }) });
     assertRefused(await ask(), 400, 'token_failed');
-  });
-
-  it('lets namespaces take turns with token requests', async () => {
-    const clock = createFakeClock();
-    const minted: string[] = [];
-    await restart({
-      clock,
-      mintToken: async ({ resource, admit }) => {
-        await admit();
-        minted.push(resource);
-        throw new BrokerError('token_failed', 'AADSTS500011');
-      },
-    });
-    const open: Promise<Answer>[] = [];
-    const ask = async (namespace: string, name: string, count: number) => {
-      const uid = `${namespace}-${name}`;
-      harness.informers.set(`${namespace}/${name}`, { uid, excepted: false, identities: [row] });
-      const token = await signToken(fixture.tokens, clock.wall(), { kubernetes: boundTo({ namespace, name, uid }) });
-      const headers = { authorization: `Bearer ${token}` };
-      const body = { identity: 'team/id', resource: namespace };
-      for (let n = 0; n < count; n += 1) open.push(harness.ask('/v1/token', { headers, body }));
-    };
-    const until = async (isSo: () => boolean) => {
-      while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
-    };
-    const asked: string[] = [];
-    const { rows } = harness.informers;
-    const { get } = rows;
-    Object.assign(rows, { get: (podKey: string) => get(asked[asked.push(podKey) - 1] ?? '') });
-    for (let n = 0; n < 7; n += 1) await ask('hostile', `app-${n}`, 30);
-    await until(() => minted.length === 200 && asked.length === 210);
-    await ask('honest', 'app', 1);
-    await until(() => asked.includes('honest/app'));
-    await clock.advance(50);
-    assert.deepEqual(minted.slice(200), ['hostile', 'honest']);
-    await clock.advance(1_000);
-    await Promise.all(open);
   });
 
   it('shows nothing of an unexpected error', async () => {

@@ -4,9 +4,8 @@
 import type { FastifyRequest } from 'fastify';
 import type { HostTokenResponse } from '../api/broker.ts';
 import { hostTokenPath, identitiesPath, reportPath, tokenPath } from '../api/broker.ts';
-import { resourceForm, scopeOf } from '../lib/azure/auth/scope.ts';
 import { at, stringAt } from '../lib/kube/objects.ts';
-import { limitEach, waitInFairTurn } from '../lib/rate-limiters.ts';
+import { limitEach } from '../lib/rate-limiters.ts';
 import type { TlsApp } from '../lib/tls/server.ts';
 import type { Authenticate } from './authenticate.ts';
 import type { Caller } from './bound-token.ts';
@@ -19,6 +18,8 @@ import { awaitHostRow, parseHostTokenRequest } from './host-token.ts';
 import type { BrokerLimit } from './limits.ts';
 import type { PollDependencies } from './long-poll.ts';
 import { pollIdentities } from './long-poll.ts';
+import type { MintForPod } from './mint-limits.ts';
+import { limitMinting } from './mint-limits.ts';
 import type { PollLimit } from './poll-limit.ts';
 import type { Report } from './reports.ts';
 import { createReportAcceptor, identityIn } from './reports.ts';
@@ -36,10 +37,6 @@ export interface RouteDependencies extends PollDependencies {
   onRefused(limit: BrokerLimit): void;
 }
 
-/** A pod that asks for ever new resources must not exhaust Entra's limit for its application. */
-const mintRate = { perSecond: 0.5, burst: 30 };
-/** Requests that read a Secret or ask Entra: a tenant can make many pods. So there are no more of these calls, and namespaces take turns. */
-const callRate = { perSecond: 40, burst: 200, maxWaiting: 1_000 };
 /** Client capabilities that tokens are made for. Others change nothing, and would be a token of their own in the cache. */
 const knownCapabilities = ['cp1'];
 
@@ -81,26 +78,6 @@ function addReportRoute(app: TlsApp, dependencies: RouteDependencies): void {
     dependencies.onReport(accept(pod, await dependencies.authorize(pod), request.body));
     return reply.code(202).send({});
   });
-}
-
-/** Mints for an identity of the pod, whoever asks for it. */
-type MintForPod = (call: Omit<TokenCall, 'scope' | 'admit'>) => ReturnType<MintToken>;
-
-function limitMinting({ mintToken, clock, onRefused }: RouteDependencies): MintForPod {
-  const mayMint = limitEach({ ...mintRate, keys: 20_000, clock });
-  const turn = waitInFairTurn({ ...callRate, clock });
-  return async (call) => {
-    const { pod, resource } = call;
-    if (!mayMint(pod.uid)) throw new BrokerError('throttled', 'too many token requests of this pod', { retryAfterSeconds: 5 });
-    const scope = scopeOf(resource);
-    if (scope === undefined) throw new BrokerError('bad_request', `resource must be ${resourceForm}`);
-    const admit = async () => {
-      if (await turn(pod.namespace)) return;
-      onRefused('tokens');
-      throw new BrokerError('throttled', 'too many token requests at once: try again', { retryAfterSeconds: 5 });
-    };
-    return mintToken({ ...call, scope, admit });
-  };
 }
 
 function addTokenRoute(app: TlsApp, dependencies: RouteDependencies, mint: MintForPod): void {
