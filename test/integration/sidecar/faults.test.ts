@@ -49,6 +49,20 @@ describe('faults of IMDS', { concurrency: true }, () => {
     });
   }
 
+  it('names the annotation federate while IMDS answers nothing', async () => {
+    const emulator = await startAzure(['reader']);
+    const proxy = await startProxy({ imds: emulator.urls.imds, broker });
+    try {
+      emulator.addFault({ service: 'imds', fault: 'hang', count: 1_000 });
+      const answer = await fetch(`${proxy.url}/metadata/identity/oauth2/token?resource=r`, { headers: { Metadata: 'true' } });
+      assert.equal(answer.status, 503);
+      assert.match(await answer.text(), /answered nothing since .*kubectl annotate azureidentity .*assignment=federate/);
+    } finally {
+      await proxy.stop();
+      await emulator.stop();
+    }
+  });
+
   it('answers with a token once IMDS knows a fresh assignment', async () => {
     const emulator = await startAzure([]);
     const fresh = await startFakeBroker();
