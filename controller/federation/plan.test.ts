@@ -41,6 +41,11 @@ describe('planCredential', () => {
     assert.deepEqual(record.credential, { name: 'by-hand', owned: false, createdAt: now.toISOString() });
   });
 
+  it('does not own what another cluster with the same issuer has made under our name', () => {
+    const { record, step } = plan([credentialOf(ownName)]);
+    assert.deepEqual([step.kind, record.credential?.owned], ['use', false]);
+  });
+
   it('leaves the record of a credential that is still there as it is', () => {
     const record = recordOf();
     assert.deepEqual(plan([credentialOf('by-hand'), credentialOf(ownName)], { record }), { record, step: { kind: 'use' } });
