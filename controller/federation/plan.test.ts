@@ -69,6 +69,13 @@ describe('planCredential', () => {
     assert.deepEqual(plan([changed], { record: recordOf() }).step, { kind: 'put', name: ownName });
   });
 
+  it('gives a credential of ours another audience', () => {
+    const audience = 'api://AzureADTokenExchangeUSGov';
+    const { record, step } = plan([credentialOf(ownName)], { record: recordOf(), trust: { ...trust, audience } });
+    assert.deepEqual([step, record.audience], [{ kind: 'put', name: ownName }, audience]);
+    assert.deepEqual(record.former, []);
+  });
+
   it('does not touch what somebody else has under our name or for our subject', () => {
     assert.deepEqual(plan([credentialOf(ownName, { subject: 'other' })]).step, { kind: 'taken', name: ownName });
     assert.deepEqual(plan([credentialOf('a', { audiences: ['other'] })]).step, { kind: 'taken', name: 'a' });

@@ -20,6 +20,15 @@ describe('the reconciler of federated identities', () => {
     assert.ok(events.some(({ reason, kind }) => reason === 'Federated' && kind === 'Pod'));
   });
 
+  it('warns that a pod without a token proxy gets no tokens', async () => {
+    const host = { ...web, pod: { ...web.pod, injected: false } };
+    const { reconcile, events } = harness([host]);
+    await reconcile();
+    const event = events.find(({ reason }) => reason === 'Federated');
+    assert.equal(event?.type, 'Warning');
+    assert.match(event.message, /this pod has no token proxy, so only a node endpoint can give it tokens/);
+  });
+
   it('assigns further pods without a call to Azure or to Entra', async () => {
     const { azure, broker, objects, live, reconcile, statuses } = harness([web]);
     await reconcile();

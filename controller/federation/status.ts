@@ -94,8 +94,12 @@ function recordFederated({ events, clock }: StatusContext, need: Need, before: A
   events.record(regardingBinding(binding), 'Normal', 'binding applied', applied, `applied ${same}`);
   const seconds = Math.max(0, Math.round((clock.wall() - Date.parse(before.metadata.creationTimestamp ?? '')) / 1000));
   const took = before.status !== 'Created' || Number.isNaN(seconds) ? '' : ` after ${seconds} s`;
-  const message = `AzureIdentity ${identity.key} is federated: its tokens come through the broker${took}`;
-  events.record(regardingPod(need.pod), 'Normal', 'Federated', message, `federated ${need.identityId}`);
+  const { injected } = need.pod;
+  const how = injected
+    ? `its tokens come through the broker${took}`
+    : 'IMDS does not know it, and this pod has no token proxy, so only a node endpoint can give it tokens';
+  const message = `AzureIdentity ${identity.key} is federated: ${how}`;
+  events.record(regardingPod(need.pod), injected ? 'Normal' : 'Warning', 'Federated', message, `federated ${need.identityId}`);
 }
 
 function recordFailure({ events }: StatusContext, need: Need, { reason, message }: Failure, retryAt: string): void {
