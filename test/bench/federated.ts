@@ -6,9 +6,9 @@ import { firstTokens } from './federated/first-tokens.ts';
 import { mintsFromCache } from './federated/mints.ts';
 import { printTable } from './table.ts';
 
-const federation = await startFederation({ identities: 225, credentialWriteMs: 300 });
+const federation = await startFederation({ identities: 220, credentialWriteMs: 300 });
 try {
-  await firstTokens(federation, { fresh: 20, inUse: 50 });
+  await firstTokens(federation, { first: 200, fresh: 20, inUse: 50 });
   await burst(federation, { pods: 2_000, identities: 200, upstreamSeconds: 837 });
   await mintsFromCache(federation, { pods: 50, seconds: 10 });
 } finally {

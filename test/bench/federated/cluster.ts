@@ -34,7 +34,8 @@ export async function startFederation(options: { identities: number; credentialW
   const { identities, credentialWriteMs } = options;
   const all = names(identities, 'identity');
   const settings = { limits: { imds: false, arm: true }, arm: { credentialWriteMs } };
-  const harness = await startHarness({ azure: { identities: all.map((name) => ({ name })), settings } });
+  const machines = { scaleSets: [], virtualMachines: [], imds: { vm: null } };
+  const harness = await startHarness({ azure: { ...machines, identities: all.map((name) => ({ name })), settings } });
   const broker = await serveBroker(harness);
   const flags = await federationFlags(harness, broker);
   await harness.createNode('node-0', '');

@@ -3,9 +3,12 @@ import { median, quantile, row } from '../table.ts';
 import type { Federation } from './cluster.ts';
 import { identityName } from './cluster.ts';
 
-export async function firstTokens(federation: Federation, { fresh, inUse }: { fresh: number; inUse: number }): Promise<void> {
+/** `first`: number of the first of the `fresh` identities, which no pod has used. */
+export async function firstTokens(
+  federation: Federation,
+  { first, fresh, inUse }: { first: number; fresh: number; inUse: number },
+): Promise<void> {
   const { harness } = federation;
-  const first = 200;
   const onNew: number[] = [];
   for (let index = 0; index < fresh; index += 1) onNew.push(await federation.firstTokenOf(`fresh-${index}`, identityName(first + index)));
   row('first token on a new identity, p50', median(onNew) / 1000, 's', { atMost: 1.5 });
