@@ -2,22 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFakeClock } from '../common/testing/fake-clock.ts';
 import type { Fetch } from './http.ts';
-import { describeFetchError, fetchText } from './http.ts';
+import { describeFetchError, fetchWhole } from './http.ts';
 import { hang } from './testing/fixtures.ts';
 
 const url = new URL('http://imds/path?q=1');
 
-test('returns the response as text and leaves no timer', async () => {
+test('returns the response and leaves no timer', async () => {
   const clock = createFakeClock();
   const fetch: Fetch = (href, { redirect }) => Promise.resolve(new Response(`${href} ${redirect}`, { status: 404 }));
-  const { status, text } = await fetchText({ fetch, clock }, url, { headers: {} }, { timeoutMs: 1000 });
-  assert.deepEqual([status, text], [404, 'http://imds/path?q=1 manual']);
+  const { status, bytes } = await fetchWhole({ fetch, clock }, url, { headers: {} }, { timeoutMs: 1000 });
+  assert.deepEqual([status, String(Buffer.from(bytes))], [404, 'http://imds/path?q=1 manual']);
   assert.equal(clock.timers, 0);
 });
 
 test('rejects when no response comes in time', async () => {
   const clock = createFakeClock();
-  const pending = fetchText({ fetch: (_url, options) => hang(options), clock }, url, { headers: {} }, { timeoutMs: 1000 });
+  const pending = fetchWhole({ fetch: (_url, options) => hang(options), clock }, url, { headers: {} }, { timeoutMs: 1000 });
   const rejected = assert.rejects(pending, { name: 'NoAnswerError', code: 'no_answer' });
   await clock.advance(1000);
   await rejected;
@@ -27,7 +27,7 @@ test('rejects when the caller aborts, before the request or during it', async ()
   const clock = createFakeClock();
   const controller = new AbortController();
   const send = () =>
-    fetchText({ fetch: (_url, options) => hang(options), clock }, url, { headers: {} }, { timeoutMs: 1000, signal: controller.signal });
+    fetchWhole({ fetch: (_url, options) => hang(options), clock }, url, { headers: {} }, { timeoutMs: 1000, signal: controller.signal });
   const during = assert.rejects(send(), { name: 'AbortError' });
   controller.abort();
   await during;

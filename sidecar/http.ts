@@ -1,4 +1,4 @@
-// Outgoing HTTP requests: one response as text within a time limit.
+// Outgoing HTTP requests: one whole response within a time limit.
 import type { Clock } from '../common/clock.ts';
 
 /** `tls` is an extension of Bun: it verifies a server that is reached by address under another name. */
@@ -12,10 +12,10 @@ export interface FetchOptions {
 }
 export type Fetch = (url: string, options: FetchOptions) => Promise<Response>;
 
-export interface TextResponse {
+export interface WholeResponse {
   status: number;
   headers: Headers;
-  text: string;
+  bytes: ArrayBuffer;
 }
 
 export interface Limits {
@@ -34,12 +34,12 @@ export class NoAnswerError extends Error {
 }
 
 /** Rejects with {@link NoAnswerError} when the time is over, or with another error when no whole response came: connection refused, wrong certificate, aborted. A redirect is returned, not followed. */
-export async function fetchText(
+export async function fetchWhole(
   { fetch, clock }: { fetch: Fetch; clock: Clock },
   url: URL,
   request: Omit<FetchOptions, 'signal' | 'redirect'>,
   { timeoutMs, signal }: Limits,
-): Promise<TextResponse> {
+): Promise<WholeResponse> {
   // Not AbortSignal.timeout and AbortSignal.any: both stay in memory until the time is over, also after a response.
   const controller = new AbortController();
   const abort = () => controller.abort();
@@ -52,7 +52,7 @@ export async function fetchText(
   signal?.addEventListener('abort', abort, { once: true });
   try {
     const response = await fetch(url.href, { ...request, signal: controller.signal, redirect: 'manual' });
-    return { status: response.status, headers: response.headers, text: await response.text() };
+    return { status: response.status, headers: response.headers, bytes: await response.arrayBuffer() };
   } catch (error) {
     // Runtimes differ in whether they reject with the reason of the signal.
     throw isOver ? new NoAnswerError() : error;
@@ -60,6 +60,11 @@ export async function fetchText(
     cancel();
     signal?.removeEventListener('abort', abort);
   }
+}
+
+/** Undefined for a response that is not JSON. */
+export function jsonOf({ bytes }: Pick<WholeResponse, 'bytes'>): unknown {
+  return parseJson(new TextDecoder().decode(bytes));
 }
 
 /** Undefined for text that is not JSON. */

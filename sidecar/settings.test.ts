@@ -20,6 +20,7 @@ test('the proxy has the documented defaults', () => {
     identityTtlMs: 86_400_000,
     identityHeader: undefined,
     blockInstanceMetadata: false,
+    allowEventApproval: false,
     mode: 'native',
     logLevel: 'info',
   });

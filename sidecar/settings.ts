@@ -79,6 +79,7 @@ export const proxyOptions = {
     }),
   ),
   blockInstanceMetadata: boolean({ description: 'answer /metadata/instance with 403', default: false }),
+  allowEventApproval: boolean({ description: 'pass POST /metadata/scheduledevents on; without it the answer is 403', default: false }),
   mode: choice(['native', 'classic'], { description: 'how the pod carries this container', default: 'native' }),
   logLevel,
 };
@@ -114,6 +115,7 @@ export function readProxySettings(args: readonly string[]) {
     identityTtlMs: values.identityTtl * 1000,
     identityHeader: values.identityHeader,
     blockInstanceMetadata: values.blockInstanceMetadata,
+    allowEventApproval: values.allowEventApproval,
     mode: values.mode,
     logLevel: values.logLevel,
   };

@@ -66,6 +66,12 @@ export const settings = {
   }),
   blockWireServer: boolean({ description: 'reject the traffic of injected pods to 168.63.129.16 tcp 80 and 32526', default: false }),
   blockInstanceMetadata: boolean({ description: 'answer /metadata/instance in injected pods with 403', default: false }),
+  scheduledEventsNamespaces: list({
+    description: 'namespaces whose injected pods may approve scheduled events of their node',
+    form: 'names of namespaces',
+    accepts: (name) => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name),
+    default: [],
+  }),
   iptables: choice(['nft', 'legacy'], { description: 'backend of the redirect; legacy also needs NET_RAW', default: 'nft' }),
 
   proxyLogLevel: choice(logLevels, { description: 'log level of the injected proxy', default: 'info' }),

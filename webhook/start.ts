@@ -116,6 +116,6 @@ async function admitReview(review: Review, budgetMs: number, sources: AdmissionS
     exceptions: informers.exceptionsOf(review.namespace),
     settings: { hostNetwork: values.hostNetworkPods, guardHostNetwork: values.guardHostNetworkPods },
     limits: informers.limitsOf(review.namespace),
-    template: templateOf({ values, mode, caBundle, brokerAddress: informers.brokerAddress }),
+    template: templateOf({ values, mode, namespace: review.namespace, caBundle, brokerAddress: informers.brokerAddress }),
   });
 }

@@ -7,13 +7,15 @@ import type { WebhookSettings } from './settings.ts';
 export interface TemplateInput {
   values: WebhookSettings;
   mode: SidecarMode;
+  /** Of the pod. */
+  namespace: string;
   /** PEM of the CAs that the sidecars trust. */
   caBundle: string;
   /** ClusterIP of the broker's Service. */
   brokerAddress: string | undefined;
 }
 
-export function templateOf({ values, mode, caBundle, brokerAddress }: TemplateInput): Template {
+export function templateOf({ values, mode, namespace, caBundle, brokerAddress }: TemplateInput): Template {
   const { api: port } = ports.broker;
   return {
     mode,
@@ -39,6 +41,7 @@ export function templateOf({ values, mode, caBundle, brokerAddress }: TemplateIn
     },
     blockWireServer: values.blockWireServer,
     blockInstanceMetadata: values.blockInstanceMetadata,
+    allowEventApproval: values.scheduledEventsNamespaces.includes(namespace),
     iptables: values.iptables,
     allowed: { images: values.sidecarAllowedRewrites, variables: values.allowedEnv },
   };

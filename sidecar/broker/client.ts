@@ -1,7 +1,7 @@
 // Requests to the broker: two addresses, TLS under the name of the URL, the pod's bound token, JSON in and out.
 import type { Clock } from '../../common/clock.ts';
 import type { Fetch } from '../http.ts';
-import { fetchText, parseJson } from '../http.ts';
+import { fetchWhole, jsonOf } from '../http.ts';
 
 export interface BrokerClientOptions {
   fetch: Fetch;
@@ -67,8 +67,8 @@ export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         tls: { ca, serverName: own.hostname },
       };
-      const response = await fetchText(options, url, request, { timeoutMs, signal });
-      return { status: response.status, headers: response.headers, body: parseJson(response.text) };
+      const response = await fetchWhole(options, url, request, { timeoutMs, signal });
+      return { status: response.status, headers: response.headers, body: jsonOf(response) };
     },
     trust(pem) {
       ca = pem;

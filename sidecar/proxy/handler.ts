@@ -2,9 +2,10 @@
 import type { ImdsClient } from '../tokens/imds-client.ts';
 import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';
+import { readBody } from './request-bodies.ts';
 import { errorResponse } from './responses.ts';
-import type { Route, RouteSettings, Target, TokenRoute } from './routes.ts';
-import { checkRequest, parseTarget } from './routes.ts';
+import type { PostRoute, Route, RouteSettings, Target, TokenRoute } from './routes.ts';
+import { checkRequest, hostMessage, parseTarget } from './routes.ts';
 import type { Excepted, TokenRequestOptions, Wait } from './token-request.ts';
 import { respondOrWait, waitForResponse } from './token-request.ts';
 
@@ -12,9 +13,11 @@ export interface HandlerOptions extends RouteSettings, TokenRequestOptions {
   imds: ImdsClient;
   metrics: Pick<Metrics, 'countResponse'>;
   nonce: string;
+  /** Whether this pod may approve scheduled events of its node. A pod that is excepted at this moment may in any case. */
+  allowEventApproval: boolean;
 }
 
-export type IncomingRequest = Pick<Request, 'method' | 'url' | 'headers' | 'signal'>;
+export type IncomingRequest = Pick<Request, 'method' | 'url' | 'headers' | 'signal' | 'text'>;
 
 /**
  * Never fails, whatever a request holds. A cached token comes without a promise. `keepOpen` is called before a response that takes longer,
@@ -34,12 +37,16 @@ export function createHandler(options: HandlerOptions): Handler {
   };
   return (request, keepOpen) => {
     const target = targetOf(request.url);
-    // The target of a CONNECT is not a URL.
-    if (target === undefined) return errorResponse({ status: 400, message: 'the request target is not a path' }, 'imds');
+    if (target === undefined) return errorResponse({ status: 400, message: noUrlMessage(request) }, 'imds');
     const route = checkRequest(target, request, options);
     const response = respond(route, request, keepOpen, options);
     return response instanceof Response ? count(route, response) : response.then((late) => count(route, late));
   };
+}
+
+/** The URL is a path where there is no usable Host (docs/reference/bun.md). The target of a CONNECT is neither. */
+function noUrlMessage({ url, headers }: IncomingRequest): string {
+  return url.startsWith('/') ? hostMessage(headers.get('host') ?? '') : 'the request target is not a path';
 }
 
 function createTargetCache(settings: RouteSettings): (href: string) => Target | undefined {
@@ -67,6 +74,8 @@ function respond(route: Route, request: IncomingRequest, keepOpen: () => void, o
     case 'pass':
       keepOpen();
       return passDocument(options.imds, route, { timeoutMs: options.requestDeadlineMs, signal: request.signal });
+    case 'post':
+      return post(route, request, keepOpen, options);
     case 'token': {
       const arrival = options.clock.now();
       const first = respondOrWait(route, arrival, options);
@@ -76,6 +85,20 @@ function respond(route: Route, request: IncomingRequest, keepOpen: () => void, o
     }
   }
 }
+
+async function post(route: PostRoute, request: IncomingRequest, keepOpen: () => void, options: HandlerOptions): Promise<Response> {
+  const { imds, store, allowEventApproval, requestDeadlineMs: timeoutMs } = options;
+  if (route.body === 'event approval' && !allowEventApproval && store.view?.excepted !== true)
+    return errorResponse({ status: 403, message: approvalRefused }, 'imds');
+  const sent = readBody(route.body, await request.text().catch(() => ''));
+  if ('message' in sent) return errorResponse({ status: 400, message: sent.message }, 'imds');
+  keepOpen();
+  return passDocument(imds, route, { timeoutMs, signal: request.signal }, sent.body);
+}
+
+/** An approved event starts at once for the whole node. */
+const approvalRefused =
+  'Request blocked by the identity proxy of this pod: it may not approve events of its node. The chart value sidecar.scheduledEventsNamespaces lists the namespaces whose pods may; it counts for pods that are made after it is set';
 
 async function respondLater(
   first: Wait | Excepted,

@@ -40,6 +40,66 @@ test('passes a document of IMDS on with status, content type and body only', asy
   await harness.proxy.close();
 });
 
+test('passes the bytes and the certificate chains of collateral on', async () => {
+  const harness = await startProxyHarness();
+  const der = Uint8Array.from([0x30, 0x82, 0xff, 0xfe, 0x00, 0x80]);
+  harness.respond.imds = () =>
+    new Response(der, {
+      headers: { 'content-type': 'application/pkix-crl', 'SGX-PCK-CRL-Issuer-Chain': 'a%0A', 'cache-control': 'max-age=9' },
+    });
+  const response = await harness.request('/metadata/THIM/sgx/certification/v4/pckcrl?ca=platform&encoding=der');
+  assert.deepEqual(new Uint8Array(await response.arrayBuffer()), der);
+  assert.equal(response.headers.get('sgx-pck-crl-issuer-chain'), 'a%0A');
+  assert.equal(response.headers.get('cache-control'), 'max-age=9');
+  assert.equal(harness.sent.imds[0]?.url.href, 'http://169.254.169.254/metadata/THIM/sgx/certification/v4/pckcrl?ca=platform&encoding=der');
+  await harness.proxy.close();
+});
+
+const approve = { method: 'POST', body: '{"DocumentIncarnation":5,"StartRequests":[{"EventId":"C7061BAC-1","x":1}]}' };
+const events = '/metadata/scheduledevents?api-version=2020-07-01';
+
+test('refuses to approve an event by default, and names the chart value', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  const refused = await harness.request(events, approve);
+  assert.equal(refused.status, 403);
+  assert.match((await bodyOf(refused)).error_description ?? '', /sidecar\.scheduledEventsNamespaces/);
+  assert.equal(harness.sent.imds.length, 0);
+  assert.equal((await harness.request(events)).status, 200, 'events may be read');
+  await harness.proxy.close();
+});
+
+test('approves an event where that is allowed, with a body of its own', async () => {
+  const harness = await startProxyHarness({ flags: ['--allow-event-approval'] });
+  harness.respond.imds = () => new Response('', { headers: { 'content-type': 'application/json' } });
+  assert.equal((await harness.request(events, approve)).status, 200);
+  const [sent] = harness.sent.imds;
+  assert.deepEqual([sent?.url.href, sent?.options.method], [`http://169.254.169.254${events}`, 'POST']);
+  assert.equal(sent?.options.body, '{"StartRequests":[{"EventId":"C7061BAC-1"}]}');
+  assert.equal(sent?.options.headers.metadata, 'true');
+  for (const body of ['', '{}', '{"StartRequests":[]}', '{"StartRequests":[{"EventId":"a b"}]}', '{"StartRequests":[{}]}'])
+    assert.equal((await harness.request(events, { method: 'POST', body })).status, 400, body);
+  assert.equal(harness.sent.imds.length, 1);
+  await harness.proxy.close();
+});
+
+test('lets an excepted pod approve events', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')], { excepted: true });
+  assert.equal((await harness.request(events, approve)).status, 200);
+  await harness.proxy.close();
+});
+
+test('passes a TD report on, without a header Metadata', async () => {
+  const harness = await startProxyHarness();
+  harness.respond.imds = () => json({ quote: 'q' });
+  const report = (body: string) => harness.request('/acc/tdquote', { method: 'POST', headers: {}, body });
+  assert.deepEqual(await bodyOf(await report('{"report":"AQ-_","x":1}')), { quote: 'q' });
+  assert.equal(harness.sent.imds[0]?.options.body, '{"report":"AQ-_"}');
+  assert.equal((await report('{"report":"<x>"}')).status, 400);
+  await harness.proxy.close();
+});
+
 test('answers 503 as JSON when IMDS redirects or fails with a page', async () => {
   const harness = await startProxyHarness();
   harness.respond.imds = () => new Response('<html>', { status: 502, headers: { 'content-type': 'text/html' } });

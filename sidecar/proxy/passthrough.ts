@@ -1,4 +1,4 @@
-// Requests that IMDS itself answers: metadata documents, and tokens of a pod that is excepted at this moment.
+// Requests that IMDS itself answers: documents, what may be sent to it, and tokens of a pod that is excepted at this moment.
 import type { Limits } from '../http.ts';
 import { describeFetchError } from '../http.ts';
 import type { ImdsClient, ImdsRequest, ImdsResponse } from '../tokens/imds-client.ts';
@@ -6,8 +6,14 @@ import { GateFullError, imdsApiVersion, imdsTokenPath } from '../tokens/imds-cli
 import { errorResponse, passedResponse } from './responses.ts';
 import type { PassRoute, Protocol, TokenRoute } from './routes.ts';
 
-export function passDocument(imds: ImdsClient, { path, query }: PassRoute, limits: Limits): Promise<Response> {
-  return pass(imds, { lane: 'document', path, query }, 'imds', limits);
+/** `body` is that of a POST. */
+export function passDocument(
+  imds: ImdsClient,
+  { path, query }: Pick<PassRoute, 'path' | 'query'>,
+  limits: Limits,
+  body?: object,
+): Promise<Response> {
+  return pass(imds, { lane: 'document', path, query, ...(body === undefined ? {} : { body }) }, 'imds', limits);
 }
 
 /** Neither the cache nor the choice of an identity takes part: IMDS responds as to a pod without this proxy. */
@@ -33,19 +39,18 @@ async function pass(
   const patienceMs = timeoutMs / 4;
   let response: ImdsResponse;
   try {
-    response = await imds.get({ ...request, patienceMs }, { timeoutMs: timeoutMs - patienceMs, signal });
+    response = await imds.send({ ...request, patienceMs }, { timeoutMs: timeoutMs - patienceMs, signal });
   } catch (error) {
     // As IMDS answers who asks too often, with the time to wait besides.
     if (error instanceof GateFullError) return errorResponse({ status: 429, message: error.message, retryAfter: 5 }, protocol);
     return errorResponse({ status: 503, message: `IMDS did not answer: ${describeFetchError(error)}`, retryAfter: 5 }, protocol);
   }
-  const { status, headers, text } = response;
-  const contentType = headers.get('content-type');
+  const { status, headers, bytes } = response;
   const redirected = status >= 300 && status < 400;
-  const isJson = /\bjson\b/i.test(contentType ?? '');
+  const isJson = /\bjson\b/i.test(headers.get('content-type') ?? '');
   // IMDS never redirects, and SDKs cannot read an error that is not JSON.
   if (redirected || (status >= 400 && !isJson)) return unreadableResponse(status, protocol);
-  return passedResponse(status, contentType, text);
+  return passedResponse(status, headers, bytes);
 }
 
 function unreadableResponse(imdsStatus: number, protocol: Protocol): Response {

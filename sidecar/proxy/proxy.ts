@@ -76,6 +76,7 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
     nonce: createNonce(),
     isIdentityHeader: identityHeader === undefined ? undefined : createHeaderCheck(identityHeader, timingSafeEqual),
     blockInstanceMetadata: settings.blockInstanceMetadata,
+    allowEventApproval: settings.allowEventApproval,
     requestDeadlineMs: settings.requestDeadlineMs,
     unknownIdentityMs: settings.unknownIdentityMs,
     identityTtlMs: settings.identityTtlMs,

@@ -27,17 +27,19 @@ export interface ErrorOptions {
   error?: string;
   /** Seconds, at most 20: azidentity for Go gives up on more than 25. */
   retryAfter?: number;
+  /** Methods that a 405 names. */
+  allow?: readonly string[];
 }
 
 export function errorResponse(
-  { status, message, error = errorCodes[status] ?? 'server_error', retryAfter }: ErrorOptions,
+  { status, message, error = errorCodes[status] ?? 'server_error', retryAfter, allow }: ErrorOptions,
   protocol: Protocol,
 ): Response {
   // Credential chains take the word "unreachable" for "there is no IMDS here" and try their next source.
   const description = message.replaceAll(/unreachable/gi, 'not reachable');
   const headers: Record<string, string> = { ...jsonHeaders };
   if (retryAfter !== undefined) headers['retry-after'] = String(retryAfter);
-  if (status === 405) headers.allow = 'GET';
+  if (allow !== undefined) headers.allow = allow.join(', ');
   const body = protocol === 'imds' ? { error, error_description: description } : { statusCode: status, message: description };
   return new Response(JSON.stringify(body), { status, headers });
 }
@@ -68,7 +70,14 @@ function tokenBody(token: Token, route: TokenRoute, clientId: string, wallMs: nu
   return body;
 }
 
+/**
+ * Headers of IMDS that are passed on. Chains of certificates come in some: Intel's libraries read them, and how long to keep the rest
+ * (docs/reference/imds.md#collateral).
+ */
+const passedHeaders = /^(?:content-type|cache-control|request-id|(?:sgx|tdx|tcb)-.*)$/;
+
 /** A response of IMDS without the headers of its connection. */
-export function passedResponse(status: number, contentType: string | null, body: string): Response {
-  return new Response(body, { status, headers: { 'content-type': contentType ?? jsonHeaders['content-type'], server: serverName } });
+export function passedResponse(status: number, headers: Headers, body: ArrayBuffer): Response {
+  const passed = [...headers].filter(([name]) => passedHeaders.test(name));
+  return new Response(body, { status, headers: { ...jsonHeaders, ...Object.fromEntries(passed) } });
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { passedPaths } from './imds-paths.ts';
 import type { RouteSettings } from './routes.ts';
 import { checkRequest, parseTarget } from './routes.ts';
 
@@ -91,6 +92,16 @@ test('checks the path before the method and the method before the headers', () =
   for (const method of ['POST', 'PUT', 'HEAD', 'OPTIONS', 'DELETE', 'TRACE']) assert.equal(statusOf(token, {}, plain, method), 405, method);
 });
 
+test('names the methods that a path has when it refuses another', () => {
+  const allowed = (path: string, method: string) => {
+    const route = routeOf(path, metadata, plain, method);
+    return route.kind === 'error' ? [route.status, route.message, route.allow] : route.kind;
+  };
+  assert.deepEqual(allowed('/metadata/versions', 'POST'), [405, 'only GET is served here', ['GET']]);
+  assert.deepEqual(allowed('/metadata/scheduledevents', 'PUT'), [405, 'only GET and POST are served here', ['GET', 'POST']]);
+  assert.deepEqual(allowed('/acc/tdquote', 'GET'), [405, 'only POST is served here', ['POST']]);
+});
+
 test('requires Metadata: true, no X-Forwarded-For, and an address as Host', () => {
   const target = `${token}?resource=r`;
   assert.equal(statusOf(target, { metadata: 'True' }), 'token', "Microsoft's own samples spell it so");
@@ -98,6 +109,15 @@ test('requires Metadata: true, no X-Forwarded-For, and an address as Host', () =
   assert.equal(statusOf(target, { ...metadata, 'x-forwarded-for': '' }), 400);
   for (const host of ['127.0.0.1:2579', '169.254.169.254', '[::1]', 'localhost:2579'])
     assert.equal(statusOf(`http://${host}${target}`), 'token', host);
+});
+
+test('says that there is no Host, or that it is another one', () => {
+  const messageOf = (host: string) => {
+    const route = routeOf(`${token}?resource=r`, { ...metadata, host });
+    return route.kind === 'error' ? route.message : '';
+  };
+  assert.match(messageOf(''), /^the request has no Host header/);
+  assert.match(messageOf('evil.example'), /^the Host header is not accepted/);
 });
 
 test('takes an address in its usual form or localhost as Host, and nothing else', () => {
@@ -138,7 +158,6 @@ test('passes documents of IMDS with their own parameters only', () => {
   });
   for (const path of ['identity/info', 'versions', 'loadbalancer', 'scheduledevents', 'instance'])
     assert.equal(statusOf(`/metadata/${path}`), 'pass', path);
-  assert.equal(statusOf('/metadata/scheduledevents', metadata, plain, 'POST'), 405);
   assert.equal(statusOf('/metadata/instance?format=a&Format=b'), 400);
   assert.deepEqual(routeOf('/metadata/instance?api-version=v&api_version=w'), {
     kind: 'pass',
@@ -147,11 +166,43 @@ test('passes documents of IMDS with their own parameters only', () => {
   });
 });
 
+test('passes THIM on with every parameter, in the case of its services', () => {
+  const query = 'qeid=0a&encrypted_ppid=ff&cpusvn=01&pcesvn=0b00&pceid=0000&api-version=2021-07-22-preview';
+  assert.deepEqual(routeOf(`/metadata/thim/sgx/certification/v4/pckcert?${query}`), {
+    kind: 'pass',
+    path: '/metadata/THIM/sgx/certification/v4/pckcert',
+    query: Object.fromEntries(new URLSearchParams(query)),
+  });
+  assert.deepEqual(routeOf('/Metadata/THIM/amd/certification?tcbVersion=db16&platformId=a%26b'), {
+    kind: 'pass',
+    path: '/metadata/THIM/amd/certification',
+    query: { tcbVersion: 'db16', platformId: 'a&b' },
+  });
+  assert.equal(statusOf('/metadata/THIM/amd/certification', {}), 400, 'the header is needed');
+  assert.equal(statusOf('/metadata/THIM/x?fmspc=a&FMSPC=b'), 400);
+  assert.equal(statusOf('/metadata/THIM/%2e%2e/identity/info'), 'pass');
+  assert.equal(statusOf('/metadata/THIMBLE'), 404);
+  assert.equal(statusOf('/metadata/THIM/a b'), 404);
+});
+
+test('has a route for approvals of events and for TD reports, by POST', () => {
+  assert.deepEqual(routeOf('/metadata/ScheduledEvents?api-version=2020-07-01&x=y', metadata, plain, 'POST'), {
+    kind: 'post',
+    path: '/metadata/scheduledevents',
+    query: { 'api-version': '2020-07-01' },
+    body: 'event approval',
+  });
+  assert.equal(statusOf('/metadata/scheduledevents', {}, plain, 'POST'), 400, 'the header is needed');
+  assert.deepEqual(routeOf('/acc/tdquote?x=y', {}, plain, 'POST'), { kind: 'post', path: '/acc/tdquote', query: {}, body: 'TD report' });
+  assert.equal(statusOf('/acc/tdquote', { host: 'evil.example' }, plain, 'POST'), 400);
+});
+
 test('blocks instance metadata on request, and nothing else', () => {
   const blocked = { ...plain, blockInstanceMetadata: true };
   for (const path of ['/metadata/instance', '/Metadata/INSTANCE/compute', '/metadata//instance/'])
     assert.equal(statusOf(path, metadata, blocked), 403, path);
-  assert.equal(statusOf('/metadata/versions', metadata, blocked), 'pass');
+  for (const path of ['/metadata/versions', '/metadata/THIM/amd/certification', '/metadata/attested/document'])
+    assert.equal(statusOf(path, metadata, blocked), 'pass', path);
 });
 
 test('answers 500 for the path that NMI has for processes of the node', () => {
@@ -194,6 +245,10 @@ test('passes only known paths and parameters to IMDS, whatever the request', () 
     'metadata',
     'identity',
     'instance',
+    'THIM',
+    'scheduledevents',
+    'acc',
+    'tdquote',
     'oauth2',
     'token',
     'info',
@@ -239,16 +294,20 @@ test('passes only known paths and parameters to IMDS, whatever the request', () 
         headers.set('host', '169.254.169.254');
         const route = checkRequest(parseTarget(new URL(href), plain), { method, headers }, plain);
         if (route.kind === 'error' || route.kind === 'nonce') return;
-        assert.equal(method, 'GET');
-        assert.equal(header?.toLowerCase(), 'true');
-        if (route.kind === 'token') return;
+        if (route.kind === 'token') {
+          assert.equal(`${method} ${header?.toLowerCase()}`, 'GET true');
+          return;
+        }
+        const passed = passedPaths.find((one) => one.method === method && route.path.startsWith(one.path));
+        assert.equal(method, route.kind === 'pass' ? 'GET' : 'POST');
+        assert.ok(header?.toLowerCase() === 'true' || passed?.withoutHeader === true);
         assert.match(
           route.path,
-          /^\/metadata\/(instance(\/[A-Za-z0-9_.-]+)*|identity\/info|versions|attested\/document|loadbalancer|scheduledevents)$/,
+          /^(\/metadata\/((instance|THIM)(\/[A-Za-z0-9_.-]+)*|identity\/info|versions|attested\/document|loadbalancer|scheduledevents)|\/acc\/tdquote)$/,
         );
         const upstream = new URL(route.path, 'http://imds');
         assert.equal(upstream.pathname, route.path, 'the URL standard changes nothing of it');
-        assert.ok(Object.keys(route.query).every((key) => known.has(key)));
+        assert.ok(passed?.parameters === 'all' || Object.keys(route.query).every((key) => known.has(key)));
       },
     ),
     { numRuns: 3000 },

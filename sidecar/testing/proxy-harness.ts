@@ -82,13 +82,17 @@ export async function startProxyHarness({ flags = [], respondToPoll }: HarnessOp
   });
 
   const keptOpen = { count: 0 };
-  const request = async (target: string, options: { headers?: Record<string, string>; signal?: AbortSignal; method?: string } = {}) => {
+  const request = async (
+    target: string,
+    options: { headers?: Record<string, string>; signal?: AbortSignal; method?: string; body?: string } = {},
+  ) => {
     // Not a Request: the one of Node may lose its signal to the garbage collector.
     const incoming = {
       method: options.method ?? 'GET',
       url: `http://169.254.169.254${target}`,
       headers: new Headers({ host: '169.254.169.254', ...(options.headers ?? { metadata: 'true' }) }),
       signal: options.signal ?? new AbortController().signal,
+      text: () => Promise.resolve(options.body ?? ''),
     };
     return proxy.handle(incoming, () => {
       keptOpen.count += 1;

@@ -3,7 +3,7 @@
 import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import { isRecord, stringAt } from '../../common/records.ts';
-import { describeFetchError, NoAnswerError, parseJson } from '../http.ts';
+import { describeFetchError, jsonOf, NoAnswerError } from '../http.ts';
 import type { ImdsClient, ImdsResponse } from './imds-client.ts';
 import { imdsApiVersion, imdsTokenPath } from './imds-client.ts';
 import { createSilence } from './imds-silence.ts';
@@ -21,7 +21,7 @@ export function createImdsSource(options: { imds: ImdsClient; clock: Clock; brok
       const request = { lane: 'token', path: imdsTokenPath, query: parametersOf(query) } as const;
       const attempt = silence.begin();
       try {
-        const response = await imds.get(request, { timeoutMs: attempt.timeoutMs, signal });
+        const response = await imds.send(request, { timeoutMs: attempt.timeoutMs, signal });
         silence.end();
         return parseResponse(response, query, clock.wall());
       } catch (error) {
@@ -53,7 +53,7 @@ function missingResourceId({ row }: TokenQuery): TokenError {
 function parseResponse(response: ImdsResponse, { row }: TokenQuery, wallMs: number): TokenResult {
   const requestId = response.headers.get('x-ms-request-id') ?? crypto.randomUUID();
   if (response.status !== 200) return { error: errorOf(response, requestId) };
-  const token = parseToken(parseJson(response.text), wallMs);
+  const token = parseToken(jsonOf(response), wallMs);
   if (token === undefined) return { error: { code: 'server', message: 'IMDS answered 200 without a token' } };
   const expected = row.clientID.toLowerCase();
   if (token.clientId !== undefined && expected !== '' && token.clientId.toLowerCase() !== expected) {
@@ -65,7 +65,7 @@ function parseResponse(response: ImdsResponse, { row }: TokenQuery, wallMs: numb
 
 /** What the statuses of IMDS mean: docs/reference/imds.md. The application reads the message, which is IMDS's own. */
 function errorOf(response: ImdsResponse, requestId: string): TokenError {
-  const body = parseJson(response.text);
+  const body = jsonOf(response);
   const { status } = response;
   if (!response.genuine && !isRecord(body))
     return { code: 'not_imds', message: `HTTP ${status} from something on this node that is not IMDS (an NMI of aad-pod-identity?)` };

@@ -36,6 +36,7 @@ export interface Template {
   init: Amounts;
   blockWireServer: boolean;
   blockInstanceMetadata: boolean;
+  allowEventApproval: boolean;
   iptables: 'nft' | 'legacy';
   allowed: AllowedChanges;
 }
@@ -107,6 +108,7 @@ function proxyArguments(template: Template, { interception, logLevel }: ProxyOpt
     `--broker-token-file=${tokenFile}`,
     `--log-level=${logLevel}`,
     ...(template.blockInstanceMetadata ? ['--block-instance-metadata'] : []),
+    ...(template.allowEventApproval ? ['--allow-event-approval'] : []),
     ...(interception === 'none' ? [`--identity-header=$(${podUid})`] : []),
   ];
 }

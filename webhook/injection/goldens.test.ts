@@ -158,6 +158,7 @@ const cases: Record<string, AdmitInput> = {
   }),
   'broker-without-address': admitInput({ template: { ...template, broker: { ...template.broker, address: undefined } } }),
   'block-wire-server-and-instance-metadata': admitInput({ template: { ...template, blockWireServer: true, blockInstanceMetadata: true } }),
+  'event-approval-allowed': admitInput({ template: { ...template, allowEventApproval: true } }),
   'legacy-iptables': admitInput({ template: { ...template, iptables: 'legacy' } }),
   'guaranteed-pod': admitInput({
     pod: rawPod({

@@ -19,6 +19,7 @@ export const template: Template = {
   init: { cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' },
   blockWireServer: false,
   blockInstanceMetadata: false,
+  allowEventApproval: false,
   iptables: 'nft',
   allowed: { images: ['mirror.test/*/sidecar:*'], variables: ['HTTP_PROXY', 'no_proxy'] },
 };

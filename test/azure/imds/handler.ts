@@ -2,25 +2,31 @@
 import type { Context, Handler, Outcome } from '../core/handler.ts';
 import { only } from '../core/handler.ts';
 import type { Answer, Incoming } from '../core/messages.ts';
-import { json, pathSegments } from '../core/messages.ts';
+import { isRecord, json, parseJson, pathSegments, text } from '../core/messages.ts';
+import { answerCollateral, answerQuote } from './collateral.ts';
 import { identityNotFound, invalid, problem, throttled } from './errors.ts';
 import { answerInstance } from './instance.ts';
 import { charge } from './limits.ts';
 import { visibleIdentities } from './select.ts';
 import { answerToken } from './token.ts';
-import { apiVersions } from './versions.ts';
+import { apiVersions, eventVersions } from './versions.ts';
 
 type Route = {
   readonly verbs: readonly string[];
   readonly category: 'identity' | 'other';
   /** The first api-version that has it; null: works without one. */
   readonly since: string | null;
+  /** Where they are not those of all. */
+  readonly versions?: readonly string[];
+  /** Clients do not send `Metadata: true`. */
+  readonly withoutHeader?: boolean;
   readonly answer: (request: Incoming, context: Context, rest: readonly string[]) => Outcome;
 };
 
 const plain = (answer: (request: Incoming, context: Context) => Answer) => (request: Incoming, context: Context) =>
   only(answer(request, context));
 
+/** By the path below `/metadata`, or the whole path where it is not below. */
 const routes: Readonly<Record<string, Route>> = {
   'identity/oauth2/token': { verbs: ['GET'], category: 'identity', since: '2018-02-01', answer: answerToken },
   'identity/info': { verbs: ['GET'], category: 'identity', since: '2018-02-01', answer: plain(identityInfo) },
@@ -42,7 +48,15 @@ const routes: Readonly<Record<string, Route>> = {
       }),
     ),
   },
-  scheduledevents: { verbs: ['GET', 'POST'], category: 'other', since: '2017-08-01', answer: plain(scheduledEvents) },
+  scheduledevents: {
+    verbs: ['GET', 'POST'],
+    category: 'other',
+    since: '2017-08-01',
+    versions: [...apiVersions, ...eventVersions],
+    answer: plain(scheduledEvents),
+  },
+  thim: { verbs: ['GET'], category: 'other', since: null, answer: (request, _context, rest) => only(answerCollateral(request, rest)) },
+  '/acc/tdquote': { verbs: ['POST'], category: 'other', since: null, withoutHeader: true, answer: plain(answerQuote) },
 };
 
 function identityInfo(_request: Incoming, context: Context): Answer {
@@ -59,12 +73,24 @@ function attestedDocument(request: Incoming, context: Context): Answer {
   return json(200, { encoding: 'pkcs7', signature: context.keys.attest(JSON.stringify(document)) });
 }
 
-function scheduledEvents(request: Incoming): Answer {
-  if (request.method === 'GET') return json(200, { DocumentIncarnation: 1, Events: [] });
-  return json(400, { error: 'Bad request. There is no event to start.' });
+function scheduledEvents(request: Incoming, { state }: Context): Answer {
+  const scheduled = state.config.settings.imds.scheduledEvents;
+  if (request.method === 'GET') {
+    const Events = scheduled.map((EventId) => ({ EventId, EventType: 'Reboot', EventStatus: 'Scheduled', ResourceType: 'VirtualMachine' }));
+    return json(200, { DocumentIncarnation: 1, Events });
+  }
+  const sent = parseJson(request.body);
+  const starts = isRecord(sent) && Array.isArray(sent.StartRequests) ? sent.StartRequests : [];
+  const known = starts.every((start: unknown) => isRecord(start) && typeof start.EventId === 'string' && scheduled.includes(start.EventId));
+  return starts.length > 0 && known ? text(200, '') : json(400, { error: 'Bad request. There is no event to start.' });
 }
 
+/** These have paths below them. */
+const trees = ['instance', 'thim'];
+
 function findRoute(path: string): { route: Route; rest: readonly string[] } | null {
+  const whole = routes[path.toLowerCase()];
+  if (whole !== undefined) return { route: whole, rest: [] };
   const segments = pathSegments(path);
   if (segments === null || segments[0]?.toLowerCase() !== 'metadata') return null;
   const below = segments.slice(1);
@@ -72,8 +98,9 @@ function findRoute(path: string): { route: Route; rest: readonly string[] } | nu
   if (below.includes('')) return null;
   const route = routes[below.join('/').toLowerCase()];
   if (route !== undefined) return { route, rest: [] };
-  const { instance } = routes;
-  return below[0]?.toLowerCase() === 'instance' && instance !== undefined ? { route: instance, rest: below.slice(1) } : null;
+  const tree = trees.find((name) => name === below[0]?.toLowerCase());
+  const found = tree === undefined ? undefined : routes[tree];
+  return found === undefined ? null : { route: found, rest: below.slice(1) };
 }
 
 /** The newer credential paths: a client takes exactly 400 without the header as "present". */
@@ -95,14 +122,14 @@ function missingHeader(context: Context): Answer {
 function requestProblem(request: Incoming, context: Context, route: Route): Answer | null {
   if (request.headers['x-forwarded-for'] !== undefined)
     return problem(400, 'bad_request', 'Requests with the X-Forwarded-For header are not accepted');
-  if (!hasMetadataHeader(request)) return missingHeader(context);
+  if (!hasMetadataHeader(request) && route.withoutHeader !== true) return missingHeader(context);
   const names = [...request.query.keys()].map((name) => name.toLowerCase());
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) return invalid(`The query parameter ${twice} is given more than once`);
   if (route.since === null) return null;
   const version = request.query.get('api-version');
-  const since = route.since;
-  if (version !== null && version >= since && apiVersions.includes(version)) return null;
+  const { since, versions = apiVersions } = route;
+  if (version !== null && version >= since && versions.includes(version)) return null;
   const why =
     version === null || version === '' ? 'api-version was not specified in the request' : `api-version ${version} is not supported`;
   return json(400, { error: `Bad request. ${why}`, 'newest-versions': apiVersions.slice(-3).reverse() });

@@ -26,6 +26,8 @@ const publicArmAudiences = [
 type TokenField = 'ext_expires_in' | 'client_id' | 'refresh_token' | 'refresh_in';
 const usualFields: TokenField[] = ['ext_expires_in', 'client_id', 'refresh_token'];
 
+const noEvents: string[] = [];
+
 const imds = (value: unknown, path: string) =>
   fields(value, path, {
     /** The two codes seen for a missing Metadata header. */
@@ -38,6 +40,8 @@ const imds = (value: unknown, path: string) =>
     tokenSeconds: [count, 86_400],
     /** The same token is handed out until it is this old. */
     refreshAfterSeconds: [count, 43_200],
+    /** Ids of the events that a machine hears of. */
+    scheduledEvents: [listOf(text), noEvents],
   });
 
 const arm = (value: unknown, path: string) =>

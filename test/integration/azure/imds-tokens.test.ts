@@ -165,6 +165,30 @@ test('I14: answers 405 to other methods on every route', async (context) => {
   }
 });
 
+test('I17: approves scheduled events, and no others', async (context) => {
+  const { urls } = await emulate(context, { state: smallAzure({ settings: { imds: { scheduledEvents: ['e-1'] } } }) });
+  const path = '/metadata/scheduledevents?api-version=2020-07-01';
+  const approve = async (EventId: string, headers: Record<string, string> = metadata) =>
+    (await call(urls.imds, path, { method: 'POST', headers, body: JSON.stringify({ StartRequests: [{ EventId }] }) })).status;
+  assert.match((await getMetadata(urls.imds, path)).text, /"EventId":"e-1"/);
+  assert.deepEqual([await approve('e-1'), await approve('e-2'), await approve('e-1', {})], [200, 400, 400]);
+});
+
+test('I17: gives collateral with its certificate chains, and quotes', async (context) => {
+  const { urls } = await emulate(context);
+  const amd = await getMetadata(urls.imds, '/metadata/THIM/amd/certification');
+  assert.deepEqual(Object.keys(amd.json), ['vcekCert', 'tcbm', 'certificateChain', 'cacheControl']);
+  const pckcert = '/metadata/thim/sgx/certification/v4/pckcert';
+  const platform = 'qeid=0a&encrypted_ppid=ff&cpusvn=01&pcesvn=0b00&pceid=0000&api-version=2021-07-22-preview';
+  const intel = await getMetadata(urls.imds, `${pckcert}?${platform}`);
+  assert.match(intel.text, /^-----BEGIN CERTIFICATE-----/);
+  assert.deepEqual([intel.headers['sgx-tcbm'], intel.status], ['010b00', 200]);
+  assert.equal((await getMetadata(urls.imds, pckcert)).status, 400);
+  assert.equal((await getMetadata(urls.imds, '/metadata/THIM/nothing')).status, 404);
+  const quote = await call(urls.imds, '/acc/tdquote', { method: 'POST', body: '{"report":"AA=="}' });
+  assert.equal(typeof quote.json.quote, 'string');
+});
+
 test('I14: answers the other paths that clients read', async (context) => {
   const emulator = await emulate(context, { state: smallAzure({ settings: { limits: { imds: false } } }) });
   const { imds: base } = emulator.urls;

@@ -133,6 +133,7 @@ async function startPod(pod: Cluster['pods'][number], { attached }: Cluster, bro
           url: `http://169.254.169.254/metadata/identity/oauth2/token?resource=${resource}`,
           headers: new Headers({ host: '169.254.169.254', metadata: 'true' }),
           signal: new AbortController().signal,
+          text: async () => '',
         },
         () => undefined,
       );

@@ -167,6 +167,19 @@ describe('hostile clients', () => {
     for (const [bytes, status] of expected) assert.equal(await statusOf(bytes), status, JSON.stringify(bytes.slice(0, 120)));
   });
 
+  it('says what is wrong with a Host that makes no URL', async () => {
+    const head = (version: string, hosts: readonly string[]) =>
+      `GET ${tokenPath}?resource=r HTTP/${version}\r\n${hosts.map((host) => `Host: ${host}\r\n`).join('')}Metadata: true\r\n\r\n`;
+    for (const bytes of [head('1.0', []), head('1.0', ['']), head('1.1', [''])])
+      assert.match(await exchange(bytes), /^HTTP\/1\.1 400 [\s\S]*the request has no Host header/, JSON.stringify(bytes));
+    for (const bytes of [head('1.1', ['a b']), head('1.0', ['evil.example@169.254.169.254'])])
+      assert.match(await exchange(bytes), /^HTTP\/1\.1 400 [\s\S]*the Host header is not accepted/, JSON.stringify(bytes));
+    assert.match(
+      await exchange('CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n'),
+      /the request target is not a path/,
+    );
+  });
+
   it('sends IMDS at most 5 documents a second, and tokens before them', async () => {
     const sockets = await Promise.all(Array.from({ length: 200 }, open));
     const began = performance.now();

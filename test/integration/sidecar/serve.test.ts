@@ -20,7 +20,7 @@ const ask = async (query: string, headers: Record<string, string> = { Metadata: 
 };
 
 before(async () => {
-  emulator = await startAzure(['reader', 'writer']);
+  emulator = await startAzure(['reader', 'writer'], { imds: { scheduledEvents: ['event-1'] } });
   broker = await startFakeBroker();
   broker.set([rowOf('reader'), rowOf('writer')]);
   proxy = await startProxy({ imds: emulator.urls.imds, broker, flags: ['--unknown-identity-timeout=0'] });
@@ -93,6 +93,42 @@ test('answers with a list of tokens for a principal with auxiliary tenants', asy
   );
   assert.ok(body.every((each) => Object.values(each).every((value) => typeof value === 'string')));
   broker.set([rowOf('reader')]);
+});
+
+test('passes collateral on, with the chain of its certificates', async () => {
+  const platform = 'qeid=0a&encrypted_ppid=ff&cpusvn=01&pcesvn=0b00&pceid=0000&api-version=2021-07-22-preview';
+  const intel = await fetch(`${proxy.url}/metadata/thim/sgx/certification/v4/pckcert?${platform}`, { headers: { Metadata: 'true' } });
+  assert.match(await intel.text(), /^-----BEGIN CERTIFICATE-----/);
+  assert.deepEqual([intel.status, intel.headers.get('sgx-tcbm')], [200, '010b00']);
+  assert.match(intel.headers.get('sgx-pck-certificate-issuer-chain') ?? '', /BEGIN%20CERTIFICATE/);
+  const amd = await ask('', { Metadata: 'true' }, '/metadata/THIM/amd/certification');
+  assert.deepEqual([amd.status, typeof amd.body.vcekCert], [200, 'string']);
+});
+
+test('passes a TD report on', async () => {
+  const answer = await fetch(`${proxy.url}/acc/tdquote`, { method: 'POST', body: '{"report":"AA=="}' });
+  assert.equal(answer.status, 200);
+  assert.match(await answer.text(), /^\{"quote":"[\w-]+"\}$/);
+});
+
+const approve = (url: string, event: string) =>
+  fetch(`${url}/metadata/scheduledevents?api-version=2020-07-01`, {
+    method: 'POST',
+    headers: { Metadata: 'true', 'Content-Type': 'application/json' },
+    body: JSON.stringify({ StartRequests: [{ EventId: event }] }),
+  });
+
+test('refuses to approve an event', async () => {
+  const refused = await approve(proxy.url, 'event-1');
+  assert.equal(refused.status, 403);
+  assert.match(await refused.text(), /sidecar\.scheduledEventsNamespaces/);
+});
+
+test('approves an event of the node where that is allowed', async (context) => {
+  const allowed = await startProxy({ imds: emulator.urls.imds, broker, flags: ['--allow-event-approval'] });
+  context.after(() => allowed.stop());
+  assert.equal((await approve(allowed.url, 'event-1')).status, 200);
+  assert.equal((await approve(allowed.url, 'event-2')).status, 400, "IMDS's own answer");
 });
 
 test('uses less than 7 MiB of private memory', async () => {
