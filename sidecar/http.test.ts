@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFakeClock } from '../common/testing/fake-clock.ts';
 import type { Fetch } from './http.ts';
-import { describeFetchError, fetchWhole } from './http.ts';
+import { describeFetchError, fetchWhole, NoAnswerError } from './http.ts';
 import { hang } from './testing/fixtures.ts';
 
 const url = new URL('http://imds/path?q=1');
@@ -39,5 +39,6 @@ test('describes a failed fetch by its code and message', () => {
   const refused = Object.assign(new Error('Unable to connect'), { code: 'ConnectionRefused' });
   assert.equal(describeFetchError(refused), 'ConnectionRefused: Unable to connect');
   assert.equal(describeFetchError(new Error('ECONNRESET')), 'ECONNRESET');
+  assert.equal(describeFetchError(new NoAnswerError()), 'no answer in time');
   assert.equal(describeFetchError('text'), 'unknown error');
 });

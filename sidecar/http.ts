@@ -79,6 +79,7 @@ export function parseJson(text: string): unknown {
 /** Why a request failed, short enough for logs and error responses. Never holds the request. */
 export function describeFetchError(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
+  if (error instanceof NoAnswerError) return error.message;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   return code !== '' && !error.message.includes(code) ? `${code}: ${error.message}` : error.message;
 }

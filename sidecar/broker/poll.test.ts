@@ -100,10 +100,43 @@ test('tries both addresses by turns, for 3 s each, while the broker was never re
   const hosts = requests.map(({ url }) => url.host);
   assert.ok(hosts.every((host, index) => (host === '10.0.0.9:9443') === (index % 2 === 0)));
   assert.ok(requests.length > 100 && requests.length < 250, `${requests.length} requests in ten minutes`);
-  assert.match(store.contactError ?? '', /no answer in time/);
+  assert.equal(
+    store.contactError,
+    '10.0.0.9:9443: no answer in time; broker.test:9443: no answer in time. This pod needs egress to TCP 9443: does a network policy deny it?',
+  );
   assert.equal(lines.filter((line) => line.startsWith('warn')).length, 1, 'one warning for the outage');
   await stop();
 });
+
+test('tells the reason of each address, and forgets them with the next success', async () => {
+  const { clock, broker, stop, store } = startPolling((url, options) =>
+    url.host === '10.0.0.9:9443' ? hang(options) : Promise.reject(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })),
+  );
+  await clock.advance(3_100);
+  assert.match(
+    store.contactError ?? '',
+    /^10\.0\.0\.9:9443: no answer in time; broker\.test:9443: ENOTFOUND: no such name\. .* egress to TCP 9443/,
+  );
+  broker.respond = (_url, options) => (store.view === undefined ? rows() : hang(options));
+  await clock.advance(5_000);
+  assert.equal(store.contactError, undefined);
+  broker.respond = () => Promise.reject(new Error('ConnectionRefused'));
+  await clock.advance(125_000);
+  assert.doesNotMatch(store.contactError ?? 'no', /ENOTFOUND|no answer/);
+  await stop();
+});
+
+for (const [name, respond] of [
+  ['answers', () => new Response('', { status: 500 })],
+  ['has another certificate', () => Promise.reject(new Error('UNABLE_TO_VERIFY_LEAF_SIGNATURE'))],
+] as const)
+  test(`does not blame egress when the broker ${name}`, async () => {
+    const { clock, stop, store } = startPolling(respond);
+    await clock.advance(1_000);
+    assert.match(store.contactError ?? '', /^10\.0\.0\.9:9443: (HTTP 500|UNABLE)/);
+    assert.doesNotMatch(store.contactError ?? '', /egress/);
+    await stop();
+  });
 
 test('keeps the identities during hours of outage and asks less often', async () => {
   const { clock, requests, broker, store, stop } = startPollingAfterFirstList();

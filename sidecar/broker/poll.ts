@@ -40,12 +40,23 @@ interface Session {
   /** The last request succeeded, so the next may be held. */
   connected: boolean;
   consecutiveFailures: number;
+  /** Why the last request to each address failed, since the last success. */
+  reasons: Map<string, string>;
+  /** A response came to the last request. */
+  answered: boolean;
 }
 
 /** Runs until the signal aborts; never rejects. */
 export async function pollIdentities(options: PollOptions): Promise<void> {
   const { clock, signal } = options;
-  const session: Session = { etag: undefined, cursor: undefined, connected: false, consecutiveFailures: 0 };
+  const session: Session = {
+    etag: undefined,
+    cursor: undefined,
+    connected: false,
+    consecutiveFailures: 0,
+    reasons: new Map(),
+    answered: false,
+  };
   while (!signal.aborted) {
     let delayMs: number;
     try {
@@ -63,6 +74,7 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
 async function poll({ broker, store, clock, random, log, isValidCa, signal }: PollOptions, session: Session): Promise<number> {
   const wait = session.connected ? Math.round(pollSeconds * (0.9 + 0.2 * random())) : 0;
   const began = clock.now();
+  session.answered = false;
   const response = await broker.call({
     path: identitiesPath,
     query: { wait: String(wait), ...(session.cursor === undefined ? {} : { asOf: session.cursor }) },
@@ -70,6 +82,7 @@ async function poll({ broker, store, clock, random, log, isValidCa, signal }: Po
     timeoutMs: session.connected ? wait * 1000 + pollGraceMs : firstContactMs,
     signal,
   });
+  session.answered = true;
   const held = wait === 0 || clock.now() - began >= heldMs;
   if (response.status === 304 && session.etag !== undefined) {
     store.confirm();
@@ -110,21 +123,31 @@ function contactSucceeded({ broker, log }: PollOptions, session: Session): void 
   if (!session.connected) log.info('broker reached', { address: broker.address });
   session.connected = true;
   session.consecutiveFailures = 0;
+  session.reasons.clear();
 }
 
 /** Returns the delay before the next request. */
 function contactFailed({ broker, store, random, log }: PollOptions, session: Session, error: unknown): number {
-  const reason = `${broker.address}: ${describeFetchError(error)}`;
+  session.reasons.set(broker.address, describeFetchError(error));
+  const reason = contactError(session);
   store.contactFailed(reason);
-  // One warning for each outage.
-  const level = session.connected || session.consecutiveFailures === 0 ? 'warn' : 'debug';
-  log[level]('broker not reached', { reason, failures: session.consecutiveFailures });
   session.connected = false;
   session.consecutiveFailures += 1;
+  // One warning for each outage, once every address has failed.
+  const level = session.consecutiveFailures === broker.addressCount ? 'warn' : 'debug';
+  log[level]('broker not reached', { reason, failures: session.consecutiveFailures });
   broker.switchAddress();
   // The other address is tried at once. Then full jitter spreads the sidecars of a cluster.
   if (session.consecutiveFailures % broker.addressCount !== 0) return 0;
   const round = Math.min(20, session.consecutiveFailures / broker.addressCount);
   const max = store.view === undefined ? maxRetryWithoutViewMs : maxRetryMs;
   return Math.max(minRetryMs, random() * Math.min(max, minRetryMs * 2 ** round));
+}
+
+/** Each address with its reason: a name that nothing resolves must not hide that the other address drops packets. */
+function contactError({ reasons, answered }: Session): string {
+  const [first = ''] = reasons.keys();
+  const all = [...reasons].map(([address, reason]) => `${address}: ${reason}`).join('; ');
+  const met = answered || [...reasons.values()].some((reason) => /cert|verify/i.test(reason));
+  return met ? all : `${all}. This pod needs egress to TCP ${first.slice(first.lastIndexOf(':') + 1)}: does a network policy deny it?`;
 }
