@@ -8,7 +8,7 @@ const tables = desiredTables({ denyImds: false, blockWireServer: true });
 test('inserts every rule into an empty namespace', () => {
   assert.equal(differences(tables, savedTables(tables)).length, 0);
   assert.ok(differences(tables, emptyTables).length > 0);
-  assert.equal(restoreInput(tables, emptyTables).match(/^-I /gm)?.length, 4);
+  assert.equal(restoreInput(tables, emptyTables).match(/^-I /gm)?.length, 6);
 });
 
 test('leaves a jump that is in place as it is', () => {
@@ -28,7 +28,7 @@ test('moves our jump back to the top when another rule was inserted before it', 
 
 test('deletes the WireServer rules of an earlier run when they are no longer desired', () => {
   const input = restoreInput(desiredTables({ denyImds: false, blockWireServer: false }), savedTables(tables));
-  assert.equal(input.match(/^-D .*168\.63\.129\.16.*/gm)?.length, 2);
+  assert.equal(input.match(/^-D .*168\.63\.129\.16.*/gm)?.length, 3);
 });
 
 test('touches no rule of others', () => {
@@ -43,7 +43,7 @@ test('denies IMDS in place of an earlier redirect, and the other way round', () 
   const denying = restoreInput(denial, savedTables(redirect));
   assert.match(denying, /^-I OUTPUT 1 -d 169\.254\.169\.254\/32 -p tcp -m tcp --dport 80 -j aad-metadata-guard$/m);
   assert.match(denying, /^-A aad-metadata -j ACCEPT$/m);
-  assert.doesNotMatch(denying, /25790|REDIRECT/);
+  assert.doesNotMatch(denying, /25790|aad-metadata -p tcp -j REDIRECT/);
   const redirecting = restoreInput(redirect, savedTables(denial));
   assert.match(redirecting, /^-D OUTPUT -d 169\.254\.169\.254\/32 -p tcp -m tcp --dport 80 -j aad-metadata-guard$/m);
   assert.match(redirecting, /^-A aad-metadata -p tcp -j REDIRECT --to-ports 2579$/m);

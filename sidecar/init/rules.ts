@@ -1,6 +1,9 @@
 // The packet rules of a pod as data, the text that loads them, and the comparison with the rules that are in place. Every rule is spelled as
 // `iptables-save` prints it, so that desired and observed rules are compared as text (docs/reference/iptables.md).
-import { guardChain, imdsAddress, natChain, proxyId, proxyPort, wireServerAddress } from '../../api/names.ts';
+import { guardChain, imdsAddress, natChain, nestedChain, proxyId, proxyPort, wireServerAddress } from '../../api/names.ts';
+
+const builtIns = ['OUTPUT', 'FORWARD', 'PREROUTING'] as const;
+type BuiltIn = (typeof builtIns)[number];
 
 export interface Table {
   name: 'nat' | 'filter';
@@ -8,7 +11,7 @@ export interface Table {
   /** Rules of our own chain, in order. */
   rules: string[];
   /** Jumps into our chain. They are the first rules of their built-in chains. */
-  jumps: { from: 'OUTPUT' | 'FORWARD'; match: string }[];
+  jumps: { from: BuiltIn; match: string }[];
 }
 
 const toImds = `-d ${imdsAddress}/32 -p tcp -m tcp --dport 80`;
@@ -23,25 +26,27 @@ export interface RuleOptions {
 /** The rule of the filter table that rejects what reaches it on its way to IMDS. */
 export const rejectImds = `${toImds} -j REJECT --reject-with tcp-reset`;
 
-/** nat is last: its commit switches the redirect on, after everything else has succeeded. */
+/** The redirect is last: its commit switches it on, after everything else has succeeded. */
 export function desiredTables({ denyImds, blockWireServer }: RuleOptions): Table[] {
+  const refused = blockWireServer ? [toImds, toWireServer] : [toImds];
   return [
     {
       name: 'filter',
       chain: guardChain,
-      // Traffic that this pod forwards for nested containers does not pass OUTPUT. A REDIRECT in PREROUTING would send it to the address of
-      // an interface, where the proxy does not listen. So it is rejected.
       rules: [rejectImds, ...(blockWireServer ? [`${toWireServer} -j REJECT --reject-with tcp-reset`] : [])],
       jumps: [
-        { from: 'FORWARD', match: toImds },
+        ...refused.map((match) => ({ from: 'FORWARD', match }) as const),
         ...(denyImds ? ([{ from: 'OUTPUT', match: toImds }] as const) : []),
-        ...(blockWireServer
-          ? ([
-              { from: 'FORWARD', match: toWireServer },
-              { from: 'OUTPUT', match: toWireServer },
-            ] as const)
-          : []),
+        ...(blockWireServer ? ([{ from: 'OUTPUT', match: toWireServer }] as const) : []),
       ],
+    },
+    {
+      // Traffic that this pod forwards for nested containers passes no OUTPUT, and a container engine puts its ACCEPT before our rules of
+      // FORWARD. So it is led to a port of the incoming interface at which nobody listens: the proxy listens at the loopback address.
+      name: 'nat',
+      chain: nestedChain,
+      rules: [`-p tcp -j REDIRECT --to-ports ${proxyPort}`],
+      jumps: refused.map((match) => ({ from: 'PREROUTING', match })),
     },
     {
       name: 'nat',
@@ -86,7 +91,7 @@ export function restoreInput(tables: readonly Table[], saved: string): string {
     .map((table) => {
       const present = rulesOf(saved, table.name);
       const lines = [`*${table.name}`, `:${table.chain} - [0:0]`, ...table.rules.map((rule) => `-A ${table.chain} ${rule}`)];
-      for (const from of ['OUTPUT', 'FORWARD'] as const) {
+      for (const from of builtIns) {
         if (jumpsInPlace(table, present, from)) continue;
         const ours = present.filter((rule) => rule.startsWith(`${from} `) && rule.endsWith(` -j ${table.chain}`));
         lines.push(...ours.map((rule) => `-D ${rule}`));
@@ -127,7 +132,7 @@ export function differences(tables: readonly Table[], saved: string): string[] {
     const present = rulesOf(saved, table.name);
     const own = present.filter((rule) => rule.startsWith(`${table.chain} `)).map((rule) => rule.slice(table.chain.length + 1));
     const wrong = own.join('\n') === table.rules.join('\n') ? [] : [`rules of chain ${table.chain}`];
-    for (const from of ['OUTPUT', 'FORWARD']) {
+    for (const from of builtIns) {
       if (!jumpsInPlace(table, present, from)) wrong.push(`jump from ${table.name} ${from} to ${table.chain}`);
     }
     return wrong;

@@ -1,5 +1,8 @@
-// The chart's NetworkPolicy in a real cluster whose network policies kube-router enforces: who reaches IMDS, and that nothing else is cut off.
+// The chart's NetworkPolicy, and the one of docs/networking.md, in a real cluster whose network policies kube-router enforces: who reaches IMDS and
+// the broker, and what is cut off.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { find, render } from '../chart/render.ts';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -16,6 +19,11 @@ const log = (line: string) => console.log(line);
 const marker = 'aadpodidentity.k8s.io/injected';
 const listed = 'listed';
 const other = 'other';
+/** The command of a pod that answers on this port. */
+const serverAt = (port: number) => {
+  const answers = 'while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\\r\\n\\r\\n"; close $c }';
+  return ['perl', '-MIO::Socket::INET', '-e', `$s = IO::Socket::INET->new(LocalPort => ${port}, Listen => 5) or die; ${answers}`];
+};
 const imds = `http://${azure.imds}/metadata/instance?api-version=2021-02-01`;
 
 describe('the network policy of the guard', { skip }, () => {
@@ -28,8 +36,6 @@ describe('the network policy of the guard', { skip }, () => {
     policed = policedCluster(cluster, log);
     const { kubectl, apply, pod, ready, reaches } = policed;
     for (const namespace of [listed, other]) await kubectl(['create', 'namespace', namespace]);
-    const answers = 'while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\\r\\n\\r\\n"; close $c }';
-    const server = ['perl', '-MIO::Socket::INET', '-e', `$s = IO::Socket::INET->new(LocalPort => 80, Listen => 5) or die; ${answers}`];
     await apply(
       pod(listed, 'plain', {}),
       pod(listed, 'none', { aadpodidbinding: 'x', [marker]: 'none' }),
@@ -37,7 +43,7 @@ describe('the network policy of the guard', { skip }, () => {
       pod(listed, 'opted-out', { aadpodidbinding: 'x' }),
       pod(listed, 'redirect', { aadpodidbinding: 'x', [marker]: 'redirect' }),
       pod(other, 'elsewhere', {}),
-      pod(other, 'server', {}, server),
+      pod(other, 'server', {}, serverAt(80)),
     );
     await ready(listed, other);
     assert.equal(await reaches(listed, 'plain', imds), true, 'before the policy');
@@ -66,6 +72,47 @@ describe('the network policy of the guard', { skip }, () => {
       () => policed.reaches(listed, 'late', imds),
       (reached) => !reached,
     );
+  });
+
+  it('opens broker and IMDS to injected pods by the policy of docs/networking.md', async () => {
+    const page = readFileSync(path.resolve(import.meta.dirname, '../../docs/networking.md'), 'utf8');
+    const [, policy = ''] = /^```yaml\n(apiVersion: networking[\s\S]*?)^```$/m.exec(page) ?? [];
+    const { kubectl, apply, pod, ready, reaches, addressOf } = policed;
+    const [team, release] = ['team-a', 'aad-pod-identity'];
+    for (const namespace of [team, release]) await kubectl(['create', 'namespace', namespace]);
+    await apply(
+      pod(team, 'injected', { aadpodidbinding: 'x', [marker]: 'redirect' }),
+      pod(team, 'plain', {}),
+      pod(release, 'broker', { 'app.kubernetes.io/component': 'broker' }, serverAt(9443)),
+      pod(release, 'controller', { 'app.kubernetes.io/component': 'controller' }, serverAt(9443)),
+    );
+    await ready(team, release);
+    const urls = { imds, arm: `https://${azure.arm}/`, broker: '', controller: '' };
+    for (const name of ['broker', 'controller'] as const) urls[name] = `http://${await addressOf(release, name)}:9443/`;
+    const reached = async (name: string) => {
+      const found: string[] = [];
+      for (const [target, url] of Object.entries(urls)) if (await reaches(team, name, url)) found.push(target);
+      return found;
+    };
+    assert.deepEqual(await reached('injected'), ['imds', 'arm', 'broker', 'controller'], 'before the policies');
+    await apply({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { namespace: team, name: 'default-deny' },
+      spec: { podSelector: {}, policyTypes: ['Egress'] },
+    });
+    await eventually(
+      'all egress is denied',
+      () => reached('injected'),
+      (found) => found.length === 0,
+    );
+    await kubectl(['apply', '-f', '-'], policy);
+    await eventually(
+      'the documented policy is in force',
+      () => reached('injected'),
+      (found) => found.join() === 'imds,broker',
+    );
+    assert.deepEqual(await reached('plain'), []);
   });
 
   it('is opened again by another policy that allows every address', async () => {

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { bun, sidecarBundle, unreachableProxies } from '../integration/sidecar/process.ts';
 import { missing } from './iptables.ts';
+import { ambient, meshes } from './meshes.ts';
 import type { Namespace, Output } from './namespace.ts';
 import { createNamespace, inPodUsers, outsideId } from './namespace.ts';
 
@@ -198,7 +199,8 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await refuses(/did not reach port 2579/);
   });
 
-  it('rejects requests that a nested container sends through the pod', async () => {
+  /** A network namespace inside the pod, as a container of docker-in-docker has it. */
+  const nest = async (): Promise<Namespace> => {
     const nested = await createNamespace();
     open.push({ stop: () => nested.close() });
     await nested.must(`ip link add eth0 type veth peer name inner netns ${pod.pid}`);
@@ -209,12 +211,79 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await pod.must('ip link set inner up');
     await pod.must('sysctl -qw net.ipv4.ip_forward=1');
     await node.must('ip route add 10.2.0.0/24 via 10.1.0.2');
+    return nested;
+  };
+
+  it('rejects requests that a nested container sends through the pod', async () => {
+    const nested = await nest();
     assert.equal(await ask(imds, [0, 0], nested), 'imds', 'before init');
     await succeeds(['--block-wireserver']);
     await serve(pod, 'proxy', '127.0.0.1:2579');
     for (const at of [imds, `${wireServer}:80`]) assert.equal(await ask(at, [25790, 25790], nested), 'ECONNREFUSED', at);
     assert.equal(await ask(`${wireServer}:53`, [0, 0], nested), 'wireserver');
   });
+
+  for (const [mode, flags] of [
+    ['redirect', ['--block-wireserver']],
+    ['denial', ['--deny-imds', '--block-wireserver']],
+  ] as const)
+    it(`rejects requests of nested containers behind the rules of dockerd: ${mode}`, async () => {
+      const nested = await nest();
+      await succeeds(flags);
+      const first = await rules();
+      // dockerd starts later. It accepts what its bridge forwards, before all rules that are there.
+      for (const rule of [
+        '-N DOCKER-FORWARD',
+        '-A DOCKER-FORWARD -i inner -j ACCEPT',
+        '-A DOCKER-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+        '-I FORWARD 1 -j DOCKER-FORWARD',
+        '-P FORWARD DROP',
+        '-t nat -N DOCKER',
+        '-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER',
+        '-t nat -A POSTROUTING -s 10.2.0.0/24 ! -o inner -j MASQUERADE',
+      ])
+        await iptables(rule);
+      await serve(pod, 'proxy', '127.0.0.1:2579');
+      assert.equal(await ask(`${wireServer}:53`, [0, 0], nested), 'wireserver', 'dockerd forwards');
+      for (const at of [imds, `${wireServer}:80`]) assert.equal(await ask(at, [0, 0], nested), 'ECONNREFUSED', at);
+      await succeeds(flags);
+      assert.ok((await rules()).includes(first.split('*nat')[1]?.match(/^-A PREROUTING.*$/m)?.[0] ?? 'no rule'), 'init ran again');
+    });
+
+  for (const mesh of meshes)
+    it(`reaches IMDS, and the broker if excluded, before the proxy of ${mesh.name}`, async () => {
+      const load = (excluded?: number) => pod.must(['sh', '-c', `iptables-nft-restore --noflush <<'E'\n${mesh.rules(excluded)}E`]);
+      const asProxy = [25790, 25790] as const;
+      const broker = '10.1.0.1:9443';
+      await serve(node, 'broker', broker);
+      await load();
+      assert.match(await succeeds(), /redirect verified/);
+      await serve(pod, 'proxy', '127.0.0.1:2579');
+      assert.equal(await ask(), 'proxy');
+      assert.equal(await ask(imds, asProxy), 'imds');
+      assert.equal(await ask(broker, asProxy), 'ECONNREFUSED', 'nobody listens where the mesh leads it');
+      await serve(pod, 'mesh', `127.0.0.1:${mesh.port}`);
+      assert.equal(await ask(broker, asProxy), 'mesh');
+      assert.deepEqual([await ask(), await ask(imds, asProxy)], ['proxy', 'imds'], 'the mesh changes nothing for IMDS');
+      assert.equal(await ask(imds, mesh.user), 'proxy', 'a passthrough of the mesh');
+      await pod.must('iptables-nft -t nat -F');
+      await pod.must('iptables-nft -t nat -X');
+      await load(9443);
+      await succeeds();
+      assert.equal(await ask(broker, asProxy), 'broker');
+    });
+
+  for (const order of ['before', 'after'] as const)
+    it(`reaches IMDS through no mesh when ${ambient.name} comes ${order} the redirect`, async () => {
+      const load = () => pod.must(['sh', '-c', `iptables-nft-restore --noflush <<'E'\n${ambient.rules()}E`]);
+      await serve(pod, 'mesh', `0.0.0.0:${ambient.port}`);
+      if (order === 'before') await load();
+      await succeeds();
+      if (order === 'after') await load();
+      await serve(pod, 'proxy', '127.0.0.1:2579');
+      assert.deepEqual([await ask(), await ask(imds, [25790, 25790])], ['proxy', 'imds']);
+      assert.equal(await ask('10.1.0.1:9443', [25790, 25790]), 'mesh');
+    });
 
   it('rejects WireServer except for port 53 on request, and allows it again without', async () => {
     await succeeds(['--block-wireserver']);
