@@ -7,6 +7,7 @@ import type { NamespaceFacts } from '../../lib/identities/decision/decide.ts';
 import type { Guard, Outcome } from '../../lib/identities/decision/outcome.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import { canChangeRules } from '../../lib/identities/decision/powers.ts';
+import { proxyVariableWarning } from './proxy-variables.ts';
 
 export function warningsFor(pod: PodView, namespace: NamespaceFacts, outcome: Outcome, mode: SidecarMode): string[] {
   const unknown = [...unknownAnnotationWarnings(pod), ...(namespace.guardWarnings ?? [])];
@@ -49,6 +50,8 @@ function injectionWarnings(pod: PodView, namespace: NamespaceFacts, interception
     warnings.push(
       `${powerful.place} can undo the redirect of IMDS: drop privileged, NET_ADMIN, SYS_ADMIN and BPF where they are not needed`,
     );
+  const [proxied] = pod.allContainers.flatMap((one) => proxyVariableWarning(one, interception) ?? []);
+  if (proxied !== undefined) warnings.push(proxied);
   if (pod.virtualNode) warnings.push(virtualNodeWarning);
   return warnings;
 }
