@@ -52,6 +52,7 @@ export const imdsAddress = '169.254.169.254';
 export const wireServerAddress = '168.63.129.16';
 
 export const natChain = 'aad-metadata';
+export const untrackedChain = 'aad-metadata-untracked';
 export const nestedChain = 'aad-metadata-nested';
 export const guardChain = 'aad-metadata-guard';
 

@@ -1,7 +1,7 @@
 // Loads the packet rules with iptables and reads them back.
 import { CommandError } from '../errors.ts';
 import type { RuleOptions } from './rules.ts';
-import { desiredTables, differences, packetsOf, rejectImds, restoreInput, undoInput } from './rules.ts';
+import { desiredTables, differences, packetsOf, rejectImds, restoreInput, undoInput, untrackedTable } from './rules.ts';
 
 export interface Finished {
   code: number;
@@ -21,8 +21,11 @@ export interface ApplyOptions extends RuleOptions {
   legacyTables: string;
 }
 
-/** Any number of runs gives the same rules. A load that fails leaves nothing behind. Throws {@link CommandError}. */
-export async function applyRules({ run, backend, legacyTables, ...rules }: ApplyOptions): Promise<void> {
+/**
+ * Any number of runs gives the same rules. A load that fails leaves nothing behind. Throws {@link CommandError}. Resolves with whether the traffic of
+ * the proxy is left untracked: a kernel may lack what that needs, and only few meshes need it.
+ */
+export async function applyRules({ run, backend, legacyTables, ...rules }: ApplyOptions): Promise<{ untracked: boolean }> {
   // The order of legacy and nft rules in one network namespace is not defined (docs/reference/iptables.md).
   if (backend === 'nft' && /^(nat|filter)$/m.test(legacyTables)) {
     throw new CommandError(
@@ -33,7 +36,8 @@ export async function applyRules({ run, backend, legacyTables, ...rules }: Apply
   const tables = desiredTables(rules);
   const before = await save(run, backend);
   const input = restoreInput(tables, before);
-  const loaded = await run([`iptables-${backend}-restore`, '--noflush', ...(backend === 'legacy' ? ['--wait', '10'] : [])], input);
+  const restore = [`iptables-${backend}-restore`, '--noflush', ...(backend === 'legacy' ? ['--wait', '10'] : [])];
+  const loaded = await run(restore, input);
   if (loaded.code !== 0) {
     const undo = undoInput(tables, before, await save(run, backend));
     if (undo !== '') await run([`iptables-${backend}-restore`, '--noflush'], undo);
@@ -46,6 +50,8 @@ export async function applyRules({ run, backend, legacyTables, ...rules }: Apply
       `iptables-${backend} accepted the rules, but reading them back shows a difference: ${wrong.join(', ')}`,
     );
   }
+  const { code } = await run(restore, restoreInput([untrackedTable(rules)], before));
+  return { untracked: code === 0 };
 }
 
 /** Packets to IMDS that the guard has rejected since the rules were loaded. */

@@ -49,9 +49,17 @@ test('saves the rules, loads its own, reads them back and verifies the redirect'
   await init(settings, dependencies);
   assert.deepEqual(
     commands.map((command) => command.split('\n')[0]),
-    ['iptables-nft-save', 'iptables-nft-restore --noflush', 'iptables-nft-save'],
+    ['iptables-nft-save', 'iptables-nft-restore --noflush', 'iptables-nft-save', 'iptables-nft-restore --noflush'],
   );
   assert.match(lines.join(), /redirect verified.*own listener/);
+});
+
+test('goes without the raw table where the kernel has none, and says so', async () => {
+  const { dependencies, lines } = createHarness();
+  const { run } = dependencies;
+  dependencies.run = async (command, input) => ({ ...(await run(command, input)), code: input?.startsWith('*raw') === true ? 4 : 0 });
+  await init(settings, dependencies);
+  assert.match(lines.join(), /redirect verified.*"untracked":false/);
 });
 
 test("refuses the host's network namespace, in any spelling of the address", async () => {

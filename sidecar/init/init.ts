@@ -35,14 +35,14 @@ export async function init(settings: InitSettings, dependencies: InitDependencie
   }
   const { denyImds, blockWireServer, iptables: backend } = settings;
   const legacyTables = await dependencies.legacyTables();
-  await applyRules({ run, backend, denyImds, blockWireServer, legacyTables });
+  const { untracked } = await applyRules({ run, backend, denyImds, blockWireServer, legacyTables });
   if (denyImds) {
     await verifyDenial({ connect: dependencies.connect, rejected: () => countRejected(run, backend) });
     log.info('denial verified', { to: `${imdsAddress}:80`, blockWireServer });
     return;
   }
   const listener = await verifyRedirect(dependencies);
-  log.info('redirect verified', { from: `${imdsAddress}:80`, to: `127.0.0.1:${proxyPort}`, listener, blockWireServer });
+  log.info('redirect verified', { from: `${imdsAddress}:80`, to: `127.0.0.1:${proxyPort}`, listener, untracked, blockWireServer });
 }
 
 /** One spelling for each address: an IPv6 address has many. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { emptyTables, savedTables } from '../testing/iptables.ts';
-import { desiredTables, differences, packetsOf, rejectImds, restoreInput, undoInput } from './rules.ts';
+import { desiredTables, differences, packetsOf, rejectImds, restoreInput, undoInput, untrackedTable } from './rules.ts';
 
 const tables = desiredTables({ denyImds: false, blockWireServer: true });
 
@@ -54,4 +54,13 @@ test('reads the packets of one rule, and none where it is missing', () => {
   assert.equal(packetsOf(saved, rejectImds), 3);
   assert.equal(packetsOf(savedTables(tables), rejectImds), 0);
   assert.equal(packetsOf('', rejectImds), 0);
+});
+
+test('leaves the traffic of the proxy untracked, and tracks it after a denial', () => {
+  const redirect = untrackedTable({ denyImds: false });
+  const loaded = savedTables([redirect]);
+  assert.deepEqual(restoreInput([redirect], loaded).match(/^-[ID].*/gm), null);
+  const denial = untrackedTable({ denyImds: true });
+  assert.equal(restoreInput([denial], loaded).match(/^-D .* -j aad-metadata-untracked$/gm)?.length, 2);
+  assert.doesNotMatch(restoreInput([denial], emptyTables), /-[IA] /);
 });

@@ -1,12 +1,12 @@
 // The packet rules of a pod as data, the text that loads them, and the comparison with the rules that are in place. Every rule is spelled as
 // `iptables-save` prints it, so that desired and observed rules are compared as text (docs/reference/iptables.md).
-import { guardChain, imdsAddress, natChain, nestedChain, proxyId, proxyPort, wireServerAddress } from '../../api/names.ts';
+import { guardChain, imdsAddress, natChain, nestedChain, proxyId, proxyPort, untrackedChain, wireServerAddress } from '../../api/names.ts';
 
 const builtIns = ['OUTPUT', 'FORWARD', 'PREROUTING'] as const;
 type BuiltIn = (typeof builtIns)[number];
 
 export interface Table {
-  name: 'nat' | 'filter';
+  name: 'nat' | 'filter' | 'raw';
   chain: string;
   /** Rules of our own chain, in order. */
   rules: string[];
@@ -15,6 +15,7 @@ export interface Table {
 }
 
 const toImds = `-d ${imdsAddress}/32 -p tcp -m tcp --dport 80`;
+const ofProxy = `-m owner --uid-owner ${proxyId} --gid-owner ${proxyId}`;
 const toWireServer = `-d ${wireServerAddress}/32 -p tcp -m multiport --dports 80,32526`;
 
 /** `denyImds`: IMDS is rejected for all users, root and the proxy's included, and nothing is redirected. */
@@ -53,12 +54,29 @@ export function desiredTables({ denyImds, blockWireServer }: RuleOptions): Table
       chain: natChain,
       // ACCEPT and not RETURN, after which the catch-all redirect of a service mesh would take the packets: the requests of the proxy, or what
       // the filter table rejects.
-      rules: denyImds
-        ? ['-j ACCEPT']
-        : [`-m owner --uid-owner ${proxyId} --gid-owner ${proxyId} -j ACCEPT`, `-p tcp -j REDIRECT --to-ports ${proxyPort}`],
+      rules: denyImds ? ['-j ACCEPT'] : [`${ofProxy} -j ACCEPT`, `-p tcp -j REDIRECT --to-ports ${proxyPort}`],
       jumps: [{ from: 'OUTPUT', match: toImds }],
     },
   ];
+}
+
+/**
+ * Keeps the traffic between the proxy and IMDS out of connection tracking, and so out of every nat table: a mesh with nftables of its own has one
+ * that an ACCEPT in ours does not leave out (docs/reference/iptables.md#order-of-rules).
+ */
+export function untrackedTable({ denyImds }: Pick<RuleOptions, 'denyImds'>): Table {
+  const toProxy = `-s ${imdsAddress}/32 -p tcp -m tcp --sport 80`;
+  return {
+    name: 'raw',
+    chain: untrackedChain,
+    rules: denyImds ? [] : ['-j CT --notrack'],
+    jumps: denyImds
+      ? []
+      : [
+          { from: 'OUTPUT', match: `${toImds} ${ofProxy}` },
+          { from: 'PREROUTING', match: toProxy },
+        ],
+  };
 }
 
 const jumpLine = (table: Table, jump: Table['jumps'][number]) => `${jump.from} ${jump.match} -j ${table.chain}`;

@@ -6,7 +6,7 @@ export const emptyTables =
 
 /** The tables after our own rules were loaded, with a rule of somebody else in nat. */
 export function savedTables(tables: readonly Table[], foreignRule = ''): string {
-  return ['filter', 'nat']
+  return ['filter', 'nat', 'raw']
     .map((name) => {
       const own = tables.filter((table) => table.name === name);
       const chains = own.map(({ chain }) => `:${chain} - [0:0]`);

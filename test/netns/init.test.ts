@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { bun, sidecarBundle, unreachableProxies } from '../integration/sidecar/process.ts';
 import { missing } from './iptables.ts';
-import { ambient, meshes } from './meshes.ts';
+import { ambient, meshes, nativeNftables } from './meshes.ts';
 import type { Namespace, Output } from './namespace.ts';
 import { createNamespace, inPodUsers, outsideId } from './namespace.ts';
 
@@ -243,43 +243,59 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
         '-t nat -A POSTROUTING -s 10.2.0.0/24 ! -o inner -j MASQUERADE',
       ])
         await iptables(rule);
-      await serve(pod, 'proxy', '127.0.0.1:2579');
+      const proxy = await serve(pod, 'proxy', '127.0.0.1:2579');
       assert.equal(await ask(`${wireServer}:53`, [0, 0], nested), 'wireserver', 'dockerd forwards');
       for (const at of [imds, `${wireServer}:80`]) assert.equal(await ask(at, [0, 0], nested), 'ECONNREFUSED', at);
+      await proxy.stop();
       await succeeds(flags);
       assert.ok((await rules()).includes(first.split('*nat')[1]?.match(/^-A PREROUTING.*$/m)?.[0] ?? 'no rule'), 'init ran again');
     });
 
-  for (const mesh of meshes)
-    it(`reaches IMDS, and the broker if excluded, before the proxy of ${mesh.name}`, async () => {
-      const load = (excluded?: number) => pod.must(['sh', '-c', `iptables-nft-restore --noflush <<'E'\n${mesh.rules(excluded)}E`]);
-      const asProxy = [25790, 25790] as const;
-      const broker = '10.1.0.1:9443';
+  const load = (input: string, tool = 'iptables-nft-restore --noflush') => pod.must(['sh', '-c', `${tool} <<'E'\n${input}E`]);
+  const asProxy = [25790, 25790] as const;
+  const broker = '10.1.0.1:9443';
+
+  for (const mesh of meshes) {
+    it(`reaches IMDS and no broker before the proxy of ${mesh.name} runs`, async () => {
       await serve(node, 'broker', broker);
-      await load();
+      await load(mesh.rules());
       assert.match(await succeeds(), /redirect verified/);
       await serve(pod, 'proxy', '127.0.0.1:2579');
-      assert.equal(await ask(), 'proxy');
-      assert.equal(await ask(imds, asProxy), 'imds');
+      assert.deepEqual([await ask(), await ask(imds, asProxy)], ['proxy', 'imds']);
       assert.equal(await ask(broker, asProxy), 'ECONNREFUSED', 'nobody listens where the mesh leads it');
       await serve(pod, 'mesh', `127.0.0.1:${mesh.port}`);
       assert.equal(await ask(broker, asProxy), 'mesh');
       assert.deepEqual([await ask(), await ask(imds, asProxy)], ['proxy', 'imds'], 'the mesh changes nothing for IMDS');
       assert.equal(await ask(imds, mesh.user), 'proxy', 'a passthrough of the mesh');
-      await pod.must('iptables-nft -t nat -F');
-      await pod.must('iptables-nft -t nat -X');
-      await load(9443);
+    });
+
+    it(`reaches a broker whose port is excluded from ${mesh.name}`, async () => {
+      await serve(node, 'broker', broker);
+      await load(mesh.rules(9443));
       await succeeds();
       assert.equal(await ask(broker, asProxy), 'broker');
+    });
+  }
+
+  for (const order of ['before', 'after'] as const)
+    it(`keeps the proxy out of a mesh with own nftables, ${order} the redirect`, async () => {
+      if (order === 'before') await load(nativeNftables, 'nft -f -');
+      assert.match(await succeeds(), /"untracked":true/);
+      if (order === 'after') await load(nativeNftables, 'nft -f -');
+      await serve(pod, 'proxy', '127.0.0.1:2579');
+      await serve(pod, 'mesh', '127.0.0.1:15001');
+      assert.equal(await ask(imds, asProxy), 'imds', 'not led back to itself');
+      assert.equal(await ask(), order === 'before' ? 'proxy' : 'mesh');
+      assert.equal(await ask(imds, [1337, 1337]), 'proxy', 'what the mesh passes on');
+      assert.equal(await ask('10.1.0.1:9'), 'mesh');
     });
 
   for (const order of ['before', 'after'] as const)
     it(`reaches IMDS through no mesh when ${ambient.name} comes ${order} the redirect`, async () => {
-      const load = () => pod.must(['sh', '-c', `iptables-nft-restore --noflush <<'E'\n${ambient.rules()}E`]);
       await serve(pod, 'mesh', `0.0.0.0:${ambient.port}`);
-      if (order === 'before') await load();
+      if (order === 'before') await load(ambient.rules());
       await succeeds();
-      if (order === 'after') await load();
+      if (order === 'after') await load(ambient.rules());
       await serve(pod, 'proxy', '127.0.0.1:2579');
       assert.deepEqual([await ask(), await ask(imds, [25790, 25790])], ['proxy', 'imds']);
       assert.equal(await ask('10.1.0.1:9443', [25790, 25790]), 'mesh');

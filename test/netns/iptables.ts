@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
-const tools = ['iptables-nft', 'iptables-legacy'];
+const tools = ['iptables-nft', 'iptables-legacy', 'nft'];
 const found = () =>
   tools.every((tool) => ['/usr/sbin', '/sbin', '/usr/local/sbin'].some((directory) => existsSync(`${directory}/${tool}`)));
 
@@ -20,12 +20,12 @@ export function missing(): string | undefined {
   }
   if (found()) return undefined;
   console.error(
-    'installing the Debian package iptables (apt-get install --no-remove --no-install-recommends iptables): these tests load real rules',
+    'installing the Debian packages iptables and nftables (apt-get install --no-remove --no-install-recommends): these tests load real rules',
   );
-  const installed = spawnSync('apt-get', ['install', '-y', '--no-remove', '--no-install-recommends', 'iptables'], {
+  const installed = spawnSync('apt-get', ['install', '-y', '--no-remove', '--no-install-recommends', 'iptables', 'nftables'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   return found()
     ? undefined
-    : `iptables-nft and iptables-legacy are missing and could not be installed: ${String(installed.stderr ?? installed.error?.message ?? '').trim()}`;
+    : `iptables-nft, iptables-legacy or nft is missing and could not be installed: ${String(installed.stderr ?? installed.error?.message ?? '').trim()}`;
 }

@@ -1,4 +1,4 @@
-// Packet rules as the CNI plugins of service meshes leave them in a pod's network namespace, before any container runs.
+// Packet rules as service meshes load them into a pod's network namespace: by a CNI plugin before any container runs, or by an init container.
 
 export interface Mesh {
   name: string;
@@ -92,3 +92,21 @@ export const ambient: Mesh = {
 };
 
 export const meshes: readonly Mesh[] = [istio, linkerd];
+
+/** Input of `nft -f -`: Istio with `nativeNftables`, whose nat table is not that of iptables but has its priority. */
+export const nativeNftables = `table inet istio-proxy-nat {
+  chain prerouting { type nat hook prerouting priority -100; policy accept; meta l4proto tcp jump istio-inbound; }
+  chain output { type nat hook output priority -100; policy accept; jump istio-output; }
+  chain istio-inbound { tcp dport 15008 return; meta l4proto tcp redirect to :15006; }
+  chain istio-output {
+    oifname "lo" ip saddr 127.0.0.6 return
+    oifname "lo" meta skuid != 1337 return
+    meta skuid 1337 return
+    ip daddr 127.0.0.1 return
+    meta l4proto tcp redirect to :15001
+  }
+}
+table inet istio-proxy-mangle {
+  chain prerouting { type filter hook prerouting priority -150; policy accept; ct state invalid drop; }
+}
+`;
