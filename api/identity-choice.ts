@@ -47,7 +47,8 @@ export function findRow(rows: readonly IdentityRow[], selector: Selector, podNam
 
 const statesByUse: readonly IdentityState[] = ['Assigned', 'Created', 'Failed'];
 
-function idOf(row: IdentityRow, name: SelectorName): string {
+/** Empty while it is not known. */
+export function idOf(row: IdentityRow, name: SelectorName): string {
   return name === 'client_id' ? row.clientID : name === 'object_id' ? (row.objectID ?? '') : row.resourceID;
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { IdentityRow } from '../../api/broker.ts';
 import type { Selector } from '../../api/identity-choice.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { identities, row } from '../testing/fixtures.ts';
@@ -192,4 +193,28 @@ test('leaves the requests of an excepted pod to IMDS', () => {
   const { store, chosen } = createHarness();
   store.accept(identities([row('a')], { excepted: true }));
   assert.equal(chosen(clientId('x')), 'excepted');
+});
+
+/** The text for an id that no bound identity has. */
+function messageFor(rows: IdentityRow[], selector: Selector): string {
+  const { store, choice, clock } = createHarness();
+  store.accept(identities(rows));
+  const made = choice(selector, clock.now());
+  return 'message' in made ? made.message : made.kind;
+}
+
+test('says under which name an id of a bound identity is one', () => {
+  const rows = [row('a', { objectID: 'object-of-a' })];
+  const messageOf = (name: 'client_id' | 'msi_res_id', value: string) => messageFor(rows, { name, value });
+  assert.equal(
+    messageOf('client_id', 'OBJECT-of-a'),
+    'Identity not found: no identity has the client_id OBJECT-of-a, which is the object_id of team/a: name it as object_id, or use the client_id client-of-a',
+  );
+  assert.match(messageOf('client_id', row('a').resourceID), /which is the msi_res_id of team\/a/);
+  assert.match(messageOf('msi_res_id', 'client-of-a'), /which is the client_id of team\/a/);
+});
+
+test('shows an id with blanks and quotes in it as a JSON string', () => {
+  const message = messageFor([row('a')], { name: 'client_id', value: '"x"\t\n y' });
+  assert.match(message, /client_id "\\"x\\"\\t\\n y" is not bound to pod team\/app/);
 });

@@ -1,7 +1,7 @@
 // Why a request for a token has no token, for the developer of the application: what was asked for, what the pod has, what is missing.
 import type { IdentityRow } from '../../api/broker.ts';
 import type { Selector } from '../../api/identity-choice.ts';
-import { rowKey } from '../../api/identity-choice.ts';
+import { idOf, rowKey, selectorNames } from '../../api/identity-choice.ts';
 import { annotations, bindingLabel, brokerServiceName } from '../../api/names.ts';
 import { describeRow } from './row.ts';
 import type { View } from './store.ts';
@@ -43,15 +43,30 @@ export function revokedMessage({ code, message }: NonNullable<View['revoked']>):
 
 /** Starts with the words of IMDS, because credential chains compare them (docs/reference/imds.md). */
 export function notFoundMessage(view: View, selector: Selector | undefined): string {
+  const misnamed = selector === undefined ? undefined : misnamedMessage(view, selector);
+  if (misnamed !== undefined) return misnamed;
   const { requested, missing } = describeRequest(view, selector);
   const bound = view.identities.slice(0, maxListed).map((row) => `${rowKey(row)} (client_id ${row.clientID || 'unknown'}, ${row.state})`);
   const more = view.identities.length > maxListed ? ` and ${view.identities.length - maxListed} more` : '';
   return `Identity not found: ${requested}. Bound to it: ${bound.join(', ') || 'nothing'}${more}. Needed are ${missing} and an AzureIdentityBinding that names it and whose selector equals the pod's label ${bindingLabel}`;
 }
 
+/** The id of a bound identity under the name of another kind of id: the object id is often taken for the client id. */
+function misnamedMessage({ identities }: View, { name, value }: Selector): string | undefined {
+  for (const other of selectorNames) {
+    const row = identities.find((one) => other !== name && idOf(one, other).toLowerCase() === value.toLowerCase());
+    if (row !== undefined)
+      return `Identity not found: no identity has the ${name} ${value.slice(0, maxEcho)}, which is the ${other} of ${rowKey(row)}: name it as ${other}, or use the ${name} ${idOf(row, name) || '(not known yet)'}`;
+  }
+  return undefined;
+}
+
+/** Blanks, quotes and control characters become visible. */
+const shown = (value: string) => (/^[\w./:-]+$/.test(value) ? value : JSON.stringify(value)).slice(0, maxEcho);
+
 function describeRequest(view: View, selector: Selector | undefined): { requested: string; missing: string } {
   if (selector !== undefined) {
-    const requested = `${selector.name} ${selector.value.slice(0, maxEcho)} is not bound to ${podOf(view)}`;
+    const requested = `${selector.name} ${shown(selector.value)} is not bound to ${podOf(view)}`;
     return { requested, missing: `an AzureIdentity with this ${selector.name}` };
   }
   if (view.defaultKey !== undefined) {

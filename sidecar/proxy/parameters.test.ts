@@ -63,7 +63,7 @@ const value = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(...known) },
   { weight: 2, arbitrary: fc.constantFrom(...known).map((id) => id.toUpperCase()) },
   { weight: 1, arbitrary: fc.constantFrom(...known).map((id) => id.replaceAll('k', '\u212a')) },
-  { weight: 1, arbitrary: fc.constantFrom(...known).map((id) => ` ${id}`) },
+  { weight: 1, arbitrary: fc.constantFrom(...known).map((id) => ` ${id}\n`) },
   { weight: 2, arbitrary: fc.string({ unit: 'binary', maxLength: 12 }) },
   { weight: 1, arbitrary: fc.constantFrom('', ' ', '*', 'default', 'team/default', 'null') },
 );
@@ -73,12 +73,18 @@ test('answers a named identity with its own token or 400, in any spelling', asyn
     fc.asyncProperty(protocol, named, value, fc.boolean(), async (path, { name, spelling }, wanted, isFirst) => {
       const pair = `${spelling}=${encoded(wanted)}`;
       const answer = await ask(path, isFirst ? `${pair}&resource=r` : `api-version=2019-08-01&resource=r&${pair}`);
-      const match = rows.find((each) => asciiLower(idOf[name]?.(each) ?? '') === asciiLower(wanted.toWellFormed()));
+      const match = rows.find((each) => asciiLower(idOf[name]?.(each) ?? '') === asciiLower(wanted.toWellFormed().trim()));
       const expected = wanted === '' ? rows[0] : match;
       assert.deepEqual([answer.status, answer.identity], expected === undefined ? [400, undefined] : [200, expected.name], answer.text);
     }),
     { numRuns: 2000 },
   );
+});
+
+test('takes an id with blanks around it, and blanks alone for no id of anybody', async () => {
+  const [first] = rows;
+  assert.equal((await ask(protocols[0], `resource=r&client_id=%20${first?.clientID}%0A`)).identity, first?.name);
+  assert.equal((await ask(protocols[0], 'resource=r&client_id=%20')).status, 400);
 });
 
 test('refuses two parameters that name an identity, also when they agree', async () => {

@@ -37,8 +37,14 @@ export function readSelector(parameters: Parameters): Selector | undefined | { m
   const given = identityParameters.filter(({ name }) => (parameters.get(name) ?? '') !== '');
   const [first] = given;
   if (first === undefined) return undefined;
-  if (given.length === 1) return { name: first.selector, value: parameters.get(first.name) ?? '' };
+  if (given.length === 1) return { name: first.selector, value: trimmed(parameters.get(first.name) ?? '') };
   return {
     message: `${given.map(({ spelling }) => spelling).join(' and ')} exclude each other: name the identity with one of ${spellings}`,
   };
+}
+
+/** A Secret that was made by `echo` ends with a line break. Blanks alone name no identity that exists, and must not become none. */
+function trimmed(value: string): string {
+  const rest = value.trim();
+  return rest === '' ? value : rest;
 }

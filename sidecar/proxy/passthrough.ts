@@ -2,7 +2,7 @@
 import type { Limits } from '../http.ts';
 import { describeFetchError } from '../http.ts';
 import type { ImdsClient, ImdsRequest, ImdsResponse } from '../tokens/imds-client.ts';
-import { GateFullError, imdsApiVersion, imdsTokenPath } from '../tokens/imds-client.ts';
+import { GateFullError, imdsApiVersion, imdsEgress, imdsTokenPath } from '../tokens/imds-client.ts';
 import { errorResponse, passedResponse } from './responses.ts';
 import type { PassRoute, Protocol, TokenRoute } from './routes.ts';
 
@@ -43,7 +43,10 @@ async function pass(
   } catch (error) {
     // As IMDS answers who asks too often, with the time to wait besides.
     if (error instanceof GateFullError) return errorResponse({ status: 429, message: error.message, retryAfter: 5 }, protocol);
-    return errorResponse({ status: 503, message: `IMDS did not answer: ${describeFetchError(error)}`, retryAfter: 5 }, protocol);
+    return errorResponse(
+      { status: 503, message: `IMDS did not answer: ${describeFetchError(error)}. ${imdsEgress}`, retryAfter: 5 },
+      protocol,
+    );
   }
   const { status, headers, bytes } = response;
   const redirected = status >= 300 && status < 400;

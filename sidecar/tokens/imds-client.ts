@@ -7,6 +7,10 @@ import type { ImdsGate, Lane } from './imds-gate.ts';
 export const imdsApiVersion = '2018-02-01';
 export const imdsTokenPath = '/metadata/identity/oauth2/token';
 
+/** What to look at when no response came. */
+export const imdsEgress =
+  'This pod needs egress to 169.254.169.254, TCP 80: does a network policy or an IMDS restriction of the cluster deny it?';
+
 export interface ImdsResponse extends WholeResponse {
   /** The server calls itself IMDS. An NMI of aad-pod-identity and the WireServer do not. */
   genuine: boolean;

@@ -5,7 +5,7 @@ import type { Clock } from '../../common/clock.ts';
 import { isRecord, stringAt } from '../../common/records.ts';
 import { describeFetchError, jsonOf, NoAnswerError } from '../http.ts';
 import type { ImdsClient, ImdsResponse } from './imds-client.ts';
-import { imdsApiVersion, imdsTokenPath } from './imds-client.ts';
+import { imdsApiVersion, imdsEgress, imdsTokenPath } from './imds-client.ts';
 import { createSilence } from './imds-silence.ts';
 import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
 import { parseToken } from './token.ts';
@@ -27,7 +27,8 @@ export function createImdsSource(options: { imds: ImdsClient; clock: Clock; brok
       } catch (error) {
         if (error instanceof NoAnswerError) attempt.timedOut();
         const { since } = silence;
-        if (since === undefined || !brokerAnswers()) return { error: { code: 'network', message: describeFetchError(error) } };
+        if (since === undefined || !brokerAnswers())
+          return { error: { code: 'network', message: `${describeFetchError(error)}. ${imdsEgress}` } };
         return { error: { code: 'silent', message: `it has answered nothing since ${new Date(since).toISOString()}` } };
       }
     },
