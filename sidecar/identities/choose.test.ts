@@ -212,6 +212,8 @@ test('says under which name an id of a bound identity is one', () => {
   );
   assert.match(messageOf('client_id', row('a').resourceID), /which is the msi_res_id of team\/a/);
   assert.match(messageOf('msi_res_id', 'client-of-a'), /which is the client_id of team\/a/);
+  for (const name of ['a', 'A', 'team/a'])
+    assert.match(messageOf('client_id', name), /which is a name of team\/a: use the client_id client-of-a$/);
 });
 
 test('shows an id with blanks and quotes in it as a JSON string', () => {

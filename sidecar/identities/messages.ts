@@ -51,12 +51,16 @@ export function notFoundMessage(view: View, selector: Selector | undefined): str
   return `Identity not found: ${requested}. Bound to it: ${bound.join(', ') || 'nothing'}${more}. Needed are ${missing} and an AzureIdentityBinding that names it and whose selector equals the pod's label ${bindingLabel}`;
 }
 
-/** The id of a bound identity under the name of another kind of id: the object id is often taken for the client id. */
+/** The id of a bound identity under the name of another kind of id, or its name: the object id and the name are often taken for the client id. */
 function misnamedMessage({ identities }: View, { name, value }: Selector): string | undefined {
-  for (const other of selectorNames) {
-    const row = identities.find((one) => other !== name && idOf(one, other).toLowerCase() === value.toLowerCase());
-    if (row !== undefined)
-      return `Identity not found: no identity has the ${name} ${value.slice(0, maxEcho)}, which is the ${other} of ${rowKey(row)}: name it as ${other}, or use the ${name} ${idOf(row, name) || '(not known yet)'}`;
+  const is = (other: string) => other.toLowerCase() === value.toLowerCase();
+  for (const row of identities) {
+    const other = selectorNames.find((one) => one !== name && is(idOf(row, one)));
+    const isName = [row.name, rowKey(row), row.resourceID.split('/').at(-1) ?? ''].some(is);
+    if (other === undefined && !isName) continue;
+    const what = other === undefined ? 'a name' : `the ${other}`;
+    const instead = `${other === undefined ? '' : `name it as ${other}, or `}use the ${name} ${idOf(row, name) || '(not known yet)'}`;
+    return `Identity not found: no identity has the ${name} ${shown(value)}, which is ${what} of ${rowKey(row)}: ${instead}`;
   }
   return undefined;
 }

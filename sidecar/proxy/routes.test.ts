@@ -71,6 +71,18 @@ test('refuses duplicate parameters, two selectors, and a missing or huge resourc
   }
 });
 
+test('lists the parameters of a request without a resource', () => {
+  const messageOf = (query: string) => {
+    const route = routeOf(`${token}?${query}`);
+    return route.kind === 'error' ? route.message : '';
+  };
+  assert.match(
+    messageOf('api-version=2018-02-01&amp;resource=r'),
+    /resource is missing or empty\. The request has "api-version", "amp;resource"$/,
+  );
+  assert.match(messageOf(''), /The request has no parameters$/);
+});
+
 test('names the parameters that select an identity when two are given', () => {
   const route = routeOf(`${token}?resource=r&clientId=x&principal_id=y`);
   assert.ok(route.kind === 'error');

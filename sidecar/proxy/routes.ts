@@ -125,7 +125,11 @@ function tokenRoute(query: URLSearchParams, protocol: Protocol): TokenRoute | Er
   }
   const resource = parameters.get('resource') ?? '';
   if (resource.trim() === '')
-    return errorRoute(400, 'Required audience parameter not specified: parameter resource is missing or empty', protocol);
+    return errorRoute(
+      400,
+      `Required audience parameter not specified: parameter resource is missing or empty. ${sentNames(query)}`,
+      protocol,
+    );
   if (resource.length > maxResourceLength)
     return errorRoute(400, `parameter resource is longer than ${maxResourceLength} characters`, protocol);
   const selector = readSelector(parameters);
@@ -154,6 +158,12 @@ function passRoute(passed: PassedPath, original: readonly string[], query: URLSe
 function pick(parameters: Parameters, names: readonly string[]): Record<string, string> {
   const pairs = names.map((name) => [name, parameters.get(name)] as const);
   return Object.fromEntries(pairs.filter((pair): pair is readonly [string, string] => pair[1] !== undefined));
+}
+
+/** For names that were spoiled on their way, such as `amp;resource` out of HTML. */
+function sentNames(query: URLSearchParams): string {
+  const names = [...query.keys()].slice(0, 10).map((name) => JSON.stringify(name.slice(0, 40)));
+  return names.length === 0 ? 'The request has no parameters' : `The request has ${names.join(', ')}`;
 }
 
 const duplicateMessage = (name: string) => `parameter ${name} is given more than once`;
