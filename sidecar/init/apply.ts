@@ -1,7 +1,7 @@
 // Loads the packet rules with iptables and reads them back.
 import { CommandError } from '../errors.ts';
 import type { RuleOptions } from './rules.ts';
-import { desiredTables, differences, packetsOf, rejectImds, restoreInput, undoInput, untrackedTable } from './rules.ts';
+import { desiredTables, differences, isLoaded, packetsOf, rejectImds, restoreInput, undoInput, untrackedTable } from './rules.ts';
 
 export interface Finished {
   code: number;
@@ -26,15 +26,16 @@ export interface ApplyOptions extends RuleOptions {
  * the proxy is left untracked: a kernel may lack what that needs, and only few meshes need it.
  */
 export async function applyRules({ run, backend, legacyTables, ...rules }: ApplyOptions): Promise<{ untracked: boolean }> {
-  // The order of legacy and nft rules in one network namespace is not defined (docs/reference/iptables.md).
-  if (backend === 'nft' && /^(nat|filter)$/m.test(legacyTables)) {
+  const tables = desiredTables(rules);
+  const before = await save(run, backend);
+  // The order of legacy and nft rules in one network namespace is not defined (docs/reference/iptables.md). Tables that came after an earlier run of
+  // this container, such as those of a dockerd in the pod, do not keep a pod from starting again: the verification decides.
+  if (backend === 'nft' && /^(nat|filter)$/m.test(legacyTables) && !isLoaded(tables, before)) {
     throw new CommandError(
       'legacy_tables_in_use',
       'iptables-legacy tables are in use in this network namespace, nft rules beside them have no defined order: set the chart value iptables=legacy',
     );
   }
-  const tables = desiredTables(rules);
-  const before = await save(run, backend);
   const input = restoreInput(tables, before);
   const restore = [`iptables-${backend}-restore`, '--noflush', ...(backend === 'legacy' ? ['--wait', '10'] : [])];
   const loaded = await run(restore, input);

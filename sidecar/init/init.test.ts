@@ -84,6 +84,13 @@ test('names the chart value when legacy tables are in use, and works with that v
   assert.match(commands[1] ?? '', /^iptables-legacy-restore --noflush --wait 10/);
 });
 
+test('runs again beside legacy tables that came after its first run', async () => {
+  const legacyTables = () => Promise.resolve('nat\n');
+  const { dependencies, lines } = createHarness({ legacyTables }, [loadedTables, loadedTables]);
+  await init(settings, dependencies);
+  assert.match(lines.join(), /redirect verified/);
+});
+
 test('reports the output of iptables in one line, with what usually helps', async () => {
   const stderr = 'iptables v1.8.9 (nf_tables): Could not fetch rule set generation id:\nPermission denied (you must be root)\n\n';
   const run = () => Promise.resolve({ code: 4, stdout: '', stderr });

@@ -132,6 +132,9 @@ export function undoInput(tables: readonly Table[], before: string, after: strin
     .join('');
 }
 
+/** Whether an earlier run loaded rules into every table. */
+export const isLoaded = (tables: readonly Table[], saved: string): boolean => tables.every((table) => hasChain(saved, table));
+
 const hasChain = (saved: string, table: Table) => sectionOf(saved, table.name).includes(`\n:${table.chain} `);
 
 function sectionOf(saved: string, name: string): string {

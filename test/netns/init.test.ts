@@ -460,6 +460,15 @@ describe('init in a network namespace', { skip: reason ?? false }, () => {
     await rm(directory, { recursive: true });
   });
 
+  it('runs again after a dockerd of the pod has made legacy tables', async () => {
+    await succeeds();
+    await iptables('-t nat -A PREROUTING -m addrtype --dst-type LOCAL -p tcp -j ACCEPT', 'iptables-legacy');
+    await iptables('-A FORWARD -j ACCEPT', 'iptables-legacy');
+    assert.match(await succeeds(), /redirect verified/);
+    await serve(pod, 'proxy', '127.0.0.1:2579');
+    assert.deepEqual([await ask(), await ask(imds, [25790, 25790])], ['proxy', 'imds']);
+  });
+
   it('names the chart value for legacy tables, and works with it and NET_RAW', async () => {
     await iptables('-t nat -A OUTPUT -p tcp --dport 1 -j ACCEPT', 'iptables-legacy');
     await refuses(/iptables=legacy/);
