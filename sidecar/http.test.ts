@@ -40,5 +40,6 @@ test('describes a failed fetch by its code and message', () => {
   assert.equal(describeFetchError(refused), 'ConnectionRefused: Unable to connect');
   assert.equal(describeFetchError(new Error('ECONNRESET')), 'ECONNRESET');
   assert.equal(describeFetchError(new NoAnswerError()), 'no answer in time');
+  assert.equal(describeFetchError(new Error('Is it there?')), 'Is it there');
   assert.equal(describeFetchError('text'), 'unknown error');
 });

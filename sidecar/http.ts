@@ -76,10 +76,11 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Why a request failed, short enough for logs and error responses. Never holds the request. */
+/** Why a request failed, short enough for logs and error responses, without a full stop. Never holds the request. */
 export function describeFetchError(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   if (error instanceof NoAnswerError) return error.message;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return code !== '' && !error.message.includes(code) ? `${code}: ${error.message}` : error.message;
+  const message = error.message.replace(/[.?!]+$/, '');
+  return code !== '' && !message.includes(code) ? `${code}: ${message}` : message;
 }

@@ -338,3 +338,15 @@ test('answers 400 for an error of Entra, 503 for every other error of the broker
   }
   await harness.proxy.close();
 });
+
+test('says that a resource is no scope when IMDS does not know it', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  harness.respond.imds = () => json({ error: 'invalid_resource', error_description: 'AADSTS500011: not found.' }, 400);
+  assert.equal(
+    await messageOf(await harness.requestToken('resource=https://storage.azure.com/.default')),
+    'AADSTS500011: not found. (resource is an audience: leave out "/.default" of https://storage.azure.com/.default)',
+  );
+  assert.equal(await messageOf(await harness.requestToken('resource=https://storage.azure.com/')), 'AADSTS500011: not found.');
+  await harness.proxy.close();
+});

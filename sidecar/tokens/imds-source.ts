@@ -51,9 +51,9 @@ function missingResourceId({ row }: TokenQuery): TokenError {
   return { code: 'final', status: 400, error: 'invalid_request', message };
 }
 
-function parseResponse(response: ImdsResponse, { row }: TokenQuery, wallMs: number): TokenResult {
+function parseResponse(response: ImdsResponse, { row, resource }: TokenQuery, wallMs: number): TokenResult {
   const requestId = response.headers.get('x-ms-request-id') ?? crypto.randomUUID();
-  if (response.status !== 200) return { error: errorOf(response, requestId) };
+  if (response.status !== 200) return { error: errorOf(response, { requestId, resource }) };
   const token = parseToken(jsonOf(response), wallMs);
   if (token === undefined) return { error: { code: 'server', message: 'IMDS answered 200 without a token' } };
   const expected = row.clientID.toLowerCase();
@@ -65,7 +65,7 @@ function parseResponse(response: ImdsResponse, { row }: TokenQuery, wallMs: numb
 }
 
 /** What the statuses of IMDS mean: docs/reference/imds.md. The application reads the message, which is IMDS's own. */
-function errorOf(response: ImdsResponse, requestId: string): TokenError {
+function errorOf(response: ImdsResponse, { requestId, resource }: { requestId: string; resource: string }): TokenError {
   const body = jsonOf(response);
   const { status } = response;
   if (!response.genuine && !isRecord(body))
@@ -82,11 +82,16 @@ function errorOf(response: ImdsResponse, requestId: string): TokenError {
     case 400:
       return /identity not found/i.test(message)
         ? { code: 'identity_not_found', message, requestId }
-        : { code: 'final', status, error: error || 'invalid_request', message };
+        : { code: 'final', status, error: error || 'invalid_request', message: `${message}${scopeHint(resource)}` };
     case 401:
     case 403:
       return { code: 'final', status, error: error || 'unauthorized_client', message };
     default:
       return { code: 'server', message };
   }
+}
+
+/** Entra's newer endpoint takes scopes, IMDS the audience alone. */
+function scopeHint(resource: string): string {
+  return resource.endsWith('/.default') ? ` (resource is an audience: leave out "/.default" of ${resource.slice(0, 200)})` : '';
 }
