@@ -51,7 +51,9 @@ export async function applyRules({ run, backend, legacyTables, ...rules }: Apply
       `iptables-${backend} accepted the rules, but reading them back shows a difference: ${wrong.join(', ')}`,
     );
   }
-  const { code } = await run(restore, restoreInput([untrackedTable(rules)], before));
+  const untracked = untrackedTable(rules);
+  if (rules.denyImds && !isLoaded([untracked], before)) return { untracked: false };
+  const { code } = await run(restore, restoreInput([untracked], before));
   return { untracked: code === 0 };
 }
 

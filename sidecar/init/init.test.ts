@@ -159,6 +159,7 @@ test('denies IMDS, verifies that its own rule rejects, and needs no port', async
   const { dependencies, commands, lines } = createHarness({ listen: () => assert.fail('listens') }, denied(1));
   await init({ ...settings, denyImds: true }, dependencies);
   assert.equal(commands.at(-1), 'iptables-nft-save --counters --table filter\n');
+  assert.doesNotMatch(commands.join(), /\*raw/);
   assert.match(lines.join(), /denial verified/);
 });
 
