@@ -350,3 +350,19 @@ test('says that a resource is no scope when IMDS does not know it', async () => 
   assert.equal(await messageOf(await harness.requestToken('resource=https://storage.azure.com/')), 'AADSTS500011: not found.');
   await harness.proxy.close();
 });
+
+test('blames nobody on the node for an answer of the web server before IMDS', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('a')]);
+  const answer = async (server: string, resource: string) => {
+    harness.respond.imds = () => new Response('<h2>Bad Request - Request Too Long</h2>', { status: 400, headers: { server } });
+    const response = await harness.responseAfter(46_000, harness.requestToken(`resource=${resource}`));
+    return [response?.status, await messageOf(response)];
+  };
+  const [status, message] = await answer('Microsoft-HTTPAPI/2.0', 'r');
+  assert.equal(status, 503);
+  assert.match(String(message), /HTTP 400 from the web server before IMDS \(Microsoft-HTTPAPI\/2\.0\)$/);
+  assert.ok(!harness.lines.some((line) => line.includes('do not come from IMDS')));
+  assert.match(String((await answer('nginx', 's'))[1]), /is not IMDS, which calls itself nginx \(an NMI/);
+  await harness.proxy.close();
+});

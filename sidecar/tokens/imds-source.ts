@@ -68,8 +68,7 @@ function parseResponse(response: ImdsResponse, { row, resource }: TokenQuery, wa
 function errorOf(response: ImdsResponse, { requestId, resource }: { requestId: string; resource: string }): TokenError {
   const body = jsonOf(response);
   const { status } = response;
-  if (!response.genuine && !isRecord(body))
-    return { code: 'not_imds', message: `HTTP ${status} from something on this node that is not IMDS (an NMI of aad-pod-identity?)` };
+  if (!response.genuine && !isRecord(body)) return notImds(response);
   const error = stringAt(body, 'error') ?? '';
   const message = stringAt(body, 'error_description') || error || `IMDS answered HTTP ${status}`;
   switch (status) {
@@ -89,6 +88,15 @@ function errorOf(response: ImdsResponse, { requestId, resource }: { requestId: s
     default:
       return { code: 'server', message };
   }
+}
+
+/** The host has a web server in front of IMDS, which answers by itself what it cannot pass on: that is nobody's fault on the node. */
+function notImds({ status, headers }: ImdsResponse): TokenError {
+  const server = headers.get('server') ?? '';
+  if (/^Microsoft-(HTTPAPI|IIS)/i.test(server))
+    return { code: 'server', message: `HTTP ${status} from the web server before IMDS (${server.slice(0, 40)})` };
+  const named = server === '' ? '' : `, which calls itself ${server.slice(0, 40)}`;
+  return { code: 'not_imds', message: `HTTP ${status} from something on this node that is not IMDS${named} (an NMI of aad-pod-identity?)` };
 }
 
 /** Entra's newer endpoint takes scopes, IMDS the audience alone. */
