@@ -288,6 +288,18 @@ describe('rows of federated identities', () => {
     );
   });
 
+  it('keeps the ids of a row whose credential vanishes', () => {
+    const { row, assigned, ...it } = federated();
+    assigned(resourceID);
+    it.record(record());
+    const ids = () => [row()?.clientID, row()?.objectID];
+    const before = ids();
+    it.record(record({ provenAt: undefined, credential: undefined }));
+    assert.deepEqual([row()?.state, ids()], ['Created', before]);
+    it.informers.assignments.remove('default/web-app-i');
+    assert.deepEqual([row()?.state, ids()], ['Created', before]);
+  });
+
   it('makes no Assigned row of a proven record alone', () => {
     const { row, ...it } = federated();
     it.record(record());

@@ -144,22 +144,13 @@ interface RowFacts {
   rules: RowRules;
 }
 
+type Row = Omit<IdentityRow, 'state'>;
+
 /** Undefined for an identity of an unknown type. */
 function rowOf(pod: Pod, match: Match, { assignments, rules }: RowFacts): IdentityRow | undefined {
-  const { identity, binding } = match;
-  if (identity.type === undefined) return undefined;
-  const row: Omit<IdentityRow, 'state'> = {
-    name: identity.name,
-    namespace: identity.namespace,
-    binding: binding.key,
-    type: identity.type,
-    // Until it is assigned, after that its AzureAssignedIdentity decides.
-    source: assignmentModeOf(identity, rules.modes) === 'attach' ? 'imds' : 'broker',
-    clientID: identity.clientID,
-    resourceID: identity.type === 0 ? identity.resourceID : '',
-    ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
-    ...(identity.auxiliaryTenantIDs.length === 0 ? {} : { auxiliaryTenantIDs: identity.auxiliaryTenantIDs }),
-  };
+  const { identity } = match;
+  const row = pendingRowOf(match, rules);
+  if (row === undefined) return undefined;
   if (!rules.isAllowed(identity))
     return { ...row, state: 'Failed', reason: reasonWithMessage('IdentityNotAllowed', notAllowedMessage(identity)) };
   if (rules.managed) return { ...row, ...managedState(row, identity, rules) };
@@ -176,14 +167,44 @@ function rowOf(pod: Pod, match: Match, { assignments, rules }: RowFacts): Identi
     const why = [written[annotations.reason], written[annotations.message]].filter((part) => part !== undefined).join(': ');
     return { ...row, state: isTerminal(written[annotations.reason]) ? 'Failed' : 'Created', ...(why === '' ? {} : { reason: why }) };
   }
+  return assignedRowOf(row, identity, assignment, rules);
+}
+
+/** As the AzureIdentity says; it is not assigned yet. */
+function pendingRowOf({ identity, binding }: Match, rules: RowRules): Row | undefined {
+  if (identity.type === undefined) return undefined;
+  const row: Row = {
+    name: identity.name,
+    namespace: identity.namespace,
+    binding: binding.key,
+    type: identity.type,
+    source: 'broker',
+    clientID: identity.clientID,
+    resourceID: identity.type === 0 ? identity.resourceID : '',
+    ...(identity.tenantID === '' ? {} : { tenantID: identity.tenantID }),
+    ...(identity.auxiliaryTenantIDs.length === 0 ? {} : { auxiliaryTenantIDs: identity.auxiliaryTenantIDs }),
+  };
+  const isAttached = assignmentModeOf(identity, rules.modes) === 'attach';
+  return isAttached ? { ...row, source: 'imds' } : federatedRowOf(row, identity, rules);
+}
+
+/** With the ids that Azure reported: sidecars drop the tokens of a row whose ids change, and it must not lose them when a credential vanishes. */
+function federatedRowOf(row: Row, { identityId }: Identity, { records }: RowRules): Row {
+  const record = identityId === undefined ? undefined : records.of(identityId);
+  return { ...row, source: 'broker', ...(record === undefined ? {} : { clientID: record.clientId, objectID: record.objectId }) };
+}
+
+/** Where its AzureAssignedIdentity says that it is, whatever the AzureIdentity says by now: it moves when the other side is ready. */
+function assignedRowOf(row: Row, identity: Identity, assignment: Assignment, rules: RowRules): IdentityRow {
+  const written = assignment.metadata.annotations ?? {};
   const assignedAt = written[annotations.assignedAt];
   const times = assignedAt === undefined ? {} : { assignedAt };
   if (identity.identityId !== undefined && isFederated(assignment, identity.identityId)) {
-    const record = rules.records.of(identity.identityId);
-    // Whoever may write AzureAssignedIdentities could name any client id there.
-    if (record?.provenAt === undefined)
-      return { ...row, source: 'broker', state: 'Created', reason: 'the controller has not proven its federated credential yet' };
-    return { ...row, source: 'broker', state: 'Assigned', clientID: record.clientId, objectID: record.objectId, ...times };
+    const federated = federatedRowOf(row, identity, rules);
+    // Whoever may write AzureAssignedIdentities could forge one.
+    if (rules.records.of(identity.identityId)?.provenAt === undefined)
+      return { ...federated, state: 'Created', reason: 'the controller has not proven its federated credential yet' };
+    return { ...federated, state: 'Assigned', ...times };
   }
   const clientID = written[annotations.clientId];
   const objectID = written[annotations.objectId];

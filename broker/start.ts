@@ -6,29 +6,39 @@ import { version } from '../api/version.ts';
 import { systemClock as clock } from '../common/clock.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
-import type { Identity } from '../lib/identities/identity.ts';
+import type { IdentityInformers } from '../lib/identities/informers.ts';
 import { startIdentityInformers } from '../lib/identities/informers.ts';
+import type { PolicySubject } from '../lib/identities/policy.ts';
 import { isAllowed, isAllowedAsClaimed } from '../lib/identities/policy.ts';
+import type { PolicyCheck } from '../lib/identities/policy-check.ts';
 import { createPolicyCheck } from '../lib/identities/policy-check.ts';
+import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
+import type { KubeClient } from '../lib/kube/client.ts';
 import { connect } from '../lib/kube/client.ts';
+import type { EventRecorder } from '../lib/kube/events.ts';
 import { createEventRecorder } from '../lib/kube/events.ts';
 import type { Logger } from '../lib/log.ts';
 import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import type { Stopper } from '../lib/shutdown.ts';
 import { followServingCertificate } from '../lib/tls/serving-certificate.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
+import type { Entra } from './entra.ts';
 import { connectEntra } from './entra.ts';
+import type { AssertionSource } from './federation/assertion.ts';
 import { createAssertionSource } from './federation/assertion.ts';
 import { createFederatedMinter } from './federation/minter.ts';
 import { createProver } from './federation/proof.ts';
+import type { FederationRecords } from './federation/records.ts';
 import { indexFederationRecords, noFederationRecords, watchFederationRecords } from './federation/records.ts';
 import { createUnknownReporter } from './federation/report.ts';
+import type { Metrics } from './metrics.ts';
 import { createMetrics } from './metrics.ts';
 import { missing } from './readiness.ts';
 import { createReportWriter } from './reports.ts';
 import { createRowSource } from './rows.ts';
 import { startBrokerServer } from './server.ts';
 import type { BrokerSettings } from './settings.ts';
+import type { MintToken } from './token-call.ts';
 import { createMinter } from './token-call.ts';
 import { createTokenMinter } from './token-minter.ts';
 
@@ -58,11 +68,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   const recordInformer = managed ? undefined : watchFederationRecords({ client, log, namespace: values.namespace });
   stopper.add('federation records', async () => recordInformer?.stop());
   const records = recordInformer === undefined ? noFederationRecords : indexFederationRecords(recordInformer);
-  const labelsOf = (namespace: string) => informers.namespaces?.get(namespace)?.labels;
-  const policies = {
-    isAllowed: createPolicyCheck(policy, informers.namespaces, records.identityIdOf),
-    isAllowedAsClaimed: (identity: Identity) => isAllowedAsClaimed(policy, identity, labelsOf(identity.namespace)),
-  };
+  const policies = createPolicies(values, informers, records);
   const assertions = createAssertionSource({ file: values.federatedTokenFile, clock });
   const events = createEventRecorder({ client, log, instance: values.instance || os.hostname() });
   stopper.add('events', () => events.flush());
@@ -74,35 +80,6 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   const metrics = createMetrics(registry, {
     heldPolls: () => server.heldPolls,
     certificateExpiry: () => certificate.keyPair?.chain[0].validToDate,
-  });
-  const { authority, network } = entra;
-  const mintForPrincipal = metrics.countTokens(
-    createTokenMinter({
-      client,
-      log,
-      events,
-      identityOf: (key) => informers.identities.get(key)?.object,
-      rules: {
-        authority,
-        knownHosts: entraHosts,
-        allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
-        isAllowed: (subject) => isAllowed(policy, subject, labelsOf(subject.namespace)),
-      },
-      network,
-      clock,
-    }),
-  );
-  const mintFederated = createFederatedMinter({
-    log,
-    events,
-    identityOf: (key) => informers.identities.get(key),
-    rules: { authority, managed, records, ...policies },
-    assertions,
-    network,
-    clock,
-    random: Math.random,
-    metrics: metrics.federation,
-    onUnknown: createUnknownReporter({ client, log, informers, clock }),
   });
   const server = await startBrokerServer({
     client,
@@ -120,10 +97,10 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     },
     onReport: createReportWriter({ client, log, informers, clock }),
     onRefused: metrics.countRefusal,
-    mintToken: createMinter({ mintForPrincipal, mintFederated }),
+    mintToken: createMinting({ client, log, events, informers, records, policies, values, entra, assertions, metrics }),
     federation: {
       assertions,
-      prove: createProver({ authority, assertions, network, onResult: metrics.federation.countExchange }),
+      prove: createProver({ ...entra, assertions, onResult: metrics.federation.countExchange }),
     },
   });
   stopper.add('server', () => server.stop());
@@ -131,7 +108,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   stopper.add('metrics', () => metricsServer.stop());
   const probes = await serveSmall(listen.probes, {
     '/healthz': () => ({ status: 200, body: 'ok\n' }),
-    '/readyz': () => readinessAnswer(missing({ informers, certificate, draining })),
+    '/readyz': () => readinessAnswer(missing({ informers, records: recordInformer, certificate, draining })),
   });
   stopper.add('probes', () => probes.stop());
 
@@ -142,4 +119,65 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     await delay(values.drainDelay * 1000);
   });
   log.info({ version, broker: server.port, metrics: metricsServer.port, probes: probes.port }, 'started');
+}
+
+interface Policies {
+  isAllowed: PolicyCheck;
+  isAllowedAsClaimed: PolicyCheck;
+  isAllowedPrincipal(subject: PolicySubject): boolean;
+}
+
+/** identityPolicy with the labels that namespaces have now. */
+function createPolicies({ identityPolicy }: BrokerSettings, { namespaces }: IdentityInformers, records: FederationRecords): Policies {
+  const labelsOf = (namespace: string) => namespaces?.get(namespace)?.labels;
+  return {
+    isAllowed: createPolicyCheck(identityPolicy, namespaces, records.identityIdOf),
+    isAllowedAsClaimed: (identity) => isAllowedAsClaimed(identityPolicy, identity, labelsOf(identity.namespace)),
+    isAllowedPrincipal: (subject) => isAllowed(identityPolicy, subject, labelsOf(subject.namespace)),
+  };
+}
+
+interface MintingParts {
+  client: KubeClient;
+  log: Logger;
+  events: EventRecorder<InvalidIdentityReason>;
+  informers: IdentityInformers;
+  records: FederationRecords;
+  policies: Policies;
+  values: BrokerSettings;
+  entra: Entra;
+  assertions: AssertionSource;
+  metrics: Metrics;
+}
+
+function createMinting(parts: MintingParts): MintToken {
+  const { client, log, events, informers, records, policies, values, entra, assertions, metrics } = parts;
+  const { authority, network } = entra;
+  const mintForPrincipal = createTokenMinter({
+    client,
+    log,
+    events,
+    identityOf: (key) => informers.identities.get(key)?.object,
+    rules: {
+      authority,
+      knownHosts: entraHosts,
+      allowCrossNamespaceSecrets: values.allowCrossNamespaceSecrets,
+      isAllowed: policies.isAllowedPrincipal,
+    },
+    network,
+    clock,
+  });
+  const mintFederated = createFederatedMinter({
+    log,
+    events,
+    identityOf: (key) => informers.identities.get(key),
+    rules: { authority, managed: values.operationMode === 'managed', records, ...policies },
+    assertions,
+    network,
+    clock,
+    random: Math.random,
+    metrics: metrics.federation,
+    onUnknown: createUnknownReporter({ client, log, informers, clock }),
+  });
+  return createMinter({ mintForPrincipal: metrics.countTokens(mintForPrincipal), mintFederated });
 }
