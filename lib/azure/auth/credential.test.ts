@@ -174,3 +174,18 @@ test('gets a token of a managed identity from IMDS, and rejects with its error',
   assert.equal(urls[0], `true /metadata/identity/oauth2/token?api-version=2018-02-01&resource=${resource}&client_id=kubelet`);
   assert.match((await errorOf(getToken(scope))).message, /managed identity kubelet \(HTTP 400\): Identity not found/);
 });
+
+test('names workload identity where IMDS gives no answer, as restricted by AKS', async () => {
+  const { getToken } = createCredential(() => ({ kind: 'managedIdentity', clientId: 'kubelet' }), {
+    cloud: { authority: '' },
+    network: {} as INetworkModule,
+    // The port of nobody.
+    imdsEndpoint: 'http://127.0.0.1:9',
+    userAgent: 'test',
+    clock: systemClock,
+  });
+  assert.match(
+    (await errorOf(getToken(scope))).message,
+    /IMDS gave no answer for managed identity kubelet .*adminsecret\.workloadIdentity/,
+  );
+});

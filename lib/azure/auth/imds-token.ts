@@ -35,7 +35,9 @@ export async function requestImdsToken(options: {
     retryAfter = parseRetryAfter(typeof header === 'string' ? header : undefined, new Date(options.clock.wall()));
     text = await response.body.text();
   } catch (error) {
-    throw new SignInError(`IMDS gave no answer for ${whose}: ${error instanceof Error ? error.message : String(error)}`);
+    // The IMDS restriction of AKS drops it without a word (docs/reference/imds.md).
+    const advice = 'with the IMDS restriction of AKS, sign in by workload identity (adminsecret.workloadIdentity)';
+    throw new SignInError(`IMDS gave no answer for ${whose} (${advice}): ${error instanceof Error ? error.message : String(error)}`);
   }
   const body = parse(text);
   if (status !== 200) {
