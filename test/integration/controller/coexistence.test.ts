@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setInterval as every } from 'node:timers/promises';
+import { annotations } from '../../../api/names.ts';
 import { jsonPatch } from '../../../lib/kube/client.ts';
 import { isAlreadyExists } from '../../../lib/kube/errors.ts';
 import { at, isRecord } from '../../../lib/kube/objects.ts';
@@ -23,6 +24,9 @@ before(async () => {
   await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
   await harness.createIdentity('writer');
   await harness.createBinding('writer', 'writer', 'write');
+  const federate = { annotations: { [annotations.assignment]: 'federate' } };
+  await harness.createIdentity('federated', { resourceID: idOf('reader') }, federate);
+  await harness.createBinding('federated', 'federated', 'federate');
 });
 
 after(() => harness?.stop());
@@ -80,14 +84,16 @@ async function startMic(): Promise<() => Promise<void>> {
 describe('beside aad-pod-identity', () => {
   it('writes nothing while MIC renews its lock, and starts when MIC is silent', async () => {
     const stopMic = await startMic();
-    const before = harness.patches();
+    const since = harness.emulator.log.last;
     const controller = await start();
     await controller.logged(leads);
     await harness.createPod('held', 'write');
+    await harness.createPod('held-federated', 'federate');
     await harness.untilEvent('Endpoints', 'aad-pod-identity-mic', /^UpstreamControllerRuns: MIC mic-0 of aad-pod-identity still renews/);
     await controller.logged((record) => String(record.conflict).includes('still renews its lock'));
-    assert.equal(statusOfPod('held'), '');
-    assert.equal(harness.patches(), before);
+    assert.equal(harness.count(), 0);
+    assert.deepEqual(harness.armRequests(since), []);
+    await harness.deletePod('held-federated');
     await stopMic();
     await harness.untilAssigned('held-default-writer');
   });
@@ -148,13 +154,14 @@ describe('beside aad-pod-identity', () => {
     const controller = await start('--operation-mode=managed');
     await controller.logged(leads);
     await harness.createPod('managed', 'write');
+    await harness.createPod('managed-federated', 'federate');
     await harness.createPod('missed', 'write', { injected: false });
     // The Event of the second pod shows that the leader has processed both.
     await harness.untilEvent('Pod', 'missed', /^NotInjected/);
     const list = await harness.client.call('GET', resourcePath(azureAssignedIdentities));
     assert.deepEqual((list as { items: unknown[] }).items, []);
     assert.deepEqual(harness.armRequests(since), []);
-    for (const pod of ['managed', 'missed']) await harness.deletePod(pod);
+    for (const pod of ['managed', 'managed-federated', 'missed']) await harness.deletePod(pod);
   });
 
   for (const adopt of [false, true])

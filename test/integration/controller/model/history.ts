@@ -43,7 +43,8 @@ export type Command =
   | { do: 'relabel pod'; pod: string; selector: string }
   | { do: 'set binding'; binding: string; identity: string; selector: string }
   | { do: 'remove binding'; binding: string }
-  | { do: 'set identity'; identity: string; azure: IdentityKind; namespaced: boolean }
+  /** `federated`: counts for identities in Azure only; changing it switches the identity under the pods that use it. */
+  | { do: 'set identity'; identity: string; azure: IdentityKind; namespaced: boolean; federated: boolean }
   | { do: 'remove identity'; identity: string }
   | { do: 'touch identity'; identity: string; times: number }
   | { do: 'set exception'; namespace: Namespace }
@@ -68,7 +69,7 @@ const command = <D extends Command['do'], F extends Record<string, fc.Arbitrary<
 const failedOperation = (end: string, code: string) => ({ fault: 'operation', ms: 80, end, code });
 const oops = { error: { code: 'InternalServerError', message: 'x' } };
 const fault = fc.constantFrom<Record<string, unknown>>(
-  { fault: 'precondition-failed' },
+  { fault: 'precondition-failed', method: 'PATCH' },
   { fault: 'reset', service: 'arm', method: 'write', count: 1, processed: false },
   { fault: 'reset', service: 'arm', method: 'write', count: 1, processed: true },
   { fault: 'reset', service: 'arm', method: 'GET', count: 2 },
@@ -93,6 +94,7 @@ const hostileIdentity = command('set identity', {
   identity: one(hostileIdentityKeys),
   azure: one(hostileKinds),
   namespaced: fc.constant(false),
+  federated: fc.constant(false),
 });
 
 const everyday: fc.WeightedArbitrary<unknown>[] = [
@@ -103,7 +105,15 @@ const everyday: fc.WeightedArbitrary<unknown>[] = [
   { weight: 4, arbitrary: command('relabel pod', { pod: one(podKeys), selector: one(selectors) }) },
   { weight: 10, arbitrary: newBinding(honestBindingKeys) },
   { weight: 4, arbitrary: command('remove binding', { binding: one(bindingKeys) }) },
-  { weight: 7, arbitrary: command('set identity', { identity: one(honestIdentityKeys), azure: one(honestKinds), namespaced: rarely }) },
+  {
+    weight: 7,
+    arbitrary: command('set identity', {
+      identity: one(honestIdentityKeys),
+      azure: one(honestKinds),
+      namespaced: rarely,
+      federated: fc.integer({ min: 0, max: 2 }).map((number) => number === 0),
+    }),
+  },
   { weight: 2, arbitrary: command('remove identity', { identity: one(identityKeys) }) },
   { weight: 16, arbitrary: hostileIdentity },
   { weight: 8, arbitrary: newBinding(hostileBindingKeys) },

@@ -90,6 +90,7 @@ export function objectsOf(client: KubeClient): ModelledObjects {
         case 'set identity':
           return put(azureIdentities, command.identity, identitySpec(command.azure), {
             [annotations.behavior]: command.namespaced ? 'namespaced' : null,
+            [annotations.assignment]: command.federated ? 'federate' : null,
           });
         case 'remove identity':
           return deleteObject(azureIdentities, command.identity);

@@ -15,7 +15,7 @@ export interface ModelPod {
 export interface Model {
   pods: Map<string, ModelPod>;
   bindings: Map<string, { identity: string; selector: string }>;
-  identities: Map<string, { azure: IdentityKind; namespaced: boolean }>;
+  identities: Map<string, { azure: IdentityKind; namespaced: boolean; federated: boolean }>;
   exceptions: Set<Namespace>;
   /** Of this history and of the one before: after a restart of the API server the controller's list of exceptions may be old for a while. */
   pastExceptions: { here: Set<Namespace>; before: Set<Namespace> };
@@ -103,6 +103,8 @@ export interface ExpectedAssignment {
   bindings: string[];
   azure: IdentityKind;
   scope: ScopeName;
+  /** Nothing is attached for it, and its node does not matter. */
+  federated: boolean;
   /** Undefined where the pod's node is unknown: the object stays as it is; and for an identity of `hostile`, which may have to wait. */
   status: 'Assigned' | 'Created' | undefined;
 }
@@ -126,6 +128,8 @@ export function expectedAssignments(model: Model, begun: (pod: string) => boolea
     for (const [identity, known] of model.identities) {
       const bindings = [...model.bindings].filter(([, to]) => to.identity === identity && to.selector === pod.selector);
       if (bindings.length === 0 || (known.namespaced && namespaceOf(identity) !== home)) continue;
+      const federated = known.federated && known.azure !== 'principal';
+      const isPlaced = federated || model.nodes.has(pod.node);
       all.push({
         pod: key,
         identity,
@@ -134,7 +138,8 @@ export function expectedAssignments(model: Model, begun: (pod: string) => boolea
         bindings: bindings.map(([name]) => name),
         azure: known.azure,
         scope: scopeOfNode(pod.node),
-        status: statusOf(known.azure, model.nodes.has(pod.node) && (isBad(known.azure) || namespaceOf(identity) !== 'hostile')),
+        federated,
+        status: statusOf(known.azure, isPlaced && (isBad(known.azure) || namespaceOf(identity) !== 'hostile')),
       });
     }
   }
@@ -149,5 +154,9 @@ function statusOf(azure: IdentityKind, isCertain: boolean): ExpectedAssignment['
 
 const isBad = (azure: IdentityKind): boolean => azure !== 'principal' && azureNames.every((name) => name !== azure);
 
-/** The identity that must be attached for the object to be Assigned; undefined for a service principal and for an identity that Azure refuses. */
-export const attachmentOf = ({ azure }: ExpectedAssignment): AzureName | undefined => azureNames.find((name) => name === azure);
+/**
+ * The identity that must be attached for the object to be Assigned; undefined for a service principal, for a federated identity and for one that Azure
+ * refuses.
+ */
+export const attachmentOf = ({ azure, federated }: ExpectedAssignment): AzureName | undefined =>
+  federated ? undefined : azureNames.find((name) => name === azure);

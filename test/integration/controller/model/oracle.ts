@@ -3,10 +3,10 @@ import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
 import type { OwnershipRecord } from '../../../../controller/scopes/ownership.ts';
 import type { State } from '../../../azure/state/model.ts';
 import { idOf } from '../../azure/fixtures.ts';
-import { statusOf } from '../harness/observations.ts';
+import { annotationOf, statusOf } from '../harness/observations.ts';
 import type { Attribution } from './attribution.ts';
 import { scopeIds } from './fixtures.ts';
-import type { ScopeName } from './history.ts';
+import type { AzureName, ScopeName } from './history.ts';
 import { azureNames, scopeNames } from './history.ts';
 import type { ExpectedAssignment, Model } from './model.ts';
 import { attachmentOf, expectedAssignments, namespaceOf } from './model.ts';
@@ -25,7 +25,9 @@ export function differences(model: Model, reality: Reality, attribution: Attribu
   const needed = new Set(
     expected.flatMap((one) => {
       const name = attachmentOf(one);
-      const isAssigned = (one.status ?? statusOf(objects.get(expectedKey(one)))) === 'Assigned';
+      const object = objects.get(expectedKey(one));
+      // One whose node is unknown keeps the side that it had when its identity was switched.
+      const isAssigned = (one.status ?? (isFederated(object) ? '' : statusOf(object))) === 'Assigned';
       return name === undefined || !isAssigned ? [] : [`${one.scope} ${name}`];
     }),
   );
@@ -33,9 +35,14 @@ export function differences(model: Model, reality: Reality, attribution: Attribu
   return [
     ...objectDifferences(expected, reality.objects, objects),
     ...scopeNames.flatMap((scope) => scopeDifferences(scope, needed, reality, attribution)),
+    ...azureNames.flatMap((name) => credentialDifferences(name, expected, reality)),
     ...(running.length > 0 ? [`${running.length} operations are in progress`] : []),
   ];
 }
+
+/** The object is about a federated identity: its scope is the identity itself. */
+export const isFederated = (object: AzureAssignedIdentity | undefined): boolean =>
+  /\/userassignedidentities\//i.test(annotationOf(object, 'scope') ?? '');
 
 /** Pod and identity, both with their namespaces. */
 const expectedKey = ({ pod, identity }: ExpectedAssignment): string => `${pod} > ${identity}`;
@@ -62,6 +69,8 @@ function objectDifferences(
     if (object.metadata.deletionTimestamp !== undefined) found.push(`${key} is being deleted`);
     if (status !== undefined && statusOf(object) !== status)
       found.push(`${key}: expected ${status}, is ${statusOf(object)} ${JSON.stringify(object.metadata.annotations)}`);
+    if (status === 'Assigned' && one.azure !== 'principal' && isFederated(object) !== one.federated)
+      found.push(`${key}: expected ${one.federated ? 'federated' : 'attached'}, its scope is ${annotationOf(object, 'scope')}`);
     const { namespace, name } = object.spec?.azureBindingRef?.metadata ?? {};
     if (!bindings.includes(`${namespace}/${name}`)) found.push(`${key}: expected a binding of ${bindings}, is ${namespace}/${name}`);
   }
@@ -96,4 +105,12 @@ function scopeDifferences(scope: ScopeName, needed: ReadonlySet<string>, reality
   }
   if (scope === 'machine' && resource?.identity.system == null) found.push('the system-assigned identity is gone');
   return found;
+}
+
+/** One for each identity that is federated, for as long as the delay of an unused one: never a second one. */
+function credentialDifferences(name: AzureName, expected: readonly ExpectedAssignment[], { azure }: Reality): string[] {
+  const credentials = azure.identities.get(idOf(name).toLowerCase())?.federated ?? [];
+  const isNeeded = expected.some((one) => one.azure === name && one.federated && one.status === 'Assigned');
+  if (credentials.length > 1 || (isNeeded && credentials.length === 0)) return [`${name} has ${credentials.length} federated credentials`];
+  return [];
 }

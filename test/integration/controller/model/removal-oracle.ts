@@ -11,6 +11,7 @@ import type { AzureName, ScopeName } from './history.ts';
 import { azureNames, scopeNames } from './history.ts';
 import type { Model } from './model.ts';
 import { attachmentOf, expectedAssignments } from './model.ts';
+import { isFederated } from './oracle.ts';
 
 export interface RemovalOracle {
   /** The model has just changed, the system not yet: what is no longer wanted may be detached from now on. */
@@ -119,6 +120,7 @@ function isServing(object: AzureAssignedIdentity, pod: string, name: AzureName, 
   const { spec } = object;
   return (
     statusOf(object) === 'Assigned' &&
+    !isFederated(object) &&
     object.metadata.deletionTimestamp === undefined &&
     `${spec?.podNamespace}/${spec?.pod}` === pod &&
     spec?.nodename === node &&

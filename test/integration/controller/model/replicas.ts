@@ -29,11 +29,12 @@ const flags = [
 /** Longer than a Lease and the wait for the next try of another replica. */
 const freezeMs = 2_500;
 
-export async function startReplicas(harness: Harness): Promise<Replicas> {
+/** `given`: flags besides. */
+export async function startReplicas(harness: Harness, given: readonly string[]): Promise<Replicas> {
   const started: RunningProgram[] = [];
   const running = new Set<RunningProgram>();
   async function start(): Promise<void> {
-    const replica = await harness.startController(flags);
+    const replica = await harness.startController([...flags, ...given]);
     started.push(replica);
     running.add(replica);
   }

@@ -16,6 +16,8 @@ import {
 } from '../../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { idOf } from '../../azure/fixtures.ts';
+import { serveBroker, source } from '../broker-service.ts';
+import { federationFlags } from '../federation.ts';
 import { startHarness } from '../harness/harness.ts';
 import { Attribution } from './attribution.ts';
 import { modelAzure, refuseBadNames, scopeIds } from './fixtures.ts';
@@ -46,7 +48,10 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
   const { client, emulator } = harness;
   for (const name of namespaces) if (name !== 'default') await harness.createNamespace(name);
   refuseBadNames(emulator);
-  const replicas = await startReplicas(harness);
+  const broker = await serveBroker(harness);
+  const federation = await federationFlags(harness, broker);
+  const replicas = await startReplicas(harness, federation.controller);
+  await broker.startReplica({ ...source, flags: federation.broker });
   const records = startInformer<OwnershipRecord>({
     client,
     log: silentLogger,
@@ -151,6 +156,7 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
     async stop() {
       removals.stop();
       await records.stop();
+      await broker.stop();
       await harness.stop();
     },
   };
@@ -173,7 +179,7 @@ const isHonest = (key: string): boolean => namespaceOf(key) !== 'hostile';
 const startOfHistory = (): Command[] => [
   ...nodeNames.map((node): Command => ({ do: 'make node', node })),
   ...identityKeys.filter(isHonest).map((identity, index): Command => {
-    return { do: 'set identity', identity, azure: azureNames[index % 4] ?? 'red', namespaced: false };
+    return { do: 'set identity', identity, azure: azureNames[index % 4] ?? 'red', namespaced: false, federated: false };
   }),
   ...bindingKeys.map((binding, index): Command => {
     const near = identityKeys.filter((key) => namespaceOf(key) === namespaceOf(binding));
