@@ -45,7 +45,7 @@ async function putCredential(context: FederationContext, record: FederationRecor
     await credentials.put(identity, name, { issuer, subject, audiences: [audience] }, signal);
     log.info({ identity, credential: name, issuer, subject }, 'federated credential written');
   } catch (error) {
-    // Azure began nothing, so what has the name later may be somebody else's.
+    // Azure began nothing, so what has the name later may be another writer's.
     if (isRefusal(error)) await saveRecord(context, { ...record, credential: undefined, provenAt: undefined });
     throw error;
   }
@@ -66,7 +66,7 @@ async function prove(context: FederationContext, { record }: CredentialPlan): Pr
   return { kind: 'proven', record: proven };
 }
 
-/** Credentials for subjects that the broker no longer has, once their delay is over. Failures are logged only: nobody waits for it. */
+/** Credentials for subjects that the broker no longer has, once their delay is over. Returns when to try again after a failure. */
 export async function removeFormer(context: FederationContext, record: FederationRecord): Promise<number | undefined> {
   const due = record.former.filter(({ unusedSince }) => Date.parse(unusedSince) + context.detachDelayMs <= context.clock.wall());
   if (due.length === 0 || !context.manageCredentials || !context.mayWrite()) return undefined;
@@ -82,5 +82,12 @@ async function saveRecord(context: FederationContext, record: FederationRecord):
   context.stored = await context.store.save(context.stored, record);
 }
 
+/** These say nothing of the write that a former leader may have sent before. */
+const undecided = [408, 409, 429];
+
 const isRefusal = (error: unknown): boolean =>
-  error instanceof FederationError && error.status !== undefined && error.status >= 400 && error.status < 500 && error.status !== 408;
+  error instanceof FederationError &&
+  error.status !== undefined &&
+  error.status >= 400 &&
+  error.status < 500 &&
+  !undecided.includes(error.status);

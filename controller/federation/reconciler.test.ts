@@ -290,6 +290,19 @@ describe('the reconciler of federated identities', () => {
     }
   });
 
+  it('owns what the write of a killed leader brings after a conflict with it', async () => {
+    const { azure, record, reconcile, restart, clock } = harness([web]);
+    azure.failures.push({ put: new Error('killed') });
+    await reconcile().catch(() => undefined);
+    restart();
+    azure.failures.push({ put: Object.assign(refused('concurrentWrite'), { status: 409 }) });
+    const { requeueAfterMs } = await reconcile();
+    azure.add(credentialOf(ownName));
+    await clock.advance(requeueAfterMs ?? 0);
+    await reconcile();
+    assert.equal(record.get()?.credential?.owned, true);
+  });
+
   it('counts on nothing that it is about to delete', async () => {
     const { record, live, clock, reconcile, restart, azure } = harness([web]);
     await reconcile();
