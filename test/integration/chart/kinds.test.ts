@@ -85,6 +85,7 @@ describe('the kinds in a real API server', () => {
     }
     await create('AzureIdentity', { spec: { resourceID: '' } });
     await create('AzureIdentity', { spec: { type: 1, resourceID: 'anything' } });
+    await create('AzureIdentity', { spec: { type: 3, clientID: 'client', tenantID: 'tenant' } });
     await create('AzureIdentity', { spec: { resourceID: resourceID.toUpperCase() } });
     await create('AzureIdentity', { spec: { resourceID: `  ${resourceID}\n` } });
     const longest = 'x'.repeat(253);
@@ -103,7 +104,7 @@ describe('the kinds in a real API server', () => {
   });
 
   const refused: [name: string, kind: Kind, spec: object, says: RegExp][] = [
-    ['an unknown type', 'AzureIdentity', { type: 3 }, /type is 0 \(user-assigned managed identity\)/],
+    ['an unknown type', 'AzureIdentity', { type: 4 }, /type is 0 \(user-assigned managed identity\)/],
     ['a resource id that is none', 'AzureIdentity', { type: 0, resourceID: 'my-identity' }, /resourceID is \/subscriptions/],
     [
       'a resource id of another kind',
