@@ -257,6 +257,7 @@ describe('scope reconciler while identities are switched', () => {
     const retryMs = await parts.at(0);
     assert.equal(parts.statusOf(web), 'Assigned');
     assert.equal(parts.annotationOf(web, 'scope'), web.match.identity.resourceID);
+    assert.ok(parts.recorded.some(({ kind, reason }) => kind === 'Pod' && reason === 'AzureError'));
     await parts.at(retryMs + 1);
     assert.equal(parts.statusOf(web), 'Assigned');
     assert.equal(parts.annotationOf(web, 'scope'), testScope.displayId);

@@ -116,8 +116,10 @@ export const writeFailedStatus = (
     // Another writer that was faster for a moment takes no assignment back.
     const isHere = current.status === 'Assigned' && !isFederated(current, need.identityId);
     const isLost = isHere && attached?.has(need.identityId) === false && reason !== 'Attaching';
-    if (!(isLost || current.status === 'Created')) return;
     const retryAt = until === undefined ? null : new Date(until).toISOString();
+    // It keeps its side, so only the pod is told.
+    if (isOtherSide(current, need)) return recordFailure(context, need, { reason, message, retryAt, isNew: false });
+    if (!(isLost || current.status === 'Created')) return;
     const isNew = await updateIfChanged(context, current, { reason, message, retryAt }, isLost ? 'Created' : undefined);
     recordFailure(context, need, { reason, message, retryAt, isNew });
   });
