@@ -10,7 +10,7 @@ const federation = await startFederation({ identities: 220, credentialWriteMs: 3
 try {
   await firstTokens(federation, { first: 200, fresh: 20, inUse: 50 });
   await burst(federation, { pods: 2_000, identities: 200, upstreamSeconds: 837 });
-  await mintsFromCache(federation, { pods: 50, seconds: 10 });
+  await mintsFromCache(federation, { pods: 400, identities: 200, each: 25 });
 } finally {
   await federation.stop();
 }
