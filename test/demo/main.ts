@@ -23,11 +23,13 @@ Starts a real one-node Kubernetes cluster with an Azure emulator on this machine
 In a cluster of yours instead:
 
   --context NAME     context of your kubeconfig; helm and kubectl must be on the PATH
-  --values FILE      the chart's values: images, and how the controller signs in to Azure
+  --values FILE      the chart's values: images, how the controller signs in to Azure, and controller.identityLinger: 0
   --identity ID      ARM id of a user-assigned identity
   --client-id ID     its client id
   --second ID        ARM id of another one
   --app-image IMAGE  an image with sleep and curl
+
+The last step federates the identity: docs/federated-identities.md says what the cluster needs for it.
 `;
 
 const started = Date.now();

@@ -1,4 +1,4 @@
-// The steps of the demo, from `helm install` to the detached identity. Each step prints the command that a user would type and its real output, and
+// The steps of the demo, from `helm install` to a federated identity. Each step prints the command that a user would type and its real output, and
 // fails when the output does not show what the step is for.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -7,8 +7,10 @@ import { readJwt } from '../azure/core/jwt.ts';
 import { command, note, output, step } from './output.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const tokenUrl = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://management.azure.com/';
-const timeoutMs = 60_000;
+const imds = 'http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=';
+const tokenUrl = `${imds}https://management.azure.com/`;
+/** In Azure a change of a scale set takes a minute, and a new credential works after seconds or minutes. */
+const timeoutMs = 180_000;
 const releaseNamespace = 'aad-pod-identity';
 
 export interface Target {
@@ -38,7 +40,8 @@ export async function runWalkthrough(target: Target): Promise<void> {
   await useToken(target);
   await refuseOther(target);
   await skipExcepted(target);
-  await remove(target);
+  await detach(target);
+  await federate(target);
 }
 
 async function install(target: Target): Promise<void> {
@@ -56,7 +59,7 @@ async function bind(target: Target): Promise<void> {
   await show(target, 'get', 'azureassignedidentity');
   await apply(target, 'identity.yaml');
   await apply(target, 'pod.yaml');
-  await until('AzureAssignedIdentity is Created', async () => (await statusOf(target)) !== '');
+  await until('AzureAssignedIdentity is Created', async () => (await statusOf(target, 'demo-default-demo')) !== '');
   await show(target, 'get', 'azureassignedidentity');
   note('The webhook added the sidecar and an init container:');
   await show(
@@ -68,7 +71,7 @@ async function bind(target: Target): Promise<void> {
     'custom-columns=INIT CONTAINERS:.spec.initContainers[*].name,CONTAINERS:.spec.containers[*].name',
   );
   const waited = Date.now();
-  await until('AzureAssignedIdentity is Assigned', async () => (await statusOf(target)) === 'Assigned');
+  await until('AzureAssignedIdentity is Assigned', async () => (await statusOf(target, 'demo-default-demo')) === 'Assigned');
   note(`Azure has updated the scale set ${((Date.now() - waited) / 1000).toFixed(1)} s later:`);
   await show(target, 'get', 'azureassignedidentity');
   await showAzure(target, 'now');
@@ -77,15 +80,16 @@ async function bind(target: Target): Promise<void> {
 async function useToken(target: Target): Promise<void> {
   step('Request a token from the metadata service inside the pod');
   await succeed(target.kubectl(['wait', '--for=condition=Ready', 'pod/demo', '--timeout=60s']));
-  await curlToken(target, tokenUrl, target.identity.clientId);
+  await curlToken(target, 'demo', tokenUrl);
   note('The same by client id, as most SDKs do:');
-  await curlToken(target, `${tokenUrl}&client_id=${target.identity.clientId}`, target.identity.clientId);
+  await curlToken(target, 'demo', `${tokenUrl}&client_id=${target.identity.clientId}`);
   const memory = await target.proxyMemory('demo');
   if (memory !== undefined) note(`Private memory of the sidecar after its first tokens: ${(memory / 1024 / 1024).toFixed(1)} MiB`);
 }
 
-async function curlToken(target: Target, url: string, clientId: string): Promise<void> {
-  const answer = await execCurl(target, 'demo', url);
+/** Shows a token of the demo identity and its claims. */
+async function curlToken(target: Target, pod: string, url: string): Promise<void> {
+  const answer = await execCurl(target, pod, url);
   const { access_token: token, ...rest } = answer;
   if (typeof token !== 'string') throw new DemoError(`no token in the answer: ${JSON.stringify(answer)}`);
   const claims = readJwt(token)?.claims;
@@ -93,6 +97,7 @@ async function curlToken(target: Target, url: string, clientId: string): Promise
   output(JSON.stringify({ access_token: `${token.slice(0, 20)}...`, ...rest }, undefined, 2));
   note('Its claims:');
   output(JSON.stringify(claims, undefined, 2));
+  const { clientId } = target.identity;
   if (claims.appid !== clientId) throw new DemoError(`the token is for ${String(claims.appid)} and not for ${clientId}`);
 }
 
@@ -120,15 +125,66 @@ async function skipExcepted(target: Target): Promise<void> {
   if (containers.trim() !== 'app') throw new DemoError('the excepted pod was injected');
 }
 
-async function remove(target: Target): Promise<void> {
-  step('Delete the pods: the identity is detached');
-  command('kubectl delete pod demo excepted other');
-  output(await succeed(target.kubectl(['delete', 'pod', 'demo', 'excepted', 'other'])));
-  await until('AzureAssignedIdentity is gone', async () => (await statusOf(target)) === '');
+async function detach(target: Target): Promise<void> {
+  step('Delete a pod: its identity is detached');
+  await showAzure(target, 'now');
+  await deletePods(target, 'other', 'excepted');
+  await until('AzureAssignedIdentity is gone', async () => (await statusOf(target, 'other-default-second')) === '');
   await show(target, 'get', 'azureassignedidentity');
-  const isDetached = async () => !(await target.attached())?.some((id) => id.toLowerCase() === target.identity.id.toLowerCase());
-  await until('the identity is detached', isDetached);
+  await untilDetached(target, target.secondIdentityId);
   await showAzure(target, 'after');
+}
+
+async function federate(target: Target): Promise<void> {
+  step('Federate the identity: it is on no node, and the same pod keeps its tokens');
+  const byClientId = `${tokenUrl}&client_id=${target.identity.clientId}`;
+  note('While it is attached, whatever reaches IMDS on that node can have it, such as a pod without the label:');
+  await apply(target, 'plain.yaml');
+  await succeed(target.kubectl(['wait', '--for=condition=Ready', 'pod/plain', '--timeout=60s']));
+  await curlToken(target, 'plain', byClientId);
+  await show(target, 'annotate', 'azureidentity', 'demo', 'aadpodidentity.k8s.io/assignment=federate');
+  await untilFederated(target);
+  await untilDetached(target, target.identity.id);
+  await showAzure(target, 'federated');
+  note('The controller has made a credential on the identity, which trusts the service account of the broker:');
+  await show(
+    target,
+    'get',
+    'configmaps',
+    '-n',
+    releaseNamespace,
+    '-l',
+    'app.kubernetes.io/component=federation-record',
+    '-o',
+    'custom-columns=CLIENT ID:.data.clientId,SUBJECT:.data.subject,PROVEN AT:.data.provenAt',
+  );
+  await show(target, 'get', 'azureassignedidentity');
+  note('The next token of the running pod is of the same identity, without the scale set in its claims:');
+  await curlToken(target, 'demo', `${imds}https://vault.azure.net`);
+  note('The pod without the label gets nothing:');
+  const answer = await execCurl(target, 'plain', byClientId);
+  if (answer.access_token !== undefined) throw new DemoError('the pod without the label got a token: is controller.identityLinger 0?');
+  output(JSON.stringify(answer, undefined, 2));
+  await deletePods(target, 'demo', 'plain');
+}
+
+async function untilFederated(target: Target): Promise<void> {
+  const scope = ['-o', "jsonpath={.metadata.annotations['aadpodidentity\\.k8s\\.io/scope']}"];
+  await until('the pod has the identity from the broker', async () => {
+    const { stdout } = await target.kubectl(['get', 'azureassignedidentity', 'demo-default-demo', ...scope]);
+    return stdout.toLowerCase() === target.identity.id.toLowerCase();
+  });
+}
+
+async function deletePods(target: Target, ...pods: string[]): Promise<void> {
+  command(`kubectl delete pod ${pods.join(' ')}`);
+  output(await succeed(target.kubectl(['delete', 'pod', ...pods])));
+}
+
+/** Returns at once where the demo cannot ask Azure. */
+async function untilDetached(target: Target, identity: string): Promise<void> {
+  const isDetached = async () => !(await target.attached())?.some((id) => id.toLowerCase() === identity.toLowerCase());
+  await until('the identity is detached', isDetached);
 }
 
 async function showAzure(target: Target, when: string): Promise<void> {
@@ -171,16 +227,9 @@ async function execCurl(target: Target, pod: string, url: string): Promise<Recor
   return { ...answer };
 }
 
-/** Status of the demo pod's assignment; empty where there is none. */
-async function statusOf(target: Target): Promise<string> {
-  const { stdout } = await target.kubectl([
-    'get',
-    'azureassignedidentity',
-    'demo-default-demo',
-    '--ignore-not-found',
-    '-o',
-    'jsonpath={.status.status}',
-  ]);
+/** Status of an AzureAssignedIdentity; empty where there is none. */
+async function statusOf(target: Target, name: string): Promise<string> {
+  const { stdout } = await target.kubectl(['get', 'azureassignedidentity', name, '--ignore-not-found', '-o', 'jsonpath={.status.status}']);
   return stdout.trim();
 }
 

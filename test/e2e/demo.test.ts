@@ -75,12 +75,18 @@ describe('the demo', () => {
       /excepted from injection/,
     ])
       assert.match(printed, part);
-    const [before, now, after] = [...printed.matchAll(/as Azure reports them (?:before|now|after):\n((?: {5}\/.*\n)+)/g)].map(
+    const [before, bound, both, detached, federated] = [...printed.matchAll(/as Azure reports them \w+:\n((?: {5}\/.*\n)+)/g)].map(
       (match) => match[1],
     );
-    assert.match(now ?? '', /userassignedidentities\/demo/i);
     assert.match(before ?? '', /userAssignedIdentities\/kubelet/);
-    assert.equal(after, before, 'the scale set is not as it was');
+    assert.match(bound ?? '', /userassignedidentities\/demo/i);
+    assert.match(both ?? '', /userassignedidentities\/second/i);
+    assert.equal(detached, bound, 'the second identity is still attached');
+    assert.equal(federated, before, 'the scale set is not as it was');
+    const afterSwitch = printed.slice(printed.indexOf('Federate the identity'));
+    assert.match(afterSwitch, /aad-pod-identity:aad-pod-identity-broker/);
+    assert.match(afterSwitch, /"aud": "https:\/\/vault.azure.net"/);
+    assert.match(afterSwitch, /The pod without the label gets nothing:\n.*\n +\{\n +"error": "invalid_request"/);
     const memory = Number(/Private memory of the sidecar after its first tokens: ([\d.]+) MiB/.exec(printed)?.[1]);
     assert.ok(memory < 7, `${memory} MiB`);
     await untilNothingIsLeft();
