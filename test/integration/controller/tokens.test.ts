@@ -1,32 +1,43 @@
 // The acceptance scenarios of aad-pod-identity that validate a token (docs/reference/aad-pod-identity.md), from end to end: the controller assigns, the
-// broker sends the identities to the sidecar, the sidecar asks IMDS. E04, E12 and E13 are in scenarios.test.ts.
+// broker sends the identities to the sidecar, the sidecar asks IMDS or, for federated identities, the broker. All run in both modes of assignment, but for
+// those in `onlyAttached`. E04, E12 and E13 are in scenarios.test.ts.
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { mergePatch } from '../../../lib/kube/client.ts';
-import { azureIdentities, azureIdentityBindings, namespaces, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { azureIdentities, azureIdentityBindings, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { RunningProgram } from '../../harness/program.ts';
 import { alone, app, clientIds, idOf, pool1 } from '../azure/fixtures.ts';
 import { errorOf } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService, SidecarOptions } from './broker-service.ts';
-import { serveBroker, serviceFlag } from './broker-service.ts';
+import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import type { FederationFlags } from './federation.ts';
+import { federationFlags } from './federation.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
 import { annotationOf, statusOf } from './harness/observations.ts';
 import type { Validator } from './validator.ts';
 import { audiences, createValidator, refused } from './validator.ts';
 
+type Mode = 'attach' | 'federate';
+
+/** Why a scenario has no meaning for federated identities. */
+const onlyAttached = {
+  E14: 'its machine is not written to, so there is nothing to keep',
+  E16: 'the immutable list is about what is detached, and nothing is',
+  E17: 'nothing is attached; federation.test.ts deletes the credential instead',
+};
+
 let harness: Harness;
-let controller: RunningProgram;
-let replica: RunningProgram;
 let broker: BrokerService;
+let federation: FederationFlags;
 let validator: Validator;
 let imdsOfAlone: string;
 const colours = ['red', 'green', 'blue', 'cyan', 'gold'];
+const missing = ['bad-1', 'bad-2'];
 const upperCaseListed = 'AAAAAAAA-0000-4000-8000-000000000009';
-const flags = [serviceFlag, `--immutable-user-msis=${upperCaseListed}`, '--identity-assignment-reconcile-interval=1'];
 
 before(async () => {
   const identities = [
@@ -39,15 +50,11 @@ before(async () => {
   harness = await startHarness({ azure: { identities, roles: [{ principal: app.clientId, role: 'Owner' }, ...readers] } });
   await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
   await harness.createNode('node-alone', `azure://${alone}`);
-  for (const name of [...colours, 'third', 'listed', 'powerless']) {
-    await harness.createIdentity(name, name === 'listed' ? { clientID: upperCaseListed } : {});
-    await harness.createBinding(name, name, name);
-  }
+  await harness.createNamespace('conflict');
   imdsOfAlone = await harness.emulator.addImds('alone');
   broker = await serveBroker(harness);
+  federation = await federationFlags(harness, broker);
   validator = createValidator(harness.emulator);
-  controller = await harness.startController(flags);
-  replica = await broker.startReplica();
 });
 after(async () => {
   await broker?.stop();
@@ -65,6 +72,8 @@ const remove = (resource: typeof pods, name: string, namespace = 'default') =>
 const change = (resource: typeof pods, name: string, body: Record<string, unknown>) =>
   harness.client.call('PATCH', resourcePath(resource, { namespace: 'default', name }), { contentType: mergePatch, body });
 
+const applies = (scenario: keyof typeof onlyAttached, mode: Mode) => mode === 'attach' || !(scenario in onlyAttached);
+
 async function startPod(
   test: TestContext,
   name: string,
@@ -75,11 +84,51 @@ async function startPod(
   return broker.startSidecar(test, name, options);
 }
 
-describe('acceptance scenarios with tokens', () => {
+/** Tests of one mode, with a controller and a broker of their own. */
+function scenariosOf(mode: Mode): void {
+  const flags = {
+    controller: [
+      serviceFlag,
+      `--assignment=${mode}`,
+      `--immutable-user-msis=${upperCaseListed}`,
+      '--identity-assignment-reconcile-interval=1',
+    ],
+    broker: [`--assignment=${mode}`],
+  };
+  const running: RunningProgram[] = [];
+  let controller: RunningProgram;
+  let replica: RunningProgram;
+  const startController = async () => {
+    const started = await harness.startController([...flags.controller, ...federation.controller]);
+    running.push(started);
+    return started;
+  };
+  const startReplica = async () => {
+    const started = await broker.startReplica({ ...source, flags: [...flags.broker, ...federation.broker] });
+    running.push(started);
+    return started;
+  };
+
+  before(async () => {
+    for (const name of [...colours, 'third', 'listed', 'powerless', ...missing]) {
+      await harness.createIdentity(name, name === 'listed' ? { clientID: upperCaseListed } : {});
+      await harness.createBinding(name, name, name);
+    }
+    controller = await startController();
+    replica = await startReplica();
+  });
+  after(async () => {
+    await Promise.all(running.map((program) => program.stop('SIGTERM')));
+    for (const namespace of ['default', 'conflict'])
+      for (const resource of [azureIdentities, azureIdentityBindings])
+        await harness.client.call('DELETE', resourcePath(resource, { namespace }));
+  });
+
   it('E03: gives a pod that asks at once its token when its identity is assigned', async (t) => {
     const sidecar = await startPod(t, 'e03', 'red');
     await validate(sidecar, 'red');
     assert.equal(statusOf(assigned('e03-default-red')), 'Assigned');
+    assert.equal(harness.attached().includes('red'), mode === 'attach');
     await harness.deletePod('e03');
     await cleared();
   });
@@ -159,7 +208,7 @@ describe('acceptance scenarios with tokens', () => {
       sidecars.delete(colour);
       await harness.until(() => count() === sidecars.size && !harness.attached().includes(colour), `${colour} is gone`);
       for (const other of sidecars.keys()) assert.equal(statusOf(assigned(`e09-${other}-default-${other}`)), 'Assigned');
-      assert.deepEqual(harness.attached(), [...sidecars.keys(), 'third'].sort());
+      assert.deepEqual(harness.attached(), [...(mode === 'attach' ? sidecars.keys() : []), 'third'].sort());
       await allValidate(audiences[round + 1]);
     }
     for (const colour of colours) {
@@ -175,7 +224,7 @@ describe('acceptance scenarios with tokens', () => {
     const isAssigned = ({ name, colour }: { name: string; colour: string }) =>
       statusOf(assigned(`${name}-default-${colour}`)) === 'Assigned';
     await harness.until(() => all.every(isAssigned), 'all Assigned');
-    assert.ok(harness.patches() - before <= 2, `${harness.patches() - before} PATCHes`);
+    assert.ok(harness.patches() - before <= (mode === 'attach' ? 2 : 0), `${harness.patches() - before} PATCHes`);
     for (const { name, colour } of all) await validate(await broker.startSidecar(t, name), colour);
     await Promise.all(all.map(({ name }) => harness.deletePod(name)));
     await cleared();
@@ -193,16 +242,17 @@ describe('acceptance scenarios with tokens', () => {
     await cleared();
   });
 
-  it('E14: keeps the system-assigned identity of a machine, which never serves a pod', async (t) => {
-    const system = () => harness.emulator.state().resources.get(alone.toLowerCase())?.identity.system;
-    const before = system();
-    assert.ok(before);
-    await validate(await startPod(t, 'e14', 'red', { node: 'node-alone', imds: imdsOfAlone }), 'red');
-    assert.deepEqual(system(), before);
-    await harness.deletePod('e14');
-    await harness.until(() => harness.attached(alone).length === 0, 'detached');
-    assert.deepEqual(system(), before);
-  });
+  if (applies('E14', mode))
+    it('E14: keeps the system-assigned identity of a machine, which never serves a pod', async (t) => {
+      const system = () => harness.emulator.state().resources.get(alone.toLowerCase())?.identity.system;
+      const before = system();
+      assert.ok(before);
+      await validate(await startPod(t, 'e14', 'red', { node: 'node-alone', imds: imdsOfAlone }), 'red');
+      assert.deepEqual(system(), before);
+      await harness.deletePod('e14');
+      await harness.until(() => harness.attached(alone).length === 0, 'detached');
+      assert.deepEqual(system(), before);
+    });
 
   it('E15, E18: keeps a foreign identity attached after the pod that used it', async (t) => {
     const before = harness.patches();
@@ -214,37 +264,32 @@ describe('acceptance scenarios with tokens', () => {
     assert.equal(harness.patches(), before, 'nothing had to be written');
   });
 
-  it('E16: keeps an identity of the immutable list, in any case of its client id', async (t) => {
-    await validate(await startPod(t, 'e16', 'listed', { node: 'node-alone', imds: imdsOfAlone }), 'listed');
-    await harness.deletePod('e16');
-    await harness.until(() => count() === 0, 'no object');
-    // A later write must leave it there as well.
-    await harness.createPod('e16-later', 'red', { node: 'node-alone' });
-    await untilAssigned('e16-later-default-red');
-    await harness.deletePod('e16-later');
-    await harness.until(() => count() === 0 && harness.attached(alone).join() === 'listed', 'only the listed one is left');
-  });
+  if (applies('E16', mode))
+    it('E16: keeps an identity of the immutable list, in any case of its client id', async (t) => {
+      await validate(await startPod(t, 'e16', 'listed', { node: 'node-alone', imds: imdsOfAlone }), 'listed');
+      await harness.deletePod('e16');
+      await harness.until(() => count() === 0, 'no object');
+      // A later write must leave it there as well.
+      await harness.createPod('e16-later', 'red', { node: 'node-alone' });
+      await untilAssigned('e16-later-default-red');
+      await harness.deletePod('e16-later');
+      await harness.until(() => count() === 0 && harness.attached(alone).join() === 'listed', 'only the listed one is left');
+    });
 
-  it('E17: attaches again what another writer detached, while a request waits', async (t) => {
-    const sidecar = await startPod(t, 'e17', 'red');
-    await validate(sidecar, 'red');
-    await harness.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('red')] });
-    assert.ok(!harness.attached().includes('red'));
-    await validate(sidecar, 'red', audiences[1]);
-    assert.ok(harness.attached().includes('red'));
-    assert.equal(statusOf(assigned('e17-default-red')), 'Assigned');
-    await harness.deletePod('e17');
-    await cleared();
-  });
+  if (applies('E17', mode))
+    it('E17: attaches again what another writer detached, while a request waits', async (t) => {
+      const sidecar = await startPod(t, 'e17', 'red');
+      await validate(sidecar, 'red');
+      await harness.emulator.act({ do: 'wipe', resource: pool1, identities: [idOf('red')] });
+      assert.ok(!harness.attached().includes('red'));
+      await validate(sidecar, 'red', audiences[1]);
+      assert.ok(harness.attached().includes('red'));
+      assert.equal(statusOf(assigned('e17-default-red')), 'Assigned');
+      await harness.deletePod('e17');
+      await cleared();
+    });
 
   describe('beside identities that Azure does not have', () => {
-    const bad = ['bad-1', 'bad-2'];
-    before(async () => {
-      for (const name of bad) {
-        await harness.createIdentity(name);
-        await harness.createBinding(name, name, name);
-      }
-    });
     const saysWhy = async (sidecar: RunningProxy, name: string) => {
       // Whether it is named or not, the pod reads which object is to blame.
       const text = new RegExp(`^Identity not found: AzureIdentity default/${name} .* cannot be assigned: IdentityNotFound`);
@@ -253,29 +298,26 @@ describe('acceptance scenarios with tokens', () => {
     };
 
     it('E19: serves the good one of three new pods, and gives the others the reason', async (t) => {
-      const [good, ...others] = await Promise.all([startPod(t, 'e19', 'red'), ...bad.map((name) => startPod(t, name, name))]);
+      const [good, ...others] = await Promise.all([startPod(t, 'e19', 'red'), ...missing.map((name) => startPod(t, name, name))]);
       await validate(good, 'red');
-      await Promise.all(others.map((sidecar, index) => saysWhy(sidecar, bad[index] ?? '')));
+      await Promise.all(others.map((sidecar, index) => saysWhy(sidecar, missing[index] ?? '')));
       assert.equal(count(), 3);
-      for (const pod of ['e19', ...bad]) await harness.deletePod(pod);
+      for (const pod of ['e19', ...missing]) await harness.deletePod(pod);
       await cleared();
     });
 
     it('E20: keeps serving a pod when pods with missing identities arrive', async (t) => {
       const good = await startPod(t, 'e20', 'red');
       await validate(good, 'red');
-      for (const name of bad) await saysWhy(await startPod(t, name, name), name);
+      for (const name of missing) await saysWhy(await startPod(t, name, name), name);
       await validate(good, 'red', audiences[1]);
       assert.equal(statusOf(assigned('e20-default-red')), 'Assigned');
-      for (const pod of ['e20', ...bad]) await harness.deletePod(pod);
+      for (const pod of ['e20', ...missing]) await harness.deletePod(pod);
       await cleared();
     });
   });
 
   it('E26: keeps two identities of one name, the own namespace’s as the default', async (t) => {
-    await harness.client.call('POST', resourcePath(namespaces), {
-      body: { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'conflict' } },
-    });
     await harness.createIdentity('red', { resourceID: idOf('green') }, { namespace: 'conflict' });
     await harness.createBinding('red', 'red', 'red', 'conflict');
     const sidecar = await startPod(t, 'e26', 'red', { namespace: 'conflict' });
@@ -290,7 +332,7 @@ describe('acceptance scenarios with tokens', () => {
   });
 
   it('E25: assigns by the next leader what was created while leader and broker died', async (t) => {
-    await harness.startController(flags);
+    await startController();
     const before = await startPod(t, 'e25-before', 'red');
     await validate(before, 'red');
     await Promise.all([
@@ -301,7 +343,7 @@ describe('acceptance scenarios with tokens', () => {
       harness.createPod('e25', 'e25'),
     ]);
     await validate(before, 'red');
-    await broker.startReplica();
+    await startReplica();
     await validate(await broker.startSidecar(t, 'e25'), 'writer');
     assert.equal(statusOf(assigned('e25-default-e25')), 'Assigned');
     // Its broker is another replica now: a change arrives all the same.
@@ -311,4 +353,7 @@ describe('acceptance scenarios with tokens', () => {
     for (const pod of ['e25', 'e25-before']) await harness.deletePod(pod);
     await cleared();
   });
-});
+}
+
+describe('acceptance scenarios with tokens of attached identities', () => scenariosOf('attach'));
+describe('acceptance scenarios with tokens of federated identities', () => scenariosOf('federate'));
