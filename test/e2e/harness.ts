@@ -7,6 +7,7 @@ import { readJwt } from '../azure/core/jwt.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
+import { mustRun } from '../cluster/run.ts';
 import { azureState, providerID } from '../demo/azure.ts';
 import { chartValues } from '../demo/chart-values.ts';
 import { listOf } from './fixtures.ts';
@@ -77,7 +78,12 @@ export async function startProduct(name: string, log: (line: string) => void, se
     const ids = state.scaleSets[0]?.identity.ids ?? [];
     return ids.map((entry) => (typeof entry === 'string' ? entry : entry.id).split('/').at(-1)?.toLowerCase() ?? '').sort();
   };
-  return { cluster, images, kubectl, helm, exec, json, ask, appOf, apply, ready, attached };
+  /** Runs what a page of the documentation tells its reader to type. */
+  const shell = (line: string): Promise<string> => {
+    const PATH = `${path.dirname(cluster.kubectlProgram)}:${process.env.PATH}`;
+    return mustRun('sh', ['-c', line], { env: { KUBECONFIG: cluster.kubeconfig, PATH }, timeoutSeconds: 90 });
+  };
+  return { cluster, images, kubectl, helm, exec, json, ask, appOf, apply, ready, attached, shell };
 }
 
 /** MiB of resident memory. */

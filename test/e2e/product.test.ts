@@ -1,6 +1,6 @@
 // The product in the real cluster, installed into its own namespace: tokens for applications, operation by the platform team.
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,7 +15,7 @@ import { controllerSignIn, identities } from '../demo/azure.ts';
 import { privateMemoryOf } from '../demo/memory.ts';
 import { csiDriver, csiDriverName, csiDriverPod, mountingPod } from './csi-driver.ts';
 import type { PodParts } from './fixtures.ts';
-import { identity, pod, podTemplate, workload } from './fixtures.ts';
+import { identity, listOf, pod, podTemplate, workload } from './fixtures.ts';
 import type { Product } from './harness.ts';
 import { eventually, imds, residentOf, startProduct, system, vault } from './harness.ts';
 
@@ -523,6 +523,56 @@ describe('the product in a real cluster', { skip }, () => {
       'the record names none, as the NOTES say',
       () => product.kubectl([...record, '-o', 'jsonpath={.items[*].data.identities}']),
       (text) => text === '{}',
+    );
+  });
+
+  it('empties the scale set by the commands of docs/federated-identities.md', async () => {
+    const guide = readFileSync(path.resolve(import.meta.dirname, '../../docs/federated-identities.md'), 'utf8');
+    const follow = (start: string): Promise<string> => {
+      const line = guide.split('\n').find((text) => text.trim().startsWith(start));
+      assert.ok(line, `the guide has: ${start}`);
+      return product.shell(line);
+    };
+    const namespace = 'team-a';
+    const tokenOf = async (name: string): Promise<unknown> => {
+      const curl = ['curl', '-s', '-m', '60', '-H', 'Metadata: true', `${imds}${vault}`];
+      const answer: unknown = JSON.parse(await product.kubectl(['exec', '-n', namespace, name, '-c', 'app', '--', ...curl]));
+      return readJwt(stringAt(answer, 'access_token') ?? '')?.claims.appid ?? answer;
+    };
+    const untilAttached = (what: string, expected: string) => eventually(what, product.attached, (names) => names.join() === expected);
+
+    await product.kubectl(['delete', 'azureidentitybinding', '--all']);
+    await product.kubectl(['create', 'namespace', namespace]);
+    const objects = [...identity('demo', 'one'), ...identity('second', 'two')];
+    await product.kubectl(['apply', '-n', namespace, '-f', '-'], listOf(objects));
+    await product.apply(pod('web', app('one'), namespace), pod('batch', app('two'), namespace));
+    await untilAttached('both identities are attached', 'demo,kubelet,second');
+    await product.ready('pod/web', 'pod/batch', '-n', namespace);
+    assert.match(await follow('kubectl get --raw'), /"issuer":"https:\/\//);
+
+    await follow('kubectl annotate azureidentity demo -n team-a aadpodidentity.k8s.io/assignment=federate');
+    await untilAttached('one is attached', 'kubelet,second');
+    assert.match(await follow('kubectl get azureassignedidentity -A'), /^web +Assigned +\S+\/userassignedidentities\/demo$/im);
+    await follow('kubectl annotate azureidentity --all -n team-a');
+    await untilAttached('none is attached', 'kubelet');
+    assert.deepEqual([await tokenOf('web'), await tokenOf('batch')], [demo, second]);
+
+    await product.helm('upgrade', '--set', 'assignment=federate', '--set', 'controller.federatedDetachDelay=0');
+    await follow('kubectl annotate azureidentity demo -n team-a aadpodidentity.k8s.io/assignment=attach');
+    const events = ['get', 'events', '-n', namespace, '-o', 'jsonpath={.items[*].reason}'];
+    await eventually(
+      'the floor counts',
+      () => product.kubectl(events),
+      (reasons) => reasons.includes('AssignmentIgnored'),
+    );
+    assert.deepEqual(await product.attached(), ['kubelet']);
+
+    await product.kubectl(['delete', 'azureidentitybinding', '--all', '-n', namespace]);
+    const records = ['get', 'configmap', '-n', system, '-l', 'app.kubernetes.io/component=federation-record', '-o', 'name'];
+    await eventually(
+      'no record is left, as the NOTES say',
+      () => product.kubectl(records),
+      (text) => text === '',
     );
   });
 
