@@ -77,8 +77,9 @@ export function render(pod: PodView, input: RenderInput, template: Template, { g
   return { pod: rendered, templateHash };
 }
 
+/** In front, because `$(IDENTITY_ENDPOINT)` in a variable of the user is expanded only behind the variable that it names. */
 function withVariables({ raw }: ContainerView): RawObject {
-  return { ...raw, env: [...(Array.isArray(raw.env) ? raw.env : []), ...injectedVariables] };
+  return { ...raw, env: [...injectedVariables, ...(Array.isArray(raw.env) ? raw.env : [])] };
 }
 
 /** `resourcesOf` makes the resources of a container from the amounts that settings and annotations say. */
