@@ -60,3 +60,7 @@ test('sums up the pod with its sidecars for a LimitRange of type Pod', () => {
 test('is silent about a pod with resources as a whole', () => {
   assert.deepEqual(limitRangeWarnings(podWith({ resources: { limits: { cpu: '9' } } }), limitRange({ max: { cpu: '1m' } })), []);
 });
+
+test('warns about a pod whose resources as a whole have no amount', () => {
+  assert.notDeepEqual(limitRangeWarnings(podWith({ resources: {} }), limitRange({ max: { cpu: '1m' } })), []);
+});

@@ -2,7 +2,7 @@
 import { injectedContainerNames } from '../../api/injection.ts';
 import { annotationPrefix, initContainerName } from '../../api/names.ts';
 import { at, isRecord } from '../../common/records.ts';
-import { listOf } from '../../lib/identities/decision/container-view.ts';
+import { hasAmounts, listOf } from '../../lib/identities/decision/container-view.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf } from '../../lib/identities/decision/raw-pod.ts';
 import type { FoundAmount } from './fit.ts';
@@ -12,7 +12,7 @@ import { larger, limitedResources, quantityOf } from './limit-ranges.ts';
 
 export function limitRangeWarnings(pod: RawObject, limits: Limits): string[] {
   // With resources of the pod as a whole, LimitRanges give the injected containers their defaults and judge the pod by its own numbers.
-  if (isRecord(at(pod, 'spec', 'resources'))) return [];
+  if (hasAmounts(at(pod, 'spec', 'resources'))) return [];
   const initContainers = listOf(at(pod, 'spec', 'initContainers')).filter(isRecord);
   const containers = listOf(at(pod, 'spec', 'containers')).filter(isRecord);
   const injected = [...initContainers, ...containers].filter((container) => injectedContainerNames.has(nameOf(container)));

@@ -69,6 +69,12 @@ test('sets no resources where the pod declares them as a whole', () => {
   assert.deepEqual(resourcesFor('none', defaults, undefined), {});
 });
 
+// https://github.com/istio/istio/issues/57393: a pod-level `resources` without amounts, as templates render it, is no budget to live from.
+test('sets resources where the pod declares a whole without any amount', () => {
+  for (const resources of [{}, { limits: {} }, { requests: null, limits: {} }])
+    assert.equal(styleOf({ containers: [rawContainer('a')], resources }), 'default');
+});
+
 test('keeps the amounts that the container has and fills in what is missing', () => {
   const found = { limits: { cpu: '300m' }, requests: { cpu: '1m', 'ephemeral-storage': '1Gi' } };
   assert.deepEqual(resourcesFor('default', defaults, found), {

@@ -73,6 +73,11 @@ export function isGuaranteed(raw: RawObject): boolean {
   });
 }
 
+/** An empty `resources`, as many templates render it, has none. */
+export function hasAmounts(resources: unknown): boolean {
+  return ['requests', 'limits'].some((field) => Object.keys(at(resources, field) ?? {}).length > 0);
+}
+
 /** Empty for a value that is no list. */
 export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];

@@ -1,10 +1,10 @@
 // A pod read once from its JSON, for everything that decides about it or changes it.
 import { injectedVolumeNames } from '../../../api/injection.ts';
 import { annotations, bindingLabel, injectedLabel } from '../../../api/names.ts';
-import { at, isRecord, stringAt } from '../../../common/records.ts';
+import { at, stringAt } from '../../../common/records.ts';
 import { isWindows, isWindowsOnly } from '../windows.ts';
 import type { ContainerField, ContainerView, DeclaredId } from './container-view.ts';
-import { declaredIds, isGuaranteed, listOf, viewContainer } from './container-view.ts';
+import { declaredIds, hasAmounts, isGuaranteed, listOf, viewContainer } from './container-view.ts';
 import { injectedIn, injectionIn, ownContainers } from './injected-parts.ts';
 import type { RawObject, RawPod, StringMap } from './raw-pod.ts';
 import { nameOf, parseRawPod } from './raw-pod.ts';
@@ -33,7 +33,7 @@ export interface PodView extends SkipFacts {
   /** Of the pod and of all its containers. */
   readonly ids: readonly DeclaredId[];
   readonly restartPolicy: string;
-  /** The pod declares resources as a whole, not only by container. */
+  /** The pod declares resources as a whole, not only by container. An empty `resources` declares none. */
   readonly podLevelResources: boolean;
   /** The containers make the pod QoS class Guaranteed. */
   readonly guaranteed: boolean;
@@ -87,7 +87,7 @@ export function parsePod(value: unknown): PodView {
     volumes: injection === undefined ? volumes : volumes.filter((volume) => !injectedVolumeNames.has(nameOf(volume))),
     ids: [...podIds(spec.securityContext), ...allContainers.flatMap((container) => container.ids)],
     restartPolicy: stringAt(spec, 'restartPolicy') ?? 'Always',
-    podLevelResources: isRecord(spec.resources),
+    podLevelResources: hasAmounts(spec.resources),
     guaranteed: isGuaranteedByAll([...containers, ...initContainers]),
     virtualNode: listOf(spec.tolerations).some((toleration) => at(toleration, 'key') === 'virtual-kubelet.io/provider'),
     hasInjectedParts: injection !== undefined,
