@@ -165,6 +165,9 @@ const cases: Record<string, AdmitInput> = {
       spec: { containers: [rawContainer('app', { resources: fixed })], initContainers: [rawContainer('i', { resources: fixed })] },
     }),
   }),
+  'pod-with-an-app-armor-profile-of-the-node': admitInput({
+    pod: rawPod({ spec: { securityContext: { appArmorProfile: { type: 'Localhost', localhostProfile: 'app' } } } }),
+  }),
   'pod-level-resources': admitInput({ pod: rawPod({ spec: { resources: { limits: { cpu: '2' } } } }) }),
   'resource-annotations': admitInput({
     pod: rawPod({

@@ -9,6 +9,7 @@ import type { Guard, Inject } from '../../lib/identities/decision/outcome.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject, StringMap } from '../../lib/identities/decision/raw-pod.ts';
 import { nameOf } from '../../lib/identities/decision/raw-pod.ts';
+import { withRuntimeProfile } from './app-armor.ts';
 import { compose, rawOf } from './compose.ts';
 import type { Template } from './containers.ts';
 import { emptyVolume, initContainer, proxyContainer, tokenVolume } from './containers.ts';
@@ -45,7 +46,7 @@ export function render(pod: PodView, input: RenderInput, template: Template, { g
   const parts = partsFor(input, template, (amounts, name) =>
     resourcesFor(resourceStyleOf(pod), fittedAmounts(amounts, pod, limits), found.get(name)?.resources),
   );
-  const withAllowed = (ours: RawObject) => withFound(ours, found.get(nameOf(ours)), template.allowed);
+  const withAllowed = (ours: RawObject) => withFound(withRuntimeProfile(ours, pod.raw), found.get(nameOf(ours)), template.allowed);
   const init = parts.init.map(withAllowed);
   const proxy = parts.proxy === undefined ? [] : [withAllowed(parts.proxy)];
   const [initContainers, containers] = template.mode === 'native' ? [[...init, ...proxy], []] : [init, proxy];
