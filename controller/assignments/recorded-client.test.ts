@@ -73,6 +73,15 @@ describe('recordWrites', () => {
     });
   }
 
+  it('records nothing where an object may not be created in a namespace that ends', async () => {
+    const { client, events, value } = recorded(async () => {
+      throw new KubeError(403, 'Forbidden', 'forbidden: unable to create new content in namespace app because it is being terminated');
+    });
+    for (const [, write] of writes) await assert.rejects(write(client), /terminated/);
+    assert.deepEqual(events, []);
+    assert.equal(await value('kubernetes_api_operations_errors_count{'), '');
+  });
+
   it('counts successful writes, and records the removal of a binding', async () => {
     const { client, events, value } = recorded(async () => undefined);
     for (const [, write] of writes) await write(client);

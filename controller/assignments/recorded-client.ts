@@ -1,6 +1,6 @@
 import type { EventReason } from '../../lib/identities/reasons.ts';
 import { regardingAssignment, regardingBinding, regardingBindingOf } from '../../lib/identities/regarding.ts';
-import { isAlreadyExists, isConflict } from '../../lib/kube/errors.ts';
+import { isAlreadyExists, isConflict, isNamespaceTerminating } from '../../lib/kube/errors.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Instruments } from '../metrics/instruments.ts';
 import { measured } from '../metrics/instruments.ts';
@@ -25,8 +25,8 @@ export function recordWrites(
       failed(`assigned_identity_${operation}`, record),
     );
   const failed = (type: string, record: (why: string) => void) => (error: unknown) => {
-    // The cache was behind, or the former object of this name is not gone yet.
-    if (isConflict(error) || isAlreadyExists(error)) return;
+    // The cache was behind, the former object of this name is not gone yet, or the pod goes with its namespace.
+    if (isConflict(error) || isAlreadyExists(error) || isNamespaceTerminating(error)) return;
     instruments.kubernetesErrors.inc({ operation_type: type });
     record(error instanceof Error ? error.message : String(error));
   };

@@ -188,12 +188,18 @@ describe('runner', () => {
     await runner.stop();
   });
 
-  for (const reason of ['Conflict', 'AlreadyExists'])
-    it(`retries after ${reason} without a warning`, async () => {
-      const errors = [new KubeError(409, reason, 'lost'), new AggregateError([new KubeError(409, reason, 'lost')])];
+  const terminating = 'objects "o" is forbidden: unable to create new content in namespace n because it is being terminated';
+  for (const [what, error] of [
+    ['Conflict', new KubeError(409, 'Conflict', 'lost')],
+    ['AlreadyExists', new KubeError(409, 'AlreadyExists', 'lost')],
+    // https://github.com/kubernetes/kubernetes/issues/38612
+    ['the end of its namespace', new KubeError(403, 'Forbidden', terminating)],
+  ] as const)
+    it(`retries after ${what} without a warning`, async () => {
+      const errors = [error, new AggregateError([error])];
       const { runner, clock, calls, logged, count } = harness(async () => {
-        const error = errors.shift();
-        if (error !== undefined) throw error;
+        const next = errors.shift();
+        if (next !== undefined) throw next;
         return {};
       });
       runner.enqueue('a');

@@ -4,12 +4,13 @@
 //
 // - One key is never reconciled twice at a time; `concurrency` keys are reconciled at the same time, in the order in which they became ready.
 // - A reconciler that throws is tried again after an exponential back-off of its key; other keys go on.
-// - A conflict, or an object that exists already, says that the cache was behind: it is retried too, but not logged as a failure.
+// - A conflict, or an object that exists already, says that the cache was behind: it is retried too, but not logged as a failure. Nor is an object
+//   that may not be created because its namespace is being deleted.
 // - A success forgets the back-off. `requeueAfterMs` then sets the next date; `done` drops the date that is still set.
 // - `stop` aborts the signal of the context, drops what waits and resolves when the reconciliations under way have ended.
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
-import { isAlreadyExists, isConflict } from '../kube/errors.ts';
+import { isAlreadyExists, isConflict, isNamespaceTerminating } from '../kube/errors.ts';
 import type { Logger } from '../log.ts';
 import { silentLogger } from '../log.ts';
 import { onceIn } from '../once-in.ts';
@@ -137,10 +138,10 @@ export function startRunner(options: RunnerOptions): Runner {
   };
 }
 
-/** The cache was behind: the event that brings it up to date is on its way. */
+/** The cache was behind: the event that brings it up to date is on its way, or the events that everything of the namespace is gone. */
 function isStale(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isStale);
-  return isConflict(error) || isAlreadyExists(error);
+  return isConflict(error) || isAlreadyExists(error) || isNamespaceTerminating(error);
 }
 
 /** An AggregateError with all its errors: its own message says nothing of them. */

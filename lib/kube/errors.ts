@@ -36,3 +36,6 @@ export const isGone = (error: unknown): boolean => error instanceof KubeError &&
 export const isInvalid = (error: unknown): boolean => error instanceof KubeError && [400, 413, 422].includes(error.status);
 /** An RBAC rule is missing, or an admission policy says no. */
 export const isForbidden = (error: unknown): boolean => error instanceof KubeError && error.status === 403;
+/** The namespace is being deleted: nothing new may be created in it, and what is there goes. */
+export const isNamespaceTerminating = (error: unknown): boolean =>
+  isForbidden(error) && /because it is being terminated$/.test(String(error));

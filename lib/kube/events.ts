@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts';
 import { onceIn } from '../once-in.ts';
 import { limitEach } from '../rate-limiters.ts';
 import type { KubeClient } from './client.ts';
+import { isNamespaceTerminating } from './errors.ts';
 import { microTime } from './micro-time.ts';
 import { stringAt } from './objects.ts';
 import { events, resourcePath } from './resources.ts';
@@ -66,7 +67,9 @@ export function createEventRecorder(options: {
       } catch (error) {
         if (stopping.signal.aborted) return;
         const regarding = `${stringAt(body, 'regarding', 'kind')} ${namespace}/${stringAt(body, 'regarding', 'name')}`;
-        log.warn({ reason: body.reason, regarding, error: String(error) }, 'Event not written');
+        const fields = { reason: body.reason, regarding, error: String(error) };
+        if (isNamespaceTerminating(error)) log.debug(fields, 'Event not written');
+        else log.warn(fields, 'Event not written');
       }
     }
     if (dropped > 0) log.warn({ dropped }, 'Events dropped: too many at once');
