@@ -199,6 +199,16 @@ describe('assignment reconciler', () => {
     );
   });
 
+  it('names in the NoBinding Event a binding that the label of the pod may mean', async () => {
+    const caches = cluster();
+    caches.informers.bindings.remove(caches.bound.key);
+    caches.informers.bindings.put('app/near', binding('app/near', 'green', 'SEL'));
+    caches.addPod('a');
+    const { reconcile, events } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.match(events[0]?.message ?? '', /AzureIdentityBinding app\/near has the selector 'SEL'/);
+  });
+
   it('creates both objects where identities of two namespaces have one name', async () => {
     const caches = cluster();
     const { informers, green } = caches;
@@ -266,6 +276,7 @@ describe('assignment reconciler', () => {
     const { informers } = caches;
     informers.bindings.remove(caches.bound.key);
     informers.bindings.put('team/b', binding('team/b', 'gone'));
+    informers.bindings.put('team/near', binding('team/near', 'gone', 'SEL'));
     caches.addPod('a');
     const { reconcile, events } = reconcilerFor(caches);
     await reconcile('app/a');

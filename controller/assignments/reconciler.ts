@@ -39,8 +39,11 @@ export function createAssignmentReconciler(options: AssignmentReconcilerOptions)
   function recordBindingEvents(pod: Pod, { matches }: PodState): void {
     const dangling = informers.matches.danglingOf(pod).slice(0, maxBindingEvents);
     if (matches.length === 0 && pod.injected && !pod.finished) {
-      const own = dangling.find(({ namespace }) => namespace === pod.namespace);
-      events.record(regardingPod(pod), 'Normal', 'NoBinding', noBindingMessage(pod, own, rules));
+      const unused = {
+        dangling: dangling.find(({ namespace }) => namespace === pod.namespace),
+        nearMiss: informers.matches.nearMissOf(pod),
+      };
+      events.record(regardingPod(pod), 'Normal', 'NoBinding', noBindingMessage(pod, unused, rules));
     }
     for (const binding of dangling)
       events.record(regardingBinding(binding), 'Warning', 'binding apply error', danglingBindingMessage(binding));

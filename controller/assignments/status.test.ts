@@ -42,16 +42,21 @@ describe('blockedAssignments', () => {
 
 describe('noBindingMessage', () => {
   it('names the binding whose AzureIdentity does not exist', () => {
-    const message = noBindingMessage(pod(), binding('app/b', 'gone'), anywhere);
+    const message = noBindingMessage(pod(), { dangling: binding('app/b', 'gone') }, anywhere);
     assert.match(
       message,
       /^AzureIdentityBinding app\/b has the selector 'sel' of this pod, but its AzureIdentity app\/gone does not exist$/,
     );
   });
 
+  it('names a binding of the namespace that the label may mean', () => {
+    const message = noBindingMessage(pod(), { nearMiss: binding('app/b', 'i', 'Sel') }, anywhere);
+    assert.match(message, /gives this pod an AzureIdentity: AzureIdentityBinding app\/b has the selector 'Sel'$/);
+  });
+
   it('mentions the namespace where identities of others do not count', () => {
-    assert.match(noBindingMessage(pod(), undefined, { ...anywhere, forceNamespaced: true }), /an AzureIdentity of its own namespace$/);
-    const listed = noBindingMessage(pod(), undefined, { ...anywhere, bindingNamespaces: ['shared', 'other'] });
+    assert.match(noBindingMessage(pod(), {}, { ...anywhere, forceNamespaced: true }), /an AzureIdentity of its own namespace$/);
+    const listed = noBindingMessage(pod(), {}, { ...anywhere, bindingNamespaces: ['shared', 'other'] });
     assert.match(listed, /an AzureIdentity of its own namespace or of shared, other$/);
   });
 });

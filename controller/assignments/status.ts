@@ -64,14 +64,20 @@ function causeOfNode(scope: PodState['scope'], providerID: string | undefined): 
   return undefined;
 }
 
-/**
- * Of a pod that no identity matches. `dangling`: a binding of the pod's namespace that selects it and names an AzureIdentity that does not exist;
- * a binding of another namespace is not named.
- */
-export function noBindingMessage({ selector }: Pod, dangling: Binding | undefined, rules: MatchRules): string {
+/** Of the pod's namespace: bindings of others are not named. */
+export interface UnusedBindings {
+  /** It selects the pod and names an AzureIdentity that does not exist. */
+  dangling?: Binding | undefined;
+  /** It does not select the pod, and may be meant. */
+  nearMiss?: Binding | undefined;
+}
+
+/** Of a pod that no identity matches. */
+export function noBindingMessage({ selector }: Pod, { dangling, nearMiss }: UnusedBindings, rules: MatchRules): string {
   if (dangling !== undefined)
     return `AzureIdentityBinding ${dangling.key} has the selector '${selector}' of this pod, but its AzureIdentity ${dangling.identityKey} does not exist`;
-  return `no AzureIdentityBinding with selector '${selector}' gives this pod an AzureIdentity${allowedNamespaces(rules)}`;
+  const hint = nearMiss === undefined ? '' : `: AzureIdentityBinding ${nearMiss.key} has the selector '${nearMiss.selector}'`;
+  return `no AzureIdentityBinding with selector '${selector}' gives this pod an AzureIdentity${allowedNamespaces(rules)}${hint}`;
 }
 
 function allowedNamespaces({ forceNamespaced, bindingNamespaces }: MatchRules): string {

@@ -7,7 +7,7 @@ import { matchingException } from './exceptions.ts';
 import type { Identity } from './identity.ts';
 import { indexBy } from './index-by.ts';
 import type { Match, MatchRules, PodMatches } from './match.ts';
-import { bindingsOfPod, matchPod } from './match.ts';
+import { bindingsOfPod, isNearMiss, matchPod } from './match.ts';
 import type { Namespace } from './namespace.ts';
 import type { Pod } from './pod.ts';
 import type { IdentityPolicy } from './policy.ts';
@@ -30,6 +30,8 @@ export interface MatchIndex {
   overLimitOf(pod: Pod): Match[];
   /** Bindings that count for the pod and name an identity that does not exist, in order of preference. */
   danglingOf(pod: Pod): Binding[];
+  /** A binding of the pod's own namespace that does not select it, and that its label may mean. */
+  nearMissOf(pod: Pod): Binding | undefined;
   /** The AzurePodIdentityException that applies to the pod. */
   exceptionOf(pod: Pod): Exception | undefined;
   isExcepted(pod: Pod): boolean;
@@ -45,6 +47,7 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
   const podsByNamespace = indexBy(sources.pods, (pod) => pod.namespace);
   const bindingsBySelector = indexBy(sources.bindings, (binding) => binding.selector);
   const bindingsByIdentity = indexBy(sources.bindings, (binding) => binding.identityKey);
+  const bindingsByNamespace = indexBy(sources.bindings, (binding) => binding.namespace);
   const exceptionsByNamespace = indexBy(sources.exceptions, (exception) => exception.namespace);
   const listeners = new Set<(podKey: string) => void>();
 
@@ -69,7 +72,6 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
 
   /** A binding names an AzureIdentity of its own namespace, so these are all pods that have one of the namespace. */
   function notifyOfLabels(namespaces: Informer<Namespace>): void {
-    const bindingsByNamespace = indexBy(sources.bindings, (binding) => binding.namespace);
     namespaces.onChange(({ key, before, after }) => {
       if (isDeepStrictEqual(before?.labels, after?.labels)) return;
       const selectors = new Set(present(bindingsByNamespace(key), sources.bindings).map((binding) => binding.selector));
@@ -82,6 +84,7 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
     overLimitOf: (pod) => match(pod).overLimit,
     danglingOf: (pod) =>
       bindingsOfPod(pod, bindingsWithSelectorOf(pod), rules).filter(({ identityKey }) => sources.identities.get(identityKey) === undefined),
+    nearMissOf: (pod) => present(bindingsByNamespace(pod.namespace), sources.bindings).find((binding) => isNearMiss(pod, binding)),
     exceptionOf,
     isExcepted: (pod) => exceptionOf(pod) !== undefined,
     isAllowed: createPolicyCheck(policy, sources.namespaces),

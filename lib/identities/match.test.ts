@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Binding } from './binding.ts';
 import type { Identity } from './identity.ts';
 import type { MatchRules } from './match.ts';
-import { bindingsOfPod, matchPod, maxForeignMatches } from './match.ts';
+import { bindingsOfPod, isNearMiss, matchPod, maxForeignMatches } from './match.ts';
 import { binding, identity, pod } from './testing/fixtures.ts';
 
 const anywhere: MatchRules = { forceNamespaced: false, bindingNamespaces: [] };
@@ -156,5 +156,22 @@ describe('bindingsOfPod', () => {
     assert.deepEqual(keys(anywhere), ['app/b', 'other/a']);
     assert.deepEqual(keys({ ...anywhere, bindingNamespaces: ['shared'] }), ['app/b']);
     assert.deepEqual(keys({ ...anywhere, forceNamespaced: true }), ['app/b']);
+  });
+});
+
+// https://github.com/Azure/azure-service-operator/issues/1381, https://github.com/Azure/application-gateway-kubernetes-ingress/pull/852
+describe('isNearMiss', () => {
+  const labelled = (selector: string) => pod({ selector });
+
+  it('finds a label with another case or separator, or the name of the identity', () => {
+    for (const label of ['ASO-manager-binding', 'aso_manager_binding', 'aso.managerbinding'])
+      assert.ok(isNearMiss(labelled(label), binding('app/b', 'i', 'aso-manager-binding')), label);
+    assert.ok(isNearMiss(labelled('ingress-azure'), binding('app/b', 'ingress-azure', 'my-ingress-azure')));
+    assert.ok(isNearMiss(labelled('reader-binding'), binding('app/reader-binding', 'i', 'reader')));
+  });
+
+  it('does not take the selector itself, another word or an empty label for one', () => {
+    for (const label of ['reader', 'writer', '']) assert.ok(!isNearMiss(labelled(label), binding('app/b', 'i', 'reader')), label);
+    assert.ok(!isNearMiss(labelled('i'), binding('app/b', 'i', 'i')));
   });
 });

@@ -86,6 +86,15 @@ export function bindingsOfPod(pod: Pod, bindings: Iterable<Binding>, { forceName
     .map(({ binding }) => binding);
 }
 
+/** The label has the name of the binding or of its identity in place of the selector, or the selector in another case or with other separators. */
+export function isNearMiss({ selector }: Pod, binding: Binding): boolean {
+  if (selector === '' || binding.selector === selector) return false;
+  const [, identity = ''] = binding.identityKey.split('/');
+  return [binding.selector, binding.name, identity].some((text) => plain(text) === plain(selector));
+}
+
+const plain = (text: string): string => text.toLowerCase().replace(/[-_.]/g, '');
+
 /** Identity and binding lie in another namespace than the pod. */
 export const isForeign = ({ identity }: Match, pod: Pod): boolean => identity.namespace !== pod.namespace;
 
