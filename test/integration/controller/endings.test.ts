@@ -1,13 +1,16 @@
 // How an assignment ends: with its pod, with its node, with its object.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { annotations } from '../../../api/names.ts';
 import { mergePatch } from '../../../lib/kube/client.ts';
 import { at } from '../../../lib/kube/objects.ts';
-import { azureAssignedIdentities, azureIdentities, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { azureAssignedIdentities, azureIdentities, namespaces, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { RunningProgram } from '../../harness/program.ts';
+import { eventually } from '../../harness/wait.ts';
 import { pool1 } from '../azure/fixtures.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
+import { isAbsent } from './harness/objects.ts';
 import { annotationOf, statusOf } from './harness/observations.ts';
 
 let harness: Harness;
@@ -47,6 +50,32 @@ describe('an assignment', () => {
     await harness.untilAssigned('witness-default-writer');
     assert.equal(harness.status('terminating-default-writer'), 'Assigned');
     for (const pod of ['terminating', 'witness']) await harness.deletePod(pod);
+    await harness.untilReleased();
+  });
+
+  it('is not made again in a namespace that is being deleted, and nothing warns of it', async () => {
+    const name = 'held-ending-writer';
+    await harness.createNamespace('ending');
+    await harness.createIdentity('writer', {}, { namespace: 'ending', annotations: { [annotations.behavior]: 'namespaced' } });
+    await harness.createBinding('writer', 'writer', 'end', 'ending');
+    await harness.createPod('held', 'end', { namespace: 'ending' });
+    await harness.patch(pods, 'held', { metadata: { finalizers: ['example.com/hold'] } }, 'ending');
+    const find = () => harness.assigned.get(`ending/${name}`);
+    await harness.until(() => statusOf(find()) === 'Assigned', 'the pod has its identity');
+    await harness.client.call('DELETE', resourcePath(namespaces, { name: 'ending' }));
+    await harness.delete(azureAssignedIdentities, name, 'ending');
+    await harness.until(() => find() === undefined, 'the object is gone');
+    // Another pod's way to Assigned shows that the controller has tried to make the object again.
+    await harness.createPod('other', 'write');
+    await harness.untilAssigned(nameOf('other'));
+    assert.deepEqual(
+      controller.log.filter((record) => /terminated/.test(String(record.error))),
+      [],
+    );
+    await harness.deletePod('other');
+    await harness.patch(pods, 'held', { metadata: { finalizers: null } }, 'ending');
+    await harness.deletePod('held', 'ending');
+    await eventually(() => isAbsent(harness.client, resourcePath(namespaces, { name: 'ending' })), 'the namespace is gone');
     await harness.untilReleased();
   });
 

@@ -5,6 +5,7 @@ import { at, isRecord, stringAt } from '../../../common/records.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from './harness.ts';
 import { startHarness } from './harness.ts';
+import { withOtherWebhook } from './other-webhook.ts';
 import type { WebhookProcess } from './webhook-process.ts';
 
 const image = 'app:1';
@@ -247,6 +248,41 @@ describe('the webhook behind a real API server', () => {
       assert.equal(applied.code, 0, `${time}: ${applied.stderr}`);
     }
     assert.deepEqual(namesOf(await get('applied'), 'initContainers'), ours);
+  });
+
+  // https://github.com/kubernetes/kubernetes/issues/104641
+  for (const by of ['server', 'client'])
+    it(`keeps the order of init containers when the ${by} applies a pod again`, async () => {
+      const name = `again-by-${by}`;
+      const initContainers = ['b', 'a'].map((init) => ({ name: init, image }));
+      for (const tag of ['1', '2']) {
+        const manifest = pod(name, { spec: { initContainers, containers: [{ name: 'app', image: `app:${tag}` }] } });
+        const { code, stderr } = await harness.kubectl(['apply', `--server-side=${by === 'server'}`], manifest);
+        assert.equal(code, 0, stderr);
+      }
+      assert.deepEqual(namesOf(await get(name), 'initContainers'), [...ours, 'b', 'a']);
+    });
+
+  it('injects a pod that a policy engine labels, since it is called after the engine', async () => {
+    const { metadata, ...rest } = pod('labelled-by-policy');
+    // https://github.com/kyverno/kyverno/issues/7997
+    await withOtherWebhook(harness, { namespace: 'team', name: 'kyverno-resource-mutating-webhook-cfg', change: 'bind' }, async () => {
+      const { code, stderr } = await create({ ...rest, metadata: { ...metadata, labels: { app: 'a' } } });
+      assert.equal(code, 0, stderr);
+    });
+    assert.deepEqual(namesOf(await get('labelled-by-policy'), 'initContainers'), ours);
+  });
+
+  it("keeps a pod's AppArmor profile of the node from its containers", async () => {
+    const appArmorProfile = { type: 'Localhost', localhostProfile: 'app' };
+    const { code, stderr } = await create(
+      pod('confined', { spec: { securityContext: { appArmorProfile }, containers: [{ name: 'app', image }] } }),
+    );
+    assert.equal(code, 0, stderr);
+    const { spec } = (await get('confined')) as { spec: { initContainers: unknown[]; securityContext: unknown } };
+    assert.deepEqual(spec.securityContext, { appArmorProfile });
+    for (const container of spec.initContainers)
+      assert.deepEqual(at(container, 'securityContext', 'appArmorProfile'), { type: 'RuntimeDefault' });
   });
 
   it('injects a copy of a live pod again and strips a copy that opts out', async () => {

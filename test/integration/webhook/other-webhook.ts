@@ -33,6 +33,7 @@ const changes = {
     return spec.initContainers.some(({ name }) => name === mesh.name) ? [] : [{ op: 'add', path: '/spec/initContainers/0', value: mesh }];
   },
   workloadIdentity: withWorkloadIdentity,
+  bind: (): object[] => [{ op: 'add', path: '/metadata/labels/aadpodidbinding', value: 'reader' }],
   label: (): object[] => [{ op: 'add', path: '/metadata/labels/seen', value: 'yes' }],
   /** As policy engines do: images from a mirror, a proxy, more CPU. */
   policy: (pod: ReviewedPod): object[] =>

@@ -91,6 +91,30 @@ describe('the webhook in namespaces with LimitRanges and quotas', () => {
     await assert.rejects(create('cpu-quota', podNamed('unlimited')), /must specify limits.cpu for: .*app/);
   });
 
+  it('admits a pod with empty pod-level resources under a quota on requests', async () => {
+    await harness.createNamespace('empty-whole');
+    await createQuota('empty-whole', { 'requests.cpu': '10', 'requests.memory': '10Gi' });
+    const own = podNamed('app', { resources: { requests: { cpu: '1m', memory: '1Mi' } } });
+    const pod = await untilAdmitted('empty-whole', { ...own, spec: { ...own.spec, resources: {} } });
+    assert.deepEqual(
+      injectedAmounts(pod).map(({ requests }) => requests),
+      Array(2).fill({ cpu: '10m', memory: '16Mi' }),
+    );
+  });
+
+  // https://github.com/istio/istio/issues/53509
+  it('admits a pod under a LimitRange and a quota on ephemeral storage', async () => {
+    await harness.createNamespace('storage');
+    const storage = (amount: string) => ({ 'ephemeral-storage': amount });
+    await createRange('storage', [
+      { min: storage('10Mi'), max: storage('2Gi'), default: storage('100Mi'), defaultRequest: storage('20Mi') },
+    ]);
+    await createQuota('storage', { 'limits.ephemeral-storage': '1Gi', 'requests.ephemeral-storage': '1Gi' });
+    const pod = await untilAdmitted('storage', podNamed('app'));
+    for (const { requests, limits } of injectedAmounts(pod))
+      assert.deepEqual([requests['ephemeral-storage'], limits['ephemeral-storage']], ['20Mi', '100Mi']);
+  });
+
   const fitting: { title: string; items: Item[]; cpu: [request: string, limit: string | undefined]; memory: [string, string] }[] = [
     { title: 'min above the request', items: [{ min: { cpu: '50m', memory: '80Mi' } }], cpu: ['50m', undefined], memory: ['80Mi', '80Mi'] },
     { title: 'max below the limit', items: [{ max: { cpu: '80m', memory: '32Mi' } }], cpu: ['10m', '80m'], memory: ['16Mi', '32Mi'] },
