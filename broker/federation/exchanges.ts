@@ -51,6 +51,8 @@ interface Flight {
 const callerMs = 11_000;
 /** A final error is remembered so long, since Entra takes many pods with one broken identity for a client that loops. */
 const finalErrorMs = 10_000;
+/** AADSTS number: the identity is so new that a replica of Entra does not know it, or it was made anew with another client id. */
+const unknownClient = 700016;
 const firstDelayMs = 500;
 const longestDelayMs = 4_000;
 
@@ -132,13 +134,15 @@ export class Exchanges {
         assertion = await fromFile(assertions.reread());
         continue;
       }
-      const isNew = isNewCredential(request.principal.record?.credential, now);
-      if (failure.kind === 'untrusted' && isNew && clock.now() + delayMs < until()) {
+      const isUnknown = failure.kind === 'untrusted' || error.details.aadsts === unknownClient;
+      const mayBeLearnt = isUnknown && isNewCredential(request.principal.record?.credential, now);
+      if (mayBeLearnt && clock.now() + delayMs < until()) {
         await sleep(clock, delayMs);
         continue;
       }
-      if (isUnknown(failure, error) && !isNew) this.#options.onUnknown(request);
-      throw brokerErrorOf(error, failure, { ...request, trust: assertion.trust, now });
+      if (isUnknown && !mayBeLearnt) this.#options.onUnknown(request);
+      const meaning: Failure = mayBeLearnt ? { ...failure, kind: 'untrusted' } : failure;
+      throw brokerErrorOf(error, meaning, { ...request, trust: assertion.trust, now });
     }
   }
 
@@ -170,9 +174,6 @@ export class Exchanges {
     }
   }
 }
-
-/** 700016: the identity may have been made anew, with another client id. */
-const isUnknown = ({ kind }: Failure, { details }: EntraError): boolean => kind === 'untrusted' || details.aadsts === 700016;
 
 async function fromFile(assertion: Promise<Assertion>): Promise<Assertion> {
   try {

@@ -271,7 +271,7 @@ describe('federated minter', () => {
     assert.equal(entra.sent.length, 3);
   });
 
-  for (const code of [70021, 700211, 700212, 700213]) {
+  for (const code of [70021, 700211, 700212, 700213, 700016]) {
     it(`tries again within the request while a credential is new: ${code}`, async () => {
       put({ credential: { name: 'c', owned: true, createdAt: new Date(clock.wall() - 60_000).toISOString() } });
       entra.state.replies = [refused(code), refused(code), granted('one')];
@@ -291,6 +291,13 @@ describe('federated minter', () => {
     assert.deepEqual([outcome.error.status, outcome.error.retryAfterSeconds], [503, 2]);
     assert.match(outcome.error.message, /Entra takes some minutes to know it/);
     assert.ok(outcome.after <= 15_000);
+    assert.deepEqual(reported, []);
+  });
+
+  it('answers 503 while a new identity is not known', async () => {
+    put({ credential: { name: 'c', owned: true, createdAt: new Date(clock.wall()).toISOString() } });
+    entra.state.fallback = refused(700016);
+    await assert.rejects(settled(mint()), { status: 503, message: /AADSTS700016/ });
     assert.deepEqual(reported, []);
   });
 
