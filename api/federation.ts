@@ -30,6 +30,6 @@ export type FederationProofResponse =
       /** OAuth's code, such as `invalid_client`. */
       error?: string;
       message: string;
-      /** Another attempt can succeed although nobody corrects anything. */
+      /** Another attempt can succeed although nobody corrects anything. False for a missing credential: the controller knows whether it is new. */
       retryable: boolean;
     };

@@ -36,7 +36,7 @@ describe('proof of a federated credential', () => {
 
   it('fails with the number, the code and the text of every other error', async () => {
     for (const [code, retryable] of [
-      [700213, true],
+      [700213, false],
       [90061, true],
       [50196, true],
       [90033, true],

@@ -40,10 +40,10 @@ test('judges an unknown error by its status', () => {
   assert.equal(failureOf({ status: 429, aadsts: 700213 }).kind, 'throttled', 'a status that says more than the code');
 });
 
-test('retries all but what is refused', () => {
+test('retries neither what is refused nor what is untrusted', () => {
   const kinds = ['untrusted', 'refused', 'assertion', 'issuer', 'loop', 'throttled', 'passing'] as const;
   assert.deepEqual(
     kinds.filter((kind) => !isRetryable(kind)),
-    ['refused'],
+    ['untrusted', 'refused'],
   );
 });

@@ -67,5 +67,5 @@ export function failureOf({ aadsts, status }: EntraErrorDetails): Failure {
   return { kind: isFinal ? 'refused' : 'passing', hint: '', proves: false };
 }
 
-/** Another attempt can succeed although nobody corrects anything; for `untrusted` only while the credential is new. */
-export const isRetryable = (kind: FailureKind): boolean => kind !== 'refused';
+/** Another attempt can succeed although nobody corrects anything. So can one for `untrusted`, while the credential is new: this does not know its age. */
+export const isRetryable = (kind: FailureKind): boolean => kind !== 'refused' && kind !== 'untrusted';

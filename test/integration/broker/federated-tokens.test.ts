@@ -256,5 +256,5 @@ test('proves a credential that Entra knows, and no other', async (t) => {
     assert.deepEqual(await prove(), { outcome: 'proven' }, String(aadsts));
   }
   const failed = await prove(clientIds.reader);
-  assert.ok(failed.outcome === 'failed' && failed.aadsts === 70021 && failed.retryable);
+  assert.ok(failed.outcome === 'failed' && failed.aadsts === 70021 && !failed.retryable);
 });
