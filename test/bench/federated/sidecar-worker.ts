@@ -18,6 +18,10 @@ export interface FirstToken {
   pod: string;
   at: number;
 }
+/** Posted for each request that the broker does not serve: its status, or the code of the connection's error. */
+export interface Refused {
+  refused: string;
+}
 
 interface Response {
   status: number;
@@ -27,6 +31,10 @@ interface Response {
 
 const { port, ca, servername, resource } = workerData as SidecarData;
 let started = 0;
+
+function refused(why: unknown): void {
+  parentPort?.postMessage({ refused: String(why) } satisfies Refused);
+}
 
 async function run({ pod, token }: StartedPod): Promise<void> {
   started += 1;
@@ -54,31 +62,51 @@ async function run({ pod, token }: StartedPod): Promise<void> {
       );
       sent.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
     });
-  const identity = await assigned(call);
-  for (;;) {
-    const { status } = await call('POST', tokenPath, {}, { identity, resource });
-    if (status === 200) break;
-    await delay(100);
+  try {
+    await untilToken(call);
+  } finally {
+    agent.destroy();
   }
   parentPort?.postMessage({ pod, at: Date.now() } satisfies FirstToken);
-  agent.destroy();
+}
+
+type Call = (method: string, path: string, headers?: Record<string, string>, body?: TokenRequest) => Promise<Response>;
+
+async function untilToken(call: Call): Promise<void> {
+  const identity = await assigned(call);
+  for (let round = 1; ; round += 1) {
+    const { status } = await call('POST', tokenPath, {}, { identity, resource });
+    if (status === 200) return;
+    refused(status);
+    await delay(retryMs(round));
+  }
 }
 
 /** The key of the pod's identity, once it is Assigned. */
-async function assigned(call: (method: string, path: string, headers?: Record<string, string>) => Promise<Response>): Promise<string> {
+async function assigned(call: Call): Promise<string> {
   let known: string | undefined;
-  for (;;) {
+  for (let round = 1; ; round += 1) {
     const { status, etag, text } = await call('GET', `${identitiesPath}?wait=60`, known === undefined ? {} : { 'if-none-match': known });
     if (status === 200) {
       known = etag;
       const { identities } = JSON.parse(text) as IdentitiesResponse;
       const row = identities.find(({ state, source }) => state === 'Assigned' && source === 'broker');
       if (row !== undefined) return `${row.namespace}/${row.name}`;
-    } else if (status !== 304) await delay(50);
+    } else if (status !== 304) {
+      refused(status);
+      await delay(retryMs(round));
+    }
   }
 }
 
+/** As the sidecar waits while it knows nothing of its pod. */
+const retryMs = (round: number): number => Math.max(250, Math.random() * Math.min(5_000, 250 * 2 ** round));
+
 parentPort?.on('message', (pod: StartedPod) => {
-  const attempt = () => run(pod).catch(() => setTimeout(attempt, 100));
-  void attempt();
+  const attempt = (round: number): Promise<unknown> =>
+    run(pod).catch((error: NodeJS.ErrnoException) => {
+      refused(error.code ?? error.message);
+      return delay(retryMs(round)).then(() => attempt(round + 1));
+    });
+  void attempt(1);
 });

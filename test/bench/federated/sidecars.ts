@@ -8,7 +8,7 @@ import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { boundTokenOf } from '../../harness/service-account.ts';
 import type { Harness } from '../../integration/controller/harness/harness.ts';
 import { resource } from './cluster.ts';
-import type { FirstToken, SidecarData, StartedPod } from './sidecar-worker.ts';
+import type { FirstToken, Refused, SidecarData, StartedPod } from './sidecar-worker.ts';
 
 export interface Connection {
   port: number;
@@ -22,6 +22,8 @@ export interface Sidecars {
   tokenOf(pod: string): Promise<string>;
   /** Starts the sidecar of a pod that exists; resolves with the wall time at which it has the first token. */
   firstToken(pod: string): Promise<number>;
+  /** Requests that the broker did not serve, by status or error. */
+  refusals: ReadonlyMap<string, number>;
   stop(): Promise<void>;
 }
 
@@ -33,11 +35,16 @@ export async function startSidecars({ client }: Harness, port: number): Promise<
   const worker = new Worker(path.join(import.meta.dirname, 'sidecar-worker.ts'), { workerData });
   await once(worker, 'online');
   const waiting = new Map<string, (at: number) => void>();
-  worker.on('message', ({ pod, at }: FirstToken) => waiting.get(pod)?.(at));
+  const refusals = new Map<string, number>();
+  worker.on('message', (message: FirstToken | Refused) => {
+    if ('refused' in message) refusals.set(message.refused, (refusals.get(message.refused) ?? 0) + 1);
+    else waiting.get(message.pod)?.(message.at);
+  });
   const tokenOf = (pod: string) => boundTokenOf(client, { namespace: 'default', name: pod }, brokerAudience);
   return {
     connection,
     tokenOf,
+    refusals,
     async firstToken(pod) {
       const token = await tokenOf(pod);
       const { promise, resolve } = Promise.withResolvers<number>();
