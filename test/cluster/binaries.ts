@@ -1,4 +1,5 @@
-// The Kubernetes programs, helm, kube-router and the tests' own CSI driver at the versions that go/*/go.mod pin: found, or built from the pinned modules (go.sum is the checksum).
+// The Kubernetes programs, helm, the tests' own CSI driver and what few machines have, at the versions that go/*/go.mod pin: found, or built from the
+// pinned modules (go.sum is the checksum).
 // Nothing is downloaded as a binary: the checksums of the official archives are not in this repository.
 import { renameSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -32,10 +33,30 @@ export function requiredVersion(goMod: string, module: string): string {
   return version;
 }
 
+interface Build {
+  /** Its version counts. */
+  module: string;
+  /** On 2 cores. */
+  minutes: number;
+  tags?: string;
+  /** Of a program of the folder itself; without one its tools are built. */
+  source?: string;
+}
+/** By folder of go/. */
+const builds = {
+  kubernetes: { module: 'k8s.io/kubernetes', minutes: 5 },
+  // The tag leaves out the cloud providers of old, which take most of the time.
+  'kubernetes-oldest': { module: 'k8s.io/kubernetes', minutes: 3, tags: 'providerless' },
+  helm: { module: 'helm.sh/helm/v3', minutes: 1 },
+  'kube-router': { module: 'github.com/cloudnativelabs/kube-router/v2', minutes: 3 },
+  'csi-driver': { module: 'github.com/container-storage-interface/spec', minutes: 1, source: 'main.go' },
+} as const satisfies Record<string, Build>;
+type BuildName = keyof typeof builds;
+
 /** Flags that give the programs the version that they report; kubectl and helm fail with `v0.0.0-master`. */
-export function linkFlags(kind: 'kubernetes' | 'helm' | 'kube-router' | 'csi-driver', version: string): string {
-  if (kind === 'kube-router' || kind === 'csi-driver') return '-s -w';
+export function linkFlags(kind: BuildName, version: string): string {
   if (kind === 'helm') return `-s -w -X helm.sh/helm/v3/internal/version.version=${version}`;
+  if (builds[kind].module !== 'k8s.io/kubernetes') return '-s -w';
   const [major, minor] = version.slice(1).split('.');
   const prefix = 'k8s.io/component-base/version.git';
   return `-s -w -X ${prefix}Version=${version} -X ${prefix}Major=${major} -X ${prefix}Minor=${minor} -X ${prefix}TreeState=clean`;
@@ -72,16 +93,22 @@ async function missingGo(goMod: string): Promise<string | undefined> {
   return `${wanted} (PATH has ${stdout.trim() || 'one that does not say its version'}), from https://go.dev/dl`;
 }
 
-async function build(kind: Parameters<typeof linkFlags>[0], goMod: string, version: string, folder: string, log: Log): Promise<void> {
+async function build(kind: BuildName, { goMod, version }: Pins, folder: string, log: Log): Promise<void> {
+  const { minutes, source, tags = '' }: Build = builds[kind];
   const problem = await missingGo(goMod);
   if (problem !== undefined)
     throw new Error(`${kind} ${version} has to be built, which needs ${problem}; or put its programs in KUBEBUILDER_ASSETS or PATH`);
-  const usually = `${{ kubernetes: 5, helm: 1, 'kube-router': 3, 'csi-driver': 1 }[kind]} minutes on 2 cores, once`;
-  // The driver is a program of its module; the others are tools that their module requires.
-  const what = kind === 'csi-driver' ? '.' : 'tool';
-  const args = ['build', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, '-o', `${folder}/`, what];
+  const args = [
+    'build',
+    '-trimpath',
+    `-ldflags=${linkFlags(kind, version)}`,
+    `-tags=${tags}`,
+    '-o',
+    `${folder}/`,
+    source === undefined ? 'tool' : '.',
+  ];
   const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
-  const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, usually, () =>
+  const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, `${minutes} minutes on 2 cores, once`, () =>
     run('go', args, { cwd: path.join(modules, kind), env }),
   );
   if (code !== 0) {
@@ -100,14 +127,23 @@ interface Kind<Name extends ProgramName> {
 const kubernetes: Kind<KubernetesProgram> = { kind: 'kubernetes', names: kubernetesPrograms };
 const helm: Kind<'helm'> = { kind: 'helm', names: ['helm'] };
 
-async function pins({ kind }: Kind<ProgramName>) {
+async function pinsOf(kind: BuildName) {
   const goMod = await readFile(path.join(modules, kind, 'go.mod'), 'utf8');
   const goSum = await readFile(path.join(modules, kind, 'go.sum'), 'utf8');
-  const version = requiredVersion(goMod, kind === 'helm' ? 'helm.sh/helm/v3' : 'k8s.io/kubernetes');
-  const key = cacheKey([goMod, goSum, linkFlags(kind, version), process.platform, process.arch]);
+  const { module, source, tags }: Build = builds[kind];
+  const sources = source === undefined ? [] : [await readFile(path.join(modules, kind, source), 'utf8')];
+  const version = requiredVersion(goMod, module);
+  const flags = [linkFlags(kind, version), process.platform, process.arch, ...(tags === undefined ? [] : [tags])];
+  const key = cacheKey([goMod, goSum, ...sources, ...flags]);
   return { goMod, version, key };
 }
-type Pins = Awaited<ReturnType<typeof pins>>;
+type Pins = Awaited<ReturnType<typeof pinsOf>>;
+
+/** Folder with the programs of one build. */
+async function built(kind: BuildName, log: Log): Promise<string> {
+  const pins = await pinsOf(kind);
+  return cached(kind, pins.key, log, (draft) => build(kind, pins, draft, log));
+}
 
 /** KUBEBUILDER_ASSETS comes first since a person set it, then what was built before, then PATH. */
 async function locate<Name extends ProgramName>(
@@ -124,17 +160,16 @@ async function locate<Name extends ProgramName>(
 }
 
 async function locateOrBuild<Name extends ProgramName>(what: Kind<Name>, log: Log): Promise<(name: Name) => string> {
-  const pinned = await pins(what);
-  const found = await locate(what, pinned);
+  const found = await locate(what, await pinsOf(what.kind));
   if (found !== undefined) return found;
-  const folder = await cached(what.kind, pinned.key, log, (draft) => build(what.kind, pinned.goMod, pinned.version, draft, log));
+  const folder = await built(what.kind, log);
   return (name) => path.join(folder, name);
 }
 
 /** One line for each kind of program that is neither there nor can be built. */
 export async function missingForPrograms(): Promise<string[]> {
   const lines = [kubernetes, helm].map(async (what) => {
-    const pinned = await pins(what);
+    const pinned = await pinsOf(what.kind);
     if ((await locate(what, pinned)) !== undefined) return [];
     const problem = await missingGo(pinned.goMod);
     const names = what.names.join(', ');
@@ -162,23 +197,13 @@ export async function findHelm(log: Log): Promise<string> {
   return (await locateOrBuild(helm, log))('helm');
 }
 
-/** Enforces NetworkPolicies with iptables and ipset. Always built: it is for one test, and few have it. */
-export async function findKubeRouter(log: Log): Promise<string> {
-  const kind = 'kube-router';
-  const goMod = await readFile(path.join(modules, kind, 'go.mod'), 'utf8');
-  const goSum = await readFile(path.join(modules, kind, 'go.sum'), 'utf8');
-  const version = requiredVersion(goMod, 'github.com/cloudnativelabs/kube-router/v2');
-  const key = cacheKey([goMod, goSum, linkFlags(kind, version), process.platform, process.arch]);
-  return path.join(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)), kind);
-}
+// Always built: these are for one test each, and few have them.
 
-/** The CSI driver of the tests, go/csi-driver/main.go. Always built. */
-export async function findCsiDriver(log: Log): Promise<string> {
-  const kind = 'csi-driver';
-  const [goMod = '', ...sources] = await Promise.all(
-    ['go.mod', 'go.sum', 'main.go'].map((name) => readFile(path.join(modules, kind, name), 'utf8')),
-  );
-  const version = requiredVersion(goMod, 'github.com/container-storage-interface/spec');
-  const key = cacheKey([goMod, ...sources, linkFlags(kind, version), process.platform, process.arch]);
-  return path.join(await cached(kind, key, log, (draft) => build(kind, goMod, version, draft, log)), kind);
-}
+/** Enforces NetworkPolicies with iptables and ipset. */
+export const findKubeRouter = async (log: Log): Promise<string> => path.join(await built('kube-router', log), 'kube-router');
+
+/** Volumes for the test of the node endpoint. */
+export const findCsiDriver = async (log: Log): Promise<string> => path.join(await built('csi-driver', log), 'csi-driver');
+
+/** The API server of the oldest Kubernetes that the chart claims. */
+export const findOldestApiServer = async (log: Log): Promise<string> => path.join(await built('kubernetes-oldest', log), 'kube-apiserver');

@@ -42,6 +42,8 @@ export interface ControlPlaneOptions {
   log?: Log;
   /** More flags of kube-apiserver, without dashes. */
   apiServerFlags?: Record<string, string>;
+  /** Path of an older kube-apiserver. Beside it only those controllers run that know no kinds that came later. */
+  apiServer?: string | undefined;
 }
 
 /** Below the range that the kernel hands to clients, so that nobody takes one by chance while the API server restarts. */
@@ -78,7 +80,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await rm(folder, { recursive: true, force: true });
   };
   const apiServerCommand = apiServer(
-    programs['kube-apiserver'],
+    options.apiServer ?? programs['kube-apiserver'],
     files,
     etcdUrl,
     { bind: '127.0.0.1', port, advertise: '127.0.0.1' },
@@ -93,7 +95,12 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     let server = launch(apiServerCommand);
     await untilReady(server, ready, 60);
     // Pods stay until a test deletes them, also those of a node that does not exist.
-    const controllers = '*,-pod-garbage-collector-controller';
+    const controllers =
+      options.apiServer === undefined
+        ? '*,-pod-garbage-collector-controller'
+        : ['serviceaccount', 'namespace', 'root-ca-certificate-publisher', 'validatingadmissionpolicy-status']
+            .map((name) => `${name}-controller`)
+            .join();
     const manager = launch(controllerManager(programs['kube-controller-manager'], files, { controllers }));
     await untilReady(manager, () => defaultServiceAccountExists(url, certificates.ca, users.admin.token), 30);
     return {

@@ -1,5 +1,5 @@
 // What the tiers build before their tests begin. On a fresh machine that takes minutes, which must not count into the time limit of a test file.
-import { findHelm, findKubernetes, missingForPrograms } from '../cluster/binaries.ts';
+import { findHelm, findKubernetes, findOldestApiServer, missingForPrograms } from '../cluster/binaries.ts';
 import { currentImages } from '../cluster/images.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
 import type { TierName } from './tiers.ts';
@@ -12,7 +12,9 @@ const preparations: Partial<Record<TierName, (log: Log) => Promise<void>>> = {
     if ((await missingForPrograms()).length === 0) await findHelm(log);
   },
   async integration(log) {
-    if ((await missingForPrograms()).length === 0) await findKubernetes(log);
+    if ((await missingForPrograms()).length > 0) return;
+    await findKubernetes(log);
+    await findOldestApiServer(log);
   },
   async e2e(log) {
     if ((await missingForCluster()).length === 0) await currentImages(log);

@@ -55,7 +55,9 @@ export interface Harness {
 }
 
 /** No webhook runs yet. `set`: values of the chart. */
-export async function startHarness(options: { apiServerFlags?: Record<string, string>; set?: string } = {}): Promise<Harness> {
+export async function startHarness(
+  options: { apiServerFlags?: Record<string, string>; apiServer?: string; set?: string } = {},
+): Promise<Harness> {
   const plane = await startControlPlane(options);
   const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
   const started = new Set<WebhookProcess>();
