@@ -1,11 +1,12 @@
 // The Kubernetes programs, helm, the tests' own CSI driver and what few machines have, at the versions that go/*/go.mod pin: found, or built from the
 // pinned modules (go.sum is the checksum).
 // Nothing is downloaded as a binary: the checksums of the official archives are not in this repository.
-import { renameSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from './cache.ts';
 import { cached, cacheKey, existing } from './cache.ts';
+import { debianPackages } from './debian.ts';
 import { findOnPath, lastLines, run, withProgress } from './run.ts';
 
 const kubernetesPrograms = [
@@ -41,6 +42,8 @@ interface Build {
   tags?: string;
   /** Of a program of the folder itself; without one its tools are built. */
   source?: string;
+  /** Whether it needs a C compiler. */
+  cgo?: boolean;
 }
 /** By folder of go/. */
 const builds = {
@@ -50,6 +53,8 @@ const builds = {
   helm: { module: 'helm.sh/helm/v3', minutes: 1 },
   'kube-router': { module: 'github.com/cloudnativelabs/kube-router/v2', minutes: 3 },
   'csi-driver': { module: 'github.com/container-storage-interface/spec', minutes: 1, source: 'main.go' },
+  containerd: { module: 'github.com/containerd/containerd/v2', minutes: 2 },
+  runc: { module: 'github.com/opencontainers/runc', minutes: 1, tags: 'seccomp', cgo: true },
 } as const satisfies Record<string, Build>;
 type BuildName = keyof typeof builds;
 
@@ -94,8 +99,8 @@ async function missingGo(goMod: string): Promise<string | undefined> {
 }
 
 async function build(kind: BuildName, { goMod, version }: Pins, folder: string, log: Log): Promise<void> {
-  const { minutes, source, tags = '' }: Build = builds[kind];
-  const problem = await missingGo(goMod);
+  const { minutes, source, tags = '', cgo = false }: Build = builds[kind];
+  const problem = (await missingGo(goMod)) ?? (cgo && findOnPath('gcc') === undefined ? 'gcc' : undefined);
   if (problem !== undefined)
     throw new Error(`${kind} ${version} has to be built, which needs ${problem}; or put its programs in KUBEBUILDER_ASSETS or PATH`);
   const args = [
@@ -107,7 +112,8 @@ async function build(kind: BuildName, { goMod, version }: Pins, folder: string, 
     `${folder}/`,
     source === undefined ? 'tool' : '.',
   ];
-  const env = { CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
+  const c = cgo ? { CGO_ENABLED: '1', PKG_CONFIG: await seccompConfig(folder, log) } : { CGO_ENABLED: '0' };
+  const env = { ...c, GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
   const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, `${minutes} minutes on 2 cores, once`, () =>
     run('go', args, { cwd: path.join(modules, kind), env }),
   );
@@ -118,6 +124,17 @@ async function build(kind: BuildName, { goMod, version }: Pins, folder: string, 
   }
   // etcd's package is called server, and so is the program that Go makes of it.
   if (kind === 'kubernetes') renameSync(path.join(folder, 'server'), path.join(folder, 'etcd'));
+}
+
+/** Path of what Go asks for the flags of libseccomp: those of Debian's package, which is not installed. Linked statically, so that nothing needs it later. */
+async function seccompConfig(folder: string, log: Log): Promise<string> {
+  const { root, env } = await debianPackages('seccomp', log);
+  const [libraries] = env.LD_LIBRARY_PATH.split(path.delimiter);
+  const file = path.join(folder, 'pkg-config');
+  const flags = { '--cflags': `-I${root}/usr/include`, '--libs': `-L${libraries} -l:libseccomp.a` };
+  const cases = Object.entries(flags).map(([asked, answer]) => `  *${asked}*) echo '${answer}' ;;`);
+  writeFileSync(file, ['#!/bin/sh', 'case "$*" in', ...cases, 'esac', ''].join('\n'), { mode: 0o755 });
+  return file;
 }
 
 interface Kind<Name extends ProgramName> {
@@ -207,3 +224,17 @@ export const findCsiDriver = async (log: Log): Promise<string> => path.join(awai
 
 /** The API server of the oldest Kubernetes that the chart claims. */
 export const findOldestApiServer = async (log: Log): Promise<string> => path.join(await built('kubernetes-oldest', log), 'kube-apiserver');
+
+export interface ContainerRuntime {
+  /** With containerd, its shim and ctr. */
+  containerd: string;
+  runc: string;
+}
+
+/** One that runs pods with users of their own (`hostUsers: false`), which needs containerd 2 and runc 1.2. */
+export async function findContainerRuntime(log: Log): Promise<ContainerRuntime> {
+  return { containerd: await built('containerd', log), runc: path.join(await built('runc', log), 'runc') };
+}
+
+/** What is missing for {@link findContainerRuntime}. */
+export const missingForContainerRuntime = (): string[] => (findOnPath('gcc') === undefined ? ['gcc, to build runc'] : []);

@@ -5,7 +5,7 @@ import { fork } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findHelm, findKubernetes } from './binaries.ts';
+import { findContainerRuntime, findHelm, findKubernetes } from './binaries.ts';
 import type { Log } from './cache.ts';
 import { cacheRoot } from './cache.ts';
 import { removeCgroup } from './cgroups.ts';
@@ -35,6 +35,8 @@ export interface UpOptions {
   providerID?: string;
   /** State document of the emulator instead of its default. */
   azureState?: unknown;
+  /** For pods with `hostUsers: false`, which Debian's containerd and runc cannot run. */
+  userNamespaces?: boolean;
 }
 
 export interface Cluster {
@@ -151,6 +153,7 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
   const programs = await findKubernetes(log);
   const helm = await findHelm(log);
   const debian = await debianPackages('node', log);
+  const containerRuntime = options.userNamespaces === true ? await findContainerRuntime(log) : null;
   const app = await appImage(log);
   const others = (options.images ?? []).filter((image) => image.reference !== app.reference);
   const snapshotter = (await canOverlay(cacheRoot())) ? 'overlayfs' : 'native';
@@ -165,6 +168,7 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
     programs,
     helm,
     debian,
+    containerRuntime,
     snapshotter,
     images,
     sandboxImage: app.reference,

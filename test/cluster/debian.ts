@@ -17,6 +17,8 @@ const sets = {
   node: { packages: ['containerd', 'runc', 'containernetworking-plugins', 'nftables'], programs: ['containerd', 'ctr', 'runc', 'nft'] },
   /** What kube-router enforces network policies with. */
   policies: { packages: ['iptables', 'ipset'], programs: ['xtables-nft-multi', 'ipset'] },
+  /** What runc is built with. */
+  seccomp: { packages: ['libseccomp-dev'], programs: [] },
   /** What images are made with. */
   images: { packages: ['buildah', 'mmdebstrap'], programs: ['buildah', 'mmdebstrap'] },
 } as const;

@@ -34,11 +34,12 @@ import type { ImageArchive, Message } from './settings.ts';
 import { readSettings, sockets } from './settings.ts';
 
 const settings = readSettings(process.argv[2] ?? '');
-const { folder, programs, debian } = settings;
+const { folder, programs, debian, containerRuntime } = settings;
 const files = controlPlaneFiles(folder);
 // Sockets are named relative to it.
 process.chdir(folder);
 Object.assign(process.env, debian.env);
+if (containerRuntime !== null) process.env.PATH = `${containerRuntime.containerd}:${debian.env.PATH}`;
 
 const send = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const progress = (line: string) => send({ type: 'progress', line });
@@ -51,7 +52,7 @@ function writeNodeFiles(): void {
   const write = (name: string, text: string) => writeFileSync(path.join(folder, name), text);
   mkdirSync(path.join(folder, 'cni'), { recursive: true });
   const { sandboxImage, snapshotter, cgroup, providerID } = settings;
-  const runc = path.join(debian.root, 'usr/sbin/runc');
+  const runc = containerRuntime?.runc ?? path.join(debian.root, 'usr/sbin/runc');
   const cniPrograms = path.join(debian.root, 'usr/lib/cni');
   write('containerd.toml', containerdConfig({ folder, snapshotter, sandboxImage, runc, cniPrograms }));
   write('cni/pods.conflist', JSON.stringify(cniConfig(folder)));

@@ -7,6 +7,8 @@ import { kernelSettings, nodeAddress } from './node-config.ts';
 /** Fixed paths that containerd, kubelet, CNI and runc write to. Temporary empty folders are mounted over them. */
 const hidden = ['/run', '/var/lib', '/var/log'];
 
+const wholeProc = '/run/proc';
+
 /** One word for a shell. */
 export function quote(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
@@ -41,6 +43,8 @@ export function renderSetup(folder: string, needed: readonly string[], program: 
     'mount --make-rshared /',
     ...hideCommands(needed),
     ...Object.keys(kernelSettings).map((name) => `mount --bind ${quote(path.join(folder, 'kernel', name))} /proc/sys/${name}`),
+    // In a user namespace the kernel lets a container mount /proc only where some /proc without such covers is in sight.
+    `mkdir ${wholeProc} && mount -t proc proc ${wholeProc}`,
     'ip link set lo up',
     'ip address add 169.254.169.254/32 dev lo',
     `ip address add ${nodeAddress}/32 dev lo`,

@@ -1,7 +1,9 @@
 // What a machine must have for a cluster. All that is missing is listed at once.
 import { existsSync } from 'node:fs';
-import { missingForPrograms } from './binaries.ts';
+import { missingForContainerRuntime, missingForPrograms } from './binaries.ts';
+import { cacheRoot } from './cache.ts';
 import { missingForPackages } from './debian.ts';
+import { canOverlay } from './images.ts';
 import { findOnPath } from './run.ts';
 
 /** Linux, root and the small tools; the rest can be checked on Linux only. */
@@ -24,6 +26,14 @@ export function missingForImages(): string[] {
 export async function missingForCluster(): Promise<string[]> {
   const cgroups = existsSync('/sys/fs/cgroup') ? [] : ['control groups, mounted at /sys/fs/cgroup'];
   return [...missingForImages(), ...cgroups, ...(await missingForPrograms())];
+}
+
+/** What a cluster with `userNamespaces` needs beside. */
+export async function missingForUserNamespaces(): Promise<string[]> {
+  const idmapped = (await canOverlay(cacheRoot()))
+    ? []
+    : [`a cache outside of an overlay file system, which has no idmapped mounts: ${cacheRoot()}`];
+  return [...missingForContainerRuntime(), ...idmapped];
 }
 
 export class MissingRequirements extends Error {

@@ -1,7 +1,7 @@
 // Settings of a cluster: `up` writes them into the cluster's folder, the processes of the cluster read them.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { KubernetesProgram } from './binaries.ts';
+import type { ContainerRuntime, KubernetesProgram } from './binaries.ts';
 import type { Unpacked } from './debian.ts';
 
 export interface ImageArchive {
@@ -16,6 +16,8 @@ export interface ClusterSettings {
   programs: Record<KubernetesProgram, string>;
   helm: string;
   debian: Unpacked;
+  /** Null for Debian's. */
+  containerRuntime: ContainerRuntime | null;
   snapshotter: 'overlayfs' | 'native';
   images: ImageArchive[];
   sandboxImage: string;

@@ -206,7 +206,7 @@ describe('the guard in a real cluster', { skip }, () => {
   let on: GuardActions;
 
   before(async () => {
-    product = await startProduct('e2e-guard', log, settings);
+    product = await startProduct('e2e-guard', log, { set: settings });
     on = guardActions(product);
     await product.helm('install');
     const namespace = (name: string, labels: Record<string, string>, annotations: Record<string, string> = {}) => ({

@@ -28,10 +28,15 @@ export function kubectlOf(cluster: Cluster) {
   };
 }
 
-/** `set`: values of the chart for every install and upgrade, beside those of the demo. */
-export async function startProduct(name: string, log: (line: string) => void, set: readonly string[] = []) {
+export interface ProductOptions {
+  /** Values of the chart for every install and upgrade, beside those of the demo. */
+  set?: readonly string[];
+  userNamespaces?: boolean;
+}
+
+export async function startProduct(name: string, log: (line: string) => void, { set = [], userNamespaces = false }: ProductOptions = {}) {
   const images = await currentImages(log);
-  const cluster = await up({ name, log, images: Object.values(images), providerID, azureState: azureState(1_000) });
+  const cluster = await up({ name, log, images: Object.values(images), providerID, azureState: azureState(1_000), userNamespaces });
   const values = chartValues(cluster, images, { armPollInterval: 500 });
 
   const settings = set.flatMap((value) => ['--set', value]);

@@ -9,7 +9,7 @@ import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { readJwt } from '../azure/core/jwt.ts';
 import { findCsiDriver } from '../cluster/binaries.ts';
 import { processesInPod } from '../cluster/procfs.ts';
-import { missingForCluster } from '../cluster/requirements.ts';
+import { missingForCluster, missingForUserNamespaces } from '../cluster/requirements.ts';
 import { mustRun } from '../cluster/run.ts';
 import { controllerSignIn, identities } from '../demo/azure.ts';
 import { privateMemoryOf } from '../demo/memory.ts';
@@ -21,6 +21,7 @@ import { eventually, imds, residentOf, startProduct, system, vault } from './har
 
 const missing = await missingForCluster();
 const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
+const lacking = missing.length > 0 ? missing : await missingForUserNamespaces();
 const log = (line: string) => console.log(line);
 const demo = identities.demo.clientId;
 const second = identities.second.clientId;
@@ -66,7 +67,7 @@ describe('the product in a real cluster', { skip }, () => {
   const scaleBoth = (replicas: number) => Promise.all([scale('controller', replicas), scale('broker', replicas)]);
 
   before(async () => {
-    product = await startProduct('e2e-product', log, [...strictest, ...nodeEndpoint]);
+    product = await startProduct('e2e-product', log, { set: [...strictest, ...nodeEndpoint], userNamespaces: lacking.length === 0 });
     const notes = await product.helm('install');
     assert.match(notes, /is installed in namespace identity-system/);
     await product.apply(...identity('demo', 'one', 'both'));
@@ -137,6 +138,15 @@ describe('the product in a real cluster', { skip }, () => {
       assert.match(await serverOf(name), /aad-pod-identity/);
     }
     await product.kubectl(['delete', 'pod', 'app-again', 'all-again', '--wait=false']);
+  });
+
+  it('gives tokens to a pod with users of its own', { skip: lacking.length > 0 ? lacking.join('; ') : false }, async () => {
+    await product.apply(pod('own-users', app('one', { spec: { hostUsers: false } })));
+    await product.ready('pod/own-users');
+    assert.doesNotMatch(await product.exec('own-users', ['cat', '/proc/self/uid_map']), /^\s*0\s+0\s/);
+    assert.equal(await product.appOf('own-users'), demo);
+    assert.match(await serverOf('own-users'), /aad-pod-identity/);
+    await product.kubectl(['delete', 'pod', 'own-users', '--wait=false']);
   });
 
   it('shares one identity among pods of three kinds of workload until the last one', async () => {

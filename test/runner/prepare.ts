@@ -1,7 +1,7 @@
 // What the tiers build before their tests begin. On a fresh machine that takes minutes, which must not count into the time limit of a test file.
-import { findHelm, findKubernetes, findOldestApiServer, missingForPrograms } from '../cluster/binaries.ts';
+import { findContainerRuntime, findHelm, findKubernetes, findOldestApiServer, missingForPrograms } from '../cluster/binaries.ts';
 import { currentImages } from '../cluster/images.ts';
-import { missingForCluster } from '../cluster/requirements.ts';
+import { missingForCluster, missingForUserNamespaces } from '../cluster/requirements.ts';
 import type { TierName } from './tiers.ts';
 
 type Log = (line: string) => void;
@@ -17,7 +17,9 @@ const preparations: Partial<Record<TierName, (log: Log) => Promise<void>>> = {
     await findOldestApiServer(log);
   },
   async e2e(log) {
-    if ((await missingForCluster()).length === 0) await currentImages(log);
+    if ((await missingForCluster()).length > 0) return;
+    if ((await missingForUserNamespaces()).length === 0) await findContainerRuntime(log);
+    await currentImages(log);
   },
 };
 
