@@ -127,6 +127,7 @@ async function skipExcepted(target: Target): Promise<void> {
 
 async function detach(target: Target): Promise<void> {
   step('Delete a pod: its identity is detached');
+  await until('the second AzureAssignedIdentity is Assigned', async () => (await statusOf(target, 'other-default-second')) === 'Assigned');
   await showAzure(target, 'now');
   await deletePods(target, 'other', 'excepted');
   await until('AzureAssignedIdentity is gone', async () => (await statusOf(target, 'other-default-second')) === '');
