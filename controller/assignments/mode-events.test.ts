@@ -49,6 +49,19 @@ describe('watchModes', () => {
     assert.deepEqual(recorded()[0]?.slice(0, 2), ['a', 'StillAttached']);
   });
 
+  it('records few events for one change, however many objects name the identity', () => {
+    const many = Array.from({ length: 500 }, (_, index) => annotated(`team/a${index}`, 'federate'));
+    const { identities, recorded } = watched(...many, annotated('team/b', 'attach'));
+    recorded();
+    identities.put('team/a7', annotated('team/a7', 'federate'));
+    assert.deepEqual(
+      recorded().map(([name]) => name),
+      ['a7'],
+    );
+    identities.put('team/b', annotated('team/b', 'attach'));
+    assert.equal(recorded().length, 20);
+  });
+
   it('records nothing of different Azure identities, nor after the stop', () => {
     const { identities, recorded, stop } = watched(annotated('team/a', 'federate'), annotated('team/b', undefined, 'blue'));
     assert.deepEqual(recorded(), []);

@@ -8,6 +8,9 @@ import { regardingIdentity } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Informer } from '../../lib/kube/informer.ts';
 
+/** Of one change: an author can name one Azure identity in thousands of objects, and change each of them. */
+const mostEvents = 20;
+
 /** For the objects that are there and for each that changes. The cache must have synced. Returns how to stop. */
 export function watchModes(
   identities: Informer<Identity>,
@@ -39,7 +42,11 @@ export function watchModes(
     recordProblem(after);
     if (after.identityId === undefined) return;
     const same = [...identities.values()].filter(({ identityId }) => identityId === after.identityId);
-    const attached = same.find(attaches);
-    if (attached !== undefined) for (const object of same.filter(federates)) recordStillAttached(object, attached);
+    if (federates(after)) {
+      const attached = same.find(attaches);
+      if (attached !== undefined) recordStillAttached(after, attached);
+    } else if (attaches(after)) {
+      for (const federated of same.filter(federates).slice(0, mostEvents)) recordStillAttached(federated, after);
+    }
   });
 }
