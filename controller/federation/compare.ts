@@ -34,7 +34,11 @@ export async function compareCredentials(context: FederationContext, trust: Fede
   // Without a credential there is nothing to remember, unless there was something before.
   if (failure === undefined || record !== undefined) await saveRecord(context, plan.record);
   if (failure !== undefined) return { kind: 'failed', failure, lost: true };
-  if (plan.step.kind === 'put') await putCredential(context, plan.record, plan.step.name);
+  if (plan.step.kind === 'put') {
+    // The API server can take long.
+    if (!context.mayWrite()) return { kind: 'interrupted' };
+    await putCredential(context, plan.record, plan.step.name);
+  }
   return prove(context, plan);
 }
 

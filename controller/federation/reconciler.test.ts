@@ -270,6 +270,29 @@ describe('the reconciler of federated identities', () => {
     assert.deepEqual([azure.names(), record.get(), statuses()], [[], undefined, ['Created']]);
   });
 
+  it('makes no credential when its term ends while the record is saved', async () => {
+    const terms = [true, false];
+    const { azure, record, reconcile } = harness([web], { mayWrite: () => terms.shift() ?? true });
+    assert.deepEqual(await reconcile(), { requeueAfterMs: 500 });
+    assert.deepEqual([azure.names(), record.get()?.credential?.name], [[], ownName]);
+    await reconcile();
+    assert.deepEqual(azure.names(), [ownName]);
+  });
+
+  it('deletes no credential when its term ends while the list is read', async () => {
+    const terms: boolean[] = [];
+    const { azure, live, clock, reconcile } = harness([web], { mayWrite: () => terms.shift() ?? true });
+    await reconcile();
+    live.length = 0;
+    await reconcile();
+    await clock.advance(day);
+    terms.push(true, false);
+    assert.deepEqual(await reconcile(), { requeueAfterMs: 500 });
+    assert.deepEqual(azure.names(), [ownName]);
+    assert.deepEqual(await reconcile(), { done: true });
+    assert.deepEqual(azure.names(), []);
+  });
+
   it('ends with one credential of its own wherever the leader is killed', async () => {
     for (let saves = 0; saves < 4; saves += 1) {
       const { azure, record, reconcile, restart, statuses, live, clock } = harness([web]);

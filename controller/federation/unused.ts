@@ -50,6 +50,8 @@ export async function removeCredentials(
         log.warn({ identity, credential: credential.name }, 'federated credential is kept: somebody gave it another subject');
         continue;
       }
+      // The list can take long, and the next leader may count on the credential by now.
+      if (!context.mayWrite()) return interruptedMs;
       await credentials.remove(identity, credential.name, signal);
       log.info({ identity, credential: credential.name }, 'federated credential deleted');
     }
