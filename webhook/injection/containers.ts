@@ -118,8 +118,14 @@ export function tokenVolume(): RawObject {
   return { name: tokenVolumeName, projected: { defaultMode: 420, sources: [{ serviceAccountToken: token }] } };
 }
 
-export function emptyVolume(): RawObject {
-  return { name: emptyVolumeName, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } };
+/**
+ * A downwardAPI volume without items is an empty directory too. `kubectl drain` refuses pods with an emptyDir, and older cluster autoscalers keep
+ * their nodes. The legacy backend writes its lock file there, and a downwardAPI volume is read-only.
+ */
+export function emptyVolume({ iptables }: Pick<Template, 'iptables'>): RawObject {
+  return iptables === 'legacy'
+    ? { name: emptyVolumeName, emptyDir: { medium: 'Memory', sizeLimit: '1Mi' } }
+    : { name: emptyVolumeName, downwardAPI: { defaultMode: 420 } };
 }
 
 function common(name: string, template: Template, resources: RawObject): RawObject {

@@ -88,14 +88,15 @@ function partsFor(input: RenderInput, template: Template, resourcesOf: (amounts:
   const { options, defaults } = input;
   const layers = [defaults, options];
   const initResources = resourcesOf(amountsOf('init', template.init, layers), initContainerName);
-  if (input.decision === 'guard') return { init: [initContainer(template, initResources, { denyImds: true })], volumes: [emptyVolume()] };
+  if (input.decision === 'guard')
+    return { init: [initContainer(template, initResources, { denyImds: true })], volumes: [emptyVolume(template)] };
   const { interception } = input;
   const logLevel = options.proxyLogLevel ?? defaults.proxyLogLevel ?? template.proxy.logLevel;
   const proxyResources = resourcesOf(amountsOf('proxy', template.proxy, layers), proxyContainerName);
   return {
     init: interception === 'redirect' ? [initContainer(template, initResources, { denyImds: false })] : [],
     proxy: proxyContainer(template, { interception, logLevel }, proxyResources),
-    volumes: [tokenVolume(), emptyVolume()],
+    volumes: [tokenVolume(), emptyVolume(template)],
   };
 }
 

@@ -285,6 +285,17 @@ describe('the webhook behind a real API server', () => {
       assert.deepEqual(at(container, 'securityContext', 'appArmorProfile'), { type: 'RuntimeDefault' });
   });
 
+  // https://github.com/istio/istio/issues/19395, https://github.com/projectcontour/contour/issues/4322
+  it('lets kubectl drain evict an injected pod without --delete-emptydir-data', async () => {
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'drained' } };
+    await harness.client.call('POST', '/api/v1/nodes', { body: node });
+    const placed = await create(pod('evicted', { spec: { nodeName: 'drained', containers: [{ name: 'app', image }] } }));
+    assert.equal(placed.code, 0, placed.stderr);
+    const { code, stdout, stderr } = await harness.kubectl(['drain', 'drained', '--force', '--dry-run=client']);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /pod team\/evicted/);
+  });
+
   it('injects a copy of a live pod again and strips a copy that opts out', async () => {
     const live = (await get('applied')) as { metadata: Record<string, unknown>; spec: Record<string, unknown> };
     const copy = (name: string, annotations: object) => ({
