@@ -40,9 +40,14 @@ describe('the oldest Kubernetes', () => {
       metadata: { name },
       spec,
     });
-    const made = await create(`${api}/azureidentities`, identity('good', { type: 0, resourceID: '/subscriptions/x' }));
-    assert.equal(stringAt(made, 'spec', 'resourceID'), '/subscriptions/x');
+    const resourceID = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x';
+    const made = await create(`${api}/azureidentities`, identity('good', { type: 0, resourceID }));
+    assert.equal(stringAt(made, 'spec', 'resourceID'), resourceID);
     await assert.rejects(create(`${api}/azureidentities`, identity('bad', { type: 'none' })), /spec\.type/);
+    await assert.rejects(
+      create(`${api}/azureidentities`, identity('bad', { resourceID: '/subscriptions/s' })),
+      /resourceID is \/subscriptions/,
+    );
     for (const plural of ['azureidentitybindings', 'azureassignedidentities', 'azurepodidentityexceptions'])
       assert.deepEqual(at(await harness.client.call('GET', `${api}/${plural}`), 'items'), [], plural);
   });
@@ -56,7 +61,9 @@ describe('the oldest Kubernetes', () => {
     const complaints = (await list()).map((status) => at(status, 'typeChecking', 'expressionWarnings'));
     assert.deepEqual(complaints, Array(policies.length).fill(undefined));
     const forged = pod('forged', { 'aadpodidentity.k8s.io/injected': 'redirect' });
-    await assert.rejects(create('/api/v1/namespaces/team/pods', forged), /ValidatingAdmissionPolicy 'aad-pod-identity-/);
+    const refusal = () => create('/api/v1/namespaces/team/pods?dryRun=All', forged).then(() => '', String);
+    const isRefused = async () => /ValidatingAdmissionPolicy 'aad-pod-identity-/.test(await refusal());
+    await eventually(isRefused, 'a forged marker is refused');
   });
 
   it('gets a classic sidecar from the webhook, whose marker the policies take', async () => {
