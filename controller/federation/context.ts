@@ -6,6 +6,7 @@ import type { FederationBroker } from './proof-client.ts';
 import type { RecordStore, StoredRecord } from './record-store.ts';
 import type { IdentityState } from './state.ts';
 import type { StatusContext } from './status.ts';
+import type { Turns } from './turns.ts';
 
 export interface FederationOptions extends StatusContext {
   needsOf(identityId: string): Need[];
@@ -30,6 +31,8 @@ export interface IdentityEntry {
   state: IdentityState;
   /** As it was loaded or saved last; undefined: not since the start, or since a failure. Only the leader writes it. */
   stored: StoredRecord | undefined;
+  /** The turn for its next comparison, in milliseconds since the epoch; undefined: none is taken. */
+  turnAt: number | undefined;
 }
 
 /** One reconciliation. */
@@ -37,6 +40,7 @@ export interface FederationContext extends FederationOptions {
   /** Lower-case ARM id. */
   readonly identity: string;
   readonly entry: IdentityEntry;
+  readonly turns: Turns;
   readonly signal: AbortSignal;
   /** As it was loaded or saved last. */
   stored: StoredRecord;

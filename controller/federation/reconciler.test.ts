@@ -293,6 +293,40 @@ describe('the reconciler of federated identities', () => {
     assert.deepEqual(azure.names(), []);
   });
 
+  it('asks Azure no more for a namespace with many bad identities, but for another', async () => {
+    const { azure, live, clock, reconcile, statuses } = harness([web]);
+    const reconcileBad = (index: number) => {
+      azure.failures.splice(0, 1, { read: refused('identityNotFound') });
+      return reconcile(`${identityId}-bad${index}`);
+    };
+    for (let index = 0; index < 60; index += 1) await reconcileBad(index);
+    azure.calls();
+    let waitMs = 0;
+    for (let index = 60; index < 120; index += 1) waitMs = (await reconcileBad(index)).requeueAfterMs ?? 0;
+    assert.deepEqual([azure.calls(), Math.round(waitMs / 1000)], [[], 10]);
+    azure.failures.length = 0;
+    const { pod, match } = needOf('other');
+    live.push({ pod, match: { ...match, identity: { ...match.identity, namespace: 'other' } }, identityId });
+    await reconcile();
+    assert.deepEqual([azure.calls(), statuses()[0]], [['read', 'list', `put ${ownName}`], 'Assigned']);
+    live.length = 1;
+    await clock.advance(waitMs);
+    await reconcileBad(119);
+    assert.deepEqual(azure.calls(), ['read', 'list']);
+  });
+
+  it('tells the object of a long wait for its turn', async () => {
+    const { azure, reconcile, statuses, annotation } = harness([web]);
+    for (let index = 0; index < 60; index += 1) {
+      azure.failures.splice(0, 1, { read: new Error('broken off') });
+      await reconcile(`${identityId}-bad${index}`).catch(() => undefined);
+    }
+    azure.failures.length = 0;
+    for (let index = 0; index < 40; index += 1) await reconcile(`${identityId}-more${index}`);
+    assert.deepEqual(statuses(), ['Created Federating']);
+    assert.match(annotation(web, 'message') ?? '', /each waits for its turn/);
+  });
+
   it('ends with one credential of its own wherever the leader is killed', async () => {
     for (let saves = 0; saves < 4; saves += 1) {
       const { azure, record, reconcile, restart, statuses, live, clock } = harness([web]);

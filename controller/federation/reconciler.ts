@@ -19,6 +19,7 @@ import { failureOf, retryMsOf } from './failure.ts';
 import { isProofDue, isSameTrust } from './plan.ts';
 import { blocked, compared, failed, initialState, isRefreshDue, needsKnown, refreshRequested, versionsOf } from './state.ts';
 import { writeAssigned, writeFailed } from './status.ts';
+import { createTurns } from './turns.ts';
 import { reconcileUnused } from './unused.ts';
 
 export interface FederationReconciler {
@@ -33,12 +34,15 @@ const resyncMs = 60 * 60_000;
 const trustMs = 5 * 60_000;
 /** Reports do not make comparisons of one identity follow each other faster. */
 const refreshMs = 10_000;
+/** A longer wait is told on the objects. */
+const toldWaitMs = 5_000;
 
 export function createFederationReconciler(options: FederationOptions): FederationReconciler {
   const entries = new Map<string, IdentityEntry>();
+  const turns = createTurns();
 
   function entryOf(identityId: string): IdentityEntry {
-    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined };
+    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined, turnAt: undefined };
     entries.set(identityId, entry);
     return entry;
   }
@@ -48,7 +52,7 @@ export function createFederationReconciler(options: FederationOptions): Federati
       const identity = identityIdOf(key);
       if (identity === undefined) return { done: true };
       const nothing = { record: undefined, resourceVersion: undefined };
-      const result = await reconcileOrFail({ ...options, identity, entry: entryOf(identity), signal, stored: nothing });
+      const result = await reconcileOrFail({ ...options, turns, identity, entry: entryOf(identity), signal, stored: nothing });
       if (result.done === true) entries.delete(identity);
       return result;
     },
@@ -114,6 +118,8 @@ async function compareIfDue(context: FederationContext, now: number): Promise<Re
   if (isCurrent && remainingMs > 0 && !isRefreshDue(entry.state)) return { requeueAfterMs: Math.min(remainingMs, trustMs) };
   const refreshInMs = (comparedAt ?? Number.NEGATIVE_INFINITY) + refreshMs - now;
   if (isCurrent && refreshInMs > 0) return { requeueAfterMs: refreshInMs };
+  const turnInMs = takeTurn(context, now);
+  if (turnInMs > 0) return waitForTurn(context, turnInMs);
 
   const { requested } = entry.state.refreshes;
   // A person may have edited it since it was read.
@@ -126,6 +132,27 @@ async function compareIfDue(context: FederationContext, now: number): Promise<Re
   await writeAssigned(context, context.needsOf(context.identity), result.record);
   const retryMs = await removeFormer(context, result.record);
   return { requeueAfterMs: Math.min(retryMs ?? trustMs, trustMs, nextFormerMs(context, clock.wall())) };
+}
+
+/** Milliseconds until the identity may be compared; 0: now, and then the turn is used up. */
+function takeTurn({ entry, turns, identity, needsOf }: FederationContext, now: number): number {
+  const needs = needsOf(identity).filter(({ keepOnly }) => keepOnly !== true);
+  const namespaces = new Set(needs.map(({ match }) => match.identity.namespace));
+  // A namespace that needs the identity too, since the turn was taken, can have an earlier one.
+  if (entry.turnAt === undefined || turns.next(namespaces, now) < entry.turnAt) entry.turnAt = turns.take(namespaces, now);
+  const waitMs = Math.ceil(entry.turnAt - now);
+  if (waitMs <= 0) entry.turnAt = undefined;
+  return waitMs;
+}
+
+async function waitForTurn(context: FederationContext, waitMs: number): Promise<ReconcileResult> {
+  const { identity, needsOf, clock, stored } = context;
+  if (waitMs >= toldWaitMs && !isUsable(stored.record)) {
+    const message = 'too many AzureIdentities of this namespace are to be compared with Azure at once: each waits for its turn';
+    const failure = { reason: 'Federating', message, retry: '1 to 30 s' } as const;
+    await writeFailed(context, needsOf(identity), { failure, until: clock.wall() + waitMs, lost: false, silentOnly: true });
+  }
+  return { requeueAfterMs: waitMs };
 }
 
 const isUsable = (record: FederationRecord | undefined): record is FederationRecord =>

@@ -182,7 +182,7 @@ export function harness(needs: Need[] = [needOf('web')], changes: Partial<Federa
     events: list,
     clock,
     live,
-    reconcile: () => reconciler.reconcile(identityId, { signal: new AbortController().signal }),
+    reconcile: (identity = identityId) => reconciler.reconcile(identity, { signal: new AbortController().signal }),
     refresh: () => reconciler.refresh(identityId),
     /** A new leader, which knows the record only. */
     restart(): void {
