@@ -31,6 +31,8 @@ export interface IdentityEntry {
   state: IdentityState;
   /** As it was loaded or saved last; undefined: not since the start, or since a failure. Only the leader writes it. */
   stored: StoredRecord | undefined;
+  /** When it was read last, in milliseconds since the epoch. */
+  loadedAt: number;
   /** The turn for its next comparison, in milliseconds since the epoch; undefined: none is taken. */
   turnAt: number | undefined;
 }

@@ -30,7 +30,7 @@ export interface FederationReconciler {
 
 /** Longest time between two comparisons of an identity in use. A credential that is gone is found earlier: the broker reports it. */
 const resyncMs = 60 * 60_000;
-/** The issuer of the broker's token is looked at so often. */
+/** The record, and the issuer of the broker's token, are looked at so often. */
 const trustMs = 5 * 60_000;
 /** Reports do not make comparisons of one identity follow each other faster. */
 const refreshMs = 10_000;
@@ -42,7 +42,7 @@ export function createFederationReconciler(options: FederationOptions): Federati
   const turns = createTurns();
 
   function entryOf(identityId: string): IdentityEntry {
-    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined, turnAt: undefined };
+    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined, loadedAt: 0, turnAt: undefined };
     entries.set(identityId, entry);
     return entry;
   }
@@ -80,7 +80,10 @@ async function reconcileOrFail(context: FederationContext): Promise<ReconcileRes
 async function reconcileIdentity(context: FederationContext): Promise<ReconcileResult> {
   const { entry, identity, store, clock } = context;
   const now = clock.wall();
-  context.stored = entry.stored ?? (await store.load(identity));
+  // Without its record the broker gives no tokens, and nothing tells the controller that somebody deleted it.
+  const isOld = now - entry.loadedAt >= trustMs;
+  if (isOld) entry.loadedAt = now;
+  context.stored = isOld || entry.stored === undefined ? await store.load(identity) : entry.stored;
   // Read again after an error, which may be that somebody else wrote it.
   entry.stored = undefined;
   const result = await reconcileLoaded(context, now);
