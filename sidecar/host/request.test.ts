@@ -51,6 +51,15 @@ describe('the requests of the node endpoint', () => {
       );
   });
 
+  it('have localhost or a loopback address as Host, never another name', () => {
+    const parseAt = (origin: string) =>
+      errorOf(parseHostRequest(new URL('/host/token?resource=r', origin), new Headers(both), '127.0.0.1'));
+    for (const origin of ['http://localhost:2579', 'http://127.0.0.1:2579', 'http://[::1]:2579', 'http://localhost'])
+      assert.equal(parseAt(origin), 'token', origin);
+    for (const origin of ['http://evil.example:2579', 'http://localhost.evil.example', 'http://10.0.0.7:2579'])
+      assert.match(parseAt(origin), /^400 the Host header is not accepted/, origin);
+  });
+
   it('name an identity by any of its ids, and never by two', () => {
     const selectorOf = (query: string) => {
       const route = parse(`/host/token?resource=r&${query}`);

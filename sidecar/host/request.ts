@@ -26,6 +26,8 @@ export function parseHostRequest(url: URL, headers: Pick<Headers, 'get'>, from: 
   if (namespace === '' || pod === '') return error(400, "missing 'podname' and 'podns' from request header");
   // An NMI that is gone can leave a rule that leads requests of pods here.
   if (!isLoopback(from)) return error(500, 'request remote address is not from a host');
+  // A browser or parser on the node can be led here by a name of somebody else.
+  if (!isOwnHost(url.hostname)) return error(400, 'the Host header is not accepted: ask localhost or a loopback address');
   const parameters = readParameters(url.searchParams, looseName);
   if ('duplicate' in parameters) return error(400, `parameter ${parameters.duplicate} is given more than once`);
   const resource = parameters.get('resource') ?? '';
@@ -39,6 +41,8 @@ export function parseHostRequest(url: URL, headers: Pick<Headers, 'get'>, from: 
 }
 
 const error = (status: 400 | 404 | 500, message: string) => ({ kind: 'error', status, message }) as const;
+
+const isOwnHost = (hostname: string): boolean => /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
 
 /** IPv4 addresses can come in their IPv6 form. */
 function isLoopback(address: string | undefined): boolean {
