@@ -19,6 +19,14 @@ describe('turns to compare identities', () => {
     assert.equal(turns.take(['team', 'other'], now), now);
   });
 
+  it('of an identity that two namespaces name are taken from the one that took more', () => {
+    const turns = createTurns();
+    turns.take(['loud'], now);
+    for (let taken = 0; taken < 59; taken += 1) turns.take(['quiet', 'loud'], now);
+    assert.ok(turns.next(['loud'], now) > now);
+    for (let taken = 0; taken < 60; taken += 1) assert.equal(turns.take(['quiet'], now), now);
+  });
+
   it('come at once again after a pause', () => {
     const turns = createTurns();
     for (let taken = 0; taken < 60; taken += 1) turns.take(['team'], now);

@@ -18,12 +18,14 @@ export function createTurns(): Turns {
   /** When the burst of the namespace is complete again. */
   const completeAt = new LRUCache<string, number>({ max: remembered });
 
+  /** Of those that are free, the one that used most: an author who names the identity of another namespace must not use up its turns. */
   function firstOf(namespaces: Iterable<string>, now: number): { namespace: string; at: number } {
-    const dates = [...namespaces].map((namespace) => {
-      const at = (completeAt.get(namespace) ?? 0) - (burst - 1) * intervalMs;
-      return { namespace, at: Math.max(now, at) };
+    const candidates = [...namespaces].map((namespace) => {
+      const complete = completeAt.get(namespace) ?? 0;
+      return { namespace, complete, at: Math.max(now, complete - (burst - 1) * intervalMs) };
     });
-    return dates.reduce((a, b) => (b.at < a.at ? b : a), { namespace: '', at: Number.POSITIVE_INFINITY });
+    candidates.sort((a, b) => a.at - b.at || b.complete - a.complete);
+    return candidates[0] ?? { namespace: '', at: now };
   }
 
   return {
