@@ -34,7 +34,7 @@ export interface ExchangeOptions {
   clock: Clock;
   log: Logger;
   /** Called with the token of each exchange. */
-  onToken(key: string, token: SharedToken): void;
+  onToken(key: TokenKey, token: SharedToken): void;
   /** Entra does not know the client or its credential, and the credential is not new: the controller should look. */
   onUnknown(request: ExchangeRequest): void;
   /** `token`, or the AADSTS number of the error. */
@@ -111,7 +111,7 @@ export class Exchanges {
     await request.admit();
     try {
       const token = await this.#exchange(request, until);
-      this.#options.onToken(key, token);
+      this.#options.onToken(request.key, token);
       return token;
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;

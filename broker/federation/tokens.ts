@@ -19,6 +19,7 @@ export interface SharedToken extends ApplicationToken {
 
 interface Entry {
   token: SharedToken;
+  client: string;
   /** Clock.wall() from which a use starts a refresh. */
   refreshAt: number;
   /** Clock.now() of the last refresh that a caller asked for. */
@@ -29,6 +30,8 @@ export const textOf = ({ authority, tenantId, clientId, scope, capabilities }: T
   JSON.stringify([authority, tenantId.toLowerCase(), clientId.toLowerCase(), scope, capabilities]);
 
 const capacity = 5_000;
+/** Of one client: pods choose the resources, and can write one in many ways. */
+const capacityOfClient = 200;
 /** Azure SDKs take a token with less than this left for expired and ask again at once. */
 const minLeftMs = 300_000;
 /** A token is refreshed after half of its life, give or take 10 %, so that replicas and identities that began together spread. */
@@ -40,11 +43,20 @@ export class SharedTokens {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #entries: LRUCache<string, Entry>;
+  /** Keys of the entries of each client, the one that was set longest ago first. */
+  readonly #keysOfClients = new Map<string, Set<string>>();
 
   constructor({ clock, random }: { clock: Clock; random: () => number }) {
     this.#clock = clock;
     this.#random = random;
-    this.#entries = new LRUCache({ max: capacity, perf: { now: () => clock.now() }, ttlResolution: 0 });
+    this.#entries = new LRUCache({
+      max: capacity,
+      perf: { now: () => clock.now() },
+      ttlResolution: 0,
+      dispose: ({ client }, key, reason) => {
+        if (reason !== 'set') this.#forget(client, key);
+      },
+    });
   }
 
   /** A token with some life left, and whether it is time to refresh it. */
@@ -60,12 +72,25 @@ export class SharedTokens {
     return token !== undefined && this.#leftOf(token) > 0 ? token : undefined;
   }
 
-  set(key: string, token: SharedToken): void {
+  set(of: TokenKey, token: SharedToken): void {
     const left = this.#leftOf(token);
     if (left <= 0) return;
+    const key = textOf(of);
     const forcedAt = this.#entries.get(key)?.forcedAt ?? Number.NEGATIVE_INFINITY;
     const refreshAt = this.#clock.wall() + left * refreshShare * (0.9 + 0.2 * this.#random());
-    this.#entries.set(key, { token, refreshAt, forcedAt }, { ttl: left });
+    const client = `${of.tenantId} ${of.clientId}`.toLowerCase();
+    this.#entries.set(key, { token, client, refreshAt, forcedAt }, { ttl: left });
+    const keys = this.#keysOfClients.get(client) ?? new Set();
+    keys.delete(key);
+    this.#keysOfClients.set(client, keys.add(key));
+    const [oldest] = keys;
+    if (keys.size > capacityOfClient && oldest !== undefined) this.#entries.delete(oldest);
+  }
+
+  #forget(client: string, key: string): void {
+    const keys = this.#keysOfClients.get(client);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keysOfClients.delete(client);
   }
 
   /** True once in half a minute: then the caller may have a new token. */
