@@ -67,6 +67,12 @@ test('rounds a request for a memory ratio up to Mi, at most to the limit', () =>
   assert.equal(requestFor('1500k', '1.2'), '1500k');
 });
 
+test('keeps a memory request that satisfies the ratio unrounded', () => {
+  const bounds = limitRange({ maxLimitRequestRatio: { memory: '1.5' } }).container.memory;
+  const amount = { request: quantity('2'), limit: quantity('3') };
+  assert.deepEqual(fit(amount, bounds, { resource: 'memory', needsLimit: false }), amount);
+});
+
 test('writes quantities as the API server does', () => {
   assert.deepEqual(
     [34, 2000].map((milli) => textOf(milli, 'cpu')),

@@ -29,7 +29,7 @@ export function fit({ request, limit }: Amount, bounds: Bounds, { resource, need
   const wanted = limit ?? bounds.default ?? (isLimitDue ? fallbackLimits[resource] : undefined);
   if (wanted === undefined) return { request: atLeast, limit: undefined };
   const fitted = larger(smaller(wanted, bounds.max), atLeast);
-  if (bounds.ratio === undefined) return { request: atLeast, limit: fitted };
+  if (bounds.ratio === undefined || !exceeds(fitted, atLeast, bounds.ratio)) return { request: atLeast, limit: fitted };
   const forRatio = smallestRequest(fitted, bounds.ratio, resource);
   return { request: larger(atLeast, smaller(forRatio, fitted)), limit: fitted };
 }
