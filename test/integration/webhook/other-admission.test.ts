@@ -37,6 +37,9 @@ interface Created {
 
 const isOurs = ({ name }: Container) => name.startsWith('aad-pod-identity-');
 
+/** Of the change `policy`. */
+const proxyVariables = ['NO_PROXY', 'HTTP_PROXY'];
+
 describe('our containers among other admission', () => {
   let harness: Harness;
   let webhook: WebhookProcess;
@@ -155,12 +158,12 @@ describe('our containers among other admission', () => {
                 for (const container of ours) {
                   assert.equal(container.imagePullPolicy, 'Always');
                   assert.equal(container.image, isSeen ? `${mirror}${ownImage}` : ownImage);
-                  assert.deepEqual(variablesOf(container), isSeen ? ['HTTP_PROXY'] : []);
+                  assert.deepEqual(variablesOf(container), isSeen ? proxyVariables : []);
                   assert.equal(container.resources.requests?.cpu === '25m', isSeen);
                   assert.deepEqual(container.command?.[0], '/usr/local/bin/bun');
                 }
                 for (const container of own)
-                  assert.deepEqual([container.image, variablesOf(container)], [`${mirror}app:1`, ['HTTP_PROXY']]);
+                  assert.deepEqual([container.image, variablesOf(container)], [`${mirror}app:1`, proxyVariables]);
               }
             }));
     });
@@ -261,7 +264,7 @@ describe('our containers among other admission', () => {
       for (const container of ours)
         assert.deepEqual(
           [container.image, container.imagePullPolicy, variablesOf(container), amountsOf(container)[0]],
-          [`${mirror}${ownImage}`, 'Always', ['HTTP_PROXY'], '25m'],
+          [`${mirror}${ownImage}`, 'Always', proxyVariables, '25m'],
         );
     });
   });

@@ -1,6 +1,7 @@
 // Another mutating webhook, as service meshes and policy engines have one.
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { imdsAddress } from '../../../api/names.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { mutatingWebhookConfigurations, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { KeyPair } from '../../../lib/tls/key-pair.ts';
@@ -41,7 +42,7 @@ const changes = {
       ...container,
       image: container.image?.startsWith(mirror) === true ? container.image : `${mirror}${container.image ?? ''}`,
       imagePullPolicy: 'Always',
-      env: withVariable(container.env, 'HTTP_PROXY'),
+      env: withVariable(withVariable(container.env, 'HTTP_PROXY'), 'NO_PROXY', imdsAddress),
       resources: { ...container.resources, requests: { ...container.resources?.requests, cpu: '25m' } },
     })),
   variable: (pod: ReviewedPod): object[] =>
@@ -58,8 +59,8 @@ function withContainers({ spec }: ReviewedPod, change: (container: Container) =>
 }
 
 /** In front, where a rendered container has none. */
-function withVariable(env: Container['env'] = [], name = ''): object[] {
-  return env.some((variable) => variable.name === name) ? env : [{ name, value: 'x' }, ...env];
+function withVariable(env: NonNullable<Container['env']> = [], name = '', value = 'x'): NonNullable<Container['env']> {
+  return env.some((variable) => variable.name === name) ? env : [{ name, value }, ...env];
 }
 
 type ChangeName = keyof typeof changes;
