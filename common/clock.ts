@@ -5,7 +5,7 @@ export interface Clock {
   wall(): number;
   /** Milliseconds since some start. Never jumps. For deadlines, ages and durations. */
   now(): number;
-  /** Calls once after `ms` milliseconds; the returned function cancels. */
+  /** Calls once after `ms` milliseconds, soon where they are negative; the returned function cancels. */
   after(ms: number, call: () => void): () => void;
 }
 
@@ -13,7 +13,8 @@ export const systemClock: Clock = {
   wall: () => Date.now(),
   now: () => performance.now(),
   after(ms, call) {
-    const timer = setTimeout(call, ms);
+    // Node and Bun write a warning to stderr for a negative time.
+    const timer = setTimeout(call, Math.max(0, ms));
     return () => clearTimeout(timer);
   },
 };
