@@ -291,9 +291,10 @@ describe('the webhook behind a real API server', () => {
     await harness.client.call('POST', '/api/v1/nodes', { body: node });
     const placed = await create(pod('evicted', { spec: { nodeName: 'drained', containers: [{ name: 'app', image }] } }));
     assert.equal(placed.code, 0, placed.stderr);
-    const { code, stdout, stderr } = await harness.kubectl(['drain', 'drained', '--force', '--dry-run=client']);
+    const { code, stdout, stderr } = await harness.kubectl(['drain', 'drained', '--force', '--ignore-daemonsets', '--dry-run=client']);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /pod team\/evicted/);
+    await harness.client.call('DELETE', '/api/v1/nodes/drained');
   });
 
   it('injects a copy of a live pod again and strips a copy that opts out', async () => {
