@@ -58,8 +58,12 @@ describe('the oldest Kubernetes', () => {
       return Array.isArray(found) ? found.map((item) => at(item, 'status')) : [];
     };
     await eventually(async () => (await list()).every((status) => at(status, 'observedGeneration') !== undefined), 'all are checked');
-    const complaints = (await list()).map((status) => at(status, 'typeChecking', 'expressionWarnings'));
-    assert.deepEqual(complaints, Array(policies.length).fill(undefined));
+    const statuses = await list();
+    assert.ok(statuses.length >= policies.length);
+    assert.deepEqual(
+      statuses.flatMap((status) => at(status, 'typeChecking', 'expressionWarnings') ?? []),
+      [],
+    );
     const forged = pod('forged', { 'aadpodidentity.k8s.io/injected': 'redirect' });
     const refusal = () => create('/api/v1/namespaces/team/pods?dryRun=All', forged).then(() => '', String);
     const isRefused = async () => /ValidatingAdmissionPolicy 'aad-pod-identity-/.test(await refusal());
