@@ -47,6 +47,18 @@ interface Flight {
   result: Promise<SharedToken>;
 }
 
+/** Entra's answer. Each caller gets a text of its own, since AzureIdentities of several namespaces can share an exchange. */
+class RefusalError extends Error {
+  readonly answerTo: (request: ExchangeRequest) => BrokerError;
+
+  constructor(answerTo: (request: ExchangeRequest) => BrokerError) {
+    super('Entra refused');
+    this.answerTo = answerTo;
+  }
+}
+
+const answerFor = (error: unknown, request: ExchangeRequest): unknown => (error instanceof RefusalError ? error.answerTo(request) : error);
+
 /** The sidecar waits 15 s for an answer of the broker. */
 const callerMs = 11_000;
 /** A final error is remembered so long, since Entra takes many pods with one broken identity for a client that loops. */
@@ -65,14 +77,14 @@ export class Exchanges {
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.#gates = createEntraGates(options.clock);
-    this.#failures = createTtlCache<BrokerError>(5_000, options.clock);
+    this.#failures = createTtlCache<BrokerError | RefusalError>(5_000, options.clock);
   }
 
   /** Throws a {@link BrokerError}, at the latest when the caller does not wait any longer. */
   async get(key: string, request: ExchangeRequest): Promise<SharedToken> {
     const { clock } = this.#options;
     const failed = this.#failures.get(key);
-    if (failed !== undefined) throw failed;
+    if (failed !== undefined) throw answerFor(failed, request);
     const flight = this.#join(key, request, clock.now() + callerMs);
     const { promise, reject } = Promise.withResolvers<never>();
     const late = () =>
@@ -80,6 +92,8 @@ export class Exchanges {
     const cancel = clock.after(callerMs, late);
     try {
       return await Promise.race([flight.result, promise]);
+    } catch (error) {
+      throw answerFor(error, request);
     } finally {
       cancel();
     }
@@ -114,8 +128,9 @@ export class Exchanges {
       this.#options.onToken(request.key, token);
       return token;
     } catch (error) {
-      if (!(error instanceof BrokerError)) throw error;
-      this.#failures.set(key, error, error.status === 503 ? (error.retryAfterSeconds ?? 1) * 1000 : finalErrorMs);
+      if (!(error instanceof BrokerError || error instanceof RefusalError)) throw error;
+      const { status, retryAfterSeconds = 1 } = error instanceof RefusalError ? error.answerTo(request) : error;
+      this.#failures.set(key, error, status === 503 ? retryAfterSeconds * 1000 : finalErrorMs);
       throw error;
     }
   }
@@ -141,8 +156,12 @@ export class Exchanges {
         continue;
       }
       if (isUnknown && !mayBeLearnt) this.#options.onUnknown(request);
-      const meaning: Failure = mayBeLearnt ? { ...failure, kind: 'untrusted' } : failure;
-      throw brokerErrorOf(error, meaning, { ...request, trust: assertion.trust, now });
+      const { trust } = assertion;
+      throw new RefusalError(({ identity, principal }) => {
+        const isNew = isUnknown && isNewCredential(principal.record?.credential, now);
+        const meaning: Failure = isNew ? { ...failure, kind: 'untrusted' } : failure;
+        return brokerErrorOf(error, meaning, { identity, principal, trust, now });
+      });
     }
   }
 

@@ -78,7 +78,11 @@ describe('federated minter', () => {
     minter = createFederatedMinter({
       log: pino({}, { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) }),
       events: { record: (regarding, type, reason) => events.push(`${type} ${reason} ${regarding.namespace}/${regarding.name}`) },
-      identityOf: (key) => (key === 'team/i' ? identityOf({ metadata: { namespace: 'team', name: 'i' }, spec }) : undefined),
+      identityOf(key) {
+        if (key === 'team/i') return identityOf({ metadata: { namespace: 'team', name: 'i' }, spec });
+        if (key !== 'other/app') return undefined;
+        return identityOf({ metadata: { namespace: 'other', name: 'app' }, spec: { type: 3, clientID: guid, tenantID: tenant } });
+      },
       rules: {
         authority,
         get managed() {
@@ -363,6 +367,20 @@ describe('federated minter', () => {
       assert.equal(await tokenOf(), 'one');
     });
   }
+
+  it('answers an error that identities of two namespaces share with the ids of each', async () => {
+    put({ credential: { name: 'c', owned: false, createdAt: new Date(clock.wall() - 11 * 60_000).toISOString() } });
+    entra.state.replies = [refused(700213)];
+    const another = { row: { ...row, namespace: 'other', name: 'app', type: 3 } } as const;
+    const [own, together] = await Promise.allSettled([mint(), mint(another)]);
+    assert.match(String(own.status === 'rejected' && own.reason), /AzureIdentity team\/i, .*--identity-name i /);
+    for (const result of [together, ...(await Promise.allSettled([mint(another)]))]) {
+      const text = String(result.status === 'rejected' && result.reason);
+      assert.match(text, /AzureIdentity other\/app, .*az ad app federated-credential create/);
+      assert.doesNotMatch(text, /team\/i|--identity-name i /);
+    }
+    assert.equal(entra.sent.length, 1);
+  });
 
   it('remembers an error for 10 s, for all pods', async () => {
     entra.state.fallback = refused(500011);
