@@ -2,17 +2,14 @@
 import type { FederationResponse } from '../../api/federation.ts';
 import type { Failure } from '../../lib/azure/auth/aadsts.ts';
 import type { EntraError } from '../../lib/azure/auth/application-token.ts';
-import type { RecordedCredential } from '../../lib/identities/federation/record.ts';
+import { createCommand, quoted } from '../../lib/identities/federation/create-command.ts';
+import { isNewCredential } from '../../lib/identities/federation/record.ts';
 import { BrokerError } from '../error.ts';
 import type { FederatedPrincipal } from './principal.ts';
 
-/** Entra's replicas learn of a new credential within this time (docs/reference/entra.md#federated-credentials). */
-const propagationMs = 10 * 60_000;
+/** A proposal: any name serves. */
+const credentialName = 'aad-pod-identity';
 const pauseSeconds = { untrusted: 2, assertion: 10, issuer: 20, loop: 20, throttled: 20, passing: 5 } as const;
-
-/** Entra may not know it yet. `now` is wall time. */
-export const isNewCredential = (credential: RecordedCredential | undefined, now: number): boolean =>
-  credential !== undefined && now - Date.parse(credential.createdAt) < propagationMs;
 
 export interface FailureContext {
   /** `namespace/name` of the AzureIdentity. */
@@ -38,18 +35,11 @@ export function brokerErrorOf({ details, message }: EntraError, failure: Failure
     return passing(`${about}: the federated credential is of ${credential?.createdAt}, and Entra takes some minutes to know it. ${wanted}`);
   if (credential?.owned === true)
     return passing(`${about}: ${wanted}. This was reported to the controller, which makes the credential anew`);
-  const command = createCommand(principal.clientId, identity, trust);
+  const command = identity === undefined ? applicationCommand(principal.clientId, trust) : createCommand(identity, credentialName, trust);
   return new BrokerError('token_failed', `${about}: ${wanted}. Make the credential: ${command}`, { entraError: details.error });
 }
 
-function createCommand(clientId: string, identityId: string | undefined, { issuer, subject, audience }: FederationResponse): string {
-  if (identityId === undefined) {
-    const parameters = JSON.stringify({ name: 'aad-pod-identity', issuer, subject, audiences: [audience] });
-    return `az ad app federated-credential create --id ${clientId} --parameters ${quoted(parameters)} (an application), or az identity federated-credential create (a managed identity)`;
-  }
-  const [, , subscription, , group, , , , name] = identityId.split('/');
-  return `az identity federated-credential create --name aad-pod-identity --identity-name ${name} --resource-group ${group} --subscription ${subscription} --issuer ${quoted(issuer)} --subject ${quoted(subject)} --audiences ${quoted(audience)}`;
+function applicationCommand(clientId: string, { issuer, subject, audience }: FederationResponse): string {
+  const parameters = JSON.stringify({ name: credentialName, issuer, subject, audiences: [audience] });
+  return `az ad app federated-credential create --id ${clientId} --parameters ${quoted(parameters)} (an application), or az identity federated-credential create (a managed identity)`;
 }
-
-/** For a shell. */
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,22 +1,8 @@
 // Commands that users read when a person has to act. Pure.
-import type { FederatedTrust } from '../azure/arm/federated-credentials.ts';
-
-const [subscriptionAt, groupAt, nameAt] = [2, 4, 8];
-
-function targetOf(identityId: string): string {
-  const parts = identityId.split('/');
-  return `--identity-name ${parts[nameAt]} --resource-group ${parts[groupAt]} --subscription ${parts[subscriptionAt]}`;
-}
-
-/** For a shell. */
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-export const createCommand = (identityId: string, name: string, { issuer, subject, audiences }: FederatedTrust): string =>
-  `az identity federated-credential create --name ${name} ${targetOf(identityId)} --issuer ${quoted(issuer)} --subject ${quoted(subject)} ` +
-  `--audiences ${audiences.map(quoted).join(' ')}`;
+import { identityOptions } from '../../lib/identities/federation/create-command.ts';
 
 export const deleteCommand = (identityId: string, name: string): string =>
-  `az identity federated-credential delete --name ${name} ${targetOf(identityId)}`;
+  `az identity federated-credential delete --name ${name} ${identityOptions(identityId)}`;
 
 const actions = ['read', 'federatedIdentityCredentials/read', 'federatedIdentityCredentials/write', 'federatedIdentityCredentials/delete'];
 

@@ -1,13 +1,15 @@
 // Why a federated identity cannot be used, for users: what failed, then what to do. Pure.
 import type { FederationResponse } from '../../api/federation.ts';
+import { aadstsMeanings } from '../../lib/azure/auth/aadsts.ts';
+import { createCommand } from '../../lib/identities/federation/create-command.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
-import { FederationRecordError } from '../../lib/identities/federation/record.ts';
+import { FederationRecordError, isNewCredential } from '../../lib/identities/federation/record.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { FederatedCredential } from '../azure/arm/federated-credentials.ts';
 import { FederationError } from '../azure/arm/federated-credentials.ts';
 import type { FederationRetry } from '../azure/arm/federation-refusals.ts';
 import { credentialLimit } from '../azure/arm/federation-refusals.ts';
-import { createCommand, deleteCommand, grantCommand } from './commands.ts';
+import { deleteCommand, grantCommand } from './commands.ts';
 import { hasOurPattern } from './credential-name.ts';
 import type { CredentialPlan } from './plan.ts';
 import type { FailedProof } from './proof-client.ts';
@@ -20,11 +22,6 @@ export interface Failure {
   readonly retryAfterSeconds?: number | undefined;
 }
 
-/** After a credential is made, Entra may refuse it for some minutes (docs/reference/entra.md). */
-const propagationMs = 10 * 60_000;
-
-/** No credential for this issuer, audience or subject. */
-const unknownCredential = [700211, 700212, 700213, 70021];
 const issuerUnreachable = 90061;
 const unknownApplication = 700016;
 
@@ -55,7 +52,7 @@ export function failureOfPlan(
   const { identity } = record;
   switch (step.kind) {
     case 'missing': {
-      const command = createCommand(identity, step.name, { ...trust, audiences: [trust.audience] });
+      const command = createCommand(identity, step.name, trust);
       return {
         reason: 'FederatedCredentialMissing',
         message: `${identity} has no federated credential for the broker, and federation.manageCredentials is false: ${command}`,
@@ -84,15 +81,14 @@ export function failureOfPlan(
 /** `now`: milliseconds since the epoch. */
 export function failureOfProof({ aadsts, message, retryable }: FailedProof, record: FederationRecord, now: number): Failure {
   const { identity, issuer, subject, audience, credential } = record;
-  const isYoung = now - Date.parse(credential?.createdAt ?? '') < propagationMs;
   if (aadsts === issuerUnreachable)
     return {
       reason: 'IssuerUnreachable',
       message: `Entra cannot read the keys of issuer '${issuer}' of this cluster, which must be reachable from the internet: ${message}`,
       retry: '1 to 30 s',
     };
-  const isUnknown = aadsts !== undefined && (unknownCredential.includes(aadsts) || aadsts === unknownApplication);
-  if (retryable || (isUnknown && isYoung))
+  const isUnknown = aadsts !== undefined && (aadstsMeanings.get(aadsts)?.kind === 'untrusted' || aadsts === unknownApplication);
+  if (retryable || (isUnknown && isNewCredential(credential, now)))
     return { reason: 'Federating', message: `Entra does not accept the federated credential yet: ${message}`, retry: '1 to 30 s' };
   const trusted = `issuer '${issuer}', subject '${subject}' and audience '${audience}'`;
   return {

@@ -22,6 +22,13 @@ export interface RecordedCredential {
   readonly createdAt: string;
 }
 
+/** Entra's replicas learn of a new credential within this time (docs/reference/entra.md#federated-credentials). */
+const propagationMs = 10 * 60_000;
+
+/** Entra may not know it yet. `now` is wall time. */
+export const isNewCredential = (credential: RecordedCredential | undefined, now: number): boolean =>
+  credential !== undefined && now - Date.parse(credential.createdAt) < propagationMs;
+
 /** A credential that this controller made for a subject that the broker no longer has. */
 export interface FormerCredential {
   readonly name: string;
