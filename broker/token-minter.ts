@@ -4,7 +4,7 @@ import type { INetworkModule } from '@azure/msal-node';
 import type { TokenResponse } from '../api/broker.ts';
 import type { AzureIdentity } from '../api/kinds.ts';
 import type { Clock } from '../common/clock.ts';
-import type { ApplicationToken, ClientCredential } from '../lib/azure/auth/application-token.ts';
+import type { ClientCredential } from '../lib/azure/auth/application-token.ts';
 import { EntraError, requestApplicationToken } from '../lib/azure/auth/application-token.ts';
 import { resourceForm, scopeOf } from '../lib/azure/auth/scope.ts';
 import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
@@ -18,6 +18,8 @@ import { parseClientCredential } from './client-credential.ts';
 import { BrokerError } from './error.ts';
 import type { ServicePrincipal, ServicePrincipalRules } from './service-principal.ts';
 import { InvalidIdentityError, parseServicePrincipal } from './service-principal.ts';
+import type { ObtainedToken } from './token-response.ts';
+import { tokenResponse } from './token-response.ts';
 import { createTtlCache } from './ttl-cache.ts';
 
 /**
@@ -44,11 +46,7 @@ interface MintRequest {
   resource: string;
 }
 
-interface MintedToken extends ApplicationToken {
-  /** Wall time, ms. */
-  obtainedAt: number;
-}
-type Result = { token: MintedToken } | { error: BrokerError };
+type Result = { token: ObtainedToken } | { error: BrokerError };
 
 const cacheLimit = 2_000;
 /** Sidecars refresh at half of a token's life. An older token would bring them back at once. */
@@ -87,7 +85,7 @@ export function createTokenMinter(options: MinterOptions): MintForPrincipal {
     }
     const [own, ...auxiliary] = (await tokens).map((result) => {
       if ('error' in result) throw result.error;
-      return answerOf(result.token, request, options.clock.wall());
+      return tokenResponse(result.token, { clientId: request.principal.clientId, resource, now: options.clock.wall() });
     });
     if (own === undefined) throw new BrokerError('internal', 'no token was requested');
     return auxiliary.length === 0 ? own : [own, ...auxiliary];
@@ -146,20 +144,4 @@ async function signIn(options: MinterOptions, request: MintRequest, tenantId: st
     log.warn({ identity, tenantId, clientId, resource, status, error: message }, 'no token from Entra');
     return { error: new BrokerError('token_failed', message, isFinal ? {} : { status: 503, retryAfterSeconds: errorTtlMs / 1000 }) };
   }
-}
-
-/** The shape of IMDS. `now` is wall time, ms. */
-function answerOf({ accessToken, expiresOn, obtainedAt }: MintedToken, { principal, resource }: MintRequest, now: number): TokenResponse {
-  const seconds = (ms: number) => String(Math.floor(ms / 1000));
-  const left = seconds(Math.max(0, expiresOn.getTime() - now));
-  return {
-    access_token: accessToken,
-    client_id: principal.clientId,
-    expires_in: left,
-    expires_on: seconds(expiresOn.getTime()),
-    ext_expires_in: left,
-    not_before: seconds(obtainedAt),
-    resource,
-    token_type: 'Bearer',
-  };
 }

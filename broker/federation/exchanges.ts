@@ -10,6 +10,7 @@ import { exchangeAssertion } from '../../lib/azure/auth/exchange-assertion.ts';
 import { isNewCredential } from '../../lib/identities/federation/record.ts';
 import type { Logger } from '../../lib/log.ts';
 import { BrokerError } from '../error.ts';
+import type { ObtainedToken } from '../token-response.ts';
 import { createTtlCache } from '../ttl-cache.ts';
 import type { Assertion, AssertionSource } from './assertion.ts';
 import { AssertionError } from './assertion.ts';
@@ -17,7 +18,7 @@ import { brokerErrorOf } from './failure.ts';
 import type { EntraGates } from './gates.ts';
 import { createEntraGates } from './gates.ts';
 import type { FederatedPrincipal } from './principal.ts';
-import type { SharedToken, TokenKey } from './tokens.ts';
+import type { TokenKey } from './tokens.ts';
 
 export interface ExchangeRequest {
   key: TokenKey;
@@ -35,7 +36,7 @@ export interface ExchangeOptions {
   clock: Clock;
   log: Logger;
   /** Called with the token of each exchange. */
-  onToken(key: TokenKey, token: SharedToken): void;
+  onToken(key: TokenKey, token: ObtainedToken): void;
   /** Entra does not know the client or its credential, and the credential is not new: the controller should look. */
   onUnknown(request: ExchangeRequest): void;
   /** `token`, or the AADSTS number of the error. */
@@ -45,7 +46,7 @@ export interface ExchangeOptions {
 interface Flight {
   /** Clock.now() until which a caller waits. */
   until: number;
-  result: Promise<SharedToken>;
+  result: Promise<ObtainedToken>;
 }
 
 /** Entra's answer. Each caller gets a text of its own, since AzureIdentities of several namespaces can share an exchange. */
@@ -82,7 +83,7 @@ export class Exchanges {
   }
 
   /** Throws a {@link BrokerError}, at the latest when the caller does not wait any longer. */
-  async get(key: string, request: ExchangeRequest): Promise<SharedToken> {
+  async get(key: string, request: ExchangeRequest): Promise<ObtainedToken> {
     const { clock } = this.#options;
     const failed = this.#failures.get(key);
     if (failed !== undefined) throw answerFor(failed, request);
@@ -122,7 +123,7 @@ export class Exchanges {
     return flight;
   }
 
-  async #run(key: string, request: ExchangeRequest, until: () => number): Promise<SharedToken> {
+  async #run(key: string, request: ExchangeRequest, until: () => number): Promise<ObtainedToken> {
     await request.admit();
     try {
       const token = await this.#exchange(request, until);
@@ -136,7 +137,7 @@ export class Exchanges {
     }
   }
 
-  async #exchange(request: ExchangeRequest, until: () => number): Promise<SharedToken> {
+  async #exchange(request: ExchangeRequest, until: () => number): Promise<ObtainedToken> {
     const { assertions, clock } = this.#options;
     let assertion = await fromFile(assertions.get());
     let isReread = false;
@@ -169,7 +170,7 @@ export class Exchanges {
   async #attempt(
     { key, identity }: ExchangeRequest,
     { token: assertion }: Assertion,
-  ): Promise<{ token: SharedToken } | { failure: Failure; error: EntraError }> {
+  ): Promise<{ token: ObtainedToken } | { failure: Failure; error: EntraError }> {
     const { network, clock, log, onResult } = this.#options;
     const { authority, tenantId, clientId, scope, capabilities } = key;
     const pause = this.#gates.closedFor(key);

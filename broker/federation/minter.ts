@@ -11,11 +11,12 @@ import type { Logger } from '../../lib/log.ts';
 import { BrokerError } from '../error.ts';
 import { InvalidIdentityError } from '../service-principal.ts';
 import type { TokenCall } from '../token-call.ts';
+import type { ObtainedToken } from '../token-response.ts';
+import { tokenResponse } from '../token-response.ts';
 import type { AssertionSource } from './assertion.ts';
 import { Exchanges } from './exchanges.ts';
 import type { FederatedPrincipal, PrincipalRules } from './principal.ts';
 import { federatedPrincipalOf } from './principal.ts';
-import type { SharedToken } from './tokens.ts';
 import { SharedTokens, textOf } from './tokens.ts';
 
 export type MintFederated = (call: TokenCall) => Promise<TokenResponse>;
@@ -62,10 +63,10 @@ export function createFederatedMinter(options: FederatedMinterOptions): MintFede
     const text = textOf(key);
     const request = { key, principal, identity: identity.key, podKey: `${pod.namespace}/${pod.name}`, admit: call.admit };
 
-    const answer = (token: SharedToken, source: 'entra' | 'cache') => {
+    const answer = (token: ObtainedToken, source: 'entra' | 'cache') => {
       audit(log, call, { identity, principal, token, source });
       metrics.countToken(source);
-      return answerOf(token, clientId, call.resource, clock.wall());
+      return tokenResponse(token, { clientId, resource: call.resource, now: clock.wall() });
     };
     const cached = tokens.get(text);
     if (cached !== undefined && !(call.refresh && tokens.mayForce(text))) {
@@ -114,7 +115,7 @@ function principalOf({ events, rules }: FederatedMinterOptions, identity: Identi
 interface Minted {
   identity: Identity;
   principal: FederatedPrincipal;
-  token: SharedToken;
+  token: ObtainedToken;
   source: 'entra' | 'cache';
 }
 
@@ -135,20 +136,4 @@ function audit(log: Logger, { pod, caller, resource }: TokenCall, { identity, pr
     },
     'federated token issued',
   );
-}
-
-/** The shape of IMDS. `now` is wall time, ms. */
-function answerOf({ accessToken, expiresOn, obtainedAt }: SharedToken, clientId: string, resource: string, now: number): TokenResponse {
-  const seconds = (ms: number) => String(Math.floor(ms / 1000));
-  const left = seconds(Math.max(0, expiresOn.getTime() - now));
-  return {
-    access_token: accessToken,
-    client_id: clientId,
-    expires_in: left,
-    expires_on: seconds(expiresOn.getTime()),
-    ext_expires_in: left,
-    not_before: seconds(obtainedAt),
-    resource,
-    token_type: 'Bearer',
-  };
 }

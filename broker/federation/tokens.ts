@@ -1,7 +1,7 @@
 // Tokens of federated identities, shared by all pods: by what a token depends on, never by the pod that asks.
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../common/clock.ts';
-import type { ApplicationToken } from '../../lib/azure/auth/application-token.ts';
+import type { ObtainedToken } from '../token-response.ts';
 
 /** What a token depends on. */
 export interface TokenKey {
@@ -12,13 +12,8 @@ export interface TokenKey {
   capabilities: readonly string[];
 }
 
-export interface SharedToken extends ApplicationToken {
-  /** Clock.wall(). */
-  readonly obtainedAt: number;
-}
-
 interface Entry {
-  token: SharedToken;
+  token: ObtainedToken;
   client: string;
   /** Clock.wall() from which a use starts a refresh. */
   refreshAt: number;
@@ -60,19 +55,19 @@ export class SharedTokens {
   }
 
   /** A token with some life left, and whether it is time to refresh it. */
-  get(key: string): { token: SharedToken; isDue: boolean } | undefined {
+  get(key: string): { token: ObtainedToken; isDue: boolean } | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || this.#leftOf(entry.token) < minLeftMs) return undefined;
     return { token: entry.token, isDue: this.#clock.wall() >= entry.refreshAt };
   }
 
   /** One that is valid, for when there is no better one. */
-  last(key: string): SharedToken | undefined {
+  last(key: string): ObtainedToken | undefined {
     const token = this.#entries.get(key)?.token;
     return token !== undefined && this.#leftOf(token) > 0 ? token : undefined;
   }
 
-  set(of: TokenKey, token: SharedToken): void {
+  set(of: TokenKey, token: ObtainedToken): void {
     const left = this.#leftOf(token);
     if (left <= 0) return;
     const key = textOf(of);
@@ -108,7 +103,7 @@ export class SharedTokens {
     if (entry !== undefined) entry.refreshAt = Math.max(entry.refreshAt, this.#clock.wall() + postponeMs * (1 + this.#random()));
   }
 
-  #leftOf({ expiresOn }: SharedToken): number {
+  #leftOf({ expiresOn }: ObtainedToken): number {
     return expiresOn.getTime() - this.#clock.wall();
   }
 }
