@@ -398,13 +398,20 @@ describe('rows of federated identities', () => {
       informers.bindings.put('app/b', binding('app/b', 'i'));
       const made = assignment(pod(), app, binding('app/b', 'i'));
       informers.assignments.put(made.key, made);
-      const rows = sourceOf(informers, { records: index, isAllowed: createPolicyCheck(policy, undefined, index.identityIdOf) });
+      const rows = sourceOf(informers, { records: index, isAllowed: createPolicyCheck(policy, undefined, index.identityIdsOf) });
       const [row] = rows.get('app/web')?.identities ?? [];
       return [row?.state, row?.source];
     };
     assert.deepEqual(stateOf([named], []), ['Assigned', 'broker']);
     assert.deepEqual(stateOf([named], [record({ clientId: guid.toUpperCase() })]), ['Failed', 'broker']);
     assert.deepEqual(stateOf([named, { resourceIDs: [resourceID] }], [record()]), ['Assigned', 'broker']);
+    // The record of an identity before it moved, and after.
+    const moved = record({ identity: `${resourceID}-moved` });
+    for (const records of [
+      [record(), moved],
+      [moved, record()],
+    ])
+      assert.deepEqual(stateOf([named, { resourceIDs: [resourceID] }], records), ['Failed', 'broker']);
     assert.deepEqual(stateOf([], []), ['Failed', 'broker']);
   });
 });

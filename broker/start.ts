@@ -131,7 +131,7 @@ interface Policies {
 function createPolicies({ identityPolicy }: BrokerSettings, { namespaces }: IdentityInformers, records: FederationRecords): Policies {
   const labelsOf = (namespace: string) => namespaces?.get(namespace)?.labels;
   return {
-    isAllowed: createPolicyCheck(identityPolicy, namespaces, records.identityIdOf),
+    isAllowed: createPolicyCheck(identityPolicy, namespaces, records.identityIdsOf),
     isAllowedAsClaimed: (identity) => isAllowedAsClaimed(identityPolicy, identity, labelsOf(identity.namespace)),
     isAllowedPrincipal: (subject) => isAllowed(identityPolicy, subject, labelsOf(subject.namespace)),
   };

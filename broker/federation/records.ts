@@ -14,8 +14,8 @@ export interface FederationRecords {
   readonly informer: Informer<FederationRecord> | undefined;
   /** By the lower-case ARM id. */
   of(identityId: string): FederationRecord | undefined;
-  /** The lower-case ARM id of the managed identity that has this client id. */
-  identityIdOf(clientId: string): string | undefined;
+  /** The lower-case ARM ids of the managed identities that are recorded with this client id. */
+  identityIdsOf(clientId: string): readonly string[];
   /** Calls with the lower-case ARM id of each identity whose record changed. The returned function unsubscribes. */
   onChange(listener: (identityId: string) => void): () => void;
 }
@@ -23,7 +23,7 @@ export interface FederationRecords {
 export const noFederationRecords: FederationRecords = {
   informer: undefined,
   of: () => undefined,
-  identityIdOf: () => undefined,
+  identityIdsOf: () => [],
   onChange: () => () => undefined,
 };
 
@@ -56,7 +56,7 @@ export function indexFederationRecords(informer: Informer<FederationRecord>): Fe
   return {
     informer,
     of: (identityId) => first(byIdentity(identityId)),
-    identityIdOf: (clientId) => first(byClient(clientId.trim().toLowerCase()))?.identity,
+    identityIdsOf: (clientId) => [...byClient(clientId.trim().toLowerCase())].flatMap((key) => informer.get(key)?.identity ?? []).sort(),
     onChange: (listener) =>
       informer.onChange(({ before, after }) => {
         for (const identityId of new Set([before?.identity, after?.identity])) if (identityId !== undefined) listener(identityId);

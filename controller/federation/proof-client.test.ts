@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -18,7 +19,8 @@ const request = { tenantId: 't', clientId: 'c', resource: 'r' };
 
 interface Answer {
   status?: number;
-  body: unknown;
+  /** Undefined: none comes. */
+  body?: unknown;
 }
 
 /** A broker with the name that its Service has, and the client of it. */
@@ -26,6 +28,10 @@ async function served(t: TestContext, answers: Answer[], { name = 'broker.releas
   const authority = await createTestAuthority();
   const { certificate, key } = await authority.issue(name);
   const seen: { method: string; path: string; authorization: string; body: string }[] = [];
+  const requests = new EventEmitter();
+  const arrived = async (count: number): Promise<void> => {
+    while (seen.length < count) await once(requests, 'seen');
+  };
   const server = createServer({ cert: certificate, key }, (incoming, response) => {
     const { method = '', url = '', headers } = incoming;
     let body = '';
@@ -34,8 +40,9 @@ async function served(t: TestContext, answers: Answer[], { name = 'broker.releas
     });
     incoming.on('end', () => {
       seen.push({ method, path: url, authorization: headers.authorization ?? '', body });
+      requests.emit('seen');
       const { status = 200, body: answer } = answers.shift() ?? { status: 500, body: 'no more' };
-      response.writeHead(status).end(JSON.stringify(answer));
+      if (answer !== undefined) response.writeHead(status).end(JSON.stringify(answer));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -61,7 +68,7 @@ async function served(t: TestContext, answers: Answer[], { name = 'broker.releas
     server.close();
     await rm(folder, { recursive: true });
   });
-  return { client, seen, clock, bundle, authority, rotateToken: () => writeFile(tokenFile, 'second') };
+  return { client, seen, arrived, clock, bundle, authority, rotateToken: () => writeFile(tokenFile, 'second') };
 }
 
 describe('createProofClient', () => {
@@ -76,6 +83,16 @@ describe('createProofClient', () => {
       seen.map(({ method, path: asked, authorization }) => `${method} ${asked} ${authorization}`),
       ['GET /v1/federation Bearer first', 'GET /v1/federation Bearer second'],
     );
+  });
+
+  it('asks for the trust while proofs wait for Entra', async (t) => {
+    const { client, arrived } = await served(t, [...Array.from({ length: 7 }, () => ({})), { body: trust }]);
+    const waiting = new AbortController();
+    const proofs = Array.from({ length: 9 }, () => client.prove(request, waiting.signal).catch(() => undefined));
+    await arrived(7);
+    assert.deepEqual(await client.trust(signal), trust);
+    waiting.abort(new Error('over'));
+    await Promise.all(proofs);
   });
 
   it('gives the outcome of a proof', async (t) => {

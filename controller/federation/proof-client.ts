@@ -43,10 +43,12 @@ const timeoutMs = 40_000;
 
 export function createProofClient(options: ProofClientOptions): FederationBroker & { close(): Promise<void> } {
   const { clock, tokenFile, userAgent } = options;
-  const connection = createConnection(options);
+  // Proofs wait for Entra, and every reconciliation waits for the trust. The broker limits the connections of one address.
+  const forTrust = createConnection(options, 1);
+  const forProofs = createConnection(options, 7);
   let known: { trust: FederationResponse; at: number } | undefined;
 
-  async function call(method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
+  async function call(connection: Connection, method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
     try {
       const [pool, token] = await Promise.all([connection.pool(signal), readFile(tokenFile, 'utf8')]);
       const response = await pool.request({
@@ -76,16 +78,21 @@ export function createProofClient(options: ProofClientOptions): FederationBroker
   return {
     async trust(signal) {
       if (known !== undefined && clock.now() - known.at < trustMs) return known.trust;
-      known = { trust: parseTrust(await call('GET', federationPath, signal)), at: clock.now() };
+      known = { trust: parseTrust(await call(forTrust, 'GET', federationPath, signal)), at: clock.now() };
       return known.trust;
     },
-    prove: async (request, signal) => parseProof(await call('POST', federationProofPath, signal, request)),
-    close: async () => connection.drop(),
+    prove: async (request, signal) => parseProof(await call(forProofs, 'POST', federationProofPath, signal, request)),
+    async close() {
+      forTrust.drop();
+      forProofs.drop();
+    },
   };
 }
 
+type Connection = ReturnType<typeof createConnection>;
+
 /** One pool for as long as the calls succeed. Its CAs are those that the controller gives to sidecars. */
-function createConnection({ client, namespace, service, address }: ProofClientOptions) {
+function createConnection({ client, namespace, service, address }: ProofClientOptions, connections: number) {
   let current: Promise<Pool> | undefined;
   const servername = `${service}.${namespace}.svc`;
 
@@ -95,8 +102,7 @@ function createConnection({ client, namespace, service, address }: ProofClientOp
     if (ca === undefined) throw new Error(`ConfigMap ${namespace}/${caBundleConfigMapName} has no ${caBundleKey} yet`);
     return new Pool(`https://${address ?? `${servername}:${ports.broker.api}`}`, {
       connect: { ca, servername, timeout: 5_000 },
-      // The broker limits the connections of one address.
-      connections: 8,
+      connections,
       headersTimeout: timeoutMs,
       bodyTimeout: timeoutMs,
     });
