@@ -11,7 +11,7 @@ import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import type { TestAuthority } from '../../lib/tls/testing/certificates.ts';
 import { createTestAuthority } from '../../lib/tls/testing/certificates.ts';
-import { BrokerUnavailableError, createProofClient } from './proof-client.ts';
+import { BrokerUnavailableError, brokerHostOf, createProofClient } from './proof-client.ts';
 
 const signal = new AbortController().signal;
 const trust = { issuer: 'https://issuer', subject: 'system:serviceaccount:release:broker', audience: 'api://x' };
@@ -133,5 +133,14 @@ describe('createProofClient', () => {
     const { client } = await served(t, []);
     const reason = new Error('stopped');
     await assert.rejects(client.trust(AbortSignal.abort(reason)), reason);
+  });
+});
+
+describe('brokerHostOf', () => {
+  it('is the ClusterIP of the Service, without cluster DNS, else its name', () => {
+    const host = (clusterIP?: string) => brokerHostOf({ spec: { clusterIP } }, 'broker.release.svc');
+    assert.equal(host('10.96.0.7'), '10.96.0.7:9443');
+    assert.equal(host('fd00::7'), '[fd00::7]:9443');
+    for (const absent of ['None', '', undefined]) assert.equal(host(absent), 'broker.release.svc:9443');
   });
 });

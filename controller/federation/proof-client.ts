@@ -7,7 +7,7 @@ import { caBundleConfigMapName, caBundleKey, ports } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
-import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
+import { configMaps, resourcePath, services } from '../../lib/kube/resources.ts';
 
 export type FailedProof = Extract<FederationProofResponse, { outcome: 'failed' }>;
 
@@ -29,7 +29,7 @@ export interface ProofClientOptions {
   namespace: string;
   /** Name of the broker's Service, for which its certificate is. */
   service: string;
-  /** `host:port` to connect to; undefined: the Service. */
+  /** `host:port` to connect to; undefined: the ClusterIP of the Service. */
   address: string | undefined;
   /** With the projected token for the broker, which kubelet renews. */
   tokenFile: string;
@@ -89,6 +89,13 @@ export function createProofClient(options: ProofClientOptions): FederationBroker
   };
 }
 
+/** `host:port` of a Service: its ClusterIP, so that no cluster DNS is needed, as for sidecars; else its name. */
+export function brokerHostOf(service: unknown, name: string): string {
+  const ip = stringAt(service, 'spec', 'clusterIP') ?? '';
+  const host = ip === '' || ip === 'None' ? name : ip.includes(':') ? `[${ip}]` : ip;
+  return `${host}:${ports.broker.api}`;
+}
+
 type Connection = ReturnType<typeof createConnection>;
 
 /** One pool for as long as the calls succeed. Its CAs are those that the controller gives to sidecars. */
@@ -100,7 +107,9 @@ function createConnection({ client, namespace, service, address }: ProofClientOp
     const bundle = await client.call('GET', resourcePath(configMaps, { namespace, name: caBundleConfigMapName }), { signal });
     const ca = stringAt(bundle, 'data', caBundleKey);
     if (ca === undefined) throw new Error(`ConfigMap ${namespace}/${caBundleConfigMapName} has no ${caBundleKey} yet`);
-    return new Pool(`https://${address ?? `${servername}:${ports.broker.api}`}`, {
+    const host =
+      address ?? brokerHostOf(await client.call('GET', resourcePath(services, { namespace, name: service }), { signal }), servername);
+    return new Pool(`https://${host}`, {
       connect: { ca, servername, timeout: 5_000 },
       connections,
       headersTimeout: timeoutMs,
