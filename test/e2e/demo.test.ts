@@ -88,7 +88,7 @@ describe('the demo', () => {
     assert.match(afterSwitch, /"aud": "https:\/\/vault.azure.net"/);
     assert.match(
       afterSwitch,
-      /The pod without the label gets nothing, but for tokens that IMDS has in its cache:\n.*\n +\{\n +"error": "invalid_request"/,
+      /The pod without the label gets nothing, once IMDS has heard of the change:\n.*\n +\{\n +"error": "invalid_request"/,
     );
     const memory = Number(/Private memory of the sidecar after its first tokens: ([\d.]+) MiB/.exec(printed)?.[1]);
     assert.ok(memory < 7, `${memory} MiB`);
