@@ -11,5 +11,13 @@ export async function eventually(
   }
 }
 
-/** For `kubectl wait`: CRDs that are served. The form `condition=Established` fails on a CRD so new that it has no conditions. */
-export const crdsEstablished = '--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True';
+/** Repeats a `kubectl wait --for=condition=Established` that rejects: it fails on a CRD so new that it has no conditions. */
+export const untilEstablished = (wait: () => Promise<unknown>): Promise<void> =>
+  eventually(
+    () =>
+      wait().then(
+        () => true,
+        () => false,
+      ),
+    'the CRDs are established',
+  );

@@ -10,7 +10,7 @@ import { at } from '../../../lib/kube/objects.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import { mustRun } from '../../cluster/run.ts';
-import { crdsEstablished } from '../../harness/wait.ts';
+import { untilEstablished } from '../../harness/wait.ts';
 
 const crds = path.resolve(import.meta.dirname, '../../../charts/aad-pod-identity-webhook/crds');
 const resourceID = '/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
@@ -38,7 +38,7 @@ describe('the kinds in a real API server', () => {
     plane = await startControlPlane();
     client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1_000 });
     await kubectl('apply', '-f', crds);
-    await kubectl('wait', crdsEstablished, '--timeout=30s', '-f', crds);
+    await untilEstablished(() => kubectl('wait', '--for=condition=Established', '-f', crds));
   });
   after(async () => {
     await client?.close();

@@ -4,7 +4,7 @@ import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
 import { chart, render } from '../../chart/render.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import { mustRun } from '../../cluster/run.ts';
-import { crdsEstablished, eventually } from '../../harness/wait.ts';
+import { eventually, untilEstablished } from '../../harness/wait.ts';
 
 export type Method = 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'GET';
 
@@ -90,7 +90,7 @@ export async function startPolicyHarness() {
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:authenticated' }],
   });
   await kubectl(['apply', '-f', `${chart}/crds`]);
-  await kubectl(['wait', crdsEstablished, '--timeout=30s', '-f', `${chart}/crds`]);
+  await untilEstablished(() => kubectl(['wait', '--for=condition=Established', '-f', `${chart}/crds`]));
   await namespace('probes', { 'aadpodidentity.k8s.io/strict': 'enabled' });
   await apply(pod('probes', 'redirected', { labels: redirected, container: strict }));
 

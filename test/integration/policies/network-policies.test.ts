@@ -9,7 +9,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import type { Result } from '../../cluster/run.ts';
 import { findOnPath, mustRun, run } from '../../cluster/run.ts';
-import { crdsEstablished, eventually } from '../../harness/wait.ts';
+import { eventually, untilEstablished } from '../../harness/wait.ts';
 
 const module = path.resolve(import.meta.dirname, '../../cluster/go/cilium');
 const skip = findOnPath('go') === undefined ? 'the schema of Cilium needs Go' : false;
@@ -42,7 +42,7 @@ describe('the network policies of the guard', () => {
     const crd = 'pkg/k8s/apis/cilium.io/client/crds/v2/ciliumclusterwidenetworkpolicies.yaml';
     const kubectl = (...args: string[]) => mustRun(plane.kubectl, args, { env: { KUBECONFIG: plane.kubeconfig } });
     await kubectl('create', '-f', path.join(stringAt(printed, 'Dir') ?? '', crd));
-    await kubectl('wait', crdsEstablished, '--timeout=30s', 'crd/ciliumclusterwidenetworkpolicies.cilium.io');
+    await untilEstablished(() => kubectl('wait', '--for=condition=Established', 'crd/ciliumclusterwidenetworkpolicies.cilium.io'));
     const policy = JSON.stringify(find(objects, 'CiliumClusterwideNetworkPolicy', 'aad-pod-identity-imds'));
     // The API server serves a new kind a moment after it calls it established.
     const isServed = async () => !(await apply(policy)).stderr.includes('no matches for kind');

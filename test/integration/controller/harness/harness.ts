@@ -15,7 +15,7 @@ import { issuer, publicIssuerBinding, roleBindingsPath } from '../../../cluster/
 import type { ControlPlane } from '../../../cluster/control-plane.ts';
 import { startControlPlane } from '../../../cluster/control-plane.ts';
 import { mustRun } from '../../../cluster/run.ts';
-import { crdsEstablished } from '../../../harness/wait.ts';
+import { untilEstablished } from '../../../harness/wait.ts';
 import { smallAzure } from '../../azure/fixtures.ts';
 import type { Controllers } from './controller-process.ts';
 import { prepareControllers } from './controller-process.ts';
@@ -90,5 +90,5 @@ async function installCrds(plane: ControlPlane): Promise<void> {
   const options = { env: { KUBECONFIG: plane.kubeconfig }, timeoutSeconds: 60 };
   for (const file of await readdir(crdFolder))
     await mustRun(plane.kubectl, ['apply', '-f', '-'], { ...options, input: await readFile(path.join(crdFolder, file), 'utf8') });
-  await mustRun(plane.kubectl, ['wait', crdsEstablished, 'crd', '--all', '--timeout=30s'], options);
+  await untilEstablished(() => mustRun(plane.kubectl, ['wait', '--for=condition=Established', 'crd', '--all'], options));
 }
