@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import * as esbuild from 'esbuild';
+import { injectedLabel } from '../../api/names.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { readJwt } from '../azure/core/jwt.ts';
 import { findCsiDriver } from '../cluster/binaries.ts';
@@ -599,7 +600,7 @@ describe('the product in a real cluster', { skip }, () => {
   async function scrutinise(): Promise<void> {
     const all = ['--tail=-1', '--prefix', '--max-log-requests=50'];
     const programs = await product.kubectl(['logs', '-n', system, '-l', 'app.kubernetes.io/instance=webhook', ...all]);
-    const sidecars = await product.kubectl(['logs', '-l', 'aadpodidbinding', '-c', 'aad-pod-identity-proxy', ...all]);
+    const sidecars = await product.kubectl(['logs', '-l', `${injectedLabel} in (redirect, none)`, '-c', 'aad-pod-identity-proxy', ...all]);
     assert.match(programs + sidecars, /"msg":"token fetched"/);
     for (const secret of ['eyJ', controllerSignIn.clientSecret, 'PRIVATE KEY']) assert.ok(!(programs + sidecars).includes(secret), secret);
     for (const [component, most] of [
