@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, beforeEach, describe, it } from 'node:test';
-import type { HostTokenRequest, IdentityRow, TokenResponse } from '../api/broker.ts';
+import type { HostTokenRequest, IdentityRow } from '../api/broker.ts';
 import { systemClock } from '../common/clock.ts';
 import type { Pod } from '../lib/identities/pod.ts';
 import { pod as cachedPod } from '../lib/identities/testing/fixtures.ts';
@@ -8,23 +8,13 @@ import type { NodeEndpointRules } from './host-token.ts';
 import type { BrokerServerOptions } from './server.ts';
 import { boundTo, signToken } from './testing/fake-api-server.ts';
 import type { Fixture, Harness } from './testing/harness.ts';
-import { assertRefused, createFixture, row, startHarness } from './testing/harness.ts';
+import { assertRefused, createFixture, row, startHarness, token } from './testing/harness.ts';
 import type { TokenCall } from './token-call.ts';
 
 const endpoint = { namespace: 'home', name: 'node-x', uid: 'node-x-uid', serviceAccount: 'aad-pod-identity-node', node: 'n1' };
 const endpointPath = '/api/v1/namespaces/home/pods/node-x';
 const assigned: IdentityRow = { ...row, state: 'Assigned' };
 const app = cachedPod({ namespace: 'team', name: 'app-0', uid: 'uid-1', key: 'team/app-0', volumeDrivers: ['azure/kv'] });
-const token: TokenResponse = {
-  access_token: 'a',
-  client_id: 'c',
-  expires_in: '1',
-  expires_on: '2',
-  ext_expires_in: '1',
-  not_before: '1',
-  resource: 'r',
-  token_type: 'Bearer',
-};
 
 describe('the route of the node endpoint', () => {
   let fixture: Fixture;

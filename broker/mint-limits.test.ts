@@ -1,20 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TokenResponse } from '../api/broker.ts';
 import { createFakeClock } from '../common/testing/fake-clock.ts';
 import { limitMinting } from './mint-limits.ts';
-import { row } from './testing/harness.ts';
-
-const token: TokenResponse = {
-  access_token: 'a',
-  client_id: 'c',
-  expires_in: '1',
-  expires_on: '2',
-  ext_expires_in: '1',
-  not_before: '1',
-  resource: 'r',
-  token_type: 'Bearer',
-};
+import { row, token } from './testing/harness.ts';
 
 /** `calls`: each mint needs a call to Entra, or finds its token in the cache. */
 function limited({ calls }: { calls: boolean }) {

@@ -3,7 +3,7 @@ import { afterEach, before, beforeEach, describe, it } from 'node:test';
 import { BrokerError } from './error.ts';
 import { boundTo, pod, signToken } from './testing/fake-api-server.ts';
 import type { Fixture, Harness } from './testing/harness.ts';
-import { assertRefused, createFixture, row, startHarness } from './testing/harness.ts';
+import { assertRefused, createFixture, row, startHarness, token } from './testing/harness.ts';
 
 describe('broker', () => {
   let fixture: Fixture;
@@ -58,25 +58,15 @@ describe('broker', () => {
   });
 
   it('mints tokens for identities of the calling pod only', async () => {
-    const minted = {
-      access_token: 'a',
-      client_id: 'c',
-      expires_in: '1',
-      expires_on: '2',
-      ext_expires_in: '1',
-      not_before: '1',
-      resource: 'r',
-      token_type: 'Bearer',
-    } as const;
     await restart({
       mintToken: async ({ row: { namespace, name }, resource }) => {
         const identity = `${namespace}/${name}`;
         if (resource === 'bad') throw new BrokerError('token_failed', 'AADSTS500011: no such resource');
-        return { ...minted, client_id: identity, resource };
+        return { ...token, client_id: identity, resource };
       },
     });
     const good = await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'https://vault/' } });
-    assert.deepEqual(good.body, { ...minted, client_id: 'team/id', resource: 'https://vault/' });
+    assert.deepEqual(good.body, { ...token, client_id: 'team/id', resource: 'https://vault/' });
     assert.equal(good.headers['cache-control'], 'no-store');
     const bad = await harness.ask('/v1/token', { body: { identity: 'team/id', resource: 'bad' } });
     assertRefused(bad, 400, 'token_failed');

@@ -5,6 +5,7 @@ import type { PolicySubject } from '../lib/identities/policy.ts';
 import { notAllowedMessage } from '../lib/identities/policy.ts';
 import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
 import { reasonWithMessage } from '../lib/identities/reasons.ts';
+import { bareOriginOf } from './bare-origin.ts';
 import { isClientId, isTenant } from './entra-names.ts';
 import { BrokerError } from './error.ts';
 
@@ -80,9 +81,9 @@ export function parseServicePrincipal({ metadata, spec = {} }: AzureIdentity, ru
 /** Any other host would receive the application's secret. */
 function authorityOf(adEndpoint: string, { authority, knownHosts }: ServicePrincipalRules): string | undefined {
   if (adEndpoint === '') return authority;
-  if (!URL.canParse(adEndpoint)) return undefined;
-  const url = new URL(adEndpoint);
-  const isBare = url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === '';
-  const isKnown = knownHosts.includes(url.host) || url.host === new URL(authority).host;
-  return url.protocol === 'https:' && isBare && isKnown ? url.origin : undefined;
+  const origin = bareOriginOf(adEndpoint);
+  if (origin === undefined) return undefined;
+  const { protocol, host } = new URL(origin);
+  const isKnown = knownHosts.includes(host) || host === new URL(authority).host;
+  return protocol === 'https:' && isKnown ? origin : undefined;
 }

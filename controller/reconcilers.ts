@@ -7,6 +7,7 @@ import { systemClock } from '../common/clock.ts';
 import { sleep } from '../common/sleep.ts';
 import type { Cloud } from '../lib/azure/clouds.ts';
 import type { Informers } from '../lib/identities/informers.ts';
+import type { Need } from '../lib/identities/need.ts';
 import type { EventReason } from '../lib/identities/reasons.ts';
 import { backoff } from '../lib/kube/backoff.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
@@ -106,22 +107,30 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
 const mayWrite = ({ remainingMs, settings }: ReconcilersOptions): boolean =>
   remainingMs() > Math.min(writeMarginMs, (settings.leaseRenew * 1000) / 2);
 
-function startScopesFor(options: ReconcilersOptions, desired: DesiredState, statuses: AssignmentClient): Scopes {
+/** What both reconcilers that write to Azure are given. */
+function writerOptions(options: ReconcilersOptions) {
   const { client, informers, events, instruments, log, settings } = options;
-  return startScopes({
+  return {
     client,
     namespace: settings.namespace,
     log,
     clock: systemClock,
     random: Math.random,
     metrics: instruments.controllers,
-    needsOf: desired.needsOf,
-    scopeOf: desired.scopeOf,
-    assignmentOf: (need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
-    compute: instrumentCompute(options.compute, instruments),
-    statuses,
+    assignmentOf: (need: Need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
     events,
     mayWrite: () => mayWrite(options),
+  };
+}
+
+function startScopesFor(options: ReconcilersOptions, desired: DesiredState, statuses: AssignmentClient): Scopes {
+  const { instruments, settings } = options;
+  return startScopes({
+    ...writerOptions(options),
+    statuses,
+    needsOf: desired.needsOf,
+    scopeOf: desired.scopeOf,
+    compute: instrumentCompute(options.compute, instruments),
     isProtected: (id, clientId) => isProtected([...settings.immutableUserMsis, options.ownClientId() ?? ''], id, clientId),
     detachDelayMs: settings.identityLinger * 1000,
     adoptAttached: settings.adoptAttached,
@@ -154,21 +163,13 @@ interface FederationParts {
 }
 
 function startFederationFor(options: ReconcilersOptions, { needs, statuses, broker }: FederationParts): Federation {
-  const { client, informers, events, instruments, log, settings, cloud } = options;
+  const { settings, cloud, federatedCredentials } = options;
   return startFederation({
-    client,
-    namespace: settings.namespace,
-    log,
-    clock: systemClock,
-    random: Math.random,
-    metrics: instruments.controllers,
-    needsOf: needs.needsOf,
-    assignmentOf: (need) => informers.assignmentOf(need.pod.key, need.match.identity.key),
-    credentials: options.federatedCredentials,
-    broker,
+    ...writerOptions(options),
     statuses,
-    events,
-    mayWrite: () => mayWrite(options),
+    needsOf: needs.needsOf,
+    credentials: federatedCredentials,
+    broker,
     manageCredentials: settings.federationManageCredentials,
     detachDelayMs: settings.federatedDetachDelay * 1000,
     proofResource: cloud.resourceManagerScope.replace(/\/\.default$/, ''),

@@ -6,6 +6,7 @@ import type { Identity } from '../../lib/identities/identity.ts';
 import { notAllowedMessage } from '../../lib/identities/policy.ts';
 import type { PolicyCheck } from '../../lib/identities/policy-check.ts';
 import { reasonWithMessage } from '../../lib/identities/reasons.ts';
+import { bareOriginOf } from '../bare-origin.ts';
 import { BrokerError } from '../error.ts';
 import { InvalidIdentityError } from '../service-principal.ts';
 import { problemOfClaims } from './claims.ts';
@@ -33,7 +34,7 @@ export function federatedPrincipalOf(identity: Identity, rules: PrincipalRules):
   if (!rules.isAllowed(identity))
     throw new InvalidIdentityError('IdentityNotAllowed', reasonWithMessage('IdentityNotAllowed', notAllowedMessage(identity)));
   const endpoint = identity.object.spec?.adEndpoint?.trim() ?? '';
-  if (endpoint !== '' && originOf(endpoint) !== rules.authority)
+  if (endpoint !== '' && bareOriginOf(endpoint) !== rules.authority)
     throw new InvalidIdentityError(
       'InvalidFederatedIdentity',
       `AzureIdentity ${key}: adEndpoint must be absent or ${rules.authority}: a federated identity signs in at the Entra of the cluster only`,
@@ -54,9 +55,3 @@ function claimed(identity: Identity, isAllowed: PolicyCheck): FederatedPrincipal
   if (problem !== undefined) throw new InvalidIdentityError('InvalidFederatedIdentity', problem.message);
   return { clientId: identity.clientID, tenantId: identity.tenantID.trim(), record: undefined };
 }
-
-const originOf = (url: string): string | undefined => {
-  if (!URL.canParse(url)) return undefined;
-  const { origin, pathname, search, hash, username, password } = new URL(url);
-  return pathname === '/' && search === '' && hash === '' && username === '' && password === '' ? origin : undefined;
-};

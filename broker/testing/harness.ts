@@ -1,7 +1,7 @@
 // For tests: a broker over real TLS on a port of its own, and a client that sends what a sidecar sends.
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:https';
-import type { IdentityRow } from '../../api/broker.ts';
+import type { IdentityRow, TokenResponse } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
@@ -30,6 +30,17 @@ export const row: IdentityRow = {
   clientID: 'c',
   resourceID: '/r',
   state: 'Created',
+};
+
+export const token: TokenResponse = {
+  access_token: 'a',
+  client_id: 'c',
+  expires_in: '1',
+  expires_on: '2',
+  ext_expires_in: '1',
+  not_before: '1',
+  resource: 'r',
+  token_type: 'Bearer',
 };
 
 /** The broker has no token for Entra. */

@@ -3,8 +3,8 @@
 //   watches ----> desired state (at once) ----> scopes, federated identities
 //      '--------> work queue (in turn) -------> reconciler ----> API server
 //
-// Scopes and federated identities read what pods need from the desired state. It changes within the event of an informer, while the objects of thousands of pods wait in
-// the work queue.
+// Scopes and federated identities read what pods need from the desired state. It changes within the event of an informer, while the objects of
+// thousands of pods wait in the work queue.
 import type { RunnerOptions } from '../../lib/controller/runner.ts';
 import { startRunner } from '../../lib/controller/runner.ts';
 import { isFederated } from '../../lib/identities/federation/assignment-mode.ts';

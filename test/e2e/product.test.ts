@@ -108,12 +108,12 @@ describe('the product in a real cluster', { skip }, () => {
   it('gives tokens after a restart in place of the app, or of all containers', async () => {
     const restarting = (action: string) => ({
       app: {
-        command: ['sh', '-c', 'test -e /work/again && exec sleep infinity; touch /work/again; exit 42'],
+        command: ['sh', '-c', 'test -e /runs/again && exec sleep infinity; touch /runs/again; exit 42'],
         restartPolicy: 'Never',
         restartPolicyRules: [{ action, exitCodes: { operator: 'In', values: [42] } }],
-        volumeMounts: [{ name: 'work', mountPath: '/work' }],
+        volumeMounts: [{ name: 'runs', mountPath: '/runs' }],
       },
-      spec: { restartPolicy: 'Never', volumes: [{ name: 'work', emptyDir: {} }] },
+      spec: { restartPolicy: 'Never', volumes: [{ name: 'runs', emptyDir: {} }] },
     });
     await product.apply(
       pod('app-again', app('one', restarting('Restart'))),

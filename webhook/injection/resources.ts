@@ -40,8 +40,8 @@ export function amountsOf(container: 'proxy' | 'init', settings: Amounts, layers
 }
 
 function pair(request: string, limit: string, ownRequest?: string, ownLimit?: string): [request: string, limit: string] {
-  if (ownLimit !== undefined) return [ownRequest ?? smaller(request, ownLimit), ownLimit];
-  if (ownRequest !== undefined) return [ownRequest, limit === '' ? '' : larger(limit, ownRequest)];
+  if (ownLimit !== undefined) return [ownRequest ?? smallerText(request, ownLimit), ownLimit];
+  if (ownRequest !== undefined) return [ownRequest, limit === '' ? '' : largerText(limit, ownRequest)];
   return [request, limit];
 }
 
@@ -95,8 +95,8 @@ function guaranteedAmounts({ cpuRequest, cpuLimit, memoryRequest, memoryLimit }:
 /** Of one resource. What we fill in never contradicts what was found, since the API server refuses a request above its limit. */
 function filled(request: string, limit: string, foundRequest?: string, foundLimit?: string): [request: string, limit: string] {
   return [
-    foundRequest ?? (foundLimit === undefined ? request : smaller(request, foundLimit)),
-    foundLimit ?? (limit === '' || foundRequest === undefined ? limit : larger(limit, foundRequest)),
+    foundRequest ?? (foundLimit === undefined ? request : smallerText(request, foundLimit)),
+    foundLimit ?? (limit === '' || foundRequest === undefined ? limit : largerText(limit, foundRequest)),
   ];
 }
 
@@ -108,5 +108,5 @@ function withoutEmpty(requests: Record<string, string>, limits: Record<string, s
   return Object.fromEntries(Object.entries({ requests, limits }).filter(([, amounts]) => Object.keys(amounts).length > 0));
 }
 
-const larger = (a: string, b: string): string => ((parseQuantity(a) ?? 0) >= (parseQuantity(b) ?? 0) ? a : b);
-const smaller = (a: string, b: string): string => (larger(a, b) === a ? b : a);
+const largerText = (a: string, b: string): string => ((parseQuantity(a) ?? 0) >= (parseQuantity(b) ?? 0) ? a : b);
+const smallerText = (a: string, b: string): string => (largerText(a, b) === a ? b : a);

@@ -3,8 +3,9 @@ import { describe, test } from 'node:test';
 import type { ArmRequest } from './client.ts';
 import type { Answer } from './errors.ts';
 import { ArmError } from './errors.ts';
-import { createFederatedCredentials, FederationError } from './federated-credentials.ts';
+import { createFederatedCredentials } from './federated-credentials.ts';
 import { createGates } from './gates.ts';
+import { federationErrorOf } from './testing/federation-error.ts';
 
 const resourceManager = 'https://management.azure.com';
 const identity = '/subscriptions/s/resourceGroups/RG/providers/Microsoft.ManagedIdentity/userAssignedIdentities/One';
@@ -44,15 +45,6 @@ function against(...script: (Answer | Error)[]) {
   };
 }
 
-async function failureOf(promise: Promise<unknown>): Promise<FederationError> {
-  const error = await promise.then(
-    () => assert.fail('it did not fail'),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof FederationError, String(error));
-  return error;
-}
-
 describe('FederatedCredentials', () => {
   test('reads client, tenant and object id of an identity', async () => {
     const { credentials, calls } = against(answer(200, { id: identity, properties: { clientId: 'c', tenantId: 't', principalId: 'p' } }));
@@ -63,7 +55,7 @@ describe('FederatedCredentials', () => {
   test('does not take an answer without ids for the identity', async () => {
     for (const body of [undefined, '<html>', {}, { properties: { clientId: 'c', tenantId: '', principalId: 'p' } }]) {
       const { credentials } = against(answer(200, body));
-      assert.equal((await failureOf(credentials.getIdentity(identity))).code, 'transient');
+      assert.equal((await federationErrorOf(credentials.getIdentity(identity))).code, 'transient');
     }
   });
 
@@ -83,7 +75,7 @@ describe('FederatedCredentials', () => {
   test('does not send its token to another host that a list names as next', async () => {
     for (const nextLink of ['https://evil.example/x', '//evil.example/x', 'https://management.azure.com@evil.example/', 'x']) {
       const { credentials, calls } = against(answer(200, { value: [], nextLink }));
-      assert.equal((await failureOf(credentials.list(identity))).code, 'transient');
+      assert.equal((await federationErrorOf(credentials.list(identity))).code, 'transient');
       assert.equal(calls().length, 1);
     }
   });
@@ -91,14 +83,14 @@ describe('FederatedCredentials', () => {
   test('ends a list whose pages go round in circles', async () => {
     const page = answer(200, { value: [], nextLink: `${resourceManager}${collection}${version}` });
     const { credentials, calls } = against(...Array.from({ length: 20 }, () => page));
-    assert.equal((await failureOf(credentials.list(identity))).code, 'transient');
+    assert.equal((await federationErrorOf(credentials.list(identity))).code, 'transient');
     assert.equal(calls().length, 20);
   });
 
   test('does not take a body that is no list for an empty list', async () => {
     for (const body of [undefined, '', {}, { value: {} }, { value: [{}] }, { value: [listed('a', { issuer: 'x', subject: 'y' })] }]) {
       const { credentials } = against(answer(200, body));
-      assert.equal((await failureOf(credentials.list(identity))).code, 'transient', JSON.stringify(body));
+      assert.equal((await federationErrorOf(credentials.list(identity))).code, 'transient', JSON.stringify(body));
     }
   });
 
@@ -119,13 +111,13 @@ describe('FederatedCredentials', () => {
     for (const gone of [answer(200), answer(204), errorAnswer(404, 'ParentResourceNotFound')])
       await against(gone).credentials.remove(identity, 'name');
     const refused = against(errorAnswer(403, 'AuthorizationFailed')).credentials.remove(identity, 'name');
-    assert.equal((await failureOf(refused)).code, 'missingRole');
+    assert.equal((await federationErrorOf(refused)).code, 'missingRole');
   });
 
   test('keeps 4 s between the writes of one identity and reads meanwhile', async () => {
     const { credentials, calls, pass } = against(answer(201), answer(200, { value: [] }), answer(201), answer(200));
     await credentials.put(identity, 'a', trust);
-    const early = await failureOf(credentials.put(identity.toUpperCase(), 'b', trust));
+    const early = await federationErrorOf(credentials.put(identity.toUpperCase(), 'b', trust));
     assert.deepEqual([early.code, early.retryAfterSeconds], ['throttled', 4]);
     await credentials.list(identity);
     await credentials.put(`${identity}2`, 'b', trust);
@@ -136,9 +128,9 @@ describe('FederatedCredentials', () => {
 
   test('makes no call within the wait that Azure asked for', async () => {
     const { credentials, calls, pass } = against(errorAnswer(429, 'TooManyRequests', '', { 'retry-after': '30' }), answer(201));
-    assert.equal((await failureOf(credentials.put(identity, 'a', trust))).retryAfterSeconds, 30);
+    assert.equal((await federationErrorOf(credentials.put(identity, 'a', trust))).retryAfterSeconds, 30);
     pass(29_000);
-    assert.equal((await failureOf(credentials.put(identity, 'a', trust))).retryAfterSeconds, 1);
+    assert.equal((await federationErrorOf(credentials.put(identity, 'a', trust))).retryAfterSeconds, 1);
     assert.equal(calls().length, 1);
     pass(1000);
     await credentials.put(identity, 'a', trust);
@@ -148,7 +140,7 @@ describe('FederatedCredentials', () => {
     const action = 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/write';
     const text = `The client 'x' with object id 'y' does not have authorization to perform action '${action}' over scope '${identity}' or the scope is invalid.`;
     const { credentials } = against(errorAnswer(403, 'AuthorizationFailed', text, { 'x-ms-request-id': 'r' }));
-    const error = await failureOf(credentials.put(identity, 'a', trust));
+    const error = await federationErrorOf(credentials.put(identity, 'a', trust));
     const { code, action: missing, status, azureCode, ids, message } = error;
     assert.deepEqual([code, missing, status, azureCode, ids], ['missingRole', action, 403, 'AuthorizationFailed', { requestId: 'r' }]);
     assert.equal(message, text);
@@ -159,9 +151,9 @@ describe('FederatedCredentials', () => {
     const signIn = new ArmError({ code: 'signInFailed', retryAfterSeconds: 7 }, 'no token');
     const reset = new ArmError({ code: 'transient', retryAfterSeconds: undefined }, 'ECONNRESET');
     const { credentials } = against(signIn, reset);
-    const first = await failureOf(credentials.list(identity));
+    const first = await federationErrorOf(credentials.list(identity));
     assert.deepEqual([first.code, first.retryAfterSeconds, first.message], ['signInFailed', 7, 'no token']);
-    assert.equal((await failureOf(credentials.list(identity))).code, 'transient');
+    assert.equal((await federationErrorOf(credentials.list(identity))).code, 'transient');
   });
 
   test('rejects with the reason of the signal', async () => {

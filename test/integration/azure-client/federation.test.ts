@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { FederatedTrust } from '../../../controller/azure/arm/federated-credentials.ts';
-import { FederationError } from '../../../controller/azure/arm/federated-credentials.ts';
+import { federationErrorOf } from '../../../controller/azure/arm/testing/federation-error.ts';
 import { app, identityIds, idOf, tenant } from '../azure/fixtures.ts';
 import { connected, quickAzure, requests } from './harness.ts';
 
@@ -12,15 +12,6 @@ const named = (name: string, subject = name) => ({ name, ...trust, subject });
 
 const withCredentials = (federated: object[], changes: Record<string, unknown> = {}, arm: Record<string, unknown> = {}) =>
   quickAzure(arm, { identities: [{ ...identityIds.reader }, { ...identityIds.writer, federated }], ...changes });
-
-async function failureOf(promise: Promise<unknown>): Promise<FederationError> {
-  const error = await promise.then(
-    () => assert.fail('it did not fail'),
-    (thrown: unknown) => thrown,
-  );
-  assert.ok(error instanceof FederationError, String(error));
-  return error;
-}
 
 describe('federated credentials of an identity', () => {
   test('are listed over all pages, with the ids of their identity', async (t) => {
@@ -37,7 +28,11 @@ describe('federated credentials of an identity', () => {
     const { federatedCredentials, emulator, logged } = await connected(t, withCredentials([]));
     await federatedCredentials.put(writer, 'aad-pod-identity-1', trust);
     assert.deepEqual(await federatedCredentials.list(writer.toUpperCase()), [named('aad-pod-identity-1', trust.subject)]);
-    assert.equal((await failureOf(federatedCredentials.remove(writer, 'aad-pod-identity-1'))).code, 'throttled', 'a write too soon');
+    assert.equal(
+      (await federationErrorOf(federatedCredentials.remove(writer, 'aad-pod-identity-1'))).code,
+      'throttled',
+      'a write too soon',
+    );
     assert.deepEqual(requests(emulator, 'DELETE'), []);
     assert.ok(logged.some((line) => line.includes('"method":"PUT"') && line.includes('"status":201')));
   });
@@ -92,7 +87,7 @@ describe('a refusal of a federated credential', () => {
     test(`is ${code} where Azure answers ${fault === undefined ? 'by its state' : String(fault.fault)}`, async (t) => {
       const { federatedCredentials, emulator } = await connected(t, state);
       if (fault !== undefined) emulator.addFault(fault);
-      const error = await failureOf(federatedCredentials.put(writer, 'mine', { ...trust, ...changed }));
+      const error = await federationErrorOf(federatedCredentials.put(writer, 'mine', { ...trust, ...changed }));
       assert.equal(error.code, code, error.message);
       if (code === 'missingRole') assert.equal(error.action, right('write'));
       if (code === 'throttled') assert.equal(error.retryAfterSeconds, 7);
@@ -105,6 +100,6 @@ describe('a refusal of a federated credential', () => {
       federatedCredentials.list(idOf('nobody')),
       federatedCredentials.put(idOf('nobody'), 'mine', trust),
     ])
-      assert.equal((await failureOf(asked)).code, 'identityNotFound');
+      assert.equal((await federationErrorOf(asked)).code, 'identityNotFound');
   });
 });
