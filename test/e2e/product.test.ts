@@ -598,6 +598,14 @@ describe('the product in a real cluster', { skip }, () => {
 
   /** The logs and the memory of everything of ours that runs now. */
   async function scrutinise(): Promise<void> {
+    // kubectl logs fails for a container that is removed meanwhile.
+    const names = '{range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name}{" "}{end}';
+    await eventually(
+      'no pod of ours is terminating',
+      () => product.kubectl(['get', 'pods', '-n', system, '-o', `jsonpath=${names}`]),
+      (terminating) => terminating === '',
+      60,
+    );
     const all = ['--tail=-1', '--prefix', '--max-log-requests=50'];
     const programs = await product.kubectl(['logs', '-n', system, '-l', 'app.kubernetes.io/instance=webhook', ...all]);
     const sidecars = await product.kubectl(['logs', '-l', `${injectedLabel} in (redirect, none)`, '-c', 'aad-pod-identity-proxy', ...all]);
