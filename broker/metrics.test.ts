@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import { createRegistry } from '../lib/metrics.ts';
 import { createMetrics } from './metrics.ts';
 
+const sources = { heldPolls: () => 0, connectedSidecars: () => 0, certificateExpiry: () => undefined };
+
 test('counts what each limit refuses or ends', async () => {
   const registry = createRegistry();
-  const metrics = createMetrics(registry, { heldPolls: () => 0, certificateExpiry: () => undefined });
+  const metrics = createMetrics(registry, sources);
   for (const limit of ['polls', 'reviews', 'polls'] as const) metrics.countRefusal(limit);
   const text = await registry.metrics();
   assert.match(text, /^aadpodidentity_broker_limited_total\{limit="polls"\} 2$/m);
@@ -14,7 +16,7 @@ test('counts what each limit refuses or ends', async () => {
 
 test('counts exchanges by their result, errors without an entry as other', async () => {
   const registry = createRegistry();
-  const { federation } = createMetrics(registry, { heldPolls: () => 0, certificateExpiry: () => undefined });
+  const { federation } = createMetrics(registry, sources);
   for (const result of ['token', 700213, 123456, undefined] as const) federation.countExchange(result);
   for (const source of ['entra', 'cache', 'cache'] as const) federation.countToken(source);
   const text = await registry.metrics();

@@ -9,6 +9,7 @@ import type { BrokerLimit } from './limits.ts';
 /** The functions are called when the metrics are read. */
 export interface MetricSources {
   heldPolls(): number;
+  connectedSidecars(): number;
   /** End of the serving certificate. */
   certificateExpiry(): Date | undefined;
 }
@@ -33,6 +34,14 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
     registers,
     collect() {
       this.set(sources.heldPolls());
+    },
+  });
+  new Gauge({
+    name: `${metricPrefix}broker_connected_sidecars`,
+    help: 'pods whose sidecar polls this replica',
+    registers,
+    collect() {
+      this.set(sources.connectedSidecars());
     },
   });
   new Gauge({

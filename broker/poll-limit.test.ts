@@ -32,6 +32,15 @@ describe('poll limit', () => {
     assert.deepEqual(ended, []);
   });
 
+  it('counts each pod once, until its last poll has left', () => {
+    const leave = ['a1', 'a2', 'b1'].map(enter);
+    assert.equal(polls.pods, 2);
+    leave[0]?.();
+    assert.equal(polls.pods, 2);
+    leave[1]?.();
+    assert.equal(polls.pods, 1);
+  });
+
   it('ends the oldest poll of all when there are too many', () => {
     for (const name of ['a1', 'a2', 'b1', 'b2', 'c1', 'd1', 'd2']) enter(name);
     assert.deepEqual(ended, ['a1', 'a2']);

@@ -4,6 +4,8 @@
 export interface PollLimit {
   /** `end` is called when a newer poll takes the place: the poll is to be answered then. The returned function gives the place back. */
   enter(uid: string, end: () => void): () => void;
+  /** Pods with a poll under way. */
+  readonly pods: number;
 }
 
 interface Poll {
@@ -40,6 +42,9 @@ export function createPollLimit({ perPod, total, onEnded }: { perPod: number; to
       if (own.size > perPod) endOldest(own);
       else if (all.size > total) endOldest(all);
       return () => leave(poll);
+    },
+    get pods() {
+      return byPod.size;
     },
   };
 }

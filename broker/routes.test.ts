@@ -153,7 +153,7 @@ describe('broker', () => {
     await harness.untilHeld(1);
     harness.broker.drain();
     assert.equal((await harness.ask('/v1/identities')).headers.connection, 'close');
-    assert.equal(harness.broker.heldPolls, 1);
+    assert.deepEqual([harness.broker.heldPolls, harness.broker.connectedSidecars], [1, 1]);
     const stopped = harness.broker.stop();
     const answer = await poll;
     assert.deepEqual([answer.status, answer.headers.connection], [304, 'close']);

@@ -50,6 +50,8 @@ export interface BrokerServerOptions {
 export interface BrokerServer extends TlsServer {
   /** Polls that are held at this moment. */
   readonly heldPolls: number;
+  /** Pods whose sidecar has a poll under way. One whose connection was cut without a word counts until its poll ends. */
+  readonly connectedSidecars: number;
 }
 
 const bodyLimit = 4096;
@@ -67,6 +69,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
   const issuer = createIssuerSource({ client, log, clock });
   const changes = createPodChanges(clock);
   const limits = connectionLimits(memory);
+  const polls = createPollLimit({ perPod: maxPollsPerPod, total: limits.maxConnections, onEnded: () => onRefused('polls') });
   let stopping = false;
 
   const server = await startTlsServer({
@@ -89,7 +92,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
         rows,
         authenticate,
         authorize: createAuthorizer({ client, rows, clock, onRefused }),
-        polls: createPollLimit({ perPod: maxPollsPerPod, total: limits.maxConnections, onEnded: () => onRefused('polls') }),
+        polls,
         home,
         nodeEndpoint:
           nodeEndpoint.drivers.length === 0
@@ -120,6 +123,9 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
     drain: () => server.drain(),
     get heldPolls() {
       return changes.waiting;
+    },
+    get connectedSidecars() {
+      return polls.pods;
     },
     async stop() {
       stopping = true;

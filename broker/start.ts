@@ -79,6 +79,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   const registry = createRegistry();
   const metrics = createMetrics(registry, {
     heldPolls: () => server.heldPolls,
+    connectedSidecars: () => server.connectedSidecars,
     certificateExpiry: () => certificate.keyPair?.chain[0].validToDate,
   });
   const server = await startBrokerServer({

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import os from 'node:os';
 import { leaderLeaseName } from '../api/names.ts';
 import { version } from '../api/version.ts';
+import { systemClock } from '../common/clock.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
 import { startInformers } from '../lib/identities/informers.ts';
 import { connect } from '../lib/kube/client.ts';
@@ -18,6 +19,7 @@ import { warnAboutOldCrds } from './crd-check.ts';
 import { onStartedLeading } from './leader.ts';
 import { registerGauges } from './metrics/gauges.ts';
 import { createInstruments } from './metrics/instruments.ts';
+import { watchWaiting } from './metrics/waiting.ts';
 import { checkLeaseTimes, settings } from './settings.ts';
 
 void runProgram({
@@ -78,7 +80,12 @@ void runProgram({
     // The last part that writes, so it is stopped before what it needs.
     stopper.add('leadership', () => leadership.stop());
 
-    registerGauges(registry, { informers, leadership });
+    registerGauges(registry, {
+      informers,
+      leadership,
+      waiting: watchWaiting(informers.assignments, systemClock),
+      throttledUntil: () => arm?.throttledUntil() ?? new Map(),
+    });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());
     // `helm install --wait` waits for this: after it, the first labelled pod is injected.

@@ -65,6 +65,7 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
   const desired = createDesiredState();
   const scopes = startScopesFor(options, desired, assignmentClient);
   stopper.add('scopes', () => scopes.stop());
+  stopper.add('gauges of scopes', instruments.observeScopes(scopes.count));
   const broker = createBroker(options);
   stopper.add('connection to the broker', () => broker.close());
   const federatedNeeds = createFederatedNeeds();

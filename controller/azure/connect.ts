@@ -15,6 +15,7 @@ import type { Compute } from './arm/compute.ts';
 import { createCompute } from './arm/compute.ts';
 import type { FederatedCredentials } from './arm/federated-credentials.ts';
 import { createFederatedCredentials } from './arm/federated-credentials.ts';
+import type { Budget } from './arm/gates.ts';
 import { createGates } from './arm/gates.ts';
 import type { CloudSettings } from './cloud.ts';
 import { cloudOf, readAzureJson } from './cloud.ts';
@@ -35,6 +36,8 @@ export interface AzureConnection {
   readonly cloud: Cloud;
   /** Client id of the managed identity that the controller signs in with: detaching it from the node would lock the controller out. */
   ownClientId(): string | undefined;
+  /** By the budget that is used up: until when calls wait, milliseconds since the epoch. */
+  throttledUntil(): ReadonlyMap<Budget, number>;
 }
 
 /** As long as aad-pod-identity's client library waited. */
@@ -81,7 +84,8 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     log,
   });
   // The gates are shared, since the budget of the caller in a subscription is.
-  const shared = { send, gates: createGates(Date.now), resourceManager: cloud.resourceManager, now: Date.now };
+  const gates = createGates(Date.now);
+  const shared = { send, gates, resourceManager: cloud.resourceManager, now: Date.now };
   const compute = createCompute({
     ...shared,
     pollMs: settings.armPollInterval,
@@ -93,5 +97,6 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     federatedCredentials: createFederatedCredentials(shared),
     cloud,
     ownClientId: () => (signIn.kind === 'managedIdentity' ? signIn.clientId : undefined),
+    throttledUntil: gates.closedUntil,
   };
 }

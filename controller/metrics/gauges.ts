@@ -4,10 +4,20 @@ import { metricPrefix } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { LeaderElection } from '../../lib/kube/leader-election.ts';
+import type { Budget } from '../azure/arm/gates.ts';
 import { countInjected, uninjectedReason } from '../injection/state.ts';
+import type { WaitingTimes } from './waiting.ts';
 
-/** Registers the gauges that are read from the caches at each scrape. */
-export function registerGauges(registry: Registry, sources: { informers: Informers; leadership: LeaderElection }): void {
+export interface GaugeSources {
+  informers: Informers;
+  leadership: LeaderElection;
+  waiting: WaitingTimes;
+  /** By the budget that is used up: until when calls to Azure wait, milliseconds since the epoch. */
+  throttledUntil(): ReadonlyMap<Budget, number>;
+}
+
+/** Registers the gauges that are read at each scrape, most of them from the caches. */
+export function registerGauges(registry: Registry, sources: GaugeSources): void {
   const gauge = (name: string, help: string, read: (gauge: Gauge<string>) => void, labelNames: string[] = []) =>
     new Gauge({
       name: `${metricPrefix}${name}`,
@@ -30,6 +40,22 @@ export function registerGauges(registry: Registry, sources: { informers: Informe
     ['status'],
   );
   gauge(
+    'oldest_waiting_assignment_seconds',
+    'how long the oldest AzureAssignedIdentity waits to be Assigned, by its reason',
+    (oldest) => {
+      for (const [reason, seconds] of sources.waiting.oldest()) oldest.set({ reason }, seconds);
+    },
+    ['reason'],
+  );
+  gauge(
+    'throttled_until_seconds',
+    'Unix time until which calls to Azure wait, by the budget that Azure says is used up; absent while none is',
+    (throttled) => {
+      for (const [budget, until] of sources.throttledUntil()) throttled.set({ budget }, until / 1000);
+    },
+    ['budget'],
+  );
+  gauge(
     'uninjected_pods',
     'labelled pods without token proxy by reason; not_injected means that the webhook was not asked',
     (uninjected) => {
@@ -49,6 +75,11 @@ export function registerGauges(registry: Registry, sources: { informers: Informe
     },
     ['version', 'template'],
   );
+  gauge('running_injected_pods', 'running pods with token proxy', (running) => {
+    let pods = 0;
+    for (const pod of sources.informers.pods.values()) if (pod.injected && pod.running) pods += 1;
+    running.set(pods);
+  });
   gauge('outdated_pods', 'pods whose token proxy is of another version than this controller', (outdated) => {
     const counts = countInjected(sources.informers.pods.values()).filter((count) => count.version !== version);
     outdated.set(counts.reduce((sum, { pods }) => sum + pods, 0));

@@ -5,6 +5,7 @@ import { Counter, Gauge, Histogram } from 'prom-client';
 import { metricPrefix } from '../../api/names.ts';
 import type { ControllerMetrics } from '../../lib/controller/metrics.ts';
 import { createControllerMetrics } from '../../lib/controller/metrics.ts';
+import type { ScopeCounts } from '../scopes/reconciler.ts';
 
 /** The buckets of aad-pod-identity in seconds: for the API server, and for Azure. */
 const short = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 3, 4, 5, 10];
@@ -27,6 +28,8 @@ export interface Instruments {
   leaderElections: Counter;
   /** Of each guarded namespace, as the leader counted them last. */
   unguardedPods: Gauge<'namespace'>;
+  /** Has the gauges about scopes read these counts. The returned function ends that: a replica that does not lead has no scopes. */
+  observeScopes(count: () => ScopeCounts): () => void;
   azureSeconds: Histogram<'operation_type'>;
   azureErrors: Counter<'operation_type'>;
   kubernetesErrors: Counter<'operation_type'>;
@@ -57,9 +60,37 @@ export function createInstruments(registry: Registry): Instruments {
       labelNames: ['namespace'] as const,
       registers,
     }),
+    observeScopes: createScopeGauges(registry),
     azureSeconds: typedSeconds('cloud_provider_operations_duration_seconds', 'duration of calls to Azure that succeeded', long),
     azureErrors: typed('cloud_provider_operations_errors_count', 'calls to Azure that failed, also for a closed throttle gate'),
     kubernetesErrors: typed('kubernetes_api_operations_errors_count', 'calls to the API server that failed'),
+  };
+}
+
+function createScopeGauges(registry: Registry): Instruments['observeScopes'] {
+  let counts: (() => ScopeCounts) | undefined;
+  const gauge = (name: string, help: string, read: (counts: ScopeCounts) => number) =>
+    new Gauge({
+      name: `${metricPrefix}${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        if (counts === undefined) this.remove();
+        else this.set(read(counts()));
+      },
+    });
+  gauge('paused_scopes', 'scale sets and VMs whose writes a person paused; only where this replica leads', ({ paused }) => paused);
+  gauge(
+    'quarantined_identities',
+    'identities that are kept out of writes after Azure refused them, each counted for each scope; only where this replica leads',
+    ({ quarantined }) => quarantined,
+  );
+  return (count) => {
+    counts = count;
+    return () => {
+      counts = undefined;
+    };
   };
 }
 

@@ -6,6 +6,7 @@ import { startRunner } from '../../lib/controller/runner.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import type { ScopeOptions } from './context.ts';
 import { createOwnershipStore, listRecords } from './ownership-store.ts';
+import type { ScopeCounts } from './reconciler.ts';
 import { createScopeReconciler } from './reconciler.ts';
 
 export interface Scopes {
@@ -15,6 +16,7 @@ export interface Scopes {
   refresh(scopeId: string): void;
   /** Enqueues every recorded scope, also those whose last pod or node went while nobody led. Throws as a call to the API server does. */
   enqueueRecorded(): Promise<void>;
+  count(): ScopeCounts;
   stop(): Promise<void>;
 }
 
@@ -46,6 +48,7 @@ export function startScopes(options: ScopesOptions): Scopes {
       reconciler.refresh(scopeId);
       scopes.enqueue(scopeId);
     },
+    count: reconciler.count,
     async enqueueRecorded() {
       for (const { name, scope: id } of await listRecords(client, namespace)) {
         const scope = scopeOfId(id);

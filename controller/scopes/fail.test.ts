@@ -19,9 +19,10 @@ const throwing = (error: Error) => () => {
 describe('scope reconciler after a failure', () => {
   it('quarantines the one bad identity, with a reason, and attaches the others', async () => {
     const [bad, good] = [need('web', 'bad'), need('web', 'good')];
-    const { at, azure, recorded, annotationOf, reasonOf, statusOf } = scopeHarness({ needs: [bad, good] });
+    const { at, azure, recorded, reconciler, annotationOf, reasonOf, statusOf } = scopeHarness({ needs: [bad, good] });
     azure.onWrite.push(throwing(notFound('bad')));
     await at(await at(0));
+    assert.equal(reconciler.count().quarantined, 1);
     assert.deepEqual(azure.names(), ['good']);
     assert.deepEqual([statusOf(bad), reasonOf(bad), statusOf(good)], ['Created', 'IdentityNotFound', 'Assigned']);
     assert.equal(annotationOf(bad, 'retry-at'), new Date(60_000).toISOString(), 'its own next try, later than that of the others');

@@ -119,6 +119,9 @@ export function lift(quarantine: Quarantine, id: string, now: number): Quarantin
 export const heldEntryOf = (quarantine: Quarantine, id: string): HeldEntry | undefined =>
   quarantine.held.get(keyOf({ direction: 'attach', id }));
 
+/** Identities that are kept out of writes now. */
+export const countHeld = ({ held }: Quarantine, now: number): number => [...held.values()].filter(({ until }) => until > now).length;
+
 /** How suspect a namespace is: how often it was to blame within the window. */
 export const suspicionOf = (quarantine: Quarantine, namespace: string, now: number): number =>
   within(quarantine.blamed.get(namespace), now).length;

@@ -33,7 +33,7 @@ import { withChanges } from './ownership.ts';
 import { fullPace } from './pace.ts';
 import { pendingWork } from './pending-work.ts';
 import { idsOfNeeds, ownershipBefore, planScope } from './plan.ts';
-import { writeOf } from './quarantine.ts';
+import { countHeld, writeOf } from './quarantine.ts';
 import type { SelectedWrite } from './state.ts';
 import { callsBlocked, forgetUnneeded, initialState, needsKnown, select, settled } from './state.ts';
 import { isWaiting, writeAttachedStatus } from './status.ts';
@@ -48,6 +48,14 @@ export interface ScopeReconciler {
   isWriting(scopeId: string): boolean;
   /** The next GET comes early, whatever the last one showed. */
   refresh(scopeId: string): void;
+  count(): ScopeCounts;
+}
+
+export interface ScopeCounts {
+  /** Scopes whose writes a person paused. */
+  paused: number;
+  /** Identities that are kept out of the writes to a scope, each counted for each scope. */
+  quarantined: number;
 }
 
 export function createScopeReconciler(options: ScopeOptions): ScopeReconciler {
@@ -102,6 +110,15 @@ export function createScopeReconciler(options: ScopeOptions): ScopeReconciler {
       const entry = entries.get(scopeId);
       if (entry !== undefined) refreshSoon({ entry });
     },
+
+    count() {
+      const now = options.clock.wall();
+      const states = [...entries.values()].map(({ state }) => state);
+      return {
+        paused: states.filter(({ paused }) => paused).length,
+        quarantined: states.reduce((sum, { quarantine }) => sum + countHeld(quarantine, now), 0),
+      };
+    },
   };
 }
 
@@ -128,7 +145,7 @@ async function reconcileScope(context: ScopeContext, now: number): Promise<Recon
   let stored = await awaitFormerOperation(context, await context.store.load(scope.id));
   const needs = context.needsOf(scope.id);
   if (needs.length === 0 && stored.record.identities.size === 0) return forgetIdle(context, now);
-  entry.state = needsKnown(entry.state, { needs, recorded: stored.record.identities.keys(), now });
+  entry.state = needsKnown(entry.state, { needs, record: stored.record, now });
   if (stored.record.paused) return statusWhilePaused(context, stored, needs, now);
 
   // Observe, unless the last GET still counts and nothing could be done.

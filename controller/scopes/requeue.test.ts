@@ -86,6 +86,16 @@ describe('scope reconciler over time', () => {
     assert.deepEqual(azure.writes, []);
   });
 
+  it('counts a paused scope until the pause ends', async () => {
+    const records = fakeRecords({ ...emptyRecord(testScope.id), paused: true });
+    const { at, reconciler } = scopeHarness({ needs: [need('web', 'i')], records });
+    await at(0);
+    assert.equal(reconciler.count().paused, 1);
+    records.edit((record) => ({ ...record, paused: false }));
+    await at(5_000);
+    assert.equal(reconciler.count().paused, 0);
+  });
+
   it('forgets a scope that no pod needs and Azure no longer knows after one interval', async () => {
     const azure = fakeAzure();
     azure.compute.read = async () => {

@@ -9,6 +9,7 @@ import type { Failures } from './failure-status.ts';
 import { forgetIdentity, noFailures, unexpired } from './failure-status.ts';
 import type { ObservedState, ScopeRead } from './observed-state.ts';
 import { invalidate, invalidateIdentities, nothingObserved, observe, requestRefresh } from './observed-state.ts';
+import type { OwnershipRecord } from './ownership.ts';
 import type { Pace } from './pace.ts';
 import { azureLimits, fullPace, nextWriteAt, spend } from './pace.ts';
 import type { Entry, Quarantine } from './quarantine.ts';
@@ -29,6 +30,8 @@ export interface ScopeState {
   readonly gone: ReadonlySet<string>;
   /** Since when nothing needs the scope and nothing on it is ours. */
   readonly idleSince: number | undefined;
+  /** A person paused the writes to the scope, as the record said last. */
+  readonly paused: boolean;
   /** Ids that the operation under way is about; undefined: none is under way. */
   readonly writing: ReadonlySet<string> | undefined;
 }
@@ -43,6 +46,7 @@ export const initialState: ScopeState = {
   unused: new Map(),
   gone: new Set(),
   idleSince: undefined,
+  paused: false,
   writing: undefined,
 };
 
@@ -68,10 +72,10 @@ export function select({ quarantine, backoff, pace }: ScopeState, wanted: readon
 }
 
 /** Before planning: what pods need, and what the ownership record has. */
-export function needsKnown(state: ScopeState, input: { needs: readonly Need[]; recorded: Iterable<string>; now: number }): ScopeState {
-  const { needs, recorded, now } = input;
-  const unused = trackUnused(state.unused, recorded, new Set(needs.map(({ identityId }) => identityId)), now);
-  const lifted = { ...liftChanged(state, needs, now), unused };
+export function needsKnown(state: ScopeState, input: { needs: readonly Need[]; record: OwnershipRecord; now: number }): ScopeState {
+  const { needs, record, now } = input;
+  const unused = trackUnused(state.unused, record.identities.keys(), new Set(needs.map(({ identityId }) => identityId)), now);
+  const lifted = { ...liftChanged(state, needs, now), unused, paused: record.paused };
   return needs.length === 0 ? lifted : { ...lifted, idleSince: undefined };
 }
 

@@ -17,6 +17,8 @@ export interface Pod {
   node: string;
   /** Succeeded or Failed: the containers never run again. */
   finished: boolean;
+  /** All containers were started, and nobody deletes the pod. */
+  running: boolean;
   /** The pod has the status annotation and our sidecar. */
   injected: boolean;
   /** Of the release that injected the pod; empty where the annotation cannot be read. */
@@ -51,6 +53,7 @@ export function podOf(raw: unknown, key?: string): Pod | undefined {
     labels: internMap(metadata.labels ?? {}),
     node: internText(stringAt(raw, 'spec', 'nodeName') ?? ''),
     finished: phase === 'Succeeded' || phase === 'Failed',
+    running: phase === 'Running' && metadata.deletionTimestamp === undefined,
     injected: status !== undefined && hasProxy(raw),
     sidecarVersion: internText(stringAt(injection, 'version') ?? ''),
     sidecarTemplate: internText(stringAt(injection, 'templateHash') ?? ''),

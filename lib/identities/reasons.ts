@@ -26,18 +26,19 @@ const terminalReasons = [
 ] as const;
 
 /** The assignment goes on by itself or, where somebody paused the scope, when they end the pause. The sidecar waits for it. */
-type PassingReason =
-  | 'ScopePaused'
-  | 'Attaching'
-  | 'Throttled'
-  | 'AzureError'
-  | 'WaitingForNode'
-  | 'Federating'
-  | 'IssuerUnreachable'
-  | 'BrokerUnavailable';
+const passingReasons = [
+  'ScopePaused',
+  'Attaching',
+  'Throttled',
+  'AzureError',
+  'WaitingForNode',
+  'Federating',
+  'IssuerUnreachable',
+  'BrokerUnavailable',
+] as const;
 
 /** Why an identity is not assigned. An Event on the pod has it too. */
-export type AssignmentReason = (typeof terminalReasons)[number] | PassingReason;
+export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passingReasons)[number];
 
 /** The reasons with spaces are those of aad-pod-identity: docs/reference/aad-pod-identity.md. */
 type BindingEventReason = 'binding applied' | 'binding apply error' | 'binding removed' | 'binding remove error' | 'ForeignBindingLimit';
@@ -78,6 +79,8 @@ export type EventReason =
   | 'status update error';
 
 export const isTerminal = (reason: string | undefined): boolean => terminalReasons.some((terminal) => terminal === reason);
+
+export const isAssignmentReason = (text: string): boolean => [...terminalReasons, ...passingReasons].some((reason) => reason === text);
 
 /** As broker rows and the broker's errors give them. */
 export const reasonWithMessage = (reason: AssignmentReason, message: string): string => `${reason}: ${message}`;

@@ -63,3 +63,24 @@ test('does not open a gate early after a shorter wait', () => {
   gates.close(one, 'write', throttled('scope', 1));
   assert.equal(gates.waitMs(one, 'write'), 300_000);
 });
+
+test('says until when the last closed gate of each budget is closed', () => {
+  let now = 1000;
+  const gates = createGates(() => now);
+  assert.deepEqual(gates.closedUntil(), new Map());
+  gates.close(one, 'write', throttled('scope', 20));
+  gates.close(two, 'write', throttled('scope', 30));
+  gates.close(one, 'poll', throttled('subscription', 10));
+  gates.close(one, 'read', throttled('subscription', 40));
+  gates.close(elsewhere, 'read', throttled('principal', 5));
+  assert.deepEqual(
+    gates.closedUntil(),
+    new Map([
+      ['resource', 31_000],
+      ['subscription', 41_000],
+      ['principal', 6_000],
+    ]),
+  );
+  now = 31_000;
+  assert.deepEqual(gates.closedUntil(), new Map([['subscription', 41_000]]));
+});

@@ -17,11 +17,16 @@ export interface Gates {
   waitMs(resource: Gated, kind: CallKind): number;
   /** Closes the gate that a throttled call is about. A gate that is closed for longer stays so. */
   close(resource: Gated, kind: CallKind, throttled: Throttled): void;
+  /** When the last closed gate of each budget opens, in the epoch of `now`. Budgets without a closed gate are absent. */
+  closedUntil(): ReadonlyMap<Budget, number>;
 }
+
+/** Whose calls Azure counts. */
+export type Budget = 'resource' | 'subscription' | 'principal';
 
 /** `now` in milliseconds, of any epoch. */
 export function createGates(now: () => number): Gates {
-  const closedUntil = new Map<string, number>();
+  const closedUntil = new Map<Gate, number>();
 
   return {
     waitMs(resource, kind) {
@@ -32,10 +37,22 @@ export function createGates(now: () => number): Gates {
       const gate = gateOf(resource, kind, throttled.of);
       closedUntil.set(gate, Math.max(closedUntil.get(gate) ?? 0, now() + throttled.retryAfterSeconds * 1000));
     },
+    closedUntil() {
+      const byBudget = new Map<Budget, number>();
+      for (const [gate, until] of closedUntil) {
+        const budget = budgetOf(gate);
+        if (until > now()) byBudget.set(budget, Math.max(byBudget.get(budget) ?? 0, until));
+      }
+      return byBudget;
+    },
   };
 }
 
-function gateOf(resource: Gated, kind: CallKind, of: Throttled['of']): string {
+type Gate = `${Budget} ${string}`;
+
+const budgetOf = (gate: Gate): Budget => gate.slice(0, gate.indexOf(' ')) as Budget;
+
+function gateOf(resource: Gated, kind: CallKind, of: Throttled['of']): Gate {
   const subscription = resource.subscription.toLowerCase();
   if (of === 'principal') return `principal ${subscription}`;
   // Polls of an operation have a budget of their own, apart from the reads of the subscription.
@@ -43,7 +60,7 @@ function gateOf(resource: Gated, kind: CallKind, of: Throttled['of']): string {
   return `resource ${resource.id} ${kind}`;
 }
 
-const gatesOf = (resource: Gated, kind: CallKind): string[] =>
+const gatesOf = (resource: Gated, kind: CallKind): Gate[] =>
   (['scope', 'subscription', 'principal'] as const).map((of) => gateOf(resource, kind, of));
 
 /** The resource provider, whose budgets are its own. */
