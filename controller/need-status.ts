@@ -2,6 +2,7 @@
 import type { AssignmentStatus } from '../api/kinds.ts';
 import { annotations } from '../api/names.ts';
 import type { Assignment } from '../lib/identities/assignment.ts';
+import type { Identity } from '../lib/identities/identity.ts';
 import type { Need } from '../lib/identities/need.ts';
 import type { StatusAnnotations, StatusWriter } from '../lib/identities/status-writer.ts';
 import { isConflict, isInvalid, isNotFound } from '../lib/kube/errors.ts';
@@ -55,6 +56,11 @@ export async function updateIfChanged(
   await statuses.updateStatus(current, status, changes);
   return true;
 }
+
+/** Of an object whose AzureIdentity has the client id of another resource. The ids are enough to mend it. */
+export const clientIdMismatchMessage = ({ key, name, namespace, clientID }: Identity, actual: string): string =>
+  `AzureIdentity ${key} has spec.clientID ${clientID}, but its spec.resourceID belongs to client id ${actual}: set spec.clientID to that ` +
+  `(kubectl patch azureidentity ${name} -n ${namespace} --type merge -p '{"spec":{"clientID":"${actual}"}}'), or correct spec.resourceID`;
 
 /** Client and object ids, of which Azure and authors differ in case. */
 export const isSameId = (a: string | undefined, b: string): boolean => a?.toLowerCase() === b.toLowerCase();

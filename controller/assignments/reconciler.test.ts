@@ -195,7 +195,7 @@ describe('assignment reconciler', () => {
     await reconcile('app/a');
     assert.deepEqual(
       events.map(({ kind, name, type, reason }) => [kind, name, type, reason]),
-      [['Pod', 'a', 'Normal', 'NoBinding']],
+      [['Pod', 'a', 'Warning', 'NoBinding']],
     );
   });
 

@@ -43,7 +43,7 @@ export function createAssignmentReconciler(options: AssignmentReconcilerOptions)
         dangling: dangling.find(({ namespace }) => namespace === pod.namespace),
         nearMiss: informers.matches.nearMissOf(pod),
       };
-      events.record(regardingPod(pod), 'Normal', 'NoBinding', noBindingMessage(pod, unused, rules));
+      events.record(regardingPod(pod), 'Warning', 'NoBinding', noBindingMessage(pod, unused, rules));
     }
     for (const binding of dangling)
       events.record(regardingBinding(binding), 'Warning', 'binding apply error', danglingBindingMessage(binding));

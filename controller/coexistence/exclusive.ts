@@ -29,13 +29,16 @@ export function runExclusively(options: ExclusiveOptions): { stop(): Promise<voi
   const isDue = onceIn(reportMs, clock);
   let work: { stop(): Promise<void> } | undefined;
   let conflict: Conflict | undefined;
+  let conflicts = 0;
 
   /** Also when a conflict comes again within the interval: each time the work stops. */
   function report({ regarding, reason, message }: Conflict): void {
     const begins = conflict?.reason !== reason;
     if (!isDue(reason) && !begins) return;
+    if (begins) conflicts += 1;
     log.warn({ reason, conflict: message }, 'another controller does the same work: waiting until it is gone');
-    events.record(regarding, 'Warning', reason, message);
+    // The number: the recorder drops what it takes for the Event of the conflict before.
+    events.record(regarding, 'Warning', reason, message, `${message} ${conflicts}`);
   }
 
   async function check(): Promise<Conflict | 'none' | 'unknown'> {

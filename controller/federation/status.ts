@@ -9,7 +9,7 @@ import type { EventReason } from '../../lib/identities/reasons.ts';
 import { regardingBinding, regardingIdentity, regardingPod } from '../../lib/identities/regarding.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { NeedStatusContext } from '../need-status.ts';
-import { forEachNeed, hasReason, isSameId, updateIfChanged } from '../need-status.ts';
+import { clientIdMismatchMessage, forEachNeed, hasReason, isSameId, updateIfChanged } from '../need-status.ts';
 import type { Failure } from './failure.ts';
 
 export interface StatusContext extends NeedStatusContext {
@@ -78,7 +78,7 @@ export const writeFailed = (context: StatusContext, needs: readonly Need[], stat
 
 async function refuseClientId(context: StatusContext, need: Need, current: Assignment, { clientId }: FederationRecord): Promise<void> {
   const { identity, binding } = need.match;
-  const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${clientId}`;
+  const message = clientIdMismatchMessage(identity, clientId);
   const status = current.status === 'Assigned' ? 'Created' : undefined;
   if (!(await updateIfChanged(context, current, { reason: 'ClientIDMismatch', message }, status))) return;
   const { events } = context;

@@ -93,7 +93,9 @@ describe('status of an attached identity', () => {
     await writeAttachedStatus(written.context, [web], attachedAs('i', 'client-new'));
     assert.equal(written.statusOf(web), 'Created');
     assert.equal(written.annotationsOf(web).reason, 'ClientIDMismatch');
-    assert.ok(written.recorded.some(({ kind, reason }) => kind === 'AzureIdentity' && reason === 'ClientIDMismatch'));
+    const told = written.recorded.filter(({ reason }) => reason === 'ClientIDMismatch');
+    assert.deepEqual(told.map(({ kind }) => kind).sort(), ['AzureIdentity', 'Pod']);
+    for (const { message } of told) assert.match(message, /set spec\.clientID to that \(kubectl patch .*"clientID":"client-new"/);
   });
 });
 

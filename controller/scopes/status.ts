@@ -8,7 +8,7 @@ import type { Need } from '../../lib/identities/need.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 import type { AttachedIdentity } from '../azure/arm/identity-map.ts';
 import type { NeedStatusContext } from '../need-status.ts';
-import { forEachNeed, isSameId, updateIfChanged } from '../need-status.ts';
+import { clientIdMismatchMessage, forEachNeed, isSameId, updateIfChanged } from '../need-status.ts';
 import type { EventContext } from './events.ts';
 import { ownIdentities, recordAttached, recordClientIdMismatch, recordFailure, recordRestricted } from './events.ts';
 import type { FailureStatus } from './failure-status.ts';
@@ -132,7 +132,7 @@ async function refuseClientId(
   { clientId, status }: { clientId: string; status: AssignmentStatus | undefined },
 ): Promise<void> {
   const { identity } = need.match;
-  const message = `AzureIdentity ${identity.key} has spec.clientID ${identity.clientID}, but its resourceID belongs to client id ${clientId}`;
+  const message = clientIdMismatchMessage(identity, clientId);
   if (await updateIfChanged(context, current, { reason: 'ClientIDMismatch', message }, status))
     recordClientIdMismatch(context, need, message);
 }

@@ -101,11 +101,11 @@ export function createArm(options: ArmOptions): Send {
     request.signal?.throwIfAborted();
     const about = { method: request.method, resource: url.pathname, ms: Math.round(performance.now() - started) };
     if (answer !== undefined) {
-      log.info({ ...about, status: answer.status, ...requestIdsOf(answer.headers) }, 'Azure answered');
+      log[answer.status >= 400 ? 'warn' : 'info']({ ...about, status: answer.status, ...requestIdsOf(answer.headers) }, 'Azure answered');
       return answer;
     }
     const error = noAnswer(failure);
-    log.info({ ...about, failure: error.failure.code, error: error.message }, 'no answer of Azure');
+    log.warn({ ...about, failure: error.failure.code, error: error.message }, 'no answer of Azure');
     throw error;
   }
 

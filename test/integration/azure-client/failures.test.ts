@@ -1,6 +1,7 @@
 // Errors of Azure, and what the client reports for them.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import pino from 'pino';
 import { pool1 } from '../azure/fixtures.ts';
 import { attach, connected, detach, errorOf, failureOf, identity, quickAzure, requests, scopeOf } from './harness.ts';
 
@@ -85,6 +86,20 @@ describe('rights', () => {
     const { compute } = await connected(t, quickAzure({}, { roles }));
     const failure = await failureOf(compute.write(pool, attach('writer'), await compute.read(pool)));
     assert.deepEqual(failure, { code: 'missingRole', action: 'Microsoft.Compute/virtualMachineScaleSets/write' });
+  });
+
+  test('logs an answer that refuses a call as a warning, and others as information', async (t) => {
+    const roles = [{ principal: 'cccccccc-0000-4000-8000-000000000001', scope: pool1, role: 'Reader' }];
+    const { compute, logged } = await connected(t, quickAzure({}, { roles }));
+    await failureOf(compute.write(pool, attach('writer'), await compute.read(pool)));
+    const answers = logged.map((line): { level: number; msg: string; status: number } => JSON.parse(line));
+    assert.deepEqual(
+      answers.filter(({ msg }) => msg === 'Azure answered').map(({ level, status }) => [pino.levels.labels[level], status]),
+      [
+        ['info', 200],
+        ['warn', 403],
+      ],
+    );
   });
 
   test('reports a deny assignment', async (t) => {
