@@ -64,6 +64,23 @@ describe('notInjectedText', () => {
 });
 
 describe('watchInjection', () => {
+  it('records an Event on a pod with an identity that an exception keeps from its token proxy', () => {
+    const informers = fakeInformers();
+    const { events, list } = fakeEvents();
+    informers.exceptions.put('app/open', { key: 'app/open', namespace: 'app', name: 'open', uid: 'e', podLabels: { app: 'web' } });
+    for (const name of ['web', 'unbound'])
+      informers.pods.put(`app/${name}`, bare({ key: `app/${name}`, namespace: 'app', name, selector: name, labels: { app: 'web' } }));
+    watchInjection({ informers, events, log: silentLogger, settings: { assignUninjected: false } });
+    assert.equal(list.length, 0);
+    informers.identities.put('app/i', identity('app/i'));
+    informers.bindings.put('app/b', binding('app/b', 'i', 'web'));
+    assert.deepEqual(
+      list.map(({ kind, name, type, reason }) => [kind, name, type, reason]),
+      [['Pod', 'web', 'Warning', 'Excepted']],
+    );
+    assert.match(list[0]?.message ?? '', /^AzurePodIdentityException open applies .* AzureIdentity app\/i is bound to it: .* podLabels/);
+  });
+
   const settings = { assignUninjected: false };
 
   it('records one Event on each uninjected pod until the watch stops', () => {

@@ -40,6 +40,12 @@ export function notInjectedText({ pod, reason, isAssigned }: NotInjected): strin
   );
 }
 
+/** Of a pod that has an identity and no token proxy, because its labels match an exception that may be meant for others. */
+export const exceptedText = (exception: string, identityKey: string): string =>
+  `AzurePodIdentityException ${exception} applies to this pod, so it has no token proxy although AzureIdentity ${identityKey} is bound to it: its token ` +
+  `requests reach IMDS as from the node, which knows every identity of the node. If that is not meant, change the podLabels of the exception ` +
+  `(kubectl edit azurepodidentityexception ${exception}) or the labels of the pod, and make the pod anew`;
+
 /** Each template is a series of the metric. Templates beyond this number are counted together. */
 const templatesShown = 20;
 

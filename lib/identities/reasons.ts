@@ -43,7 +43,7 @@ export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passin
 /** The reasons with spaces are those of aad-pod-identity: docs/reference/aad-pod-identity.md. */
 type BindingEventReason = 'binding applied' | 'binding apply error' | 'binding removed' | 'binding remove error' | 'ForeignBindingLimit';
 /** `RuntimeException` is on the AzurePodIdentityException too. */
-type PodEventReason = 'Attached' | 'NoBinding' | 'NotInjected' | 'RuntimeException';
+type PodEventReason = 'Attached' | 'Excepted' | 'NoBinding' | 'NotInjected' | 'RuntimeException';
 /** Why the broker mints no token for an identity. */
 export type InvalidIdentityReason =
   | 'InvalidFederatedIdentity'
