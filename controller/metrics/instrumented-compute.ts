@@ -19,6 +19,6 @@ export function instrumentCompute(compute: Compute, { azureSeconds, azureErrors 
   return {
     read: (scope, signal) => count(scope, 'get', signal, () => compute.read(scope, signal)),
     write: (scope, write, seen, options) => count(scope, 'update', options?.signal, () => compute.write(scope, write, seen, options)),
-    resume: (scope, operationUrl, signal) => compute.resume(scope, operationUrl, signal),
+    resume: (scope, operationUrl, options) => compute.resume(scope, operationUrl, options),
   };
 }

@@ -16,6 +16,7 @@ async function applied(azure: ReturnType<typeof fakeAzure>, writes: Write[], may
     read,
     mayWrite,
     onOperation: async () => undefined,
+    onThrottled: async () => undefined,
     signal,
   });
 }

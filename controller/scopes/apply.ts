@@ -14,6 +14,8 @@ export interface ApplyOptions {
   mayWrite(): boolean;
   /** Azure began to work on a write. */
   onOperation(url: string): Promise<void>;
+  /** Azure refuses questions about that for so many milliseconds. */
+  onThrottled(waitMs: number): Promise<void>;
   signal: AbortSignal;
 }
 
@@ -40,6 +42,7 @@ export async function applyWrites(writes: readonly Write[], before: ScopeSnapsho
       sending = true;
       const sent = await options.compute.write(options.scope, write, snapshot, {
         signal: options.signal,
+        onThrottled: options.onThrottled,
         onOperation(url) {
           begun = true;
           return options.onOperation(url);

@@ -221,6 +221,35 @@ describe('scope status during a write', () => {
     assert.equal(statusOf(begun), 'Assigned');
   });
 
+  for (const whose of ['its own', 'a former'] as const)
+    it(`says on objects and pods why ${whose} operation is not known to have ended`, async () => {
+      const [web, other] = [need('web', 'begun'), need('web', 'old')];
+      const record = { ...(await recorded('begun', 'intent').store.load('')).record, operation: 'https://arm/operation' };
+      const azure = fakeAzure(['old']);
+      const records = whose === 'its own' ? fakeRecords() : fakeRecords(record);
+      const parts = scopeHarness({ needs: [web, other], azure, records });
+      const seen: unknown[] = [];
+      const throttle = async (options: { onThrottled?: (waitMs: number) => void | Promise<void> } = {}) => {
+        await options.onThrottled?.(30_000);
+        seen.push(parts.reasonOf(web), parts.annotationOf(web, 'retry-at'));
+      };
+      const { write } = azure.compute;
+      azure.compute.write = async (scope, change, before, options) => {
+        if (whose === 'its own') await throttle(options);
+        return write(scope, change, before, options);
+      };
+      azure.compute.resume = (_scope, _url, options) => throttle(options);
+      await parts.at(0);
+      assert.deepEqual(seen, ['Throttled', '1970-01-01T00:00:30.000Z']);
+      assert.deepEqual([parts.statusOf(web), parts.reasonOf(web), parts.reasonOf(other)], ['Assigned', undefined, undefined]);
+      const told = parts.recorded.filter(({ reason }) => reason === 'Throttled' || reason === 'binding apply error');
+      assert.deepEqual(
+        told.map(({ kind, name, reason }) => [kind, name, reason]),
+        [['Pod', 'web', 'Throttled']],
+      );
+      assert.match(told[0]?.message ?? '', /waits: Azure works on the write to \S+ and refuses questions about it/);
+    });
+
   it('says on objects and pods that AKS restricts IMDS, until it no longer does', async () => {
     const [web, host] = [need('web', 'i'), need('host', 'i')];
     host.pod.hostNetwork = true;

@@ -94,6 +94,8 @@ async function writeRestriction(context: StatusContext, need: Need, current: Ass
 /** `until` of a failure becomes the annotation `retry-at`. */
 export interface FailedStatus extends Omit<FailureStatus, 'until'> {
   until?: number;
+  /** Nothing failed: an operation of Azure has not ended yet. */
+  isUnderWay?: boolean;
 }
 
 /**
@@ -121,7 +123,7 @@ export const writeFailedStatus = (
     if (isOtherSide(current, need)) return recordFailure(context, need, { reason, message, retryAt, isNew: false });
     if (!(isLost || current.status === 'Created')) return;
     const isNew = await updateIfChanged(context, current, { reason, message, retryAt }, isLost ? 'Created' : undefined);
-    recordFailure(context, need, { reason, message, retryAt, isNew });
+    recordFailure(context, need, { reason, message, retryAt, isNew: isNew && failure.isUnderWay !== true });
   });
 };
 

@@ -30,7 +30,7 @@ import {
   writesBlocked,
   writesSent,
 } from './state.ts';
-import { writeAttachedStatus } from './status.ts';
+import { writeAttachedStatus, writeFailedStatus } from './status.ts';
 
 /** The end of leadership is no failure of Azure: the next leader goes on, or this one once it has renewed its Lease. */
 export const interruptedMs = 500;
@@ -87,7 +87,9 @@ export async function awaitFormerOperation(context: ScopeContext, stored: Stored
   try {
     // It may take minutes. Pods whose identities it does not concern get their status meanwhile.
     await readScope(context).catch(() => undefined);
-    await whileWriting(context, touched, () => context.compute.resume(context.scope, operation, context.signal));
+    const { signal } = context;
+    const onThrottled = (waitMs: number) => writeThrottledPoll(context, touched, waitMs);
+    await whileWriting(context, touched, () => context.compute.resume(context.scope, operation, { signal, onThrottled }));
   } catch (error) {
     if (context.signal.aborted) throw error;
     context.log.info({ scope: context.scope.displayId, error: String(error) }, 'operation of a former leader did not succeed');
@@ -113,6 +115,7 @@ async function apply(
     applyWrites(writes, before, {
       ...context,
       read: () => readScope(context),
+      onThrottled: (waitMs) => writeThrottledPoll(context, write.attach, waitMs),
       async onOperation(operation) {
         try {
           stored = await changeOwnership(context, stored, (record) => ({ ...record, operation }));
@@ -124,6 +127,19 @@ async function apply(
     }),
   );
   return { result, stored };
+}
+
+/** Tells the objects that wait for these ids why they learn nothing of their operation. Never throws: it goes on without that. */
+async function writeThrottledPoll(context: ScopeContext, ids: readonly string[], waitMs: number): Promise<void> {
+  const { entry, scope, log, clock } = context;
+  const message = `Azure works on the write to ${scope.displayId} and refuses questions about it for a while (429), so the identity may be attached already`;
+  const status = { reason: 'Throttled' as const, message, until: clock.wall() + waitMs, isUnderWay: true };
+  try {
+    const needs = context.needsOf(scope.id).filter(({ identityId }) => !entry.state.observed.attached?.has(identityId));
+    await writeFailedStatus(context, needs, (id) => (ids.includes(id) ? status : undefined));
+  } catch (error) {
+    log.warn({ scope: scope.displayId, error: String(error) }, 'status not written');
+  }
 }
 
 async function whileWriting<T>(context: ScopeContext, ids: Iterable<string>, work: () => Promise<T>): Promise<T> {

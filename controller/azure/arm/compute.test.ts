@@ -230,6 +230,18 @@ describe('operation of a write', () => {
     assert.deepEqual(polls(), [2000, 4000, 6000, 36_000]);
   });
 
+  test('reports for how long Azure refuses questions about an operation', async () => {
+    const { compute } = against(
+      accepted(),
+      answer(503),
+      errorAnswer(429, 'TooManyRequests', '', { 'retry-after': '30' }),
+      status('Succeeded'),
+    );
+    const waits: number[] = [];
+    await compute.write(scope, attachTwo, seen(), { onThrottled: (waitMs) => void waits.push(waitMs) });
+    assert.deepEqual(waits, [30_000]);
+  });
+
   test('maps a failed operation, and closes the gate for writes if it was throttled', async () => {
     const failed = write(accepted(), status('Failed', { code: 'FailedIdentityOperation', message: `Resource '${two}' was not found.` }));
     assert.deepEqual(await failureOf(failed.done), { code: 'identityNotFound', ids: [two] });

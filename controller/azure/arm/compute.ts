@@ -31,8 +31,13 @@ export interface ScopeSnapshot extends ObservedIdentity {
   readonly readAt: number;
 }
 
-export interface WriteOptions {
+export interface FollowOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Azure refuses questions about the operation for so many milliseconds. The operation goes on regardless. Awaited. */
+  readonly onThrottled?: (waitMs: number) => void | Promise<void>;
+}
+
+export interface WriteOptions extends FollowOptions {
   /** Called, and awaited, with the URL by which {@link Compute.resume} finds the operation again. */
   readonly onOperation?: (url: string) => void | Promise<void>;
 }
@@ -46,7 +51,7 @@ export interface Compute {
    */
   write(scope: Scope, write: Write, seen: ScopeSnapshot, options?: WriteOptions): Promise<Write>;
   /** Waits for an operation that an earlier process began. */
-  resume(scope: Scope, operationUrl: string, signal?: AbortSignal): Promise<void>;
+  resume(scope: Scope, operationUrl: string, options?: FollowOptions): Promise<void>;
 }
 
 export interface ComputeOptions {
@@ -63,11 +68,10 @@ export interface ComputeOptions {
 }
 
 /** An operation that is followed to its end. */
-interface Followed {
+interface Followed extends FollowOptions {
   /** The answer that began it; undefined: an earlier process got that. */
   readonly first: Answer | undefined;
   readonly write: WriteContext | undefined;
-  readonly signal: AbortSignal | undefined;
 }
 
 /** Without an etag another write goes unnoticed, so the state must be younger than this. */
@@ -104,7 +108,7 @@ export function createCompute(options: ComputeOptions): Compute {
     return stateOf(answer, askedAt);
   }
 
-  async function follow(scope: Scope, url: string, { first, write, signal }: Followed): Promise<void> {
+  async function follow(scope: Scope, url: string, { first, write, signal, onThrottled }: Followed): Promise<void> {
     const ofResource = isResource(url, scope);
     const kind = ofResource ? 'read' : 'poll';
     const started = now();
@@ -127,6 +131,7 @@ export function createCompute(options: ComputeOptions): Compute {
       last = progress.state === 'unclear' ? progress.error : undefined;
       retryAfterMs = progress.state === 'running' ? progress.retryAfterMs : undefined;
       waitMs = Math.max(nextPollMs(options, now() - started, ofResource, retryAfterMs), gates.waitMs(scope, kind));
+      if (last?.failure.code === 'throttled') await onThrottled?.(waitMs);
     }
     throw operationTimedOut(options.budgetMs, last, ids);
   }
@@ -134,7 +139,7 @@ export function createCompute(options: ComputeOptions): Compute {
   /** Polls an operation once. A failed poll says nothing of the operation, which goes on regardless. */
   async function poll(
     scope: Scope,
-    { kind, url, write, signal }: Omit<Followed, 'first'> & { kind: 'read' | 'poll'; url: string },
+    { kind, url, write, signal }: Pick<Followed, 'write' | 'signal'> & { kind: 'read' | 'poll'; url: string },
   ): Promise<Progress & { ids: RequestIds }> {
     try {
       const answer = await call(scope, kind, { method: 'GET', url, signal });
@@ -147,7 +152,7 @@ export function createCompute(options: ComputeOptions): Compute {
 
   return {
     read,
-    async write(scope, write, seen, { signal, onOperation } = {}) {
+    async write(scope, write, seen, { signal, onOperation, onThrottled } = {}) {
       const state = seen.etag === undefined && now() - seen.readAt > freshMs ? await read(scope, signal) : seen;
       if (/^deleting$/i.test(state.provisioningState)) throw new ArmError({ code: 'notFound' }, `${scope.displayId} is being deleted`);
       const identity = wireIdentity(write, state);
@@ -163,11 +168,15 @@ export function createCompute(options: ComputeOptions): Compute {
       const url = operationUrlOf(answer, scope, options.resourceManager);
       if (url === undefined) return sent;
       await onOperation?.(url);
-      await follow(scope, url, { first: answer, write: context, signal });
+      await follow(scope, url, { first: answer, write: context, signal, ...(onThrottled === undefined ? {} : { onThrottled }) });
       return sent;
     },
-    resume: (scope, operationUrl, signal) =>
-      follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), { first: undefined, write: undefined, signal }),
+    resume: (scope, operationUrl, following = {}) =>
+      follow(scope, trustedOperationUrl(operationUrl, scope, options.resourceManager), {
+        ...following,
+        first: undefined,
+        write: undefined,
+      }),
   };
 }
 
