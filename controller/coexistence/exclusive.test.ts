@@ -89,7 +89,7 @@ describe('runExclusively', () => {
     assert.equal(events.length, 2);
   });
 
-  it('sends an Event for each of two conflicts within minutes, though both say the same', async () => {
+  it('sends an Event for each of two equal conflicts within minutes', async () => {
     const notes: string[] = [];
     const client: Pick<KubeClient, 'call'> = {
       call: async (_method, _path, options) => void notes.push(stringAt(options?.body, 'note') ?? ''),

@@ -64,7 +64,7 @@ describe('notInjectedText', () => {
 });
 
 describe('watchInjection', () => {
-  it('records an Event on a pod with an identity that an exception keeps from its token proxy', () => {
+  it('records an Event on a bound pod that an exception keeps from its proxy', () => {
     const informers = fakeInformers();
     const { events, list } = fakeEvents();
     informers.exceptions.put('app/open', { key: 'app/open', namespace: 'app', name: 'open', uid: 'e', podLabels: { app: 'web' } });

@@ -2,6 +2,7 @@
 import type { Clock } from '../../common/clock.ts';
 import type { Fetch } from '../http.ts';
 import { fetchWhole, jsonOf } from '../http.ts';
+import { BrokerContact, BrokerUnreachedError } from './contact.ts';
 
 export interface BrokerClientOptions {
   fetch: Fetch;
@@ -35,7 +36,7 @@ export interface BrokerRequest {
 }
 
 export interface BrokerClient {
-  /** Rejects when no response came: connection refused, wrong certificate, time over, aborted. */
+  /** Rejects with {@link BrokerUnreachedError} when no response came, or with another error when it was aborted or could not be sent. */
   call(request: BrokerRequest): Promise<BrokerResponse>;
   /** Verifies the broker by these certificates from now on. */
   trust(ca: string): void;
@@ -43,12 +44,14 @@ export interface BrokerClient {
   switchAddress(): void;
   readonly address: string;
   readonly addressCount: number;
+  readonly contact: BrokerContact;
 }
 
 export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
   const own = new URL(options.url);
   const origins = options.address === undefined ? [own.origin] : [`https://${options.address}`, own.origin];
   let current = 0;
+  const contact = new BrokerContact();
   let ca = options.ca;
   const origin = () => origins[current] ?? own.origin;
   return {
@@ -67,7 +70,10 @@ export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         tls: { ca, serverName: own.hostname },
       };
-      const response = await fetchWhole(options, url, request, { timeoutMs, signal });
+      const response = await fetchWhole(options, url, request, { timeoutMs, signal }).catch((error: unknown) => {
+        if (signal?.aborted === true) throw error;
+        throw new BrokerUnreachedError(contact.connectionFailed(url.host, error));
+      });
       return { status: response.status, headers: response.headers, body: jsonOf(response) };
     },
     trust(pem) {
@@ -80,5 +86,6 @@ export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
       return new URL(origin()).host;
     },
     addressCount: origins.length,
+    contact,
   };
 }

@@ -8,6 +8,7 @@ import { describeFetchError } from '../http.ts';
 import type { IdentityStore } from '../identities/store.ts';
 import type { Log } from '../log.ts';
 import type { BrokerClient, BrokerResponse } from './client.ts';
+import { BrokerUnreachedError } from './contact.ts';
 import { isRevocation, parseError, parseIdentities } from './responses.ts';
 
 const pollSeconds = 110;
@@ -40,10 +41,6 @@ interface Session {
   /** The last request succeeded, so the next may be held. */
   connected: boolean;
   consecutiveFailures: number;
-  /** Why the last request to each address failed, since the last success. */
-  reasons: Map<string, string>;
-  /** A response came to the last request. */
-  answered: boolean;
 }
 
 /** Runs until the signal aborts; never rejects. */
@@ -54,8 +51,6 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
     cursor: undefined,
     connected: false,
     consecutiveFailures: 0,
-    reasons: new Map(),
-    answered: false,
   };
   while (!signal.aborted) {
     let delayMs: number;
@@ -74,7 +69,6 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
 async function poll({ broker, store, clock, random, log, isValidCa, signal }: PollOptions, session: Session): Promise<number> {
   const wait = session.connected ? Math.round(pollSeconds * (0.9 + 0.2 * random())) : 0;
   const began = clock.now();
-  session.answered = false;
   const response = await broker.call({
     path: identitiesPath,
     query: { wait: String(wait), ...(session.cursor === undefined ? {} : { asOf: session.cursor }) },
@@ -82,7 +76,6 @@ async function poll({ broker, store, clock, random, log, isValidCa, signal }: Po
     timeoutMs: session.connected ? wait * 1000 + pollGraceMs : firstContactMs,
     signal,
   });
-  session.answered = true;
   const held = wait === 0 || clock.now() - began >= heldMs;
   if (response.status === 304 && session.etag !== undefined) {
     store.confirm();
@@ -123,13 +116,13 @@ function contactSucceeded({ broker, log }: PollOptions, session: Session): void 
   if (!session.connected) log.info('broker reached', { address: broker.address });
   session.connected = true;
   session.consecutiveFailures = 0;
-  session.reasons.clear();
+  broker.contact.succeeded();
 }
 
 /** Returns the delay before the next request. */
 function contactFailed({ broker, store, random, log }: PollOptions, session: Session, error: unknown): number {
-  session.reasons.set(broker.address, describeFetchError(error));
-  const reason = contactError(session);
+  const reason =
+    error instanceof BrokerUnreachedError ? error.message : broker.contact.requestFailed(broker.address, describeFetchError(error));
   store.contactFailed(reason);
   session.connected = false;
   session.consecutiveFailures += 1;
@@ -142,12 +135,4 @@ function contactFailed({ broker, store, random, log }: PollOptions, session: Ses
   const round = Math.min(20, session.consecutiveFailures / broker.addressCount);
   const max = store.view === undefined ? maxRetryWithoutViewMs : maxRetryMs;
   return Math.max(minRetryMs, random() * Math.min(max, minRetryMs * 2 ** round));
-}
-
-/** Each address with its reason: a name that nothing resolves must not hide that the other address drops packets. */
-function contactError({ reasons, answered }: Session): string {
-  const [first = ''] = reasons.keys();
-  const all = [...reasons].map(([address, reason]) => `${address}: ${reason}`).join('; ');
-  const met = answered || [...reasons.values()].some((reason) => /cert|verify/i.test(reason));
-  return met ? all : `${all}. This pod needs egress to TCP ${first.slice(first.lastIndexOf(':') + 1)}: does a network policy deny it?`;
 }

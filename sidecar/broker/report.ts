@@ -3,9 +3,9 @@ import type { IdentityRow, ReportRequest } from '../../api/broker.ts';
 import { reportPath } from '../../api/broker.ts';
 import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
-import { describeFetchError } from '../http.ts';
 import type { Log } from '../log.ts';
 import type { BrokerClient } from './client.ts';
+import { describeBrokerError } from './contact.ts';
 
 /** The broker accepts one report for an identity in this time. */
 const intervalMs = 300_000;
@@ -28,7 +28,7 @@ export function createReporter({ broker, clock, log }: { broker: BrokerClient; c
       const response = await broker.call({ method: 'POST', path: reportPath, body, timeoutMs });
       if (response.status !== 202) log.warn('report not accepted', { identity, reason, status: response.status });
     } catch (error) {
-      log.warn('report not delivered', { identity, reason, error: describeFetchError(error) });
+      log.warn('report not delivered', { identity, reason, error: describeBrokerError(error) });
     }
   };
 }

@@ -5,8 +5,8 @@ import { hostTokenPath, maxHostTokenWait } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
 import type { BrokerClient, BrokerResponse } from '../broker/client.ts';
+import { describeBrokerError } from '../broker/contact.ts';
 import { parseError, parseHostToken } from '../broker/responses.ts';
-import { describeFetchError } from '../http.ts';
 import type { Token } from '../tokens/token.ts';
 import { parseToken } from '../tokens/token.ts';
 
@@ -37,9 +37,11 @@ export async function askBroker(
     const timeoutMs = Math.max(marginMs, left);
     let answer: HostIdentity;
     try {
-      answer = readAnswer(await broker.call({ method: 'POST', path: hostTokenPath, body, timeoutMs, signal }), clock.wall());
+      const response = await broker.call({ method: 'POST', path: hostTokenPath, body, timeoutMs, signal });
+      broker.contact.succeeded();
+      answer = readAnswer(response, clock.wall());
     } catch (error) {
-      answer = { failed: 'unavailable', message: `the identity broker at ${broker.address} does not answer: ${describeFetchError(error)}` };
+      answer = { failed: 'unavailable', message: `the identity broker does not answer: ${describeBrokerError(error)}` };
       if (!signal.aborted) broker.switchAddress();
     }
     if (!('failed' in answer) || answer.failed !== 'unavailable') return answer;

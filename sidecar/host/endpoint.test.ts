@@ -185,6 +185,15 @@ describe('the node endpoint', () => {
     assert.deepEqual(new Set(sent.broker.map(({ url }) => url.host)), new Set(['10.0.0.9:9443', 'broker.test:9443']));
   });
 
+  it('names the refused address when it gives up, not the name alone', async () => {
+    const { ask, respond, after } = startEndpoint();
+    respond.broker = ({ host }) =>
+      Promise.reject(new Error(host === '10.0.0.9:9443' ? 'ECONNREFUSED: Unable to connect' : 'getaddrinfo EAI_AGAIN broker.test'));
+    const response = await after(46_000, ask());
+    assert.equal(response?.status, 503);
+    assert.match((await response?.text()) ?? '', /does not answer: 10\.0\.0\.9:9443: ECONNREFUSED: .* is a broker pod ready/);
+  });
+
   it('keeps the CA that it trusts while the file holds none', async () => {
     const { ask, sent, files } = startEndpoint();
     await ask();

@@ -83,6 +83,19 @@ test('says that the broker cannot be reached while an identity is pending', asyn
   await harness.proxy.close();
 });
 
+test('names the refused address where the broker gives the token', async () => {
+  const harness = await startProxyHarness();
+  await harness.bind([row('app', { type: 1, clientID: 'app-client', resourceID: '', tenantID: 'tenant' })]);
+  const unreached = ({ host }: URL) =>
+    Promise.reject(new Error(host === '10.0.0.9:9443' ? 'ECONNREFUSED: Unable to connect' : 'getaddrinfo EAI_AGAIN broker.test'));
+  harness.respond.poll = unreached;
+  harness.respond.token = unreached;
+  await harness.clock.advance(130_000);
+  const message = await messageOf(await harness.responseAfter(46_000, harness.requestToken()));
+  assert.match(message, /from the identity broker: 10\.0\.0\.9:9443: ECONNREFUSED: .*; broker\.test:9443: getaddrinfo EAI_AGAIN/);
+  await harness.proxy.close();
+});
+
 test('counts the wait of an identity from when it became pending the last time', async () => {
   const harness = await startProxyHarness();
   await harness.bind([row('a', { state: 'Created' })]);

@@ -4,8 +4,8 @@ import { tokenPath } from '../../api/broker.ts';
 import { rowKey } from '../../api/identity-choice.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { BrokerClient } from '../broker/client.ts';
+import { describeBrokerError } from '../broker/contact.ts';
 import { parseError } from '../broker/responses.ts';
-import { describeFetchError } from '../http.ts';
 import type { TokenSource } from './source.ts';
 import { parseTokens } from './token.ts';
 
@@ -30,7 +30,7 @@ export function createBrokerSource({ broker, clock }: { broker: BrokerClient; cl
         if (response.status === 400) return { error: { code: 'final', status: 400, error: entraError || 'invalid_request', message } };
         return { error: { code: 'server', message } };
       } catch (error) {
-        return { error: { code: 'network', message: `${broker.address}: ${describeFetchError(error)}` } };
+        return { error: { code: 'network', message: describeBrokerError(error) } };
       }
     },
   };
