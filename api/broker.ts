@@ -1,7 +1,9 @@
 // The protocol between sidecars and the broker: JSON over TLS, authenticated by the pod's bound token
 // (docs/adr/0012-bound-tokens-for-sidecars.md).
+//
+// A sidecar lives as long as its pod, so it talks to older and newer brokers (docs/upgrade.md). A field is added and never changed or removed. Readers
+// ignore fields that they do not know. A row with a value that a sidecar does not know affects that row alone.
 import type { Selector } from './identity-choice.ts';
-import type { IdentityType } from './kinds.ts';
 
 export const identitiesPath = '/v1/identities';
 export const tokenPath = '/v1/token';
@@ -19,7 +21,8 @@ export interface IdentityRow {
   namespace: string;
   /** `namespace/name` of the AzureIdentityBinding. */
   binding: string;
-  type: IdentityType;
+  /** `IdentityType` of api/kinds.ts, or one of a newer broker: `source` says all that a sidecar must know of it. */
+  type: number;
   /** Who gives its tokens: IMDS of the node, or `POST /v1/token`. */
   source: 'imds' | 'broker';
   clientID: string;

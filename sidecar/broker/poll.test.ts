@@ -182,7 +182,7 @@ for (const [name, respond] of [
   ['503', () => json({ error: { code: 'not_ready', message: '' } }, 503)],
   ['200 without identities', () => json({ pod: {} })],
   ['200 with a list', () => json([])],
-  ['200 with an unknown state', () => json({ ...identities([]), identities: [{ ...row('a'), state: 'Unassigned' }] })],
+  ['200 with a row without a name', () => json({ ...identities([]), identities: [{ ...row('a'), name: undefined }] })],
   ['a redirect', () => new Response(null, { status: 302, headers: { location: 'https://evil.example' } })],
 ] as const) {
   test(`keeps the identities when the broker answers ${name}`, async () => {

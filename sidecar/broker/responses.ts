@@ -36,27 +36,46 @@ export function parseHostToken(body: unknown): { identity: IdentityRow; token: u
 
 function parseRow(value: unknown): IdentityRow {
   if (!isRecord(value)) throw new InvalidResponseError('an identity is not an object');
-  const { type, state } = value;
-  if (type !== 0 && type !== 1 && type !== 2 && type !== 3) throw new InvalidResponseError('an identity has an unknown type');
-  if (state !== 'Created' && state !== 'Assigned' && state !== 'Failed') throw new InvalidResponseError('an identity has an unknown state');
+  const { type } = value;
+  if (typeof type !== 'number') throw new InvalidResponseError('the type of an identity is not a number');
+  const source = sourceOf(value, type);
+  const state = stateOf(value);
   const row: IdentityRow = {
     name: text(value, 'name'),
     namespace: text(value, 'namespace'),
     binding: text(value, 'binding'),
     type,
-    // Brokers up to 0.2 do not send it.
-    source: value.source === 'imds' || value.source === 'broker' ? value.source : type === 0 ? 'imds' : 'broker',
+    source: source ?? 'broker',
     clientID: text(value, 'clientID'),
     resourceID: text(value, 'resourceID'),
-    state,
+    state: state ?? 'Failed',
   };
   for (const key of ['objectID', 'tenantID', 'reason', 'assignedAt'] as const) {
     const given = optionalText(value, key);
     if (given !== undefined) row[key] = given;
   }
   if (Array.isArray(value.auxiliaryTenantIDs)) row.auxiliaryTenantIDs = stringsAt(value, 'auxiliaryTenantIDs');
-  return row;
+  if (source === undefined) return unknownTo(row, `source ${text(value, 'source')}`);
+  return state === undefined ? unknownTo(row, `state ${text(value, 'state')}`) : row;
 }
+
+/** Undefined for one of a newer broker. */
+function sourceOf({ source }: Record<string, unknown>, type: number): IdentityRow['source'] | undefined {
+  // Brokers up to 0.2 do not send it.
+  if (source === undefined) return type === 0 ? 'imds' : 'broker';
+  return source === 'imds' || source === 'broker' ? source : undefined;
+}
+
+/** Undefined for one of a newer broker. */
+const stateOf = ({ state }: Record<string, unknown>): IdentityRow['state'] | undefined =>
+  state === 'Created' || state === 'Assigned' || state === 'Failed' ? state : undefined;
+
+/** The other identities of the pod work on. */
+const unknownTo = (row: IdentityRow, what: string): IdentityRow => ({
+  ...row,
+  state: 'Failed',
+  reason: `this token proxy is older than the identity broker and does not know its ${what}: restart the pod`,
+});
 
 function text(record: Record<string, unknown>, key: string): string {
   const value = record[key];
