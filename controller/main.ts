@@ -16,6 +16,7 @@ import { missingRegistration } from './certificates/registration.ts';
 import type { Registration } from './certificates/webhook-configuration.ts';
 import { translateMicArguments } from './coexistence/mic-flags.ts';
 import { warnAboutOldCrds } from './crd-check.ts';
+import { translateFormerNames } from './former-names.ts';
 import { onStartedLeading } from './leader.ts';
 import { registerGauges } from './metrics/gauges.ts';
 import { createInstruments } from './metrics/instruments.ts';
@@ -26,7 +27,7 @@ void runProgram({
   name: 'controller',
   summary: 'assigns Azure identities to pods, and attaches them to scale sets and VMs',
   settings,
-  translate: translateMicArguments,
+  translate: (argv, env) => translateFormerNames(translateMicArguments(argv, env)),
   async start(values, { log, stopper }) {
     checkLeaseTimes(values);
     const instance = values.instance || os.hostname();

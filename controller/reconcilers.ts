@@ -133,7 +133,7 @@ function startScopesFor(options: ReconcilersOptions, desired: DesiredState, stat
     scopeOf: desired.scopeOf,
     compute: instrumentCompute(options.compute, instruments),
     isProtected: (id, clientId) => isProtected([...settings.immutableUserMsis, options.ownClientId() ?? ''], id, clientId),
-    detachDelayMs: settings.identityLinger * 1000,
+    detachDelayMs: settings.identityDetachDelay * 1000,
     adoptAttached: settings.adoptAttached,
     debounce: { quietMs: settings.collectQuiet, maxMs: settings.collectMax },
     pace: { burst: settings.scopeWriteBurst, perMinute: settings.scopeWritesPerMinute },

@@ -123,7 +123,7 @@ export const settings = {
     default: '',
   }),
   brokerTokenFile: text({ description: "projected token with the broker's audience", form: 'a file', default: tokenFile }),
-  identityLinger: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
+  identityDetachDelay: number({ description: 'time that an unused identity stays attached', unit: 'seconds', default: 300 }),
   collectQuiet: number({ description: 'a scope waits for so long without a change before it writes', unit: 'milliseconds', default: 300 }),
   collectMax: number({ description: 'a scope waits at most for so long after the first change', unit: 'milliseconds', default: 1000 }),
   identityAssignmentReconcileInterval: number({

@@ -6,7 +6,7 @@ const table = {
   armEndpoint: text({ description: 'd', default: '', form: 'https URL', pattern: /^https:/ }),
   logLevel: choice(['debug', 'info'], { description: 'd', default: 'info' }),
   forceNamespaced: boolean({ description: 'd', default: false }),
-  identityLinger: number({ description: 'd', unit: 'seconds', default: 300, max: 3600 }),
+  identityDetachDelay: number({ description: 'd', unit: 'seconds', default: 300, max: 3600 }),
 };
 
 test('spells a setting as a flag and as an environment variable', () => {
@@ -15,9 +15,9 @@ test('spells a setting as a flag and as an environment variable', () => {
 });
 
 test('takes a flag over the environment and the environment over the default', () => {
-  const env = { LOG_LEVEL: 'debug', IDENTITY_LINGER: '5' };
-  const values = parseSettings(table, ['--identity-linger=7', '--arm-endpoint', 'https://arm'], env);
-  assert.deepEqual(values, { armEndpoint: 'https://arm', logLevel: 'debug', forceNamespaced: false, identityLinger: 7 });
+  const env = { LOG_LEVEL: 'debug', IDENTITY_DETACH_DELAY: '5' };
+  const values = parseSettings(table, ['--identity-detach-delay=7', '--arm-endpoint', 'https://arm'], env);
+  assert.deepEqual(values, { armEndpoint: 'https://arm', logLevel: 'debug', forceNamespaced: false, identityDetachDelay: 7 });
 });
 
 test('takes an empty environment variable for an absent one', () => {
@@ -26,8 +26,8 @@ test('takes an empty environment variable for an absent one', () => {
 
 for (const [argv, env, message] of [
   [['--arm-endpont=x'], {}, /^unknown argument --arm-endpont/],
-  [['--identity-linger=3601'], { IDENTITY_LINGER: '1' }, /^--identity-linger is '3601': accepted is .* from 0 to 3600$/],
-  [[], { IDENTITY_LINGER: '3601' }, /^IDENTITY_LINGER is '3601': accepted is .* from 0 to 3600$/],
+  [['--identity-detach-delay=3601'], { IDENTITY_DETACH_DELAY: '1' }, /^--identity-detach-delay is '3601': accepted is .* from 0 to 3600$/],
+  [[], { IDENTITY_DETACH_DELAY: '3601' }, /^IDENTITY_DETACH_DELAY is '3601': accepted is .* from 0 to 3600$/],
   [[], { FORCE_NAMESPACED: 'yes' }, /^FORCE_NAMESPACED is 'yes': accepted is true \| false$/],
 ] as [string[], Record<string, string>, RegExp][]) {
   test(`refuses ${JSON.stringify(argv)} with ${JSON.stringify(env)}`, () => {

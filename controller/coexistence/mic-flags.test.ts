@@ -89,7 +89,7 @@ test('reads MIC flags with one dash or a separate value, mixed with our own', ()
     '-cloudconfig',
     '/c',
     '--forceNamespaced',
-    '--identity-linger',
+    '--identity-detach-delay',
     '7',
     '-v',
     '6',
@@ -98,7 +98,7 @@ test('reads MIC flags with one dash or a separate value, mixed with our own', ()
     '--logtostderr',
   ];
   const { changed, notes } = read(argv);
-  assert.deepEqual(changed, { cloudConfig: '/c', forceNamespaced: true, identityLinger: 7, logLevel: 'debug', adoptAttached: true });
+  assert.deepEqual(changed, { cloudConfig: '/c', forceNamespaced: true, identityDetachDelay: 7, logLevel: 'debug', adoptAttached: true });
   assert.equal(notes.length, 1);
 });
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { loadYaml as load } from '@kubernetes/client-node';
 import { settings as brokerSettings } from '../../broker/settings.ts';
+import { translateFormerNames } from '../../controller/former-names.ts';
 import { checkLeaseTimes, settings as controllerSettings } from '../../controller/settings.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings, SettingsError, variableOf } from '../../lib/settings.ts';
@@ -97,7 +98,7 @@ describe('values', () => {
       'podAnnotations',
       'podLabels',
     ];
-    const ofChart = [...place, 'timeoutSeconds', 'namespaceSelectorExpressions'];
+    const ofChart = [...place, 'timeoutSeconds', 'namespaceSelectorExpressions', 'identityLinger'];
     const values = (...sections: string[]) =>
       sections.flatMap((section) => keysOf('properties', section, 'properties')).filter((key) => !ofChart.includes(key));
     const settings = (table: object) =>
@@ -141,10 +142,24 @@ describe('values', () => {
     assert.deepEqual(parseSettings(webhookSettings, [], {}).sidecarAllowedRewrites, []);
   });
 
+  it('take the former name of a setting, which the program translates', async () => {
+    for (const set of ['controller.identityLinger=0', 'controller.identityLinger=0,controller.identityDetachDelay=0']) {
+      const env = environmentOf(await render('--set', set), controller);
+      const translated = translateFormerNames({ argv: [], env, notes: [] });
+      assert.equal(parseSettings(controllerSettings, [], translated.env).identityDetachDelay, 0);
+      assert.equal(translated.notes.length, 1);
+    }
+  });
+
   const refused: [name: string, set: string, says: RegExp][] = [
     ['a misspelt section', 'controler.replicas=1', /controler/],
-    ['a misspelt setting', 'controller.identitylinger=1', /identitylinger/],
-    ['a text where a number belongs', 'controller.identityLinger=soon', /identityLinger/],
+    ['a misspelt setting', 'controller.identitydetachdelay=1', /identitydetachdelay/],
+    ['a text where a number belongs', 'controller.identityDetachDelay=soon', /identityDetachDelay/],
+    [
+      'two values of one setting under two names',
+      'controller.identityLinger=1,controller.identityDetachDelay=2',
+      /identityLinger is 1 and controller\.identityDetachDelay is 2: .* set controller\.identityDetachDelay alone/,
+    ],
     ['a value outside its list', 'sidecar.nativeSidecar=maybe', /nativeSidecar/],
     ['a time-out that the API server refuses', 'webhook.timeoutSeconds=31', /timeoutSeconds/],
     ['no replicas', 'webhook.replicas=0', /replicas/],

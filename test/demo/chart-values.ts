@@ -14,7 +14,7 @@ export function chartValues(cluster: Cluster, images: ProductImages, controller:
     adminsecret: controllerSignIn,
     entraEndpoint: cluster.azure.entra,
     extraCaCertificates: cluster.azure.ca,
-    controller: { armEndpoint: cluster.azure.arm, identityLinger: 0, ...controller },
+    controller: { armEndpoint: cluster.azure.arm, identityDetachDelay: 0, ...controller },
   };
   return JSON.stringify(values, undefined, 2);
 }

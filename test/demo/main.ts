@@ -23,7 +23,7 @@ Starts a real one-node Kubernetes cluster with an Azure emulator on this machine
 In a cluster of yours instead:
 
   --context NAME     context of your kubeconfig; helm and kubectl must be on the PATH
-  --values FILE      the chart's values: images, how the controller signs in to Azure, and controller.identityLinger: 0
+  --values FILE      the chart's values: images, how the controller signs in to Azure, and controller.identityDetachDelay: 0
   --identity ID      ARM id of a user-assigned identity
   --client-id ID     its client id
   --second ID        ARM id of another one

@@ -36,7 +36,7 @@ export async function prepareControllers(plane: ControlPlane, emulator: Emulator
     // Tests write to one set more often than Azure allows.
     'scope-write-burst': '10000',
     'arm-poll-interval': '50',
-    'identity-linger': '0',
+    'identity-detach-delay': '0',
     'collect-quiet': '50',
     'collect-max': '200',
     'lease-duration': '3',
