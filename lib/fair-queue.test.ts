@@ -16,6 +16,13 @@ describe('fair queue', () => {
     assert.deepEqual(drain(queue), ['a1', 'b1', 'c1', 'a2', 'b2', 'a3']);
   });
 
+  it('knows where the newest item of a group stands', () => {
+    const queue = createFairQueue<string>(10);
+    for (const item of ['a1', 'a2', 'a3', 'a4', 'b1', 'c1', 'c2']) queue.push(item[0] ?? '', item);
+    assert.deepEqual(['a', 'b', 'c', 'd'].map(queue.lastPositionOf), [7, 3, 5, 0]);
+    assert.equal(drain(queue).indexOf('c2') + 1, 5);
+  });
+
   it('drops the newest item of the longest group when it is full', () => {
     const queue = createFairQueue<string>(3);
     for (const item of ['a1', 'a2', 'a3']) assert.equal(queue.push('a', item), undefined);

@@ -6,6 +6,8 @@ export interface FairQueue<T> {
   /** Returns the item that has no place, if the queue is full: this one, or the newest of the group with the most where that group has more. */
   push(group: string, item: T): T | undefined;
   shift(): T | undefined;
+  /** Of the newest item of the group, from 1, if nothing is added before it goes; at most one too high for each other group. */
+  lastPositionOf(group: string): number;
   readonly size: number;
 }
 
@@ -40,6 +42,13 @@ export function createFairQueue<T extends NonNullable<unknown>>(max: number): Fa
       if (items.length > 0) groups.set(group, items);
       size -= 1;
       return item;
+    },
+
+    lastPositionOf(group) {
+      const rounds = groups.get(group)?.length ?? 0;
+      let position = 0;
+      for (const items of groups.values()) position += Math.min(items.length, rounds);
+      return position;
     },
 
     get size() {

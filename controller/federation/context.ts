@@ -33,8 +33,6 @@ export interface IdentityEntry {
   stored: StoredRecord | undefined;
   /** When it was read last, in milliseconds since the epoch. */
   loadedAt: number;
-  /** The turn for its next comparison, in milliseconds since the epoch; undefined: none is taken. */
-  turnAt: number | undefined;
 }
 
 /** One reconciliation. */

@@ -32,7 +32,7 @@ const debounce = { quietMs: 50, maxMs: 200 };
 export function startFederation(options: FederationControllerOptions): Federation {
   const { client, namespace, log, clock, metrics, events } = options;
   const store = createRecordStore(client, namespace);
-  const reconciler = createFederationReconciler({ ...options, store });
+  const reconciler = createFederationReconciler({ ...options, store, onTurn: (identityId) => runner.enqueueAfter(identityId, 0) });
   const runner = startRunner({ name: 'federation', reconcile: reconciler.reconcile, concurrency, debounce, log, clock, metrics });
 
   function warnAboutNamespace(): void {
@@ -59,6 +59,9 @@ export function startFederation(options: FederationControllerOptions): Federatio
         else runner.enqueue(id);
       }
     },
-    stop: () => runner.stop(),
+    async stop() {
+      reconciler.stop();
+      await runner.stop();
+    },
   };
 }

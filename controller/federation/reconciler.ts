@@ -26,6 +26,13 @@ export interface FederationReconciler {
   reconcile: Reconcile;
   /** The next reconciliation compares with Azure, whatever the last one found. */
   refresh(identityId: string): void;
+  /** Drops what waits for a turn. */
+  stop(): void;
+}
+
+export interface FederationReconcilerOptions extends FederationOptions {
+  /** The identity waited for its turn to be compared with Azure, and has it now: it is to be reconciled. */
+  onTurn(identityId: string): void;
 }
 
 /** Longest time between two comparisons of an identity in use. A credential that is gone is found earlier: the broker reports it. */
@@ -37,12 +44,12 @@ const refreshMs = 10_000;
 /** A longer wait is told on the objects. */
 const toldWaitMs = 5_000;
 
-export function createFederationReconciler(options: FederationOptions): FederationReconciler {
+export function createFederationReconciler(options: FederationReconcilerOptions): FederationReconciler {
   const entries = new Map<string, IdentityEntry>();
-  const turns = createTurns();
+  const turns = createTurns(options);
 
   function entryOf(identityId: string): IdentityEntry {
-    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined, loadedAt: 0, turnAt: undefined };
+    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined, loadedAt: 0 };
     entries.set(identityId, entry);
     return entry;
   }
@@ -53,7 +60,10 @@ export function createFederationReconciler(options: FederationOptions): Federati
       if (identity === undefined) return { done: true };
       const nothing = { record: undefined, resourceVersion: undefined };
       const result = await reconcileOrFail({ ...options, turns, identity, entry: entryOf(identity), signal, stored: nothing });
-      if (result.done === true) entries.delete(identity);
+      if (result.done === true) {
+        entries.delete(identity);
+        turns.leave(identity);
+      }
       return result;
     },
 
@@ -61,6 +71,8 @@ export function createFederationReconciler(options: FederationOptions): Federati
       const entry = entries.get(identityId);
       if (entry !== undefined) entry.state = refreshRequested(entry.state);
     },
+
+    stop: () => turns.stop(),
   };
 }
 
@@ -121,7 +133,7 @@ async function compareIfDue(context: FederationContext, now: number): Promise<Re
   if (isCurrent && remainingMs > 0 && !isRefreshDue(entry.state)) return { requeueAfterMs: Math.min(remainingMs, trustMs) };
   const refreshInMs = (comparedAt ?? Number.NEGATIVE_INFINITY) + refreshMs - now;
   if (isCurrent && refreshInMs > 0) return { requeueAfterMs: refreshInMs };
-  const turnInMs = takeTurn(context, now);
+  const turnInMs = takeTurn(context);
   if (turnInMs > 0) return waitForTurn(context, turnInMs);
 
   const { requested } = entry.state.refreshes;
@@ -137,25 +149,21 @@ async function compareIfDue(context: FederationContext, now: number): Promise<Re
   return { requeueAfterMs: Math.min(retryMs ?? trustMs, trustMs, nextFormerMs(context, clock.wall())) };
 }
 
-/** Milliseconds until the identity may be compared; 0: now, and then the turn is used up. */
-function takeTurn({ entry, turns, identity, needsOf }: FederationContext, now: number): number {
+/** Milliseconds until the identity may be compared, at most; 0: now. */
+function takeTurn({ turns, identity, needsOf }: FederationContext): number {
   const needs = needsOf(identity).filter(({ keepOnly }) => keepOnly !== true);
-  const namespaces = new Set(needs.map(({ match }) => match.identity.namespace));
-  // A namespace that needs the identity too, since the turn was taken, can have an earlier one.
-  if (entry.turnAt === undefined || turns.next(namespaces, now) < entry.turnAt) entry.turnAt = turns.take(namespaces, now);
-  const waitMs = Math.ceil(entry.turnAt - now);
-  if (waitMs <= 0) entry.turnAt = undefined;
-  return waitMs;
+  return turns.take(identity, new Set(needs.map(({ match }) => match.identity.namespace)));
 }
 
 async function waitForTurn(context: FederationContext, waitMs: number): Promise<ReconcileResult> {
   const { identity, needsOf, clock, stored } = context;
   if (waitMs >= toldWaitMs && !isUsable(stored.record)) {
-    const message = 'too many AzureIdentities of this namespace are to be compared with Azure at once: each waits for its turn';
+    const message = 'many identities are to be compared with Azure at once: each waits for its turn';
     const failure = { reason: 'Federating', message, retry: '1 to 30 s' } as const;
     await writeFailed(context, needsOf(identity), { failure, until: clock.wall() + waitMs, lost: false, silentOnly: true });
   }
-  return { requeueAfterMs: waitMs };
+  // Earlier by `onTurn`, unless its place went to another namespace.
+  return { requeueAfterMs: waitMs + toldWaitMs };
 }
 
 const isUsable = (record: FederationRecord | undefined): record is FederationRecord =>

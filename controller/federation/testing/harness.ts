@@ -12,8 +12,8 @@ import { FederationError } from '../../azure/arm/federated-credentials.ts';
 import type { FederationRefusalCode } from '../../azure/arm/federation-refusals.ts';
 import { credentialLimit } from '../../azure/arm/federation-refusals.ts';
 import { fakeObjects } from '../../testing/objects.ts';
-import type { FederationOptions } from '../context.ts';
 import type { FederationBroker } from '../proof-client.ts';
+import type { FederationReconcilerOptions } from '../reconciler.ts';
 import { createFederationReconciler } from '../reconciler.ts';
 import type { RecordStore, StoredRecord } from '../record-store.ts';
 
@@ -128,7 +128,7 @@ function fakeRecord() {
 }
 
 /** `live`: needs that pods have, which a test may change. */
-export function harness(needs: Need[] = [needOf('web')], changes: Partial<FederationOptions> = {}) {
+export function harness(needs: Need[] = [needOf('web')], changes: Partial<FederationReconcilerOptions> = {}) {
   const clock = createFakeClock();
   const { fake: azure, credentials } = fakeAzure();
   const record = fakeRecord();
@@ -156,7 +156,8 @@ export function harness(needs: Need[] = [needOf('web')], changes: Partial<Federa
       return proofs.shift() ?? { outcome: 'proven' };
     },
   };
-  const options: FederationOptions = {
+  const turns: string[] = [];
+  const options: FederationReconcilerOptions = {
     needsOf: () => live,
     assignmentOf: objects.assignmentOf,
     statuses: objects.statuses,
@@ -171,6 +172,7 @@ export function harness(needs: Need[] = [needOf('web')], changes: Partial<Federa
     manageCredentials: true,
     detachDelayMs: day,
     proofResource: 'https://management.azure.com',
+    onTurn: (identity) => turns.push(identity),
     ...changes,
   };
   let reconciler = createFederationReconciler(options);
@@ -182,6 +184,8 @@ export function harness(needs: Need[] = [needOf('web')], changes: Partial<Federa
     events: list,
     clock,
     live,
+    /** Identities that got a turn after a wait. */
+    turns,
     reconcile: (identity = identityId) => reconciler.reconcile(identity, { signal: new AbortController().signal }),
     refresh: () => reconciler.refresh(identityId),
     /** A new leader, which knows the record only. */
