@@ -4,12 +4,11 @@ import type { ContainerOptions } from '../../lib/identities/decision/annotations
 import { isGuaranteed } from '../../lib/identities/decision/container-view.ts';
 import type { PodView } from '../../lib/identities/decision/pod-view.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
-import { parseQuantity } from '../../lib/kube/quantity.ts';
 import type { FitOptions } from './fit.ts';
 import { fallbackLimits, fit } from './fit.ts';
 import { foundAmounts } from './found-containers.ts';
 import type { Bounds, Limits, Quantity } from './limit-ranges.ts';
-import { quantityOf } from './limit-ranges.ts';
+import { larger, quantityOf, smaller } from './limit-ranges.ts';
 
 export interface Amounts {
   cpuRequest: string;
@@ -108,5 +107,7 @@ function withoutEmpty(requests: Record<string, string>, limits: Record<string, s
   return Object.fromEntries(Object.entries({ requests, limits }).filter(([, amounts]) => Object.keys(amounts).length > 0));
 }
 
-const largerText = (a: string, b: string): string => ((parseQuantity(a) ?? 0) >= (parseQuantity(b) ?? 0) ? a : b);
-const smallerText = (a: string, b: string): string => (largerText(a, b) === a ? b : a);
+/** A text that is none, such as the empty one, counts as 0. */
+const largerText = (a: string, b: string): string => larger(amountOf(a), amountOf(b)).text;
+const smallerText = (a: string, b: string): string => smaller(amountOf(b), amountOf(a)).text;
+const amountOf = (text: string): Quantity => quantityOf(text) ?? { text, milli: 0 };
