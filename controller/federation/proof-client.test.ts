@@ -45,6 +45,10 @@ async function served(t: TestContext, answers: Answer[], { name = 'broker.releas
       if (answer !== undefined) response.writeHead(status).end(JSON.stringify(answer));
     });
   });
+  let connections = 0;
+  server.on('secureConnection', () => {
+    connections += 1;
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const folder = await mkdtemp(path.join(os.tmpdir(), 'proof-'));
   const tokenFile = path.join(folder, 'token');
@@ -68,7 +72,16 @@ async function served(t: TestContext, answers: Answer[], { name = 'broker.releas
     server.close();
     await rm(folder, { recursive: true });
   });
-  return { client, seen, arrived, clock, bundle, authority, rotateToken: () => writeFile(tokenFile, 'second') };
+  return {
+    client,
+    seen,
+    arrived,
+    connections: () => connections,
+    clock,
+    bundle,
+    authority,
+    rotateToken: () => writeFile(tokenFile, 'second'),
+  };
 }
 
 describe('createProofClient', () => {
@@ -83,6 +96,40 @@ describe('createProofClient', () => {
       seen.map(({ method, path: asked, authorization }) => `${method} ${asked} ${authorization}`),
       ['GET /v1/federation Bearer first', 'GET /v1/federation Bearer second'],
     );
+  });
+
+  it('asks for the trust once for all that need it at a time, and again after a failure', async (t) => {
+    const { client, seen } = await served(t, [{ status: 503, body: {} }, { body: trust }]);
+    const failures = await Promise.allSettled(Array.from({ length: 5 }, () => client.trust(signal)));
+    assert.deepEqual(new Set(failures.map(({ status }) => status)), new Set(['rejected']));
+    assert.deepEqual(
+      await Promise.all(Array.from({ length: 5 }, () => client.trust(signal))),
+      Array.from({ length: 5 }, () => trust),
+    );
+    assert.equal(seen.length, 2);
+  });
+
+  it('gives the trust to the others where one of them is stopped', async (t) => {
+    const { client } = await served(t, [{ body: trust }]);
+    const stopped = new AbortController();
+    const first = client.trust(stopped.signal);
+    const second = client.trust(signal);
+    stopped.abort(new Error('stopped'));
+    await assert.rejects(first, /stopped/);
+    assert.deepEqual(await second, trust);
+  });
+
+  it('keeps its connection after a refusal, and not after an answer 503', async (t) => {
+    const { client, connections } = await served(
+      t,
+      [{ status: 403 }, { status: 400 }, { status: 503 }, { body: trust }].map((answer) => ({ body: {}, ...answer })),
+    );
+    for (const count of [1, 1, 1]) {
+      await assert.rejects(client.trust(signal), BrokerUnavailableError);
+      assert.equal(connections(), count);
+    }
+    await client.trust(signal);
+    assert.equal(connections(), 2);
   });
 
   it('asks for the trust while proofs wait for Entra', async (t) => {

@@ -5,6 +5,7 @@ import type { FederationProofRequest, FederationProofResponse, FederationRespons
 import { federationPath, federationProofPath } from '../../api/federation.ts';
 import { caBundleConfigMapName, caBundleKey, ports } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
+import { untilAborted } from '../../lib/azure/abort.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { configMaps, resourcePath, services } from '../../lib/kube/resources.ts';
@@ -44,9 +45,11 @@ const timeoutMs = 40_000;
 export function createProofClient(options: ProofClientOptions): FederationBroker & { close(): Promise<void> } {
   const { clock, tokenFile, userAgent } = options;
   // Proofs wait for Entra, and every reconciliation waits for the trust. The broker limits the connections of one address.
+  const closing = new AbortController();
   const forTrust = createConnection(options, 1);
   const forProofs = createConnection(options, 7);
   let known: { trust: FederationResponse; at: number } | undefined;
+  let inFlight: Promise<FederationResponse> | undefined;
 
   async function call(connection: Connection, method: 'GET' | 'POST', path: string, signal: AbortSignal, body?: unknown): Promise<unknown> {
     try {
@@ -63,10 +66,14 @@ export function createProofClient(options: ProofClientOptions): FederationBroker
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       });
       const text = await response.body.text();
-      if (response.statusCode !== 200) throw new Error(`HTTP ${response.statusCode} ${text.slice(0, 200)}`);
+      // A replica that is stopping answers 503: the next call may reach another one.
+      if (response.statusCode >= 500) connection.drop();
+      if (response.statusCode !== 200)
+        throw new BrokerUnavailableError(`the broker answers HTTP ${response.statusCode} ${text.slice(0, 200)}`);
       return JSON.parse(text) as unknown;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      if (error instanceof BrokerUnavailableError) throw error;
       // It may be the certificate: the next call reads the CA bundle again.
       connection.drop();
       throw new BrokerUnavailableError(`the broker does not answer: ${error instanceof Error ? error.message : String(error)}`, {
@@ -75,14 +82,25 @@ export function createProofClient(options: ProofClientOptions): FederationBroker
     }
   }
 
+  async function readTrust(): Promise<FederationResponse> {
+    const trust = parseTrust(await call(forTrust, 'GET', federationPath, closing.signal));
+    known = { trust, at: clock.now() };
+    return trust;
+  }
+
   return {
     async trust(signal) {
+      signal.throwIfAborted();
       if (known !== undefined && clock.now() - known.at < trustMs) return known.trust;
-      known = { trust: parseTrust(await call(forTrust, 'GET', federationPath, signal)), at: clock.now() };
-      return known.trust;
+      // All reconciliations ask at once when an answer is too old.
+      inFlight ??= readTrust().finally(() => {
+        inFlight = undefined;
+      });
+      return await untilAborted(inFlight, signal);
     },
     prove: async (request, signal) => parseProof(await call(forProofs, 'POST', federationProofPath, signal, request)),
     async close() {
+      closing.abort(new Error('closed'));
       forTrust.drop();
       forProofs.drop();
     },
