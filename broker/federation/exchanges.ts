@@ -26,7 +26,9 @@ export interface ExchangeRequest {
   /** `namespace/name` of the AzureIdentity, and of the pod that asks. */
   identity: string;
   podKey: string;
-  /** Waits for the turn of the namespace that asks. Throws a {@link BrokerError}. */
+  /** Of the pod. */
+  namespace: string;
+  /** Waits for the turn of that namespace. Throws a {@link BrokerError}. */
   admit(): Promise<void>;
 }
 
@@ -46,6 +48,11 @@ export interface ExchangeOptions {
 interface Flight {
   /** Clock.now() until which a caller waits. */
   until: number;
+  /** Whose turn it waits for. The first begins the exchange: a namespace must not wait for the turn of another one. */
+  namespaces: Set<string>;
+  turn: PromiseWithResolvers<void>;
+  hasTurn: boolean;
+  refusals: number;
   result: Promise<ObtainedToken>;
 }
 
@@ -111,20 +118,33 @@ export class Exchanges {
   }
 
   #join(key: string, request: ExchangeRequest, until: number): Flight {
-    const known = this.#flights.get(key);
-    if (known !== undefined) {
-      known.until = Math.max(known.until, until);
-      return known;
-    }
-    const mayWait = () => this.#flights.get(key)?.until ?? until;
-    const result = this.#run(key, request, mayWait).finally(() => this.#flights.delete(key));
-    const flight: Flight = { until, result };
+    const flight = this.#flights.get(key) ?? this.#begin(key, request, until);
+    flight.until = Math.max(flight.until, until);
+    if (!flight.hasTurn && !flight.namespaces.has(request.namespace)) void this.#admit(flight, request);
+    return flight;
+  }
+
+  #begin(key: string, request: ExchangeRequest, until: number): Flight {
+    const turn = Promise.withResolvers<void>();
+    const result = turn.promise.then(() => this.#run(key, request, () => flight.until)).finally(() => this.#flights.delete(key));
+    const flight: Flight = { until, namespaces: new Set(), turn, hasTurn: false, refusals: 0, result };
     this.#flights.set(key, flight);
     return flight;
   }
 
+  async #admit(flight: Flight, { namespace, admit }: ExchangeRequest): Promise<void> {
+    flight.namespaces.add(namespace);
+    try {
+      await admit();
+      flight.hasTurn = true;
+      flight.turn.resolve();
+    } catch (error) {
+      flight.refusals += 1;
+      if (flight.refusals === flight.namespaces.size) flight.turn.reject(error);
+    }
+  }
+
   async #run(key: string, request: ExchangeRequest, until: () => number): Promise<ObtainedToken> {
-    await request.admit();
     try {
       const token = await this.#exchange(request, until);
       this.#options.onToken(request.key, token);

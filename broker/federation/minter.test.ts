@@ -440,6 +440,31 @@ describe('federated minter', () => {
     assert.equal(entra.sent.length, 1);
   });
 
+  it('waits for the turn of the first namespace that has one, of those that want the token', async () => {
+    entra.state.replies = [granted('one'), granted('two')];
+    const never = () => new Promise<void>(() => undefined);
+    const other = { ...pod, namespace: 'quiet' };
+    const waiting = [mint({ admit: never }), mint({ admit: never })];
+    assert.equal(await tokenOf({ pod: other }), 'one');
+    assert.deepEqual(await Promise.all(waiting.map(async (each) => (await each).access_token)), ['one', 'one']);
+
+    const resource = 'https://other.example';
+    const refusal = () => Promise.reject(new BrokerError('throttled', 'too many'));
+    const refused = mint({ resource, admit: refusal });
+    const admitted = Promise.withResolvers<void>();
+    const token = tokenOf({ resource, pod: other, admit: () => admitted.promise });
+    await clock.advance(1);
+    admitted.resolve();
+    assert.deepEqual([await token, (await refused).access_token, entra.sent.length], ['two', 'two', 2]);
+  });
+
+  it('takes one turn of each namespace for a token', async () => {
+    entra.state.replies = [granted('one')];
+    const pods = Array.from({ length: 20 }, (_, n) => ({ ...pod, namespace: n % 2 === 0 ? 'team' : 'other', name: `app-${n}` }));
+    await Promise.all(pods.map((each) => tokenOf({ pod: each })));
+    assert.deepEqual([admitted, entra.sent.length], [2, 1]);
+  });
+
   it('asks Entra again for an identity that was made anew with another client id', async () => {
     entra.state.replies = [granted('one'), granted('two')];
     await mint();

@@ -61,7 +61,14 @@ export function createFederatedMinter(options: FederatedMinterOptions): MintFede
     const { clientId, tenantId } = principal;
     const key = { authority: rules.authority, tenantId, clientId, scope, capabilities };
     const text = textOf(key);
-    const request = { key, principal, identity: identity.key, podKey: `${pod.namespace}/${pod.name}`, admit: call.admit };
+    const request = {
+      key,
+      principal,
+      identity: identity.key,
+      podKey: `${pod.namespace}/${pod.name}`,
+      namespace: pod.namespace,
+      admit: call.admit,
+    };
 
     const answer = (token: ObtainedToken, source: 'entra' | 'cache') => {
       audit(log, call, { identity, principal, token, source });
