@@ -43,7 +43,9 @@ export async function startFederation(options: { identities: number; credentialW
     await harness.createIdentity(name);
     await harness.createBinding(name, name, name);
   }
-  await harness.startController([...flags.controller, '--assignment=federate', '--client-qps=250']);
+  // The harness gives a Lease of seconds, which a busy leader loses.
+  const defaults = ['--client-qps=250', '--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
+  await harness.startController([...flags.controller, '--assignment=federate', ...defaults]);
   const replica = await broker.startReplica({ ...source, flags: [...flags.broker, '--assignment=federate'] });
   const sidecars = await startSidecars(harness, broker.port);
   return {
