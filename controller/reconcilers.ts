@@ -78,17 +78,18 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
     if (stopping.signal.aborted) return;
     const assignments = startAssignmentsFor(options, { client: assignmentClient, desired, scopes, federatedNeeds, federation });
     stopper.add('assignments', () => assignments.stop());
-    await Promise.all([enqueueRecorded('scope records', scopes), enqueueRecorded('federation records', federation)]);
+    federation.followRecords();
+    await enqueueRecordedScopes();
   }
 
-  /** What no pod needs any more is known from its record only. Without this it would stay attached, or keep its credential. */
-  async function enqueueRecorded(what: string, of: Pick<Scopes | Federation, 'enqueueRecorded'>): Promise<void> {
+  /** What no pod needs any more is known from its record only. Without this it would stay attached. */
+  async function enqueueRecordedScopes(): Promise<void> {
     for (const retry = backoff(200, 30_000); !stopping.signal.aborted; ) {
       try {
-        return await of.enqueueRecorded();
+        return await scopes.enqueueRecorded();
       } catch (error) {
         const retryMs = retry.next();
-        log.warn({ error: String(error), retryMs: Math.round(retryMs) }, `${what} cannot be listed`);
+        log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'scope records cannot be listed');
         await sleep(systemClock, retryMs, stopping.signal);
       }
     }

@@ -26,13 +26,9 @@ export interface FederationOptions extends StatusContext {
   proofResource: string;
 }
 
-/** What is remembered of an identity. `state` changes by the transitions of state.ts only. */
+/** What is remembered of an identity. It changes by the transitions of state.ts only. */
 export interface IdentityEntry {
   state: IdentityState;
-  /** As it was loaded or saved last; undefined: not since the start, or since a failure. Only the leader writes it. */
-  stored: StoredRecord | undefined;
-  /** When it was read last, in milliseconds since the epoch. */
-  loadedAt: number;
 }
 
 /** One reconciliation. */

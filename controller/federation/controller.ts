@@ -1,20 +1,25 @@
 // Runs the reconciler of federated identities: one key for each managed identity that pods need so, or that a record remembers.
 import { brokerServiceName } from '../../api/names.ts';
-import { identityIdOf } from '../../lib/azure/resource-ids.ts';
+import { untilAborted } from '../../lib/azure/abort.ts';
+import type { Reconcile } from '../../lib/controller/reconcile.ts';
 import type { RunnerOptions } from '../../lib/controller/runner.ts';
 import { startRunner } from '../../lib/controller/runner.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import type { FederationOptions } from './context.ts';
 import { createFederationReconciler } from './reconciler.ts';
-import { createRecordStore } from './record-store.ts';
+import type { RecordEntry } from './record-store.ts';
+import { createRecordStore, watchRecords } from './record-store.ts';
 
 export interface Federation {
   /** What pods need of the identity has changed, or one of their objects has. */
   enqueue(identityId: string): void;
   /** Compares the identity with Azure soon: Entra refused the broker's token. */
   refresh(identityId: string): void;
-  /** Enqueues every recorded identity, also those whose last pod went while nobody led. Throws as a call to the API server does. */
-  enqueueRecorded(): Promise<void>;
+  /**
+   * Enqueues every recorded identity, now and when somebody changes its record: no pod needs to be there for it. What pods need must be known, or an
+   * identity in use would look unused.
+   */
+  followRecords(): void;
   stop(): Promise<void>;
 }
 
@@ -31,9 +36,18 @@ const debounce = { quietMs: 50, maxMs: 200 };
 
 export function startFederation(options: FederationControllerOptions): Federation {
   const { client, namespace, log, clock, metrics, events } = options;
-  const store = createRecordStore(client, namespace);
+  const records = watchRecords({ client, namespace, log });
+  const store = createRecordStore({ client, namespace, informer: records });
   const reconciler = createFederationReconciler({ ...options, store, onTurn: (identityId) => runner.enqueueAfter(identityId, 0) });
-  const runner = startRunner({ name: 'federation', reconcile: reconciler.reconcile, concurrency, debounce, log, clock, metrics });
+  const reconcile: Reconcile = async (key, context) => {
+    await untilAborted(records.whenSynced(), context.signal);
+    return reconciler.reconcile(key, context);
+  };
+  const runner = startRunner({ name: 'federation', reconcile, concurrency, debounce, log, clock, metrics });
+
+  function enqueueEntry(entry: RecordEntry | undefined): void {
+    if (entry !== undefined && 'record' in entry) runner.enqueue(entry.record.identity);
+  }
 
   function warnAboutNamespace(): void {
     if (namespace !== 'default') return;
@@ -52,16 +66,14 @@ export function startFederation(options: FederationControllerOptions): Federatio
       reconciler.refresh(identityId);
       runner.enqueue(identityId);
     },
-    async enqueueRecorded() {
-      for (const { name, identity } of await store.list()) {
-        const id = identityIdOf(identity);
-        if (id === undefined) log.error({ record: name, identity }, 'federation record without the id of an identity is ignored');
-        else runner.enqueue(id);
-      }
+    followRecords() {
+      records.onChange(({ before, after }) => enqueueEntry(after ?? before));
+      for (const entry of records.values()) enqueueEntry(entry);
     },
     async stop() {
       reconciler.stop();
       await runner.stop();
+      await records.stop();
     },
   };
 }

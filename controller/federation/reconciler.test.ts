@@ -304,7 +304,7 @@ describe('the reconciler of federated identities', () => {
   });
 
   it('asks Azure no faster for a namespace with many bad identities, and for another beside', async () => {
-    const { azure, live, clock, reconcile, statuses, turns } = harness([web]);
+    const { azure, record, live, clock, reconcile, statuses, turns } = harness([web]);
     const reconcileBad = (index: number) => {
       azure.failures.splice(0, 1, { read: refused('identityNotFound') });
       return reconcile(`${identityId}-bad${index}`);
@@ -322,6 +322,7 @@ describe('the reconciler of federated identities', () => {
     await reconcile();
     assert.deepEqual([azure.calls(), statuses()], [['read', 'list', `put ${ownName}`], ['Assigned']]);
     live.splice(0, 1, web);
+    record.set(undefined);
     await clock.advance(15_000);
     assert.ok(turns.includes(`${identityId}-bad199`));
     await reconcileBad(199);

@@ -37,7 +37,7 @@ export interface FederationReconcilerOptions extends FederationOptions {
 
 /** Longest time between two comparisons of an identity in use. A credential that is gone is found earlier: the broker reports it. */
 const resyncMs = 60 * 60_000;
-/** The record, and the issuer of the broker's token, are looked at so often. */
+/** The issuer of the broker's token is looked at so often. */
 const trustMs = 5 * 60_000;
 /** Reports do not make comparisons of one identity follow each other faster. */
 const refreshMs = 10_000;
@@ -49,7 +49,7 @@ export function createFederationReconciler(options: FederationReconcilerOptions)
   const turns = createTurns(options);
 
   function entryOf(identityId: string): IdentityEntry {
-    const entry = entries.get(identityId) ?? { state: initialState, stored: undefined, loadedAt: 0 };
+    const entry = entries.get(identityId) ?? { state: initialState };
     entries.set(identityId, entry);
     return entry;
   }
@@ -92,19 +92,7 @@ async function reconcileOrFail(context: FederationContext): Promise<ReconcileRes
 async function reconcileIdentity(context: FederationContext): Promise<ReconcileResult> {
   const { entry, identity, store, clock } = context;
   const now = clock.wall();
-  // Without its record the broker gives no tokens, and nothing tells the controller that somebody deleted it.
-  const isOld = now - entry.loadedAt >= trustMs;
-  if (isOld) entry.loadedAt = now;
-  context.stored = isOld || entry.stored === undefined ? await store.load(identity) : entry.stored;
-  // Read again after an error, which may be that somebody else wrote it.
-  entry.stored = undefined;
-  const result = await reconcileLoaded(context, now);
-  if (entry.state.failure === undefined) entry.stored = context.stored;
-  return result;
-}
-
-async function reconcileLoaded(context: FederationContext, now: number): Promise<ReconcileResult> {
-  const { entry, identity, store } = context;
+  context.stored = store.load(identity);
   const needs = context.needsOf(identity);
   if (needs.length === 0) return reconcileUnused(context, now);
   const { record } = context.stored;
@@ -137,8 +125,6 @@ async function compareIfDue(context: FederationContext, now: number): Promise<Re
   if (turnInMs > 0) return waitForTurn(context, turnInMs);
 
   const { requested } = entry.state.refreshes;
-  // A person may have edited it since it was read.
-  context.stored = await context.store.load(context.identity);
   const result = await compareCredentials(context, trust);
   if (result.kind === 'interrupted') return { requeueAfterMs: interruptedMs };
   if (result.kind === 'failed') return fail(context, result.failure, result.lost);

@@ -1,6 +1,8 @@
-// Federation records as ConfigMaps of the release namespace.
+// Federation records as ConfigMaps of the release namespace. Reads are those of an informer, so that neither a start nor a look for edits by a person
+// costs a call for each identity.
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import {
+  FederationRecordError,
   federationRecordLabels,
   federationRecordName,
   federationRecordSelector,
@@ -9,9 +11,11 @@ import {
 } from '../../lib/identities/federation/record.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { mergePatch } from '../../lib/kube/client.ts';
-import { isNotFound } from '../../lib/kube/errors.ts';
-import { at, metadataOf, stringAt } from '../../lib/kube/objects.ts';
+import type { Informer } from '../../lib/kube/informer.ts';
+import { isNewer, startInformer } from '../../lib/kube/informer.ts';
+import { metadataOf } from '../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
+import type { Logger } from '../../lib/log.ts';
 
 /** A record and the version it was read at; both undefined where none is stored. */
 export interface StoredRecord {
@@ -19,67 +23,86 @@ export interface StoredRecord {
   readonly resourceVersion: string | undefined;
 }
 
-/** Every function throws as a call to the API server does; `load` also `FederationRecordError`. */
+/** `save` and `remove` throw as a call to the API server does, with a conflict where the stored record changed since it was loaded. */
 export interface RecordStore {
-  load(identityId: string): Promise<StoredRecord>;
-  /** Throws a conflict where the stored record changed since it was loaded. */
+  /** As it was saved last, also where the informer does not know that yet. Throws {@link FederationRecordError}. */
+  load(identityId: string): StoredRecord;
   save(stored: StoredRecord, record: FederationRecord): Promise<StoredRecord>;
-  /** Throws as `save` does. */
   remove(identityId: string, stored: StoredRecord): Promise<void>;
-  /** The names of all records and the ids of their identities. */
-  list(): Promise<{ name: string; identity: string }[]>;
 }
+
+/** What the informer keeps of a ConfigMap. */
+export type RecordEntry = { resourceVersion: string } & ({ record: FederationRecord } | { error: FederationRecordError });
 
 const optionalKeys = ['credential', 'provenAt', 'former', 'unusedSince'] as const;
 
-export function createRecordStore(client: KubeClient, namespace: string): RecordStore {
-  const pathOf = (identityId: string) => resourcePath(configMaps, { namespace, name: federationRecordName(identityId) });
-  return {
-    async load(identityId) {
+export function watchRecords(options: { client: KubeClient; namespace: string; log: Logger }): Informer<RecordEntry> {
+  const { log } = options;
+  return startInformer({
+    ...options,
+    resource: configMaps,
+    labelSelector: federationRecordSelector,
+    project(raw) {
+      const { resourceVersion = '' } = metadataOf(raw);
       try {
-        const raw = await client.call('GET', pathOf(identityId));
-        return { record: parseFederationRecord(raw), resourceVersion: metadataOf(raw).resourceVersion };
+        return { resourceVersion, record: parseFederationRecord(raw) };
       } catch (error) {
-        if (isNotFound(error)) return { record: undefined, resourceVersion: undefined };
-        throw error;
+        if (!(error instanceof FederationRecordError)) throw error;
+        log.error({ error: error.message }, 'federation record not understood');
+        return { resourceVersion, error };
       }
+    },
+  });
+}
+
+export interface RecordStoreOptions {
+  client: KubeClient;
+  namespace: string;
+  informer: Pick<Informer<RecordEntry>, 'get' | 'resourceVersion'>;
+}
+
+export function createRecordStore({ client, namespace, informer }: RecordStoreOptions): RecordStore {
+  const pathOf = (identityId: string) => resourcePath(configMaps, { namespace, name: federationRecordName(identityId) });
+  /** Saved, and perhaps newer than what the informer knows. By the name of the ConfigMap. */
+  const saved = new Map<string, { record: FederationRecord; resourceVersion: string }>();
+
+  return {
+    load(identityId) {
+      const name = federationRecordName(identityId);
+      const own = saved.get(name);
+      if (own !== undefined && isNewer(own.resourceVersion, informer.resourceVersion)) return own;
+      saved.delete(name);
+      const entry = informer.get(`${namespace}/${name}`);
+      if (entry === undefined) return { record: undefined, resourceVersion: undefined };
+      if ('error' in entry) throw entry.error;
+      // The name has only a part of the hash of the id.
+      if (entry.record.identity !== identityId)
+        throw new FederationRecordError(`ConfigMap ${name} is the record of ${entry.record.identity}, not of ${identityId}`);
+      return entry;
     },
 
     async save({ resourceVersion }, record) {
       const data = formatFederationRecord(record);
+      const name = federationRecordName(record.identity);
       const raw =
         resourceVersion === undefined
           ? await client.call('POST', resourcePath(configMaps, { namespace }), {
-              body: {
-                apiVersion: 'v1',
-                kind: 'ConfigMap',
-                metadata: { name: federationRecordName(record.identity), namespace, labels: federationRecordLabels },
-                data,
-              },
+              body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace, labels: federationRecordLabels }, data },
             })
           : // A patch: labels and annotations that a person added stay.
             await client.call('PATCH', pathOf(record.identity), {
               contentType: mergePatch,
               body: { metadata: { resourceVersion }, data: { ...Object.fromEntries(optionalKeys.map((key) => [key, null])), ...data } },
             });
-      return { record, resourceVersion: metadataOf(raw).resourceVersion };
+      const entry = { record, resourceVersion: metadataOf(raw).resourceVersion ?? '' };
+      saved.set(name, entry);
+      return entry;
     },
 
     async remove(identityId, { resourceVersion }) {
       if (resourceVersion === undefined) return;
       const body = { apiVersion: 'v1', kind: 'DeleteOptions', preconditions: { resourceVersion } };
       await client.call('DELETE', pathOf(identityId), { body });
-    },
-
-    async list() {
-      const found = await client.call('GET', resourcePath(configMaps, { namespace }), {
-        query: { labelSelector: federationRecordSelector },
-      });
-      const items = at(found, 'items');
-      return (Array.isArray(items) ? (items as unknown[]) : []).map((item) => ({
-        name: stringAt(item, 'metadata', 'name') ?? '',
-        identity: stringAt(item, 'data', 'identity') ?? '',
-      }));
     },
   };
 }

@@ -106,13 +106,12 @@ function fakeRecord() {
     version += 1;
   };
   const store: RecordStore = {
-    load: async () => stored(),
+    load: stored,
     async save(before, next) {
       write(before, next);
       return stored();
     },
     remove: async (_id, before) => write(before, undefined),
-    list: async () => [],
   };
   return {
     store,
