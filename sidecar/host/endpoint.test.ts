@@ -219,10 +219,28 @@ describe('the node endpoint', () => {
   it('lets 250 requests wait', async () => {
     const { ask, respond, after, endpoint } = startEndpoint();
     respond.broker = (_url, options) => hang(options);
-    const waiting = Array.from({ length: 250 }, () => ask());
+    const waiting = Array.from({ length: 250 }, (_, index) => ask({ pod: `app-${index % 25}` }));
+    const tooMany = await after(0, ask({ pod: 'other' }));
+    assert.equal(tooMany?.status, 503);
+    assert.match((await tooMany?.text()) ?? '', /too many requests wait on this node/);
+    endpoint.close();
+    await Promise.all(waiting);
+  });
+
+  it('lets 20 requests for one pod wait, and serves the others beside them', async () => {
+    const { ask, respond, after, endpoint } = startEndpoint();
+    respond.broker = (_url, options) => hang(options);
+    const gone = new AbortController();
+    const left = ask({ signal: gone.signal });
+    const waiting = Array.from({ length: 19 }, () => ask());
     const tooMany = await after(0, ask());
     assert.equal(tooMany?.status, 503);
-    assert.match((await tooMany?.text()) ?? '', /too many requests/);
+    assert.match((await tooMany?.text()) ?? '', /too many requests wait for pod team\/app-0/);
+    gone.abort();
+    await left;
+    assert.equal(await after(0, ask()), undefined);
+    respond.broker = () => json({ identity: row('a') });
+    assert.equal((await ask({ pod: 'app-1' })).status, 200);
     endpoint.close();
     await Promise.all(waiting);
   });

@@ -47,8 +47,10 @@ export interface Endpoint {
   close(): void;
 }
 
-/** Of callers that wait. Kubelet mounts the volumes of all pods of a node at once. */
+/** Of callers that wait. Kubelet mounts the volumes of all pods of a node at once, and a driver asks for each of a pod's volumes. */
 const maxRequests = 250;
+/** For one pod, so that one whose identity does not come, and whose mounts are tried again and again, leaves room for the others. */
+const maxRequestsOfPod = 20;
 const retryAfterSeconds = 5;
 
 interface Context {
@@ -72,6 +74,18 @@ export function createEndpoint(settings: HostSettings, dependencies: EndpointDep
   const stopping = createNotifier();
   let stopped = false;
   let requests = 0;
+  const requestsOfPods = new Map<string, number>();
+
+  function enter(pod: string): () => void {
+    requests += 1;
+    requestsOfPods.set(pod, (requestsOfPods.get(pod) ?? 0) + 1);
+    return () => {
+      requests -= 1;
+      const left = (requestsOfPods.get(pod) ?? 0) - 1;
+      if (left > 0) requestsOfPods.set(pod, left);
+      else requestsOfPods.delete(pod);
+    };
+  }
 
   async function answer(route: HostTokenRoute, caller: AbortSignal): Promise<Response> {
     const deadline = clock.now() + settings.requestDeadlineMs;
@@ -80,11 +94,11 @@ export function createEndpoint(settings: HostSettings, dependencies: EndpointDep
     if (stopped || caller.aborted) abort();
     const unsubscribe = stopping.subscribe(abort);
     caller.addEventListener('abort', abort, { once: true });
-    requests += 1;
+    const leave = enter(podOf(route));
     try {
       return await respond(context, route, { deadline, signal: controller.signal });
     } finally {
-      requests -= 1;
+      leave();
       unsubscribe();
       caller.removeEventListener('abort', abort);
     }
@@ -98,10 +112,12 @@ export function createEndpoint(settings: HostSettings, dependencies: EndpointDep
       if (route.kind === 'health') return new Response('ok\n');
       if (route.kind === 'error') return textResponse(route.status, route.message);
       if (requests >= maxRequests) return textResponse(503, 'too many requests wait on this node', retryAfterSeconds);
+      if ((requestsOfPods.get(podOf(route)) ?? 0) >= maxRequestsOfPod)
+        return textResponse(503, `too many requests wait for pod ${podOf(route)}`, retryAfterSeconds);
       keepOpen();
       const response = await answer(route, signal);
       const { status } = response;
-      if (status !== 200) log.warn('no token served', { pod: `${route.namespace}/${route.pod}`, resource: route.resource, status });
+      if (status !== 200) log.warn('no token served', { pod: podOf(route), resource: route.resource, status });
       return response;
     },
     close() {
@@ -110,6 +126,8 @@ export function createEndpoint(settings: HostSettings, dependencies: EndpointDep
     },
   };
 }
+
+const podOf = ({ namespace, pod }: HostTokenRoute): string => `${namespace}/${pod}`;
 
 function createContext(settings: HostSettings, { fetch, clock, random, log, readCa, readToken }: EndpointDependencies): Context {
   const userAgent = `aad-pod-identity-node/${version}`;
@@ -153,8 +171,9 @@ async function respondFromImds(context: Context, route: HostTokenRoute, row: Ide
   return 'token' in result ? served(context, route, row, result.token) : tokenRefusal(result.error, row);
 }
 
-function served({ clock, log }: Context, { namespace, pod, resource }: HostTokenRoute, row: IdentityRow, token: Token): Response {
-  log.info('token served', { pod: `${namespace}/${pod}`, identity: rowKey(row), resource });
+function served({ clock, log }: Context, route: HostTokenRoute, row: IdentityRow, token: Token): Response {
+  const { resource } = route;
+  log.info('token served', { pod: podOf(route), identity: rowKey(row), resource });
   return hostTokenResponse(token, { resource, clientId: row.clientID, wallMs: clock.wall() });
 }
 

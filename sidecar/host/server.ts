@@ -9,7 +9,9 @@ import { createEndpoint } from './endpoint.ts';
 import { textResponse } from './responses.ts';
 
 const drainMs = 1_800;
-const idleSeconds = 60;
+/** Bun has no limit for connections. So idle and half-sent ones go soon: any process of the node can open thousands. */
+const idleSeconds = 10;
+/** For a request that waits. */
 const waitingSeconds = 255;
 /** How soon the endpoint takes a port over that was taken. */
 const portRetryMs = 1_000;

@@ -95,6 +95,17 @@ describe('the node endpoint as a process', () => {
     assert.ok(privateKiB < 8 * 1024);
   });
 
+  it('serves others in bounded memory beside thousands of idle and half-sent connections', async (t) => {
+    const sockets = Array.from({ length: 3_000 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+    t.after(() => sockets.forEach((socket) => void socket.destroy()));
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    for (const socket of sockets.slice(0, 1_500)) socket.write('GET /host/token/?resource=r HTTP/1.1\r\nHost: local');
+    assert.equal((await ask()).status, 200);
+    const { privateKiB } = await memoryOf(endpoint.pid);
+    t.diagnostic(`private ${privateKiB} KiB`);
+    assert.ok(privateKiB < 32 * 1024);
+  });
+
   it('takes a port over that another program had', async () => {
     await endpoint.stop();
     const nmi = createServer((socket) => socket.on('error', () => {}).destroy()).listen(port, '127.0.0.1');
