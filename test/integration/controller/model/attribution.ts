@@ -42,6 +42,8 @@ export class Attribution {
   detached(key: string, seq: number): void {
     this.#foreign.delete(key);
     this.#past.push({ seq, key, attached: false });
+    // An operation that is under way and fails brings back what was attached before it.
+    if (this.#operationsFail) this.#unknown.add(key);
   }
 
   /** It is attached, and whoever attached it got no answer. */

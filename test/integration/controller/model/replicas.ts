@@ -63,7 +63,7 @@ export async function startReplicas(harness: Harness, given: readonly string[]):
       const isUsual = ({ msg }: LogRecord) => String(msg).includes('Azure answered');
       return started
         .flatMap(({ log }) => log.filter((record) => !isUsual(record)).slice(-60))
-        .sort((a, b) => Number(a.time) - Number(b.time))
+        .sort((a, b) => String(a.time).localeCompare(String(b.time)))
         .slice(-60)
         .map((record) => JSON.stringify(record).slice(0, 600));
     },
