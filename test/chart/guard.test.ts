@@ -8,7 +8,7 @@ import { parseSettings } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
 import { golden } from './golden.ts';
 import type { KubeObject } from './render.ts';
-import { chart, environmentOf, find, helm, images, render, template } from './render.ts';
+import { chart, environmentOf, find, helm, render, required, template } from './render.ts';
 
 const all = [
   'guard.enabled=true',
@@ -37,7 +37,7 @@ describe('the guard', () => {
   });
 
   it('passes helm lint', async () => {
-    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...images, '--set', all.join(','), chart);
+    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...required, '--set', all.join(','), chart);
     assert.equal(code, 0, stdout + stderr);
   });
 

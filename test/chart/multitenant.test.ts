@@ -8,7 +8,7 @@ import { settings as controllerSettings } from '../../controller/settings.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
 import type { KubeObject } from './render.ts';
-import { chart, environmentOf, find, helm, images, render } from './render.ts';
+import { chart, environmentOf, find, helm, render, required } from './render.ts';
 
 const file = path.join(chart, 'values-multitenant.yaml');
 const page = path.resolve(chart, '../../docs/security.md');
@@ -25,7 +25,7 @@ describe('values-multitenant.yaml', () => {
   });
 
   it('passes helm lint', async () => {
-    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...images, '--values', file, chart);
+    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...required, '--values', file, chart);
     assert.equal(code, 0, stdout + stderr);
   });
 

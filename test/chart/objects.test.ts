@@ -29,7 +29,7 @@ import { parseSettings } from '../../lib/settings.ts';
 import { settings as webhookSettings } from '../../webhook/settings.ts';
 import { golden } from './golden.ts';
 import type { KubeObject } from './render.ts';
-import { chart, environmentOf, find, helm, images, podOf, render, template } from './render.ts';
+import { chart, environmentOf, find, helm, podOf, render, required, template } from './render.ts';
 
 const controller = 'aad-pod-identity-controller';
 const broker = 'aad-pod-identity-broker';
@@ -44,7 +44,7 @@ describe('the chart with its own values', () => {
   });
 
   it('passes helm lint', async () => {
-    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...images, chart);
+    const { code, stdout, stderr } = await helm('lint', '--strict', '--kube-version', '1.36.3', ...required, chart);
     assert.equal(code, 0, stdout + stderr);
   });
 
@@ -201,7 +201,7 @@ describe('the chart with its own values', () => {
     for (const [values, table, given] of [
       [brokerValues, brokerSettings, ['federatedTokenFile']],
       [webhookValues, webhookSettings, ['sidecarImage']],
-      [controllerValues, controllerSettings, ['webhookEntries']],
+      [controllerValues, controllerSettings, ['webhookEntries', 'useMsi']],
     ] as const)
       for (const [name, setting] of Object.entries(table))
         if (!(given as readonly string[]).includes(name))

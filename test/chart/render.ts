@@ -17,12 +17,15 @@ export async function helm(...args: string[]): Promise<Result> {
   return run(await found, args, { timeoutSeconds: 60 });
 }
 
-/** Names that nobody pulls: the chart has none of its own. */
-export const images = ['--set', 'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar'];
+/** What the chart has no default for. Nobody pulls these images. */
+export const required = [
+  '--set',
+  'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar,adminsecret.useMSI=true',
+];
 
 export function template(...args: string[]): Promise<Result> {
   // Without a cluster helm would assume the version it was built for.
-  return helm('template', 'webhook', chart, '--namespace', 'system', '--kube-version', '1.36.3', ...images, ...args);
+  return helm('template', 'webhook', chart, '--namespace', 'system', '--kube-version', '1.36.3', ...required, ...args);
 }
 
 /** Throws with helm's own words when the values are refused. */

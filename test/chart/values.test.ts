@@ -276,8 +276,11 @@ describe('identityPolicy', () => {
 });
 
 describe('credentials', () => {
+  const application = 'adminsecret.tenantID=t,adminsecret.clientID=c';
+  /** Without the managed identity that other tests sign in with. */
+  const none = 'adminsecret.useMSI=false';
   const signIn = async (...sets: string[]) => {
-    const objects = await render(...sets.flatMap((set) => ['--set', set]));
+    const objects = await render(...[none, ...sets].flatMap((set) => ['--set', set]));
     const { spec } = podOf(objects, controller);
     return {
       objects,
@@ -307,7 +310,7 @@ describe('credentials', () => {
   });
 
   it('take an existing Secret, also with a certificate', async () => {
-    const { objects, environment } = await signIn('adminsecret.existingSecret=mine', 'adminsecret.useCertificate=true');
+    const { objects, environment } = await signIn(`${application},adminsecret.existingSecret=mine,adminsecret.useCertificate=true`);
     assert.equal(
       objects.some((one) => one.kind === 'Secret'),
       false,
@@ -318,8 +321,8 @@ describe('credentials', () => {
   });
 
   it('take a managed identity in both spellings of aad-pod-identity', async () => {
-    for (const sets of [['adminsecret.clientID=msi', 'adminsecret.clientSecret=msi'], ['adminsecret.useMSI=true']]) {
-      const { environment, volumes } = await signIn(...sets, 'adminsecret.userAssignedMSIClientID=u');
+    for (const set of ['adminsecret.clientID=msi,adminsecret.clientSecret=msi', 'adminsecret.useMSI=true']) {
+      const { environment, volumes } = await signIn(set, 'adminsecret.userAssignedMSIClientID=u');
       assert.equal(environment.USE_MSI, 'true');
       assert.equal(environment.USER_ASSIGNED_MSI_CLIENT_ID, 'u');
       assert.equal('CLIENT_ID' in environment, false);
@@ -328,19 +331,23 @@ describe('credentials', () => {
   });
 
   it('take workload identity, azure.json, the file of a cloud and further CAs', async () => {
-    const federated = await signIn('adminsecret.workloadIdentity=true', 'adminsecret.clientID=c', 'adminsecret.tenantID=t');
+    const federated = await signIn(application, 'adminsecret.workloadIdentity=true');
     assert.equal(federated.environment.FEDERATED_TOKEN_FILE, '/var/run/secrets/azure/tokens/azure-identity-token');
     assert.match(JSON.stringify(federated.spec.volumes), /api:\/\/AzureADTokenExchange/);
     const node = await signIn('controller.cloudConfig=/etc/kubernetes/azure.json');
     assert.equal(node.environment.CLOUD_CONFIG, '/etc/aad-pod-identity/azure.json');
     assert.equal(at(node.spec, 'securityContext', 'runAsUser'), 0);
-    const stack = await signIn('controller.azureEnvironmentFilepath=/etc/kubernetes/akscustom.json', 'customUserAgent=fleet 7');
+    const stack = await signIn(
+      'adminsecret.useMSI=true',
+      'controller.azureEnvironmentFilepath=/etc/kubernetes/akscustom.json',
+      'customUserAgent=fleet 7',
+    );
     assert.equal(stack.environment.AZURE_ENVIRONMENT_FILEPATH, '/etc/aad-pod-identity/environment.json');
     assert.equal(stack.environment.CUSTOM_USER_AGENT, 'fleet 7');
     assert.equal('CLOUD_CONFIG' in stack.environment, false);
     assert.match(JSON.stringify(stack.spec.volumes), /"path":"\/etc\/kubernetes\/akscustom.json"/);
     assert.equal(at(stack.spec, 'securityContext', 'runAsUser'), 0);
-    const trusting = await signIn('extraCaCertificates=PEM');
+    const trusting = await signIn('adminsecret.useMSI=true', 'extraCaCertificates=PEM');
     for (const name of [controller, broker]) {
       assert.equal(environmentOf(trusting.objects, name).AZURE_CA_FILE, '/etc/aad-pod-identity/ca/ca.crt');
       assert.match(JSON.stringify(podOf(trusting.objects, name).spec.volumes), /"name":"aad-pod-identity-azure-ca"/);
@@ -350,12 +357,59 @@ describe('credentials', () => {
 
   it('start new pods when they change', async () => {
     const sums = await Promise.all(
-      ['a', 'b'].map(
-        async (secret) => podOf((await signIn(`adminsecret.clientSecret=${secret}`)).objects, controller).annotations['checksum/config'],
-      ),
+      ['a', 'b'].map(async (secret) => {
+        const { objects } = await signIn(application, `adminsecret.clientSecret=${secret}`);
+        return podOf(objects, controller).annotations['checksum/config'];
+      }),
     );
     assert.notEqual(sums[0], sums[1]);
   });
+
+  it('are asked for by the names of all values that are one, since none is the default', async () => {
+    const { code, stderr } = await template('--set', none);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /no sign-in to Azure.*operationMode standard/);
+    const named = ['useMSI', 'userAssignedMSIClientID', 'tenantID', 'clientID', 'clientSecret', 'existingSecret', 'workloadIdentity'];
+    for (const value of [...named.map((key) => `adminsecret.${key}`), 'controller.cloudConfig']) assert.ok(stderr.includes(value), value);
+  });
+
+  const accepted: [name: string, values: object][] = [
+    ['are not asked for in managed mode', { operationMode: 'managed' }],
+    ['may come from the webhook of Azure Workload Identity', { controller: { podLabels: { 'azure.workload.identity/use': 'true' } } }],
+    [
+      'may be a Secret for the application of azure.json',
+      { adminsecret: { existingSecret: 'mine' }, controller: { cloudConfig: '/etc/kubernetes/azure.json' } },
+    ],
+  ];
+  for (const [name, values] of accepted)
+    it(name, async () => {
+      await render('--set', none, ...Object.entries(values).flatMap(([key, value]) => ['--set-json', `${key}=${JSON.stringify(value)}`]));
+    });
+
+  const incomplete: [name: string, set: string, says: RegExp][] = [
+    [
+      'a secret without its tenant',
+      'adminsecret.clientSecret=s,adminsecret.clientID=c',
+      /adminsecret\.tenantID is required with .*clientSecret/,
+    ],
+    ['a Secret without its application', 'adminsecret.existingSecret=s,adminsecret.tenantID=t', /adminsecret\.clientID is required/],
+    [
+      'workload identity without its tenant',
+      'adminsecret.workloadIdentity=true',
+      /adminsecret\.tenantID is required with .*workloadIdentity/,
+    ],
+    [
+      'two ways at once',
+      'adminsecret.workloadIdentity=true,adminsecret.useMSI=true',
+      /workloadIdentity and adminsecret\.useMSI .*one way to sign in/,
+    ],
+  ];
+  for (const [name, set, says] of incomplete)
+    it(`refuse ${name}`, async () => {
+      const { code, stderr } = await template('--set', `${none},${set}`);
+      assert.notEqual(code, 0);
+      assert.match(stderr, says);
+    });
 });
 
 describe('rbac', () => {

@@ -10,6 +10,7 @@ import { mustRun, run } from '../../cluster/run.ts';
 
 const chart = path.resolve(import.meta.dirname, '../../../charts/aad-pod-identity-webhook');
 const values = JSON.stringify({
+  adminsecret: { useMSI: true },
   image: { controlPlane: { repository: 'registry.test/control-plane' }, sidecar: { repository: 'registry.test/sidecar' } },
   networkPolicy: { enabled: true, metricsNamespaces: ['monitoring'], apiServerCIDRs: ['10.0.0.0/8', 'fd00::/8'] },
 });

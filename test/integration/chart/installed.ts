@@ -4,7 +4,7 @@ import { parseWebhookEntries } from '../../../controller/certificates/webhook-en
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect } from '../../../lib/kube/client.ts';
 import { at } from '../../../lib/kube/objects.ts';
-import { chart, images } from '../../chart/render.ts';
+import { chart, required } from '../../chart/render.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
@@ -35,7 +35,7 @@ export async function installChart(...flags: string[]): Promise<InstalledChart> 
     await plane.stop();
   };
   try {
-    await helm('install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', ...images, ...flags);
+    await helm('install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', ...required, ...flags);
   } catch (error) {
     await stop();
     throw error;

@@ -8,7 +8,7 @@ import { reportPath, tokenPath } from '../../../api/broker.ts';
 import { webhookConfigurationName, webhookServiceName } from '../../../api/names.ts';
 import { at, stringAt, stringsAt } from '../../../lib/kube/objects.ts';
 import { endpointSlices, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
-import { chart, images } from '../../chart/render.ts';
+import { chart, required } from '../../chart/render.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import { mustRun } from '../../cluster/run.ts';
 import { kubeconfigOf } from '../../harness/service-account.ts';
@@ -53,7 +53,7 @@ before(async () => {
     apiServerFlags: { 'audit-policy-file': path.join(folder, 'policy.json'), 'audit-log-path': path.join(folder, 'log') },
   });
   const helm = await findHelm(() => undefined);
-  await mustRun(helm, ['install', 'webhook', chart, '-n', namespace, ...images], {
+  await mustRun(helm, ['install', 'webhook', chart, '-n', namespace, ...required], {
     env: { KUBECONFIG: harness.plane.kubeconfig },
     timeoutSeconds: 120,
   });

@@ -16,6 +16,7 @@ import { isNotFound } from '../../../lib/kube/errors.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, pods, resourcePath, secrets } from '../../../lib/kube/resources.ts';
 import { generateKey, issueAuthority, issueLeaf } from '../../../lib/tls/issue.ts';
 import type { KeyPair } from '../../../lib/tls/key-pair.ts';
+import { chart, required } from '../../chart/render.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
@@ -109,16 +110,11 @@ export async function startHarness(
 
 async function installChart(plane: ControlPlane, set?: string): Promise<void> {
   const helm = await findHelm(() => undefined);
-  const chart = path.join(root, 'charts/aad-pod-identity-webhook');
-  const images = 'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar';
-  await mustRun(
-    helm,
-    ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', '--set', set === undefined ? images : `${images},${set}`],
-    {
-      env: { KUBECONFIG: plane.kubeconfig },
-      timeoutSeconds: 120,
-    },
-  );
+  const args = ['install', 'webhook', chart, '-n', releaseNamespace, '--create-namespace', ...required];
+  await mustRun(helm, set === undefined ? args : [...args, '--set', set], {
+    env: { KUBECONFIG: plane.kubeconfig },
+    timeoutSeconds: 120,
+  });
 }
 
 function certificatesOf(client: KubeClient): Pick<Harness, 'publishLeaf' | 'publishBundle'> {
