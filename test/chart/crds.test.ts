@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { loadAllYaml } from '@kubernetes/client-node';
+import { parse } from 'yaml';
 import type { Kind } from '../../api/kinds.ts';
 import { plurals } from '../../api/kinds.ts';
 import { apiGroup } from '../../api/names.ts';
@@ -26,6 +27,15 @@ describe('custom resource definitions', () => {
       );
       assert.doesNotMatch(JSON.stringify(versions), /"required"/);
     });
+
+  it('are those that Chart.yaml describes for Artifact Hub', () => {
+    const about: unknown = parse(readFileSync(path.join(chart, 'Chart.yaml'), 'utf8'));
+    const described = parse(stringAt(about, 'annotations', 'artifacthub.io/crds') ?? '') as { kind: string; name: string }[];
+    assert.deepEqual(
+      described.map(({ kind, name }) => [kind, name]),
+      Object.entries(plurals).map(([kind, plural]) => [kind, `${plural}.${apiGroup}`]),
+    );
+  });
 
   for (const plural of Object.values(plurals))
     it(`${plural}: every text, list and map has a maximum`, () => {
