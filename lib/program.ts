@@ -1,5 +1,6 @@
 // What every Node program does around its own work: --help, --version, settings, one clear line for a bad one, a signal, an orderly stop.
 import { version } from '../api/version.ts';
+import { withChartValues } from './chart-values.ts';
 import type { Logger, LogLevel } from './log.ts';
 import { createLogger } from './log.ts';
 import type { Table, Values } from './settings.ts';
@@ -45,7 +46,12 @@ export async function runProgram<const T extends Table & { logLevel: Table[strin
     process.exit(0);
   } catch (error) {
     // One line where kubectl logs and a terminal show it; the stack only helps where the user cannot mend it.
-    const line = error instanceof SettingsError ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const line =
+      error instanceof SettingsError
+        ? withChartValues(error.message, program.name, Object.keys(program.settings))
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error);
     process.stderr.write(`${program.name}: ${line}\n`);
     await stopper?.stop();
     process.exit(error instanceof SettingsError ? 2 : 1);
