@@ -9,6 +9,7 @@ import type { Registration } from './certificates/webhook-configuration.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
+import { startExpectedObjects } from './expected-objects.ts';
 import { startGuardController } from './guard/controller.ts';
 import { watchRuntimeExceptions } from './injection/runtime-exceptions.ts';
 import { watchInjection } from './injection/watch.ts';
@@ -69,6 +70,8 @@ function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSi
           'watch of assignment modes',
           watchModes(options.informers.identities, { events: options.events, rules: options.settings }),
         );
+      const expected = startExpected(options);
+      stopper.add('expected objects', () => expected.stop());
       const guard = startGuard(options);
       if (guard !== undefined) stopper.add('guard', () => guard.stop());
       if (options.settings.runtimeExceptions === 'allow') stopper.add('watch of run-time exceptions', watchRuntimeExceptions(options));
@@ -77,6 +80,10 @@ function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSi
       stopper.add('release of assignments', () => release.stop());
     })
     .catch((error: unknown) => options.log.error({ error: String(error) }, 'injection watch not started'));
+}
+
+function startExpected({ client, events, informers, instruments, log, settings }: LeaderOptions) {
+  return startExpectedObjects({ client, events, log, exceptions: informers.exceptions, ...settings, metrics: instruments.controllers });
 }
 
 function startGuard({ client, events, informers, instruments, log, settings }: LeaderOptions) {

@@ -45,6 +45,19 @@ export const settings = {
   }),
   webhookEntries: webhookEntriesSetting,
 
+  expectedExceptions: list({
+    description: 'AzurePodIdentityExceptions that should exist; an Event tells which are missing',
+    form: 'namespace/name',
+    accepts: (key) => /^[a-z0-9.-]+\/[a-z0-9.-]+$/.test(key),
+    default: [],
+  }),
+  expectedClusterRoles: list({
+    description: 'ClusterRoles that should exist; an Event tells which are missing',
+    form: 'names',
+    accepts: (name) => /^[^\s/]+$/.test(name),
+    default: [],
+  }),
+
   leaseDuration: number({
     description: 'a leader that is silent for so long is replaced',
     unit: 'seconds',

@@ -47,6 +47,8 @@ const shared: Readonly<Record<string, string | undefined>> = {
     'webhookService',
     'webhookConfiguration',
     'webhookEntries',
+    'expectedExceptions',
+    'expectedClusterRoles',
   ),
 };
 

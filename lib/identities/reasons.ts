@@ -56,6 +56,9 @@ export type ConflictReason = 'OtherReleaseRuns' | 'UpstreamControllerRuns';
 /** Whether the API server calls the webhook. */
 export type RegistrationReason = 'WebhookRegistered' | 'WebhookConfigurationMissing';
 
+/** Whether what the release counts on is in the cluster. */
+export type InstallationReason = 'ObjectsMissing';
+
 /** On a namespace: which of its pods no guard covers, and why its guard does not work as its label says. */
 type NamespaceEventReason = 'UnguardedPods' | 'GuardMisconfigured';
 
@@ -72,6 +75,7 @@ export type EventReason =
   | InvalidIdentityReason
   | ConflictReason
   | RegistrationReason
+  | InstallationReason
   | NamespaceEventReason
   | FederationEventReason
   | 'Federated'

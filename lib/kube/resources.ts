@@ -31,6 +31,7 @@ export const mutatingWebhookConfigurations: Resource = {
   plural: 'mutatingwebhookconfigurations',
   kind: 'MutatingWebhookConfiguration',
 };
+export const clusterRoles: Resource = { group: 'rbac.authorization.k8s.io', version: 'v1', plural: 'clusterroles', kind: 'ClusterRole' };
 export const azureIdentities = ours('AzureIdentity');
 export const azureIdentityBindings = ours('AzureIdentityBinding');
 export const azureAssignedIdentities = ours('AzureAssignedIdentity');

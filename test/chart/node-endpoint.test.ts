@@ -88,7 +88,6 @@ describe('the node endpoint of the chart', () => {
     assert.deepEqual(placed.nodeSelector, { 'kubernetes.io/os': 'linux', pool: 'apps' });
     assert.deepEqual(placed.affinity, { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 7 }] } });
     assert.equal(placed.priorityClassName, 'high');
-    assert.match((await template(...on, '--set', 'nmi.probePort=8085')).stderr, /probePort/);
   });
 
   it('can reach the broker through its NetworkPolicy, from CIDRs if given', async () => {

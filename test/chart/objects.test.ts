@@ -201,7 +201,7 @@ describe('the chart with its own values', () => {
     for (const [values, table, given] of [
       [brokerValues, brokerSettings, ['federatedTokenFile']],
       [webhookValues, webhookSettings, ['sidecarImage']],
-      [controllerValues, controllerSettings, ['webhookEntries', 'useMsi']],
+      [controllerValues, controllerSettings, ['webhookEntries', 'expectedExceptions', 'useMsi']],
     ] as const)
       for (const [name, setting] of Object.entries(table))
         if (!(given as readonly string[]).includes(name))

@@ -23,14 +23,19 @@ export const required = [
   'image.controlPlane.repository=registry.test/control-plane,image.sidecar.repository=registry.test/sidecar,adminsecret.useMSI=true',
 ];
 
-export function template(...args: string[]): Promise<Result> {
+export const template = (...args: string[]): Promise<Result> => templateOf(chart, ...args);
+
+function templateOf(folder: string, ...args: string[]): Promise<Result> {
   // Without a cluster helm would assume the version it was built for.
-  return helm('template', 'webhook', chart, '--namespace', 'system', '--kube-version', '1.36.3', ...required, ...args);
+  return helm('template', 'webhook', folder, '--namespace', 'system', '--kube-version', '1.36.3', ...required, ...args);
 }
 
 /** Throws with helm's own words when the values are refused. */
-export async function render(...args: string[]): Promise<KubeObject[]> {
-  const { code, stdout, stderr } = await template(...args);
+export const render = (...args: string[]): Promise<KubeObject[]> => renderChart(chart, ...args);
+
+/** The same for a changed copy of the chart. */
+export async function renderChart(folder: string, ...args: string[]): Promise<KubeObject[]> {
+  const { code, stdout, stderr } = await templateOf(folder, ...args);
   if (code !== 0) throw new Error(stderr);
   // client-node makes instances of its classes of the kinds it knows.
   const plain: unknown = JSON.parse(JSON.stringify(loadAllYaml(stdout)));
