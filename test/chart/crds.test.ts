@@ -49,7 +49,7 @@ describe('custom resource definitions', () => {
     }[];
     assert.deepEqual(
       definition?.spec.versions[0]?.additionalPrinterColumns.map((column) => column.name),
-      ['Pod', 'Namespace', 'Identity', 'Node', 'Status', 'Age'],
+      ['Pod', 'Namespace', 'Identity', 'Node', 'Status', 'Reason', 'Age', 'Message'],
     );
   });
 });

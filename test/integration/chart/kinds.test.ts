@@ -129,16 +129,28 @@ describe('the kinds in a real API server', () => {
   ];
   for (const [name, kind, spec, says] of refused) it(`refuses ${name}`, () => assert.rejects(create(kind, { spec }), says));
 
-  it('prints pod, namespace, identity, node, status and age of an assignment', async () => {
+  it('prints how an assignment stands and, with -o wide, the message', async () => {
     const spec = {
       azureIdentityRef: { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata: { name: 'reader' } },
       pod: 'web-1',
       podNamespace: 'team',
       nodename: 'node-7',
     };
-    await create('AzureAssignedIdentity', { metadata: { name: 'printed' }, spec, status: { status: 'Assigned' } });
-    const [header, line] = (await kubectl('get', 'azureassignedidentity', 'printed')).trim().split('\n');
-    assert.match(header ?? '', /^NAME +POD +NAMESPACE +IDENTITY +NODE +STATUS +AGE$/);
-    assert.match(line ?? '', /^printed +web-1 +team +reader +node-7 +Assigned +\d+s$/);
+    const annotations = { 'aadpodidentity.k8s.io/reason': 'Throttled', 'aadpodidentity.k8s.io/message': 'Azure says wait' };
+    await create('AzureAssignedIdentity', { metadata: { name: 'printed', annotations }, spec, status: { status: 'Created' } });
+    const linesOf = async (...args: string[]) => (await kubectl('get', 'aai', 'printed', ...args)).trim().split('\n');
+    const [header, line] = await linesOf();
+    assert.match(header ?? '', /^NAME +POD +NAMESPACE +IDENTITY +NODE +STATUS +REASON +AGE$/);
+    assert.match(line ?? '', /^printed +web-1 +team +reader +node-7 +Created +Throttled +\d+s$/);
+    const [wideHeader, wideLine] = await linesOf('-o', 'wide');
+    assert.match(wideHeader ?? '', /REASON +AGE +MESSAGE$/);
+    assert.match(wideLine ?? '', /Throttled +\d+s +Azure says wait$/);
+  });
+
+  it('lists all kinds in the category azure', async () => {
+    const kinds = Object.keys(plurals) as Kind[];
+    for (const kind of kinds) await create(kind, { metadata: { name: 'listed' } });
+    const names = (await kubectl('get', 'azure', '-o', 'name')).split('\n').filter((name) => name.endsWith('/listed'));
+    assert.deepEqual(names.sort(), kinds.map((kind) => `${kind.toLowerCase()}.aadpodidentity.k8s.io/listed`).sort());
   });
 });
