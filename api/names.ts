@@ -48,6 +48,8 @@ export const guardLabel = 'aadpodidentity.k8s.io/guard';
 /** uid and gid of the proxy; the redirect lets exactly this pair through. */
 export const proxyId = 25790;
 export const proxyPort = 2579;
+/** Container port of a token proxy that serves metrics. Who scrapes them finds the pods by it. */
+export const proxyMetricsPortName = 'aad-metrics';
 export const imdsAddress = '169.254.169.254';
 export const wireServerAddress = '168.63.129.16';
 

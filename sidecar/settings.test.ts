@@ -47,11 +47,18 @@ test('the proxy needs the URL, the token file and the CA of the broker', () => {
 
 test('the proxy takes addresses with a host, and URLs without a path', () => {
   assert.equal(readProxySettings([...required, '--listen=[::1]:80']).listen, '[::1]:80');
-  for (const flag of ['listen', 'metrics-listen', 'broker-address'])
+  for (const flag of ['listen', 'broker-address'])
     for (const wrong of ['2579', ':2579', '::1:80'])
       refuses(() => readProxySettings([...required, `--${flag}=${wrong}`]), /^--[a-z-]+ is '.*': accepted is host:port$/);
   for (const wrong of ['https://x', 'http://x/y', 'http://x?y', 'http://u@x', 'x'])
     refuses(() => readProxySettings([...required, `--imds-url=${wrong}`]), /accepted is an http URL without a path$/);
+});
+
+test('the proxy takes a port alone for its metrics', () => {
+  for (const address of [':9402', '127.0.0.1:0', '[::1]:9402'])
+    assert.equal(readProxySettings([...required, `--metrics-listen=${address}`]).metricsListen, address);
+  for (const wrong of ['9402', '::1:80', ''])
+    refuses(() => readProxySettings([...required, `--metrics-listen=${wrong}`]), /accepted is host:port or :port$/);
 });
 
 test('the proxy takes whole seconds within bounds', () => {

@@ -71,7 +71,13 @@ export const proxyOptions = {
     min: 1,
     max: 31_536_000,
   }),
-  metricsListen: optional(text({ description: 'where /metrics and /healthz are served; off when absent', ...address })),
+  metricsListen: optional(
+    text({
+      description: 'where /metrics and /healthz are served, without a host on every address; off when absent',
+      form: 'host:port or :port',
+      accepts: (value) => parseAddress(value) !== undefined,
+    }),
+  ),
   identityHeader: optional(
     text({
       description: 'serves /msi/token, for pods without a redirect, to callers with this X-IDENTITY-HEADER; off when absent',

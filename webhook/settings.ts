@@ -1,5 +1,6 @@
 import { brokerServiceName, ports, webhookConfigurationName } from '../api/names.ts';
 import { logLevels } from '../common/log-levels.ts';
+import { metricsPort } from '../lib/identities/decision/annotations.ts';
 import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
@@ -75,6 +76,12 @@ export const settings = {
   iptables: choice(['nft', 'legacy'], { description: 'backend of the redirect; legacy also needs NET_RAW', default: 'nft' }),
 
   proxyLogLevel: choice(logLevels, { description: 'log level of the injected proxy', default: 'info' }),
+  proxyMetricsPort: {
+    description: 'port on which the injected proxy serves its metrics',
+    form: metricsPort.accepts,
+    fallback: 0,
+    parse: metricsPort.parse,
+  } satisfies Setting<number>,
   proxyCpuRequest: quantity('CPU request of the injected proxy', '10m'),
   proxyCpuLimit: quantity('CPU limit of the injected proxy', ''),
   proxyMemoryRequest: quantity('memory request of the injected proxy', '16Mi'),

@@ -28,6 +28,7 @@ export function templateOf({ values, mode, namespace, caBundle, brokerAddress }:
     },
     proxy: {
       logLevel: values.proxyLogLevel,
+      metricsPort: values.proxyMetricsPort,
       cpuRequest: values.proxyCpuRequest,
       cpuLimit: values.proxyCpuLimit,
       memoryRequest: values.proxyMemoryRequest,

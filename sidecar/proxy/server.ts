@@ -7,6 +7,7 @@ import { createLog } from '../log.ts';
 import type { ProxySettings } from '../settings.ts';
 import { isPem } from '../settings.ts';
 import type { Handler } from './handler.ts';
+import type { Metrics } from './metrics.ts';
 import { respondToMonitoring } from './metrics.ts';
 import { startProxy } from './proxy.ts';
 import { errorResponse } from './responses.ts';
@@ -31,14 +32,11 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
     ca,
     readToken: () => Bun.file(settings.broker.tokenFile).text(),
   });
-  const monitoring =
-    settings.metricsListen === undefined
-      ? undefined
-      : listen(settings.metricsListen, log, (request) => respondToMonitoring(request, proxy.metrics));
+  const monitoring = serveMonitoring(settings, log, proxy.metrics);
   const server = listen(settings.listen, log, proxy.handle);
   log.info('serving', {
     address: `${server.hostname}:${server.port}`,
-    metrics: monitoring === undefined ? undefined : `${monitoring.hostname}:${monitoring.port}`,
+    metricsPort: monitoring?.port,
     imds: settings.imdsUrl,
     broker: settings.broker.url,
     mode: settings.mode,
@@ -49,12 +47,24 @@ export async function serveProxy(settings: ProxySettings): Promise<void> {
   await Promise.race([server.stop(), Bun.sleep(drainMs)]);
 }
 
+/** Undefined without such a listener. A container of the pod may have taken the port: tokens matter more than metrics. */
+function serveMonitoring({ metricsListen }: ProxySettings, log: Log, metrics: Metrics) {
+  if (metricsListen === undefined) return undefined;
+  try {
+    return listen(metricsListen, log, (request) => respondToMonitoring(request, metrics));
+  } catch (error) {
+    log.error('metrics are not served', { error: error instanceof Error ? error.message : String(error) });
+    return undefined;
+  }
+}
+
 function listen(address: string, log: Log, handle: Handler) {
   try {
     const parsed = parseAddress(address);
     if (parsed === undefined) throw new Error('it is not host:port');
     return Bun.serve({
-      hostname: parsed.host,
+      // Without one, Bun listens on every address, of IPv6 and of IPv4.
+      ...(parsed.host === '' ? {} : { hostname: parsed.host }),
       port: parsed.port,
       idleTimeout: idleSeconds,
       maxRequestBodySize: 4096,

@@ -9,6 +9,7 @@ import { strip, withoutMarks } from './compose.ts';
 import type { Template } from './containers.ts';
 import { limitRangeWarnings } from './limit-range-warnings.ts';
 import type { Limits } from './limit-ranges.ts';
+import { metricsPortWarnings } from './metrics-port.ts';
 import type { Operation } from './patch.ts';
 import { diff } from './patch.ts';
 import { render } from './render.ts';
@@ -55,6 +56,7 @@ export function admit({ pod, namespace, exceptions, settings, template, limits }
     auditAnnotations['template-hash'] = rendered.templateHash;
     response.warnings.push(...resetWarnings(pod, rendered.pod));
     response.warnings.push(...limitRangeWarnings(rendered.pod, limits));
+    if (outcome.decision === 'inject') response.warnings.push(...metricsPortWarnings(pod, outcome, template));
     response.patch = verifiedPatch(pod.raw, rendered.pod);
   } else {
     // A copy of an injected pod, or one that another webhook changed after the first call, must not keep half an injection. A mirror pod shows

@@ -9,6 +9,7 @@ import {
   initContainerName,
   proxyContainerName,
   proxyId,
+  proxyMetricsPortName,
   sidecarCommand,
   tokenDirectory,
   tokenFile,
@@ -32,7 +33,8 @@ export interface Template {
     /** PEM. */
     ca: string;
   };
-  proxy: Amounts & { logLevel: LogLevel };
+  /** `metricsPort`: 0 for none. */
+  proxy: Amounts & { logLevel: LogLevel; metricsPort: number };
   init: Amounts;
   blockWireServer: boolean;
   blockInstanceMetadata: boolean;
@@ -75,12 +77,15 @@ export function initContainer(template: Template, resources: RawObject, { denyIm
 export interface ProxyOptions {
   interception: Interception;
   logLevel: LogLevel;
+  /** 0 for none. */
+  metricsPort: number;
 }
 
 export function proxyContainer(template: Template, options: ProxyOptions, resources: RawObject): RawObject {
   return {
     ...common(proxyContainerName, template, resources),
     args: proxyArguments(template, options),
+    ...(options.metricsPort === 0 ? {} : { ports: [{ name: proxyMetricsPortName, containerPort: options.metricsPort, protocol: 'TCP' }] }),
     ...(options.interception === 'none' ? { env: [fromPod(podUid, 'metadata.uid')] } : {}),
     ...(template.mode === 'native' ? { restartPolicy: 'Always' } : {}),
     // Start gate: the next container starts once the proxy listens. It does not wait for the broker, since a service mesh may hold back all
@@ -97,7 +102,7 @@ export function proxyContainer(template: Template, options: ProxyOptions, resour
   };
 }
 
-function proxyArguments(template: Template, { interception, logLevel }: ProxyOptions): string[] {
+function proxyArguments(template: Template, { interception, logLevel, metricsPort }: ProxyOptions): string[] {
   const { broker } = template;
   return [
     'proxy',
@@ -107,6 +112,7 @@ function proxyArguments(template: Template, { interception, logLevel }: ProxyOpt
     `--broker-ca=${escapeArgument(broker.ca)}`,
     `--broker-token-file=${tokenFile}`,
     `--log-level=${logLevel}`,
+    ...(metricsPort === 0 ? [] : [`--metrics-listen=:${metricsPort}`]),
     ...(template.blockInstanceMetadata ? ['--block-instance-metadata'] : []),
     ...(template.allowEventApproval ? ['--allow-event-approval'] : []),
     ...(interception === 'none' ? [`--identity-header=$(${podUid})`] : []),

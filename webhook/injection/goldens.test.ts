@@ -179,6 +179,11 @@ const cases: Record<string, AdmitInput> = {
       },
     }),
   }),
+  'metrics-port': admitInput({ pod: rawPod({ annotations: { [key('proxy-metrics-port')]: '9402' } }) }),
+  'metrics-port-that-is-taken': admitInput({
+    pod: rawPod({ spec: { containers: [rawContainer('app', { ports: [{ containerPort: 9402 }] })] } }),
+    template: { ...template, proxy: { ...template.proxy, metricsPort: 9402 } },
+  }),
   'resource-annotations-of-pod-and-namespace': admitInput({
     pod: rawPod({ annotations: { [key('init-memory-limit')]: '32Mi', [key('proxy-cpu-request')]: '30m' } }),
     namespace: {

@@ -15,6 +15,7 @@ import type { Template } from './containers.ts';
 import { emptyVolume, initContainer, proxyContainer, tokenVolume } from './containers.ts';
 import { withFound } from './found-containers.ts';
 import type { Limits } from './limit-ranges.ts';
+import { freeMetricsPort, wantedMetricsPort } from './metrics-port.ts';
 import { withoutNetRaw } from './net-raw.ts';
 import type { Amounts } from './resources.ts';
 import { amountsOf, fittedAmounts, resourceStyleOf, resourcesFor } from './resources.ts';
@@ -43,9 +44,10 @@ interface InjectedParts {
 /** Rendering the pod that was rendered before gives the same pod again. */
 export function render(pod: PodView, input: RenderInput, template: Template, { guarded, limits }: RenderContext): Rendered {
   const found = pod.injectedContainers;
-  const parts = partsFor(input, template, (amounts, name) =>
-    resourcesFor(resourceStyleOf(pod), fittedAmounts(amounts, pod, limits), found.get(name)?.resources),
-  );
+  const parts = partsFor(input, template, {
+    metricsPort: input.decision === 'guard' ? 0 : freeMetricsPort(pod, wantedMetricsPort(input, template)),
+    resourcesOf: (amounts, name) => resourcesFor(resourceStyleOf(pod), fittedAmounts(amounts, pod, limits), found.get(name)?.resources),
+  });
   const withAllowed = (ours: RawObject) => withFound(withRuntimeProfile(ours, pod.raw), found.get(nameOf(ours)), template.allowed);
   const init = parts.init.map(withAllowed);
   const proxy = parts.proxy === undefined ? [] : [withAllowed(parts.proxy)];
@@ -83,8 +85,15 @@ function withVariables({ raw }: ContainerView): RawObject {
   return { ...raw, env: [...injectedVariables, ...(Array.isArray(raw.env) ? raw.env : [])] };
 }
 
-/** `resourcesOf` makes the resources of a container from the amounts that settings and annotations say. */
-function partsFor(input: RenderInput, template: Template, resourcesOf: (amounts: Amounts, name: string) => RawObject): InjectedParts {
+/** What follows from the pod beside its annotations. */
+interface Fit {
+  /** Makes the resources of a container from the amounts that settings and annotations say. */
+  resourcesOf(amounts: Amounts, name: string): RawObject;
+  /** Of the proxy; 0 for none. */
+  metricsPort: number;
+}
+
+function partsFor(input: RenderInput, template: Template, { resourcesOf, metricsPort }: Fit): InjectedParts {
   const { options, defaults } = input;
   const layers = [defaults, options];
   const initResources = resourcesOf(amountsOf('init', template.init, layers), initContainerName);
@@ -95,19 +104,26 @@ function partsFor(input: RenderInput, template: Template, resourcesOf: (amounts:
   const proxyResources = resourcesOf(amountsOf('proxy', template.proxy, layers), proxyContainerName);
   return {
     init: interception === 'redirect' ? [initContainer(template, initResources, { denyImds: false })] : [],
-    proxy: proxyContainer(template, { interception, logLevel }, proxyResources),
+    proxy: proxyContainer(template, { interception, logLevel, metricsPort }, proxyResources),
     volumes: [tokenVolume(), emptyVolume(template)],
   };
 }
 
 /**
  * Of what this version, these settings and annotations insert: a difference means that a new pod would get other parts. Left out are the broker's
- * address and CA, which the sidecar follows by itself, and what follows from other objects: amounts that fit the pod or a LimitRange, and what
- * other admission plugins added.
+ * address and CA, which the sidecar follows by itself, and what follows from other objects: amounts that fit the pod or a LimitRange, a metrics port
+ * that is taken, and what other admission plugins added.
  */
 function hashOf(input: RenderInput, template: Template): string {
   const broker = { ...template.broker, address: undefined, ca: '' };
-  const parts = partsFor(input, { ...template, broker }, (amounts) => resourcesFor('default', amounts, undefined) ?? {});
+  const parts = partsFor(
+    input,
+    { ...template, broker },
+    {
+      metricsPort: input.decision === 'guard' ? 0 : wantedMetricsPort(input, template),
+      resourcesOf: (amounts) => resourcesFor('default', amounts, undefined) ?? {},
+    },
+  );
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }
 

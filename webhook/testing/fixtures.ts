@@ -15,7 +15,7 @@ export const template: Template = {
     address: '10.96.7.7:9443',
     ca: '-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n',
   },
-  proxy: { logLevel: 'info', cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' },
+  proxy: { logLevel: 'info', metricsPort: 0, cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' },
   init: { cpuRequest: '10m', cpuLimit: '', memoryRequest: '16Mi', memoryLimit: '64Mi' },
   blockWireServer: false,
   blockInstanceMetadata: false,

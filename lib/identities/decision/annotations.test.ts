@@ -14,7 +14,7 @@ import {
 
 const key = (name: string) => `aadpodidentity.k8s.io/${name}`;
 
-const good: Record<keyof typeof podAnnotations, string> = {
+const good: Record<Exclude<keyof typeof podAnnotations, 'proxyMetricsPort'>, string> = {
   inject: 'true',
   interception: 'none',
   defaultIdentity: 'my-identity.1',
@@ -29,7 +29,7 @@ const good: Record<keyof typeof podAnnotations, string> = {
   initMemoryLimit: '1Gi',
 };
 
-for (const [name, value] of Object.entries(good) as [keyof typeof podAnnotations, string][]) {
+for (const [name, value] of Object.entries(good) as [keyof typeof good, string][]) {
   const rule = podAnnotations[name];
   test(`accepts ${JSON.stringify(value)} for ${rule.key}`, () => {
     assert.deepEqual(parsePodAnnotations({ [rule.key]: value }), { [name]: value });
@@ -50,6 +50,13 @@ test('accepts namespace/name for the default identity', () => {
   assert.deepEqual(parsePodAnnotations({ [rule.key]: 'team-a/my.identity' }), { defaultIdentity: 'team-a/my.identity' });
   for (const bad of ['/name', 'team/', 'a/b/c', 'Team/name', 'te.am/name', `${'n'.repeat(64)}/name`])
     assert.throws(() => parsePodAnnotations({ [rule.key]: bad }), AnnotationError, bad);
+});
+
+test('reads the metrics port as a number', () => {
+  const read = (text: string) => parsePodAnnotations({ [key('proxy-metrics-port')]: text }).proxyMetricsPort;
+  for (const port of [0, 1024, 9090, 65_535]) assert.equal(read(String(port)), port);
+  for (const bad of ['', '80', '1023', '2579', '65536', '9090.0', '-1', '0x400', ' 9090', 'http'])
+    assert.throws(() => read(bad), /accepted is 0 for none, or a port from 1024 to 65535 other than 2579/, bad);
 });
 
 test('finds every annotation and every reason in docs/annotations.md', () => {

@@ -1,7 +1,7 @@
 // The annotations that users may put on a pod, some of them on a namespace too, and the values that each accepts. docs/annotations.md shows this
 // table; a test compares them.
 import type { Interception } from '../../../api/injection.ts';
-import { annotationPrefix, annotations } from '../../../api/names.ts';
+import { annotationPrefix, annotations, proxyPort } from '../../../api/names.ts';
 import { logLevels } from '../../../common/log-levels.ts';
 import { parseQuantity } from '../../kube/quantity.ts';
 import type { StringMap } from './raw-pod.ts';
@@ -32,12 +32,26 @@ const oneOf = <const T extends string>(key: string, values: readonly T[], about:
 
 const interceptions: readonly Interception[] = ['redirect', 'none'];
 
+/** 0 for none. The proxy is not root, so the ports below 1024 are closed to it. */
+export const metricsPort = {
+  accepts: `0 for none, or a port from 1024 to 65535 other than ${proxyPort}`,
+  parse(text: string): number | undefined {
+    const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+    return port === 0 || (port >= 1024 && port <= 65_535 && port !== proxyPort) ? port : undefined;
+  },
+};
+
 const proxyAnnotations = {
   proxyCpuRequest: quantity('proxy-cpu-request', 'CPU request of the token proxy'),
   proxyCpuLimit: quantity('proxy-cpu-limit', 'CPU limit of the token proxy'),
   proxyMemoryRequest: quantity('proxy-memory-request', 'memory request of the token proxy'),
   proxyMemoryLimit: quantity('proxy-memory-limit', 'memory limit of the token proxy'),
   proxyLogLevel: oneOf(`${annotationPrefix}proxy-log-level`, logLevels, 'log level of the token proxy'),
+  proxyMetricsPort: {
+    key: `${annotationPrefix}proxy-metrics-port`,
+    about: 'port of the pod on which the token proxy serves `/metrics` and `/healthz`; choose one that no container of the pod listens on',
+    ...metricsPort,
+  } satisfies AnnotationRule<number>,
 } as const;
 
 const initAnnotations = {

@@ -98,10 +98,10 @@ test('refuses a broker with a certificate of another CA or another name', async 
 test('serves metrics and health on a listener of their own, if configured', async () => {
   broker.set([rowOf('reader')]);
   const plain = await startProxy({ imds, broker });
-  const proxy = await startProxy({ imds, broker, flags: ['--metrics-listen=127.0.0.1:0'] });
+  const proxy = await startProxy({ imds, broker, flags: ['--metrics-listen=:0'] });
   await proxy.logged((line) => line.msg === 'identities of this pod');
   const [serving] = proxy.log;
-  const monitoring = `http://${String(serving?.metrics)}`;
+  const monitoring = `http://127.0.0.1:${String(serving?.metricsPort)}`;
   await fetch(tokenUrl(proxy.url));
   const page = await fetch(`${monitoring}/metrics`);
   assert.match(page.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
@@ -111,8 +111,21 @@ test('serves metrics and health on a listener of their own, if configured', asyn
   assert.equal((await fetch(`${monitoring}/healthz`)).status, 200);
   assert.equal((await fetch(tokenUrl(monitoring), { headers })).status, 404);
   for (const { url } of [plain, proxy]) for (const route of ['/metrics', '/healthz']) assert.equal((await fetch(url + route)).status, 404);
-  assert.equal(plain.log[0]?.metrics, undefined);
+  assert.equal(plain.log[0]?.metricsPort, undefined);
   for (const each of [plain, proxy]) assert.equal(await each.stop(), 0);
+});
+
+test('serves applications where the port of its metrics is taken', async (t) => {
+  const busy = createServer((socket) => socket.on('error', () => {}).destroy());
+  busy.listen(0, '127.0.0.1');
+  t.after(() => busy.close());
+  await once(busy, 'listening');
+  const taken = `127.0.0.1:${(busy.address() as AddressInfo).port}`;
+  const proxy = await startProxy({ imds, broker, flags: [`--metrics-listen=${taken}`] });
+  const { error } = await proxy.logged((line) => line.msg === 'metrics are not served');
+  assert.match(String(error), new RegExp(`^cannot listen on ${taken}`));
+  assert.equal((await runSidecar(['wait', `--listen=${new URL(proxy.url).host}`])).code, 0);
+  assert.equal(await proxy.stop(), 0);
 });
 
 test('answers waiting requests and exits with 0 at SIGTERM in native mode', async () => {
