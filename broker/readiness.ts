@@ -1,21 +1,17 @@
 // When sidecars can ask this replica: its caches are complete, and it has a certificate to serve with.
 import type { IdentityInformers } from '../lib/identities/informers.ts';
-import type { Informer } from '../lib/kube/informer.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
 
 export interface ReadinessState {
   informers: Pick<IdentityInformers, 'synced' | 'waitingFor'>;
-  /** Undefined in managed mode. */
-  records: Pick<Informer<unknown>, 'synced'> | undefined;
   certificate: Pick<ServingCertificate, 'keyPair' | 'caBundle'>;
   draining: boolean;
 }
 
 /** What is still missing, in one line; undefined when ready. */
-export function missing({ informers, records, certificate, draining }: ReadinessState): string | undefined {
+export function missing({ informers, certificate, draining }: ReadinessState): string | undefined {
   if (draining) return 'stopping';
   if (!informers.synced) return `waiting for the list of ${informers.waitingFor().join(', ')}`;
-  if (records?.synced === false) return 'waiting for the list of configmaps, which hold the federation records';
   if (certificate.keyPair === undefined) return 'no serving certificate: the controller has not made one yet';
   if (certificate.caBundle === undefined) return 'no CA bundle for the sidecars: the controller has not published one yet';
   return undefined;

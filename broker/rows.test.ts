@@ -5,11 +5,9 @@ import { federationRecordName } from '../lib/identities/federation/record.ts';
 import { identityOf } from '../lib/identities/identity.ts';
 import type { IdentityPolicy } from '../lib/identities/policy.ts';
 import { isAllowedAsClaimed } from '../lib/identities/policy.ts';
-import { createPolicyCheck } from '../lib/identities/policy-check.ts';
-import { assignment, binding, identity, pod } from '../lib/identities/testing/fixtures.ts';
+import { assignment, binding, federationRecord, identity, pod } from '../lib/identities/testing/fixtures.ts';
 import type { FakeInformers } from '../lib/identities/testing/informers.ts';
-import { fakeInformer, fakeInformers } from '../lib/identities/testing/informers.ts';
-import { indexFederationRecords, noFederationRecords } from './federation/records.ts';
+import { fakeInformers } from '../lib/identities/testing/informers.ts';
 import type { RowRules } from './rows.ts';
 import { createRowSource } from './rows.ts';
 
@@ -18,7 +16,6 @@ const sourceOf = (informers: FakeInformers, changes: Partial<RowRules> = {}) =>
     managed: false,
     runtimeExceptions: 'allow',
     modes: { assignment: 'attach', assignmentOverrides: [] },
-    records: noFederationRecords,
     isAllowed: informers.matches.isAllowed,
     isAllowedAsClaimed: () => assert.fail('nobody claims anything here'),
     ...changes,
@@ -228,25 +225,12 @@ const identityId = resourceID.toLowerCase();
 const guid = 'cccccccc-0000-4000-8000-000000000001';
 const tenant = 'cccccccc-0000-4000-8000-00000000000f';
 
-const record = (changes: Partial<FederationRecord> = {}): FederationRecord => ({
-  identity: identityId,
-  clientId: guid,
-  tenantId: tenant,
-  objectId: 'object',
-  issuer: 'https://oidc.example/',
-  subject: 'system:serviceaccount:aad:aad-pod-identity-broker',
-  audience: 'api://AzureADTokenExchange',
-  credential: { name: 'c', owned: true, createdAt: '2026-01-01T00:00:00Z' },
-  provenAt: '2026-01-01T00:00:10Z',
-  former: [],
-  unusedSince: undefined,
-  ...changes,
-});
+const record = (changes: Partial<FederationRecord> = {}): FederationRecord =>
+  federationRecord({ identity: identityId, clientId: guid, tenantId: tenant, ...changes });
 
 /** One pod with an identity that is annotated to be federated. */
 function federated(changes: Partial<RowRules> = {}) {
   const informers = fakeInformers();
-  const recordInformer = fakeInformer<FederationRecord>();
   const object = identityOf({
     metadata: { namespace: 'app', name: 'i', annotations: notes({ assignment: 'federate' }) },
     spec: { type: 0, resourceID, clientID: 'claimed' },
@@ -256,13 +240,13 @@ function federated(changes: Partial<RowRules> = {}) {
   informers.pods.put('app/web', of.pod);
   informers.identities.put('app/i', of.identity);
   informers.bindings.put('app/b', of.binding);
-  const rows = sourceOf(informers, { records: indexFederationRecords(recordInformer), ...changes });
+  const rows = sourceOf(informers, changes);
   return {
     informers,
     rows,
     ...of,
     row: () => rows.get('app/web')?.identities[0],
-    record: (value: FederationRecord) => recordInformer.put(`aad/${federationRecordName(value.identity)}`, value),
+    record: (value: FederationRecord) => informers.federationRecords.put(`aad/${federationRecordName(value.identity)}`, value),
     /** What the controller writes once it has attached (a scale set) or federated (the identity) it. */
     assigned(scope: string, changed = of.identity) {
       const made = assignment(of.pod, changed, of.binding);
@@ -343,11 +327,10 @@ describe('rows of federated identities', () => {
   });
 
   it('counts records among the caches, and waits for their first list', () => {
-    const recordInformer = fakeInformer<FederationRecord>();
-    const { rows } = federated({ records: indexFederationRecords(recordInformer) });
+    const { informers, rows } = federated();
     assert.ok('federationRecords' in rows.versions());
     assert.equal(rows.synced, true);
-    Object.assign(recordInformer, { synced: false });
+    Object.assign(informers.federationRecords, { synced: false });
     assert.equal(rows.synced, false);
   });
 
@@ -355,7 +338,6 @@ describe('rows of federated identities', () => {
     const managedRow = (spec: object, policy: IdentityPolicy | undefined) => {
       const { informers, rows } = federated({
         managed: true,
-        records: noFederationRecords,
         isAllowedAsClaimed: (subject) => isAllowedAsClaimed(policy, subject, undefined),
       });
       const changed = identityOf({
@@ -387,10 +369,8 @@ describe('rows of federated identities', () => {
   it('judges type 3 by the resource id that its client id is known to have', () => {
     const named = { clientIDs: [guid], tenantIDs: [tenant] };
     const stateOf = (policy: IdentityPolicy, records: FederationRecord[]) => {
-      const informers = fakeInformers();
-      const recordInformer = fakeInformer<FederationRecord>();
-      const index = indexFederationRecords(recordInformer);
-      for (const each of records) recordInformer.put(`aad/${federationRecordName(each.identity)}`, each);
+      const informers = fakeInformers(undefined, policy);
+      for (const each of records) informers.federationRecords.put(`aad/${federationRecordName(each.identity)}`, each);
       const app = identityOf({ metadata: { namespace: 'app', name: 'i' }, spec: { type: 3, clientID: guid, tenantID: tenant } });
       assert.ok(app);
       informers.pods.put('app/web', pod());
@@ -398,7 +378,7 @@ describe('rows of federated identities', () => {
       informers.bindings.put('app/b', binding('app/b', 'i'));
       const made = assignment(pod(), app, binding('app/b', 'i'));
       informers.assignments.put(made.key, made);
-      const rows = sourceOf(informers, { records: index, isAllowed: createPolicyCheck(policy, undefined, index.identityIdsOf) });
+      const rows = sourceOf(informers);
       const [row] = rows.get('app/web')?.identities ?? [];
       return [row?.state, row?.source];
     };

@@ -6,6 +6,7 @@ import type { Assignment } from '../lib/identities/assignment.ts';
 import { belongsTo } from '../lib/identities/assignment.ts';
 import type { AssignmentModeRules } from '../lib/identities/federation/assignment-mode.ts';
 import { assignmentModeOf, isFederated } from '../lib/identities/federation/assignment-mode.ts';
+import type { FederationRecords } from '../lib/identities/federation/records.ts';
 import type { Identity } from '../lib/identities/identity.ts';
 import { indexBy } from '../lib/identities/index-by.ts';
 import type { IdentityInformers } from '../lib/identities/informers.ts';
@@ -17,7 +18,6 @@ import { isTerminal, reasonWithMessage } from '../lib/identities/reasons.ts';
 import type { Informer } from '../lib/kube/informer.ts';
 import { isNewer } from '../lib/kube/informer.ts';
 import { problemOfClaims } from './federation/claims.ts';
-import type { FederationRecords } from './federation/records.ts';
 
 export interface PodRows {
   uid: string;
@@ -51,19 +51,22 @@ export interface RowRules {
   runtimeExceptions: 'allow' | 'deny';
   /** How identities of type 0 are assigned. */
   modes: AssignmentModeRules;
-  records: FederationRecords;
   /** What identityPolicy says now. */
   isAllowed: PolicyCheck;
   /** The same in managed mode of a federated identity, whose ids are what its author says. */
   isAllowedAsClaimed: PolicyCheck;
 }
 
-export function createRowSource(informers: IdentityInformers, rules: RowRules): RowSource {
-  const { pods, identities, bindings, exceptions, assignments, namespaces } = informers;
-  const { records, runtimeExceptions } = rules;
+/** With the federation records. */
+type Judges = RowRules & { records: FederationRecords };
+
+export function createRowSource(informers: IdentityInformers, given: RowRules): RowSource {
+  const { pods, identities, bindings, exceptions, assignments, namespaces, federationRecords, federation: records } = informers;
+  const rules: Judges = { ...given, records };
+  const { runtimeExceptions } = given;
   const watched = {
     ...(namespaces === undefined ? {} : { namespaces }),
-    ...(records.informer === undefined ? {} : { federationRecords: records.informer }),
+    ...(federationRecords === undefined ? {} : { federationRecords }),
   };
   const kinds: Record<string, Informer<unknown>> = { pods, identities, bindings, exceptions, assignments, ...watched };
   const assignmentsByIdentityId = indexBy(
@@ -77,7 +80,7 @@ export function createRowSource(informers: IdentityInformers, rules: RowRules): 
 
   return {
     get synced() {
-      return informers.synced && records.informer?.synced !== false;
+      return informers.synced;
     },
 
     get(podKey) {
@@ -141,7 +144,7 @@ function isOlder(mine: string | undefined, theirs: string): boolean {
 interface RowFacts {
   /** Of the pod. */
   assignments: readonly Assignment[];
-  rules: RowRules;
+  rules: Judges;
 }
 
 type Row = Omit<IdentityRow, 'state'>;
@@ -171,7 +174,7 @@ function rowOf(pod: Pod, match: Match, { assignments, rules }: RowFacts): Identi
 }
 
 /** As the AzureIdentity says; it is not assigned yet. */
-function pendingRowOf({ identity, binding }: Match, rules: RowRules): Row | undefined {
+function pendingRowOf({ identity, binding }: Match, rules: Judges): Row | undefined {
   if (identity.type === undefined) return undefined;
   const row: Row = {
     name: identity.name,
@@ -189,13 +192,13 @@ function pendingRowOf({ identity, binding }: Match, rules: RowRules): Row | unde
 }
 
 /** With the ids that Azure reported: sidecars drop the tokens of a row whose ids change, and it must not lose them when a credential vanishes. */
-function federatedRowOf(row: Row, { identityId }: Identity, { records }: RowRules): Row {
+function federatedRowOf(row: Row, { identityId }: Identity, { records }: Judges): Row {
   const record = identityId === undefined ? undefined : records.of(identityId);
   return { ...row, source: 'broker', ...(record === undefined ? {} : { clientID: record.clientId, objectID: record.objectId }) };
 }
 
 /** Where its AzureAssignedIdentity says that it is, whatever the AzureIdentity says by now: it moves when the other side is ready. */
-function assignedRowOf(row: Row, identity: Identity, assignment: Assignment, rules: RowRules): IdentityRow {
+function assignedRowOf(row: Row, identity: Identity, assignment: Assignment, rules: Judges): IdentityRow {
   const written = assignment.metadata.annotations ?? {};
   const assignedAt = written[annotations.assignedAt];
   const times = assignedAt === undefined ? {} : { assignedAt };
@@ -218,7 +221,7 @@ function assignedRowOf(row: Row, identity: Identity, assignment: Assignment, rul
   };
 }
 
-function managedState({ source }: Pick<IdentityRow, 'source'>, identity: Identity, rules: RowRules): Pick<IdentityRow, 'state' | 'reason'> {
+function managedState({ source }: Pick<IdentityRow, 'source'>, identity: Identity, rules: Judges): Pick<IdentityRow, 'state' | 'reason'> {
   if (identity.type !== 0 || source === 'imds') return { state: 'Assigned' };
   const problem = problemOfClaims(identity, rules.isAllowedAsClaimed);
   return problem === undefined ? { state: 'Assigned' } : { state: 'Failed', reason: reasonWithMessage(problem.reason, problem.message) };

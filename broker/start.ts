@@ -6,12 +6,12 @@ import { version } from '../api/version.ts';
 import { systemClock as clock } from '../common/clock.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
+import type { FederationRecords } from '../lib/identities/federation/records.ts';
 import type { IdentityInformers } from '../lib/identities/informers.ts';
 import { startIdentityInformers } from '../lib/identities/informers.ts';
 import type { PolicySubject } from '../lib/identities/policy.ts';
 import { isAllowed, isAllowedAsClaimed } from '../lib/identities/policy.ts';
 import type { PolicyCheck } from '../lib/identities/policy-check.ts';
-import { createPolicyCheck } from '../lib/identities/policy-check.ts';
 import type { InvalidIdentityReason } from '../lib/identities/reasons.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import { connect } from '../lib/kube/client.ts';
@@ -28,8 +28,6 @@ import type { AssertionSource } from './federation/assertion.ts';
 import { createAssertionSource } from './federation/assertion.ts';
 import { createFederatedMinter } from './federation/minter.ts';
 import { createProver } from './federation/proof.ts';
-import type { FederationRecords } from './federation/records.ts';
-import { indexFederationRecords, noFederationRecords, watchFederationRecords } from './federation/records.ts';
 import { createUnknownReporter } from './federation/report.ts';
 import type { Metrics } from './metrics.ts';
 import { createMetrics } from './metrics.ts';
@@ -63,12 +61,11 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     log,
     rules: { forceNamespaced: values.forceNamespaced || managed, bindingNamespaces: values.bindingNamespaces },
     policy,
+    recordNamespace: managed ? undefined : values.namespace,
   });
   stopper.add('informers', () => informers.stop());
-  const recordInformer = managed ? undefined : watchFederationRecords({ client, log, namespace: values.namespace });
-  stopper.add('federation records', async () => recordInformer?.stop());
-  const records = recordInformer === undefined ? noFederationRecords : indexFederationRecords(recordInformer);
-  const policies = createPolicies(values, informers, records);
+  const records = informers.federation;
+  const policies = createPolicies(values, informers);
   const assertions = createAssertionSource({ file: values.federatedTokenFile, clock });
   const events = createEventRecorder({ client, log, instance: values.instance || os.hostname() });
   stopper.add('events', () => events.flush());
@@ -86,7 +83,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     client,
     log,
     listen: listen.broker,
-    rows: createRowSource(informers, { managed, runtimeExceptions: values.runtimeExceptions, modes: values, records, ...policies }),
+    rows: createRowSource(informers, { managed, runtimeExceptions: values.runtimeExceptions, modes: values, ...policies }),
     certificate,
     home: values.namespace,
     nodeEndpoint: {
@@ -109,7 +106,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   stopper.add('metrics', () => metricsServer.stop());
   const probes = await serveSmall(listen.probes, {
     '/healthz': () => ({ status: 200, body: 'ok\n' }),
-    '/readyz': () => readinessAnswer(missing({ informers, records: recordInformer, certificate, draining })),
+    '/readyz': () => readinessAnswer(missing({ informers, certificate, draining })),
   });
   stopper.add('probes', () => probes.stop());
 
@@ -129,10 +126,10 @@ interface Policies {
 }
 
 /** identityPolicy with the labels that namespaces have now. */
-function createPolicies({ identityPolicy }: BrokerSettings, { namespaces }: IdentityInformers, records: FederationRecords): Policies {
+function createPolicies({ identityPolicy }: BrokerSettings, { namespaces, matches }: IdentityInformers): Policies {
   const labelsOf = (namespace: string) => namespaces?.get(namespace)?.labels;
   return {
-    isAllowed: createPolicyCheck(identityPolicy, namespaces, records.identityIdsOf),
+    isAllowed: matches.isAllowed,
     isAllowedAsClaimed: (identity) => isAllowedAsClaimed(identityPolicy, identity, labelsOf(identity.namespace)),
     isAllowedPrincipal: (subject) => isAllowed(identityPolicy, subject, labelsOf(subject.namespace)),
   };

@@ -48,6 +48,7 @@ void runProgram({
       log,
       rules: { forceNamespaced: values.forceNamespaced || managed, bindingNamespaces: values.bindingNamespaces },
       policy: values.identityPolicy,
+      recordNamespace: managed ? undefined : values.namespace,
     });
     stopper.add('watches', () => informers.stop());
     void informers.whenSynced().then(() => warnAboutOldCrds(client, log));

@@ -7,6 +7,7 @@ import type { FakeClock } from '../../common/testing/fake-clock.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import { federationRecordName } from '../../lib/identities/federation/record.ts';
+import { indexFederationRecords } from '../../lib/identities/federation/records.ts';
 import { identityOf } from '../../lib/identities/identity.ts';
 import type { FakeInformer } from '../../lib/identities/testing/informers.ts';
 import { fakeInformer } from '../../lib/identities/testing/informers.ts';
@@ -14,7 +15,6 @@ import { BrokerError } from '../error.ts';
 import type { TokenCall } from '../token-call.ts';
 import type { MintFederated } from './minter.ts';
 import { createFederatedMinter } from './minter.ts';
-import { indexFederationRecords } from './records.ts';
 import { authority, fakeAssertions, fakeEntra, granted, guid, record, refused, resourceID, tenant } from './testing/entra.ts';
 
 const row: IdentityRow = {

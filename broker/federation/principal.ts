@@ -2,6 +2,7 @@
 // to the Entra of the settings.
 
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
+import type { FederationRecords } from '../../lib/identities/federation/records.ts';
 import type { Identity } from '../../lib/identities/identity.ts';
 import { notAllowedMessage } from '../../lib/identities/policy.ts';
 import type { PolicyCheck } from '../../lib/identities/policy-check.ts';
@@ -10,7 +11,6 @@ import { bareOriginOf } from '../bare-origin.ts';
 import { BrokerError } from '../error.ts';
 import { InvalidIdentityError } from '../service-principal.ts';
 import { problemOfClaims } from './claims.ts';
-import type { FederationRecords } from './records.ts';
 
 export interface FederatedPrincipal {
   clientId: string;

@@ -4,7 +4,7 @@ import { assignedIdentityFinalizer } from '../../api/names.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import { maxForeignMatches } from '../../lib/identities/match.ts';
 import { fakeEvents } from '../../lib/identities/testing/events.ts';
-import { assignment, binding, identity, pod } from '../../lib/identities/testing/fixtures.ts';
+import { assignment, binding, federationRecord, identity, pod } from '../../lib/identities/testing/fixtures.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { AssignmentClient } from './client.ts';
@@ -285,6 +285,28 @@ describe('assignment reconciler', () => {
       ['Pod a NoBinding', 'AzureIdentityBinding b binding apply error'],
     );
     assert.doesNotMatch(events[0]?.message ?? '', /team/);
+  });
+
+  it('judges type 3 by the managed identities that its client id is recorded with', async () => {
+    const named = { clientIDs: ['client-app'], tenantIDs: ['tenant'] };
+    const caches = cluster([named, { resourceIDs: ['/subscriptions/s/resourceGroups/g/**'] }]);
+    const { informers, addPod } = caches;
+    const app = identity('app/app', { type: 3, clientID: 'client-app', tenantID: 'tenant', identityId: undefined });
+    informers.identities.put(app.key, app);
+    informers.bindings.put('app/c', binding('app/c', 'app'));
+    const changed: string[] = [];
+    informers.matches.onChange((podKey) => changed.push(podKey));
+    const added = addPod('a');
+    const made = assignment(added, app, binding('app/c', 'app'), { key: 'default/a-app-app', status: 'Created' });
+    informers.assignments.put(made.key, made);
+    const { reconcile, calls } = reconcilerFor(caches);
+    await reconcile('app/a');
+    assert.deepEqual(calls.splice(0), ['create default/a-app-green', 'status default/a-app-app Assigned']);
+    changed.length = 0;
+    informers.federationRecords.put('aad/r', federationRecord({ clientId: 'CLIENT-APP', identity: '/subscriptions/of-others' }));
+    assert.deepEqual(changed, ['app/a']);
+    await reconcile('app/a');
+    assert.deepEqual(calls, ['create default/a-app-green', 'status default/a-app-app IdentityNotAllowed']);
   });
 
   it('records on identity, binding and pod that the policy does not allow an identity', async () => {

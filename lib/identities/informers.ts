@@ -21,6 +21,9 @@ import { bindingOf } from './binding.ts';
 import { countBy } from './count-by.ts';
 import type { Exception } from './exceptions.ts';
 import { exceptionOf } from './exceptions.ts';
+import type { FederationRecord } from './federation/record.ts';
+import type { FederationRecords } from './federation/records.ts';
+import { indexFederationRecords, noFederationRecords, watchFederationRecords } from './federation/records.ts';
 import type { Identity } from './identity.ts';
 import { identityOf } from './identity.ts';
 import { indexBy } from './index-by.ts';
@@ -44,10 +47,13 @@ interface IdentitySources {
   assignments: Informer<Assignment>;
   /** Only where the policy selects namespaces by their labels: not every installation may read namespaces. */
   namespaces?: Informer<Namespace>;
+  /** Not in managed mode, in which nobody writes them. */
+  federationRecords?: Informer<FederationRecord>;
 }
 
 interface Indexes {
   matches: MatchIndex;
+  federation: FederationRecords;
   /** Those that are being deleted come last. */
   assignmentsOf(podKey: string): Assignment[];
   assignmentOf(podKey: string, identityKey: string): Assignment | undefined;
@@ -71,6 +77,8 @@ interface Options {
   rules: MatchRules;
   /** Undefined: every identity is allowed. */
   policy: IdentityPolicy | undefined;
+  /** The release namespace, which holds the federation records; undefined in managed mode. */
+  recordNamespace: string | undefined;
 }
 
 export function startInformers(options: Options): Informers {
@@ -83,7 +91,7 @@ export function startIdentityInformers(options: Options): IdentityInformers {
   return indexInformers(startSources(options), options.rules, options.policy);
 }
 
-function startSources({ client, log, policy }: Options): IdentitySources {
+function startSources({ client, log, policy, recordNamespace: namespace }: Options): IdentitySources {
   const watch = <T>(resource: Resource, project: (raw: unknown, key: string) => T | undefined, labelSelector?: string): Informer<T> =>
     startInformer({ client, log, resource, project, ...(labelSelector === undefined ? {} : { labelSelector }) });
   return {
@@ -93,13 +101,15 @@ function startSources({ client, log, policy }: Options): IdentitySources {
     exceptions: watch(azurePodIdentityExceptions, exceptionOf),
     assignments: watch(azureAssignedIdentities, assignmentOf),
     ...(selectsByLabels(policy) ? { namespaces: watch(namespaces, namespaceOf) } : {}),
+    ...(namespace === undefined ? {} : { federationRecords: watchFederationRecords({ client, log, namespace }) }),
   };
 }
 
 export function indexInformers<S extends IdentitySources>(sources: S, rules: MatchRules, policy?: IdentityPolicy): S & Indexes {
   const all: Informer<unknown>[] = Object.values(sources);
   // The indexes subscribe before anybody else can, so that every listener finds them up to date.
-  const matches = indexMatches(sources, rules, policy);
+  const federation = sources.federationRecords === undefined ? noFederationRecords : indexFederationRecords(sources.federationRecords);
+  const matches = indexMatches({ ...sources, federation }, rules, policy);
   const assignmentsByPod = indexBy(sources.assignments, (assignment) => assignment.podKey);
   const foreignAssignments = countBy(sources.assignments, foreignAuthorOf);
   const podsByNode = indexBy(sources.pods, (pod) => pod.node);
@@ -112,6 +122,7 @@ export function indexInformers<S extends IdentitySources>(sources: S, rules: Mat
   return {
     ...sources,
     matches,
+    federation,
     assignmentsOf,
     assignmentOf: (podKey, identityKey) => assignmentsOf(podKey).find((assignment) => assignment.identityKey === identityKey),
     podsOfNode: (node) => [...podsByNode(node)],

@@ -4,6 +4,7 @@ import type { Informer } from '../kube/informer.ts';
 import type { Binding } from './binding.ts';
 import type { Exception } from './exceptions.ts';
 import { matchingException } from './exceptions.ts';
+import type { FederationRecords } from './federation/records.ts';
 import type { Identity } from './identity.ts';
 import { indexBy } from './index-by.ts';
 import type { Match, MatchRules, PodMatches } from './match.ts';
@@ -21,6 +22,7 @@ export interface MatchSources {
   exceptions: Informer<Exception>;
   /** Only where the policy selects namespaces by their labels. */
   namespaces?: Informer<Namespace>;
+  federation: FederationRecords;
 }
 
 export interface MatchIndex {
@@ -63,12 +65,20 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
   sources.bindings.onChange(({ before, after }) => {
     for (const selector of new Set([before?.selector, after?.selector])) if (selector !== undefined) notify(podsBySelector(selector));
   });
-  sources.identities.onChange(({ key }) => {
+  const notifyOfIdentity = (key: string) => {
     const selectors = new Set(present(bindingsByIdentity(key), sources.bindings).map((binding) => binding.selector));
     for (const selector of selectors) notify(podsBySelector(selector));
-  });
+  };
+  sources.identities.onChange(({ key }) => notifyOfIdentity(key));
   sources.exceptions.onChange(({ before, after }) => notify(podsByNamespace((after ?? before)?.namespace ?? '')));
   if (sources.namespaces !== undefined) notifyOfLabels(sources.namespaces);
+  sources.federation.informer?.onChange(({ before, after }) => {
+    // Whether an identity of type 3 is allowed depends on the managed identities that its client id belongs to.
+    if (before?.clientId === after?.clientId && before?.identity === after?.identity) return;
+    const clientIds = [before, after].map((record) => record?.clientId.toLowerCase());
+    for (const { key, type, clientID } of sources.identities.values())
+      if (type === 3 && clientIds.includes(clientID.toLowerCase())) notifyOfIdentity(key);
+  });
 
   /** A binding names an AzureIdentity of its own namespace, so these are all pods that have one of the namespace. */
   function notifyOfLabels(namespaces: Informer<Namespace>): void {
@@ -87,7 +97,7 @@ export function indexMatches(sources: MatchSources, rules: MatchRules, policy?: 
     nearMissOf: (pod) => present(bindingsByNamespace(pod.namespace), sources.bindings).find((binding) => isNearMiss(pod, binding)),
     exceptionOf,
     isExcepted: (pod) => exceptionOf(pod) !== undefined,
-    isAllowed: createPolicyCheck(policy, sources.namespaces),
+    isAllowed: createPolicyCheck(policy, sources.namespaces, sources.federation.identityIdsOf),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -1,6 +1,7 @@
 // For tests: Entra as MSAL calls it, an assertion without a file, and records that the test puts.
 import type { INetworkModule, NetworkResponse } from '@azure/msal-node';
 import type { FederationRecord } from '../../../lib/identities/federation/record.ts';
+import { federationRecord } from '../../../lib/identities/testing/fixtures.ts';
 import type { Assertion, AssertionSource } from '../assertion.ts';
 
 export const guid = 'cccccccc-0000-4000-8000-000000000001';
@@ -69,15 +70,5 @@ export function fakeAssertions(): AssertionSource & { readonly rereads: number }
 
 export const resourceID = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
 
-export const record = (changes: Partial<FederationRecord> = {}): FederationRecord => ({
-  identity: resourceID.toLowerCase(),
-  clientId: guid,
-  tenantId: tenant,
-  objectId: 'object',
-  ...trust,
-  credential: { name: 'c', owned: true, createdAt: '2025-12-01T00:00:00Z' },
-  provenAt: '2025-12-01T00:00:10Z',
-  former: [],
-  unusedSince: undefined,
-  ...changes,
-});
+export const record = (changes: Partial<FederationRecord> = {}): FederationRecord =>
+  federationRecord({ identity: resourceID.toLowerCase(), clientId: guid, tenantId: tenant, ...trust, ...changes });

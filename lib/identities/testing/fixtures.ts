@@ -5,6 +5,7 @@ import type { Assignment } from '../assignment.ts';
 import { assignmentOf } from '../assignment.ts';
 import type { Binding } from '../binding.ts';
 import { bindingOf } from '../binding.ts';
+import type { FederationRecord } from '../federation/record.ts';
 import type { Identity } from '../identity.ts';
 import { identityOf } from '../identity.ts';
 import type { Pod } from '../pod.ts';
@@ -50,3 +51,19 @@ export function assignment(of: Pod, to: Identity, by: Binding, overrides: Partia
   assert.ok(made);
   return { ...made, ...overrides };
 }
+
+/** Proven, of a managed identity without a name of its own. */
+export const federationRecord = (changes: Partial<FederationRecord> = {}): FederationRecord => ({
+  identity: '/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/i',
+  clientId: 'client',
+  tenantId: 'tenant',
+  objectId: 'object',
+  issuer: 'https://oidc.example/',
+  subject: 'system:serviceaccount:aad:aad-pod-identity-broker',
+  audience: 'api://AzureADTokenExchange',
+  credential: { name: 'c', owned: true, createdAt: '2025-12-01T00:00:00Z' },
+  provenAt: '2025-12-01T00:00:10Z',
+  former: [],
+  unusedSince: undefined,
+  ...changes,
+});

@@ -4,6 +4,7 @@ import { pods } from '../../kube/resources.ts';
 import type { Assignment } from '../assignment.ts';
 import type { Binding } from '../binding.ts';
 import type { Exception } from '../exceptions.ts';
+import type { FederationRecord } from '../federation/record.ts';
 import type { Identity } from '../identity.ts';
 import type { Informers } from '../informers.ts';
 import { indexInformers } from '../informers.ts';
@@ -71,6 +72,7 @@ export type FakeInformers = Informers & {
   assignments: FakeInformer<Assignment>;
   nodes: FakeInformer<Node>;
   namespaces: FakeInformer<Namespace>;
+  federationRecords: FakeInformer<FederationRecord>;
 };
 
 export function fakeInformers(
@@ -85,6 +87,7 @@ export function fakeInformers(
     assignments: fakeInformer<Assignment>(),
     nodes: fakeInformer<Node>(),
     namespaces: fakeInformer<Namespace>(),
+    federationRecords: fakeInformer<FederationRecord>(),
   };
-  return { ...indexInformers(sources, rules, policy), ...sources };
+  return indexInformers(sources, rules, policy);
 }

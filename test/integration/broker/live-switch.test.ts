@@ -6,7 +6,6 @@ import { before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import { createFederatedMinter } from '../../../broker/federation/minter.ts';
-import { indexFederationRecords } from '../../../broker/federation/records.ts';
 import {
   authority,
   fakeAssertions,
@@ -23,11 +22,10 @@ import type { Fixture } from '../../../broker/testing/harness.ts';
 import { createFixture, serverName, startHarness } from '../../../broker/testing/harness.ts';
 import { createMinter } from '../../../broker/token-call.ts';
 import { systemClock } from '../../../common/clock.ts';
-import type { FederationRecord } from '../../../lib/identities/federation/record.ts';
 import { identityOf } from '../../../lib/identities/identity.ts';
 import type { Pod } from '../../../lib/identities/pod.ts';
 import { assignment, binding, pod as podFixture } from '../../../lib/identities/testing/fixtures.ts';
-import { fakeInformer, fakeInformers } from '../../../lib/identities/testing/informers.ts';
+import { fakeInformers } from '../../../lib/identities/testing/informers.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import type { Fetch } from '../../../sidecar/http.ts';
 import { createLog } from '../../../sidecar/log.ts';
@@ -48,7 +46,7 @@ before(async () => {
 /** What the controller writes, and what Azure has. */
 function createCluster() {
   const informers = fakeInformers();
-  const records = fakeInformer<FederationRecord>();
+  const records = informers.federationRecords;
   /** Scale sets that have the identity. */
   const attached = new Set<string>(scopes);
   const bound = binding('team/b', 'i');
@@ -153,14 +151,12 @@ test('an identity is switched to federate and back, and no request fails', async
   const { informers, records, attached, pods, annotate, assign } = cluster;
   const entra = fakeEntra();
   entra.state.fallback = granted('of-entra');
-  const index = indexFederationRecords(records);
   const policies = { isAllowed: () => true, isAllowedAsClaimed: () => false };
   const harness = await startHarness(fixture, {
     rows: createRowSource(informers, {
       managed: false,
       runtimeExceptions: 'allow',
       modes: { assignment: 'attach', assignmentOverrides: [] },
-      records: index,
       ...policies,
     }),
     mintToken: createMinter({
@@ -169,7 +165,7 @@ test('an identity is switched to federate and back, and no request fails', async
         log: silentLogger,
         events: { record: () => undefined },
         identityOf: (key) => informers.identities.get(key),
-        rules: { authority, managed: false, records: index, ...policies },
+        rules: { authority, managed: false, records: informers.federation, ...policies },
         assertions: fakeAssertions(),
         network: entra.network,
         clock: systemClock,

@@ -1,13 +1,14 @@
 // The federation records of the controller, by identity and by client id: the only source for client id, tenant and proof of a federated identity, since
 // what stands in an AzureIdentity or AzureAssignedIdentity was written by others (docs/adr/0030-federated-assignment.md).
-import type { FederationRecord } from '../../lib/identities/federation/record.ts';
-import { FederationRecordError, federationRecordSelector, parseFederationRecord } from '../../lib/identities/federation/record.ts';
-import { indexBy } from '../../lib/identities/index-by.ts';
-import type { KubeClient } from '../../lib/kube/client.ts';
-import type { Informer } from '../../lib/kube/informer.ts';
-import { startInformer } from '../../lib/kube/informer.ts';
-import { configMaps } from '../../lib/kube/resources.ts';
-import type { Logger } from '../../lib/log.ts';
+
+import type { KubeClient } from '../../kube/client.ts';
+import type { Informer } from '../../kube/informer.ts';
+import { startInformer } from '../../kube/informer.ts';
+import { configMaps } from '../../kube/resources.ts';
+import type { Logger } from '../../log.ts';
+import { indexBy } from '../index-by.ts';
+import type { FederationRecord } from './record.ts';
+import { FederationRecordError, federationRecordSelector, parseFederationRecord } from './record.ts';
 
 export interface FederationRecords {
   /** Undefined where nobody writes records: in managed mode. */
