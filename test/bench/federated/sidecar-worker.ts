@@ -30,7 +30,23 @@ interface Response {
 }
 
 const { port, ca, servername, resource } = workerData as SidecarData;
+/** Handshakes of this thread at a time. Pods have a processor each; with all at once here the broker would close most before this thread goes on. */
+const maxConnecting = 40;
 let started = 0;
+let connecting = 0;
+const waiting: (() => void)[] = [];
+
+/** `first`: the first request of a connection, which is answered at once. */
+async function connect<T>(first: () => Promise<T>): Promise<T> {
+  if (connecting >= maxConnecting) await new Promise<void>((resolve) => waiting.push(resolve));
+  connecting += 1;
+  try {
+    return await first();
+  } finally {
+    connecting -= 1;
+    waiting.shift()?.();
+  }
+}
 
 function refused(why: unknown): void {
   parentPort?.postMessage({ refused: String(why) } satisfies Refused);
@@ -86,7 +102,8 @@ async function untilToken(call: Call): Promise<void> {
 async function assigned(call: Call): Promise<string> {
   let known: string | undefined;
   for (let round = 1; ; round += 1) {
-    const { status, etag, text } = await call('GET', `${identitiesPath}?wait=60`, known === undefined ? {} : { 'if-none-match': known });
+    const poll = () => call('GET', `${identitiesPath}?wait=60`, known === undefined ? {} : { 'if-none-match': known });
+    const { status, etag, text } = await (known === undefined ? connect(poll) : poll());
     if (status === 200) {
       known = etag;
       const { identities } = JSON.parse(text) as IdentitiesResponse;
