@@ -440,7 +440,7 @@ describe('federated minter', () => {
     assert.equal(entra.sent.length, 1);
   });
 
-  it('waits for the turn of the first namespace that has one, of those that want the token', async () => {
+  it('exchanges in the first turn of a namespace whose pods want the token', async () => {
     entra.state.replies = [granted('one'), granted('two')];
     const never = () => new Promise<void>(() => undefined);
     const other = { ...pod, namespace: 'quiet' };

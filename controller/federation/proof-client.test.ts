@@ -98,7 +98,7 @@ describe('createProofClient', () => {
     );
   });
 
-  it('asks for the trust once for all that need it at a time, and again after a failure', async (t) => {
+  it('asks once for all that need the trust, and again after a failure', async (t) => {
     const { client, seen } = await served(t, [{ status: 503, body: {} }, { body: trust }]);
     const failures = await Promise.allSettled(Array.from({ length: 5 }, () => client.trust(signal)));
     assert.deepEqual(new Set(failures.map(({ status }) => status)), new Set(['rejected']));

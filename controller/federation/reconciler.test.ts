@@ -302,7 +302,7 @@ describe('the reconciler of federated identities', () => {
     assert.deepEqual(azure.names(), []);
   });
 
-  it('asks Azure no faster for a namespace with many bad identities, and for another beside', async () => {
+  it('asks Azure for another namespace beside one with many bad identities', async () => {
     const { azure, record, live, clock, reconcile, statuses, turns } = harness([web]);
     const reconcileBad = (index: number) => {
       azure.failures.splice(0, 1, { read: refused('identityNotFound') });

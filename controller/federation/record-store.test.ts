@@ -47,7 +47,7 @@ describe('the store of federation records', () => {
     assert.deepEqual(calls, []);
   });
 
-  it('gives what it saved before the informer knows it, and then what the informer knows', async () => {
+  it('gives what it saved until the informer knows that or more', async () => {
     const { records, informer, calls } = fakes();
     const first = await records.save(records.load(identityId), record);
     assert.deepEqual(records.load(identityId), first);
