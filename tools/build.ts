@@ -9,11 +9,11 @@ import { licenseOf, packagesOf, renderLicenses, runtimeLicense } from './license
 const root = path.resolve(import.meta.dirname, '..');
 
 const programs = {
-  webhook: { entry: 'webhook/main.ts', outfile: 'dist/webhook.cjs', platform: 'node', format: 'cjs', target: 'node24' },
-  broker: { entry: 'broker/main.ts', outfile: 'dist/broker.cjs', platform: 'node', format: 'cjs', target: 'node24' },
-  controller: { entry: 'controller/main.ts', outfile: 'dist/controller.cjs', platform: 'node', format: 'cjs', target: 'node24' },
+  webhook: { entry: 'webhook/main.ts', outfile: 'webhook.cjs', platform: 'node', format: 'cjs', target: 'node24' },
+  broker: { entry: 'broker/main.ts', outfile: 'broker.cjs', platform: 'node', format: 'cjs', target: 'node24' },
+  controller: { entry: 'controller/main.ts', outfile: 'controller.cjs', platform: 'node', format: 'cjs', target: 'node24' },
   // Bun brings its own globals and node: modules; nothing else may be left outside the file.
-  sidecar: { entry: 'sidecar/main.ts', outfile: 'dist/sidecar.js', platform: 'neutral', format: 'esm', target: 'es2024' },
+  sidecar: { entry: 'sidecar/main.ts', outfile: 'sidecar.js', platform: 'neutral', format: 'esm', target: 'es2024' },
 } as const;
 
 export type ProgramName = keyof typeof programs;
@@ -27,31 +27,40 @@ export const images = {
 export type ImageName = keyof typeof images;
 export const imageNames = Object.keys(images) as ImageName[];
 
+export interface BundleOptions {
+  write: boolean;
+  /** Where the file goes; dist/ by default. */
+  folder?: string;
+  /** False keeps the lines of the source, so that a stack trace can be read. */
+  minify?: boolean;
+}
+
 /** Bundles one program and returns the source files in it, as paths from the root. */
 export async function bundle(
   name: ProgramName,
-  options: { write: boolean },
+  { write, folder = 'dist', minify = true }: BundleOptions,
 ): Promise<{ outfile: string; inputs: string[]; bytes: number }> {
   const program = programs[name];
+  const outfile = path.resolve(root, folder, program.outfile);
   const result = await esbuild.build({
     absWorkingDir: root,
     entryPoints: [program.entry],
-    outfile: program.outfile,
+    outfile,
     bundle: true,
     platform: program.platform,
     format: program.format,
     target: program.target,
     external: program.platform === 'neutral' ? ['node:*', 'bun'] : [],
-    minifySyntax: true,
-    minifyWhitespace: true,
+    minifySyntax: minify,
+    minifyWhitespace: minify,
     legalComments: 'none',
     metafile: true,
     write: false,
     logLevel: 'error',
   });
-  if (options.write) for (const file of result.outputFiles) await put(file.path, file.contents);
+  if (write) for (const file of result.outputFiles) await put(file.path, file.contents);
   const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
-  return { outfile: path.join(root, program.outfile), inputs: Object.keys(result.metafile.inputs), bytes };
+  return { outfile, inputs: Object.keys(result.metafile.inputs), bytes };
 }
 
 /** Renamed into place: tests that run side by side each make the bundle they start, and none may see half of one. */

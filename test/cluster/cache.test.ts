@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { cached, cacheKey, cacheRoot } from './cache.ts';
+import { cached, cacheKey, cacheRoot, prune } from './cache.ts';
 import { withLock } from './lock.ts';
 import { identify } from './procfs.ts';
 
@@ -80,4 +80,16 @@ test('names the holder of a lock, and frees the lock after a failure', async () 
     /no/,
   );
   assert.ok(!existsSync(file));
+});
+
+test('removes what is an hour old, but for the newest three', () => {
+  const parent = path.join(root, 'pruned');
+  const ages = { a: 5, b: 4, c: 3, d: 2, e: 0 };
+  for (const [name, hours] of Object.entries(ages)) {
+    mkdirSync(path.join(parent, name), { recursive: true });
+    const at = new Date(Date.now() - hours * 3_700_000);
+    utimesSync(path.join(parent, name), at, at);
+  }
+  prune('pruned', root);
+  assert.deepEqual(readdirSync(parent).sort(), ['c', 'd', 'e']);
 });

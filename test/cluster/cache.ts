@@ -1,6 +1,6 @@
 // A cache outside of the repository for what is slow to make: each folder is named by a hash of all its inputs.
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { withLock } from './lock.ts';
@@ -58,4 +58,15 @@ export async function cached(
     if (seconds % 8 === 0) log(`waiting for process ${holder.pid}, which is making the same ${kind}: ${seconds} s`);
   });
   return folder;
+}
+
+/** For what every change of the source makes anew: removes folders of the kind that are an hour old, but for the newest three. */
+export function prune(kind: string, root = cacheRoot()): void {
+  const parent = path.join(root, kind);
+  const longAgo = Date.now() - 3600 * 1000;
+  const madeAt = (name: string) => statSync(path.join(parent, name)).mtimeMs;
+  const all = readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.lock'));
+  for (const name of all.sort((a, b) => madeAt(b) - madeAt(a)).slice(3)) {
+    if (madeAt(name) < longAgo) rmSync(path.join(parent, name), { recursive: true, force: true });
+  }
 }

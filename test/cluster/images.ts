@@ -1,5 +1,5 @@
 // Container images, made from the repository's Dockerfile and kept as archives; each is made again only when its inputs have changed.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 import type { ImageName } from '../../tools/build.ts';
@@ -7,7 +7,7 @@ import { buildAll, imageNames, licensesFile } from '../../tools/build.ts';
 import type { Buildah } from './buildah.ts';
 import { buildahIn, runAlone } from './buildah.ts';
 import type { Log } from './cache.ts';
-import { cached, cacheKey, cacheRoot } from './cache.ts';
+import { cached, cacheKey, cacheRoot, prune } from './cache.ts';
 import type { Unpacked } from './debian.ts';
 import { debianPackages } from './debian.ts';
 import { withLock } from './lock.ts';
@@ -159,17 +159,6 @@ function makeContext(context: string, dist: string): void {
     const copy = path.join(context, 'node_modules', name, targets[target].program);
     mkdirSync(path.dirname(copy), { recursive: true });
     cpSync(file, copy);
-  }
-}
-
-/** Removes archives of one target that are an hour old, but for the newest three. */
-function prune(kind: string): void {
-  const parent = path.join(cacheRoot(), kind);
-  const longAgo = Date.now() - 3600 * 1000;
-  const age = (name: string) => statSync(path.join(parent, name)).mtimeMs;
-  const old = readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.lock'));
-  for (const name of old.sort((a, b) => age(b) - age(a)).slice(3)) {
-    if (age(name) < longAgo) rmSync(path.join(parent, name), { recursive: true, force: true });
   }
 }
 

@@ -16,9 +16,10 @@ export interface RunningProgram {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** A Node program: its file, and how node starts it. */
+/** How node starts a program. */
 export interface NodeProgram {
-  file: string;
+  /** The bundle of the tests by default. */
+  file?: string;
   nodeFlags?: readonly string[];
   env?: Readonly<Record<string, string>>;
 }

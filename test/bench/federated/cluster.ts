@@ -1,5 +1,5 @@
 // The cluster of the bench: identities with bindings, controller and broker as programs, and what Azure was asked.
-import { serveBroker, source } from '../../integration/controller/broker-service.ts';
+import { serveBroker } from '../../integration/controller/broker-service.ts';
 import { federationFlags } from '../../integration/controller/federation.ts';
 import type { Harness } from '../../integration/controller/harness/harness.ts';
 import { startHarness } from '../../integration/controller/harness/harness.ts';
@@ -47,6 +47,8 @@ export async function startFederation(options: { identities: number; credentialW
   const defaults = ['--client-qps=250', '--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
   await harness.startController([...flags.controller, '--assignment=federate', ...defaults]);
   const replica = await broker.startReplica({ ...source, flags: [...flags.broker, '--assignment=federate'] });
+  await harness.startController([...flags.controller, '--assignment=federate', '--client-qps=250']);
+  const replica = await broker.startReplica({ flags: [...flags.broker, '--assignment=federate'] });
   const sidecars = await startSidecars(harness, broker.port);
   return {
     harness,

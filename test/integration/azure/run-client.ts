@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { isRecord, parseJson } from '../../azure/core/messages.ts';
+import { scriptFile } from '../../harness/bundles.ts';
 import type { ClientCase } from './client.ts';
 
 export type ClientOutcome = { readonly result: Record<string, unknown>; readonly error: Record<string, unknown> | null };
@@ -17,7 +18,7 @@ export async function runClient(one: ClientCase, { ca, env = {} }: { ca: string;
   try {
     const file = path.join(folder, 'ca.pem');
     writeFileSync(file, ca);
-    const program = path.join(import.meta.dirname, 'client.ts');
+    const program = await scriptFile('test/integration/azure/client.ts');
     const { stdout } = await execute(process.execPath, [program, JSON.stringify(one)], {
       env: { PATH: process.env.PATH, HOME: folder, NODE_EXTRA_CA_CERTS: file, ...env },
     });

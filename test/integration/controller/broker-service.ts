@@ -8,6 +8,7 @@ import { brokerAudience, caBundleConfigMapName, caBundleKey } from '../../../api
 import { stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { forward, portOf } from '../../cluster/forward.ts';
+import { programFile } from '../../harness/bundles.ts';
 import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
 import { startProgram } from '../../harness/program.ts';
 import { boundTokenOf } from '../../harness/service-account.ts';
@@ -41,8 +42,6 @@ export interface BrokerService {
   stop(): Promise<void>;
 }
 
-export const source: NodeProgram = { file: path.resolve(import.meta.dirname, '../../../broker/main.ts') };
-
 export async function serveBroker(harness: Harness): Promise<BrokerService> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'broker-'));
   await writeFile(path.join(folder, 'ca.pem'), harness.emulator.ca);
@@ -72,9 +71,9 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
 
   return {
     port,
-    async startReplica({ file, nodeFlags = [], env = {}, flags = [] } = source, readySeconds = 30) {
+    async startReplica({ file, nodeFlags = [], env = {}, flags = [] } = {}, readySeconds = 30) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
-      const command = [process.execPath, ...nodeFlags, file, ...args, ...flags];
+      const command = [process.execPath, ...nodeFlags, file ?? (await programFile('broker')), ...args, ...flags];
       const replica = startProgram({ name: 'broker', command, env: { ...process.env, ...env } });
       replicas.add(replica);
       const { broker, probes } = await replica.logged((record) => record.msg === 'started');

@@ -8,7 +8,7 @@ import { idOf, pool1 } from '../azure/fixtures.ts';
 import { call, tokenPath } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService } from './broker-service.ts';
-import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import { federationFlags } from './federation.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
@@ -29,7 +29,7 @@ before(async () => {
   await harness.createIdentity('writer');
   await harness.createBinding('writer', 'writer', 'write');
   await harness.startController([serviceFlag, ...flags.controller]);
-  await broker.startReplica({ ...source, flags: flags.broker });
+  await broker.startReplica({ flags: flags.broker });
 });
 after(async () => {
   await broker?.stop();

@@ -12,7 +12,7 @@ import { app, idOf, pool1 } from '../azure/fixtures.ts';
 import { call, claimsOf, tokenPath } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService } from './broker-service.ts';
-import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import { federationFlags } from './federation.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
@@ -45,7 +45,7 @@ before(async () => {
   await harness.createNode('node-0', '');
   await harness.createNode('node-1', `azure://${pool1}/virtualMachines/0`);
   leader = await harness.startController(flags);
-  await broker.startReplica({ ...source, flags: federation.broker });
+  await broker.startReplica({ flags: federation.broker });
 });
 after(async () => {
   await broker?.stop();

@@ -11,7 +11,7 @@ import type { RunningProgram } from '../../harness/program.ts';
 import { app, idOf, pool1 } from '../azure/fixtures.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService } from './broker-service.ts';
-import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
 import { statusOf } from './harness/observations.ts';
@@ -171,7 +171,7 @@ describe('a binding of another namespace', () => {
     await Promise.all([controller.stop(), replica.stop()]);
     const flag = '--binding-namespaces=shared';
     controller = await harness.startController([serviceFlag, flag]);
-    replica = await broker.startReplica({ ...source, flags: [flag] });
+    replica = await broker.startReplica({ flags: [flag] });
     await bind('author', 'green', 'web');
     await bind('shared', 'blue', 'web');
     const sidecar = await startPod(t, 'listed', 'web');

@@ -8,7 +8,7 @@ import { app, idOf, pool1, tenant } from '../azure/fixtures.ts';
 import { call, tokenPath } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService } from './broker-service.ts';
-import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
 import { annotationOf } from './harness/observations.ts';
@@ -41,7 +41,7 @@ before(async () => {
   await harness.createIdentity('principal', principal);
   broker = await serveBroker(harness);
   await harness.startController([serviceFlag, policyFlag]);
-  await broker.startReplica({ ...source, flags: [policyFlag] });
+  await broker.startReplica({ flags: [policyFlag] });
 });
 after(async () => {
   await broker?.stop();

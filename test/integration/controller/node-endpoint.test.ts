@@ -10,7 +10,7 @@ import { app, clientIds, pool1, tenant } from '../azure/fixtures.ts';
 import { claimsOf } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService } from './broker-service.ts';
-import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
 
@@ -76,7 +76,7 @@ before(async () => {
   await createPod('endpoint', undefined, { account: nodeServiceAccountName });
   broker = await serveBroker(harness);
   await harness.startController([serviceFlag, driversFlag]);
-  await broker.startReplica({ ...source, flags: [driversFlag] });
+  await broker.startReplica({ flags: [driversFlag] });
 });
 after(async () => {
   await broker?.stop();

@@ -12,7 +12,7 @@ import { alone, app, clientIds, idOf, pool1 } from '../azure/fixtures.ts';
 import { errorOf } from '../azure/requests.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import type { BrokerService, SidecarOptions } from './broker-service.ts';
-import { serveBroker, serviceFlag, source } from './broker-service.ts';
+import { serveBroker, serviceFlag } from './broker-service.ts';
 import type { FederationFlags } from './federation.ts';
 import { federationFlags } from './federation.ts';
 import type { Harness } from './harness/harness.ts';
@@ -104,7 +104,7 @@ function scenariosOf(mode: Mode): void {
     return started;
   };
   const startReplica = async () => {
-    const started = await broker.startReplica({ ...source, flags: [...flags.broker, ...federation.broker] });
+    const started = await broker.startReplica({ flags: [...flags.broker, ...federation.broker] });
     running.push(started);
     return started;
   };

@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { bundle } from '../../../tools/build.ts';
+import { programFile } from '../../harness/bundles.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const packageName = process.arch === 'arm64' ? 'bun-linux-aarch64' : 'bun-linux-x64-baseline';
@@ -15,12 +15,7 @@ export const bun = path.join(root, 'node_modules/@oven', packageName, 'bin/bun')
 /** The kernel ends it with the process that started it, so that a killed test leaves none behind. */
 export const onBun = ['setpriv', '--pdeathsig', 'KILL', bun, '--smol', '--no-env-file'];
 
-let built: Promise<string> | undefined;
-/** Path of the bundle, built once a process. */
-export function sidecarBundle(): Promise<string> {
-  built ??= bundle('sidecar', { write: true }).then(({ outfile }) => outfile);
-  return built;
-}
+export const sidecarBundle = (): Promise<string> => programFile('sidecar');
 
 /** All spellings that Bun obeys, with a proxy that nobody can reach. */
 export const unreachableProxies: Record<string, string> = Object.fromEntries(

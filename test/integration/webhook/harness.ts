@@ -22,12 +22,12 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import type { Result } from '../../cluster/run.ts';
 import { mustRun, run } from '../../cluster/run.ts';
+import { programFile } from '../../harness/bundles.ts';
 import { eventually } from '../../harness/wait.ts';
 import { entriesOfChart } from '../chart/installed.ts';
 import type { WebhookProcess } from './webhook-process.ts';
 import { startWebhookProcess } from './webhook-process.ts';
 
-const root = path.resolve(import.meta.dirname, '../../..');
 /** Not `default`, so that nothing works only in the default namespace. */
 export const releaseNamespace = 'identity-system';
 
@@ -47,7 +47,7 @@ export interface Harness {
   /** Points the chart's configuration at a process outside the cluster. */
   register(port: number, caBundle?: string): Promise<void>;
   startWebhook(flags?: readonly string[]): Promise<WebhookProcess>;
-  /** Starts a webhook from this file, by default the source, registers it and waits until it is ready. */
+  /** Starts a webhook from this file, by default the bundle of the tests, registers it and waits until it is ready. */
   startRegistered(flags?: readonly string[], file?: string): Promise<WebhookProcess>;
   /** In a namespace that was created just before, without a wait for anything but its service account. */
   createPodInNew(namespace: string, body: object): Promise<void>;
@@ -62,8 +62,9 @@ export async function startHarness(
   const plane = await startControlPlane(options);
   const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
   const started = new Set<WebhookProcess>();
-  const start = async (flags: readonly string[], file = path.join(root, 'webhook/main.ts')) => {
-    const webhook = await startWebhookProcess({ plane, client, namespace: releaseNamespace, flags, file });
+  const start = async (flags: readonly string[], file?: string) => {
+    const program = file ?? (await programFile('webhook'));
+    const webhook = await startWebhookProcess({ plane, client, namespace: releaseNamespace, flags, file: program });
     started.add(webhook);
     return webhook;
   };

@@ -18,7 +18,6 @@ export interface WebhookProcessOptions {
   /** Release namespace. */
   namespace: string;
   flags: readonly string[];
-  /** Source file or bundle. */
   file: string;
 }
 

@@ -4,18 +4,17 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Emulator } from '../../../azure/emulator.ts';
 import type { ControlPlane } from '../../../cluster/control-plane.ts';
+import { programFile } from '../../../harness/bundles.ts';
 import type { NodeProgram, RunningProgram } from '../../../harness/program.ts';
 import { startProgram } from '../../../harness/program.ts';
 import { app, tenant } from '../../azure/fixtures.ts';
 
 export interface Controllers {
-  /** Resolves when it serves its probes. From its source by default; flags win over the settings of the harness. */
+  /** Resolves when it serves its probes. Flags win over the settings of the harness. */
   startController(flags?: string[], program?: NodeProgram): Promise<RunningProgram>;
   /** Ends all that still run. */
   stop(): Promise<void>;
 }
-
-const source: NodeProgram = { file: path.resolve(import.meta.dirname, '../../../../controller/main.ts') };
 
 export async function prepareControllers(plane: ControlPlane, emulator: Emulator): Promise<Controllers> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'controller-'));
@@ -46,11 +45,11 @@ export async function prepareControllers(plane: ControlPlane, emulator: Emulator
   };
   const started = new Set<RunningProgram>();
   return {
-    async startController(flags = [], { file, nodeFlags = [], env = {} } = source) {
+    async startController(flags = [], { file, nodeFlags = [], env = {} } = {}) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
       const controller = startProgram({
         name: 'controller',
-        command: [process.execPath, ...nodeFlags, file, ...args, ...flags],
+        command: [process.execPath, ...nodeFlags, file ?? (await programFile('controller')), ...args, ...flags],
         env: { ...process.env, ...env },
       });
       started.add(controller);

@@ -16,7 +16,7 @@ import {
 } from '../../../../lib/kube/resources.ts';
 import { silentLogger } from '../../../../lib/log.ts';
 import { idOf } from '../../azure/fixtures.ts';
-import { serveBroker, source } from '../broker-service.ts';
+import { serveBroker } from '../broker-service.ts';
 import { federationFlags } from '../federation.ts';
 import { startHarness } from '../harness/harness.ts';
 import { Attribution } from './attribution.ts';
@@ -51,7 +51,7 @@ export async function startModelledSystem(): Promise<ModelledSystem> {
   const broker = await serveBroker(harness);
   const federation = await federationFlags(harness, broker);
   const replicas = await startReplicas(harness, federation.controller);
-  await broker.startReplica({ ...source, flags: federation.broker });
+  await broker.startReplica({ flags: federation.broker });
   const records = startInformer<OwnershipRecord>({
     client,
     log: silentLogger,
