@@ -46,8 +46,6 @@ export async function startFederation(options: { identities: number; credentialW
   // The harness gives a Lease of seconds, which a busy leader loses.
   const defaults = ['--client-qps=250', '--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
   await harness.startController([...flags.controller, '--assignment=federate', ...defaults]);
-  const replica = await broker.startReplica({ ...source, flags: [...flags.broker, '--assignment=federate'] });
-  await harness.startController([...flags.controller, '--assignment=federate', '--client-qps=250']);
   const replica = await broker.startReplica({ flags: [...flags.broker, '--assignment=federate'] });
   const sidecars = await startSidecars(harness, broker.port);
   return {

@@ -1,7 +1,6 @@
 // Real parts for the tests of the webhook: an API server with the chart installed, certificates as the controller issues them, and the webhook as
 // a process.
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import {
   bindingLabel,
   caBundleConfigMapName,
