@@ -12,6 +12,12 @@ export interface Unpacked {
   env: { PATH: string; LD_LIBRARY_PATH: string };
 }
 
+interface PackageSet {
+  packages: readonly string[];
+  programs: readonly string[];
+  /** Folders that no program needs, and that are large. */
+  unneeded?: readonly string[];
+}
 const sets = {
   /** What the node needs. nft is for kube-proxy. */
   node: { packages: ['containerd', 'runc', 'containernetworking-plugins', 'nftables'], programs: ['containerd', 'ctr', 'runc', 'nft'] },
@@ -19,9 +25,11 @@ const sets = {
   policies: { packages: ['iptables', 'ipset'], programs: ['xtables-nft-multi', 'ipset'] },
   /** What runc is built with. */
   seccomp: { packages: ['libseccomp-dev'], programs: [] },
+  /** What the alerts and the dashboard of the chart are tried with. */
+  monitoring: { packages: ['prometheus'], programs: ['prometheus', 'promtool'], unneeded: ['usr/share'] },
   /** What images are made with. */
   images: { packages: ['buildah', 'mmdebstrap'], programs: ['buildah', 'mmdebstrap'] },
-} as const;
+} as const satisfies Record<string, PackageSet>;
 export type SetName = keyof typeof sets;
 
 /** Names of packages that `apt-get install --simulate` would add. Those it would upgrade (`Inst NAME [old version] ...`) are there already. */
@@ -63,7 +71,7 @@ async function download(packages: readonly string[], folder: string): Promise<st
 }
 
 async function fill(set: SetName, root: string, log: Log): Promise<void> {
-  const { packages, programs } = sets[set];
+  const { packages, programs, unneeded = [] }: PackageSet = sets[set];
   const archives = path.join(root, '.archives');
   await mkdir(archives);
   const problem = await withProgress(
@@ -85,6 +93,7 @@ async function fill(set: SetName, root: string, log: Log): Promise<void> {
     const { code, stderr } = await run('dpkg', ['-x', path.join(archives, file), root]);
     if (code !== 0) throw new Error(`dpkg -x ${file} failed: ${lastLines(stderr, 2)}`);
   }
+  for (const folder of unneeded) await run('rm', ['-r', path.join(root, folder)]);
   writeFileSync(path.join(root, '.packages'), `${files.sort().join('\n')}\n`);
   const { PATH, LD_LIBRARY_PATH } = environmentIn(root, process.arch, '');
   for (const name of programs) {

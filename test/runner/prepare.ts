@@ -1,6 +1,7 @@
 // What the tiers build before their tests begin. On a fresh machine that takes minutes, which must not count into the time limit of a test file.
 import { findContainerRuntime, findHelm, findKubernetes, findOldestApiServer, missingForPrograms } from '../cluster/binaries.ts';
 import { currentImages } from '../cluster/images.ts';
+import { findPrometheus, missingForPrometheus } from '../cluster/prometheus.ts';
 import { missingForCluster, missingForUserNamespaces } from '../cluster/requirements.ts';
 import type { TierName } from './tiers.ts';
 
@@ -12,6 +13,7 @@ const preparations: Partial<Record<TierName, (log: Log) => Promise<void>>> = {
     if ((await missingForPrograms()).length === 0) await findHelm(log);
   },
   async integration(log) {
+    if (missingForPrometheus().length === 0) await findPrometheus(log);
     if ((await missingForPrograms()).length > 0) return;
     await findKubernetes(log);
     await findOldestApiServer(log);
