@@ -93,6 +93,9 @@ export const controllerServiceAccountName = 'aad-pod-identity-controller';
 /** Sorts after other mutating webhooks, so that ours sees their containers and takes index 0. */
 export const webhookConfigurationName = 'zz-aad-pod-identity-webhook';
 
+/** ConfigMap by which an uninstall asks the leader to detach everything: docs/adr/0035-uninstall.md. */
+export const uninstallRequestName = 'aad-pod-identity-uninstall';
+
 export const scopeRecordPrefix = 'aad-pod-identity-scope-';
 export const federationRecordPrefix = 'aad-pod-identity-federation-';
 

@@ -14,7 +14,8 @@ import { startGuardController } from './guard/controller.ts';
 import { watchRuntimeExceptions } from './injection/runtime-exceptions.ts';
 import { watchInjection } from './injection/watch.ts';
 import type { ReconcilersOptions } from './reconcilers.ts';
-import { startReconcilers } from './reconcilers.ts';
+import { startDetaching, startReconcilers } from './reconcilers.ts';
+import { obeyUninstall } from './uninstall/obey.ts';
 
 type AzureParts = 'compute' | 'federatedCredentials' | 'cloud' | 'ownClientId';
 
@@ -50,7 +51,18 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
   stopper.add('certificates', () => certificates.stop());
   startOnCaches(options, stopper, signal);
   if (arm !== undefined) {
-    const exclusive = startExclusively(options, () => startReconcilers({ ...options, ...arm }));
+    const parts = { ...options, ...arm };
+    const exclusive = startExclusively(options, () =>
+      obeyUninstall({
+        client,
+        log,
+        clock: systemClock,
+        namespace,
+        metrics: instruments.controllers,
+        usual: () => startReconcilers(parts),
+        detaching: () => startDetaching(parts),
+      }),
+    );
     stopper.add('reconcilers', () => exclusive.stop());
   }
 

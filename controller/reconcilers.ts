@@ -79,20 +79,7 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
     const assignments = startAssignmentsFor(options, { client: assignmentClient, desired, scopes, federatedNeeds, federation });
     stopper.add('assignments', () => assignments.stop());
     federation.followRecords();
-    await enqueueRecordedScopes();
-  }
-
-  /** What no pod needs any more is known from its record only. Without this it would stay attached. */
-  async function enqueueRecordedScopes(): Promise<void> {
-    for (const retry = backoff(200, 30_000); !stopping.signal.aborted; ) {
-      try {
-        return await scopes.enqueueRecorded();
-      } catch (error) {
-        const retryMs = retry.next();
-        log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'scope records cannot be listed');
-        await sleep(systemClock, retryMs, stopping.signal);
-      }
-    }
+    await enqueueRecordedScopes(scopes, log, stopping.signal);
   }
 
   start().catch((error: unknown) => log.error({ error: String(error) }, 'reconcilers not started'));
@@ -103,6 +90,39 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
       await stopper.stop();
     },
   };
+}
+
+/** For an uninstall: detaches what the records say is ours, without a delay, and deletes our federated credentials. Writes no object of a pod. */
+export function startDetaching(given: ReconcilersOptions): { stop(): Promise<void> } {
+  const settings = { ...given.settings, identityDetachDelay: 0, federatedDetachDelay: 0 };
+  const options = { ...given, settings, client: refuseUnlessLeading(given) };
+  const stopping = new AbortController();
+  const statuses = createAssignmentClient(options.client);
+  const scopes = startScopesFor(options, createDesiredState(), statuses);
+  const broker = createBroker(options);
+  const federation = startFederationFor(options, { needs: createFederatedNeeds(), statuses, broker });
+  federation.followRecords();
+  void enqueueRecordedScopes(scopes, options.log, stopping.signal);
+  return {
+    async stop() {
+      stopping.abort(new Error('stopped'));
+      await Promise.all([scopes.stop(), federation.stop()]);
+      await broker.close();
+    },
+  };
+}
+
+/** What no pod needs any more is known from its record only. Without this it would stay attached. Never rejects; ends with the signal. */
+async function enqueueRecordedScopes(scopes: Scopes, log: Logger, signal: AbortSignal): Promise<void> {
+  for (const retry = backoff(200, 30_000); !signal.aborted; ) {
+    try {
+      return await scopes.enqueueRecorded();
+    } catch (error) {
+      const retryMs = retry.next();
+      log.warn({ error: String(error), retryMs: Math.round(retryMs) }, 'scope records cannot be listed');
+      await sleep(systemClock, retryMs, signal);
+    }
+  }
 }
 
 /** Less of the Lease than this, and another replica could take over in the middle of a write. */

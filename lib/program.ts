@@ -14,6 +14,8 @@ export interface Program<T extends Table> {
   name: string;
   summary: string;
   settings: T;
+  /** What else the program does, by the first argument. Each gets the arguments after it, and sets the exit code. */
+  commands?: Readonly<Record<string, (argv: readonly string[]) => Promise<void>>>;
   /** Other spellings of arguments and variables into ours, before they are read; each note becomes a warning. May throw {@link SettingsError}. */
   translate?(argv: readonly string[], env: Environment): { argv: readonly string[]; env: Environment; notes: readonly string[] };
   /** Starts everything and registers how to stop it; returns once started. May throw {@link SettingsError}. */
@@ -25,6 +27,11 @@ export async function runProgram<const T extends Table & { logLevel: Table[strin
   let stopper: Stopper | undefined;
   try {
     const given = process.argv.slice(2);
+    const command = program.commands?.[given[0] ?? ''];
+    if (command !== undefined) {
+      await command(given.slice(1));
+      return;
+    }
     const { argv, env, notes } = program.translate?.(given, process.env) ?? { argv: given, env: process.env, notes: [] };
     if (argv.includes('--help')) {
       process.stdout.write(helpOf(program.name, program.summary, program.settings));

@@ -69,7 +69,7 @@ export async function removeCredentials(
   }
 }
 
-function ownedNames({ credential, former }: FederationRecord): string[] {
+export function ownedNames({ credential, former }: FederationRecord): string[] {
   return [...(credential?.owned === true ? [credential.name] : []), ...former.map(({ name }) => name)];
 }
 

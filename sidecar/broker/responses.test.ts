@@ -7,7 +7,7 @@ import { parseHostToken, parseIdentities } from './responses.ts';
 const answer = (...rows: object[]) => ({ ...identities([]), identities: rows });
 
 describe('parseIdentities', () => {
-  it('takes a row whose type it does not know, since the source says who gives its tokens', () => {
+  it('takes a row whose type it does not know, by its source', () => {
     const { identities: rows } = parseIdentities(answer(row('a'), { ...row('b'), type: 7, source: 'broker' }));
     assert.deepEqual(
       rows.map(({ name, type, source, state }) => ({ name, type, source, state })),
