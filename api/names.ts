@@ -79,12 +79,16 @@ export const nodeNameLabel = 'nodename';
 export const leaderLeaseName = 'aad-pod-identity-controller';
 export const metricPrefix = 'aadpodidentity_';
 
-// The controller creates and renews these in the release namespace: docs/adr/0016-certificates-in-two-generations.md.
+// The controller creates and renews these in the release namespace, the Secrets only with certificates of its own:
+// docs/adr/0016-certificates-in-two-generations.md.
 export const caSecretName = 'aad-pod-identity-ca';
 export const webhookCertificateSecretName = 'aad-pod-identity-webhook-tls';
 export const brokerCertificateSecretName = 'aad-pod-identity-broker-tls';
 export const caBundleConfigMapName = 'aad-pod-identity-ca-bundle';
 export const caBundleKey = 'ca.crt';
+// Beside it: the bundle that it replaced, and when (docs/adr/0034-certificates-of-others.md).
+export const replacedBundleKey = 'replaced.crt';
+export const replacedAtKey = 'replaced-at';
 
 // Services and the webhook configuration, as the chart names them.
 export const webhookServiceName = 'aad-pod-identity-webhook';

@@ -4,7 +4,7 @@ import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
 
 export interface ReadinessState {
   informers: Pick<IdentityInformers, 'synced' | 'waitingFor'>;
-  certificate: Pick<ServingCertificate, 'keyPair' | 'caBundle'>;
+  certificate: Pick<ServingCertificate, 'problem'>;
   draining: boolean;
 }
 
@@ -12,7 +12,5 @@ export interface ReadinessState {
 export function missing({ informers, certificate, draining }: ReadinessState): string | undefined {
   if (draining) return 'stopping';
   if (!informers.synced) return `waiting for the list of ${informers.waitingFor().join(', ')}`;
-  if (certificate.keyPair === undefined) return 'no serving certificate: the controller has not made one yet';
-  if (certificate.caBundle === undefined) return 'no CA bundle for the sidecars: the controller has not published one yet';
-  return undefined;
+  return certificate.problem;
 }

@@ -1,4 +1,4 @@
-import { ports } from '../api/names.ts';
+import { brokerCertificateSecretName, ports } from '../api/names.ts';
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
 import type { Values } from '../lib/settings.ts';
 import { boolean, choice, number, text } from '../lib/settings.ts';
@@ -6,6 +6,8 @@ import {
   assignment,
   assignmentOverrides,
   bindingNamespaces,
+  certificateMode,
+  certificateSecret,
   customUserAgent,
   entraEndpoint,
   federationAudience,
@@ -28,6 +30,9 @@ export const settings = {
   probesListen: text({ description: '/healthz and /readyz', form: 'address:port', default: `:${ports.broker.probes}` }),
   metricsListen: text({ description: '/metrics', form: 'address:port', default: `:${ports.broker.metrics}` }),
   drainDelay: number({ description: 'time between SIGTERM and the end of new connections', unit: 'seconds', default: 5, max: 300 }),
+
+  certificateMode,
+  certificateSecret: certificateSecret(brokerCertificateSecretName),
 
   operationMode: choice(['standard', 'managed'], {
     description: 'managed: identities are attached by somebody else, so each identity of a pod counts as assigned',

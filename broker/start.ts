@@ -1,7 +1,7 @@
 // Puts the broker together: informers, the serving certificate, the minter of tokens, the server.
 import os from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { brokerCertificateSecretName } from '../api/names.ts';
+import { brokerServiceName } from '../api/names.ts';
 import { version } from '../api/version.ts';
 import { systemClock as clock } from '../common/clock.ts';
 import { entraHosts } from '../lib/azure/clouds.ts';
@@ -69,7 +69,12 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
   const assertions = createAssertionSource({ file: values.federatedTokenFile, clock });
   const events = createEventRecorder({ client, log, instance: values.instance || os.hostname() });
   stopper.add('events', () => events.flush());
-  const certificate = followServingCertificate({ client, log, namespace: values.namespace, secret: brokerCertificateSecretName });
+  const { namespace, certificateMode: mode, certificateSecret: secret } = values;
+  const certificate = followServingCertificate({
+    client,
+    log,
+    source: { mode, namespace, secret, chartValue: 'certificates.provided.brokerSecret', dnsName: `${brokerServiceName}.${namespace}.svc` },
+  });
   stopper.add('certificate', () => certificate.stop());
 
   let draining = false;

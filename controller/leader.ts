@@ -5,7 +5,8 @@ import { createAssignmentClient } from './assignments/client.ts';
 import { watchModes } from './assignments/mode-events.ts';
 import { releaseAll } from './assignments/release-all.ts';
 import { startCertificateController } from './certificates/controller.ts';
-import type { Registration } from './certificates/webhook-configuration.ts';
+import type { ExternalCertificates } from './certificates/external.ts';
+import type { CertificateState } from './certificates/reconciler.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
@@ -22,8 +23,8 @@ type AzureParts = 'compute' | 'federatedCredentials' | 'cloud' | 'ownClientId';
 export interface LeaderOptions extends Omit<ReconcilersOptions, AzureParts> {
   /** Undefined in managed mode: then whoever runs the nodes attaches the identities, and this controller assigns nothing. */
   arm: Pick<ReconcilersOptions, AzureParts> | undefined;
-  /** Called whenever the webhook configuration was compared. */
-  onRegistration(registration: Registration): void;
+  /** Called whenever certificates and webhook configuration were compared. */
+  onCertificates(state: CertificateState): void;
 }
 
 const maxConflictPollMs = 10_000;
@@ -45,7 +46,8 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
     brokerService,
     webhookConfiguration,
     webhookEntries,
-    onRegistration: options.onRegistration,
+    external: externalCertificates(settings),
+    onReconciled: options.onCertificates,
     metrics: instruments.controllers,
   });
   stopper.add('certificates', () => certificates.stop());
@@ -68,6 +70,26 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
 
   await ended;
   await stopper.stop();
+}
+
+function externalCertificates(settings: LeaderOptions['settings']): ExternalCertificates | undefined {
+  const { certificateMode: mode, certificatesDirectory: directory, caBundle, namespace } = settings;
+  if (mode === 'self-signed') return undefined;
+  const source = (secret: string, service: string, chartValue: string) => ({
+    mode,
+    namespace,
+    secret,
+    chartValue: `certificates.provided.${chartValue}`,
+    dnsName: `${service}.${namespace}.svc`,
+  });
+  return {
+    directory,
+    caBundle,
+    servers: {
+      webhook: source(settings.webhookCertificateSecret, settings.webhookService, 'webhookSecret'),
+      broker: source(settings.brokerCertificateSecret, settings.brokerService, 'brokerSecret'),
+    },
+  };
 }
 
 /** Starts what needs complete caches and may run beside another controller. */

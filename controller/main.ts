@@ -12,8 +12,8 @@ import { createRegistry, serveMetrics } from '../lib/metrics.ts';
 import { runProgram } from '../lib/program.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import { connectAzure } from './azure/connect.ts';
+import type { CertificateState } from './certificates/reconciler.ts';
 import { missingRegistration } from './certificates/registration.ts';
-import type { Registration } from './certificates/webhook-configuration.ts';
 import { translateMicArguments } from './coexistence/mic-flags.ts';
 import { warnAboutOldCrds } from './crd-check.ts';
 import { translateFormerNames } from './former-names.ts';
@@ -58,7 +58,7 @@ void runProgram({
     stopper.add('events', () => events.flush());
 
     /** As this replica found it in its term. */
-    let registration: Registration | undefined;
+    let certificates: CertificateState | undefined;
     const leadership = startLeaderElection({
       client,
       log,
@@ -70,13 +70,13 @@ void runProgram({
       renewDeadlineMs: values.leaseRenew * 1000,
       retryPeriodMs: values.leaseRetry * 1000,
       onStartedLeading(signal) {
-        registration = undefined;
-        const onRegistration = (found: Registration) => {
-          registration = found;
+        certificates = undefined;
+        const onCertificates = (state: CertificateState) => {
+          certificates = state;
         };
         const remainingMs = () => leadership.remainingMs();
         return onStartedLeading(
-          { client, informers, arm, events, instruments, log, settings: values, remainingMs, onRegistration },
+          { client, informers, arm, events, instruments, log, settings: values, remainingMs, onCertificates },
           signal,
         );
       },
@@ -96,7 +96,7 @@ void runProgram({
     const missing = () => {
       if (!informers.synced) return `waiting for the list of ${informers.waitingFor().join(', ')}`;
       if (!leadership.known) return 'no replica leads yet';
-      return leadership.leading ? missingRegistration(registration) : undefined;
+      return leadership.leading ? missingRegistration(certificates) : undefined;
     };
     const probes = await serveSmall(parseListener('--probes-listen', values.probesListen), {
       // Path and bodies are those of aad-pod-identity: 200 whether the replica leads or not.

@@ -1,4 +1,12 @@
-import { brokerServiceName, ports, tokenFile, webhookConfigurationName, webhookServiceName } from '../api/names.ts';
+import {
+  brokerCertificateSecretName,
+  brokerServiceName,
+  ports,
+  tokenFile,
+  webhookCertificateSecretName,
+  webhookConfigurationName,
+  webhookServiceName,
+} from '../api/names.ts';
 import { isAzureArea } from '../lib/azure/resource-ids.ts';
 import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { identityPolicySetting } from '../lib/identities/policy-setting.ts';
@@ -8,6 +16,8 @@ import {
   assignment,
   assignmentOverrides,
   bindingNamespaces,
+  certificateMode,
+  certificateSecret,
   customUserAgent,
   entraEndpoint,
   federationAudience,
@@ -44,6 +54,15 @@ export const settings = {
     default: webhookConfigurationName,
   }),
   webhookEntries: webhookEntriesSetting,
+  certificateMode,
+  webhookCertificateSecret: certificateSecret(webhookCertificateSecretName),
+  brokerCertificateSecret: certificateSecret(brokerCertificateSecretName),
+  certificatesDirectory: text({
+    description: 'with webhook/ and broker/, each with tls.crt and ca.crt of its Secret; for certificates of others',
+    form: 'a directory',
+    default: '/etc/aad-pod-identity/certificates',
+  }),
+  caBundle: text({ description: 'CAs of the certificates of others; empty: those of ca.crt', form: 'PEM certificates', default: '' }),
 
   expectedExceptions: list({
     description: 'AzurePodIdentityExceptions that should exist; an Event tells which are missing',

@@ -24,6 +24,10 @@ const shared: Readonly<Record<string, string | undefined>> = {
   sidecarImagePullPolicy: 'image.sidecar.pullPolicy',
   sidecarAllowedRewrites: 'image.sidecar.allowedRewrites',
   azureCaFile: 'extraCaCertificates',
+  certificateMode: 'certificates.mode',
+  webhookCertificateSecret: 'certificates.provided.webhookSecret',
+  brokerCertificateSecret: 'certificates.provided.brokerSecret',
+  caBundle: 'certificates.provided.caBundle',
   cloud: 'adminsecret.cloud',
   tenantId: 'adminsecret.tenantID',
   clientId: 'adminsecret.clientID',
@@ -49,6 +53,8 @@ const shared: Readonly<Record<string, string | undefined>> = {
     'webhookEntries',
     'expectedExceptions',
     'expectedClusterRoles',
+    'certificateSecret',
+    'certificatesDirectory',
   ),
 };
 

@@ -1,6 +1,7 @@
 // Settings that several programs of the control plane have in common.
 import { logLevels } from '../common/log-levels.ts';
 import { boolean, choice, list, text } from './settings.ts';
+import { certificateModes } from './tls/certificate-source.ts';
 
 export const kubeconfig = text({
   description: 'kubeconfig file; empty reads KUBECONFIG, then the service account of the pod',
@@ -8,6 +9,16 @@ export const kubeconfig = text({
 });
 
 export const logLevel = choice(logLevels, { description: 'log records below this level are left out', default: 'info' });
+
+export const certificateMode = choice(certificateModes, {
+  description: 'who issues the certificates of webhook and broker: the controller, cert-manager, or whoever keeps their Secrets',
+  default: 'self-signed',
+});
+
+const secretName = { form: 'name of a Secret of the release namespace', pattern: /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/ };
+
+export const certificateSecret = (fallback: string) =>
+  text({ description: 'Secret with tls.crt and tls.key to serve with', ...secretName, default: fallback });
 
 export const customUserAgent = text({
   description: 'added to the user agent towards Kubernetes and Azure',

@@ -29,6 +29,8 @@ export interface WebhookInformers {
   readonly brokerAddress: string | undefined;
   /** PEM of every entry of our webhook configuration; an entry without one is empty. The controller adds the entries once the webhook is ready. */
   readonly trusted: readonly string[];
+  /** Calls after `trusted` changed; the returned function unsubscribes. */
+  onTrustedChange(listener: () => void): () => void;
   stop(): Promise<void>;
 }
 
@@ -80,6 +82,7 @@ export function startWebhookInformers(options: WebhookInformersOptions): Webhook
     get trusted() {
       return first(configuration) ?? [];
     },
+    onTrustedChange: (listener) => configuration.onChange(listener),
     stop: async () => {
       await Promise.all([...required, ranges].map((informer) => informer.stop()));
     },

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { before, describe, it } from 'node:test';
-import { dayMs, generateKey, issueAuthority, issueLeaf } from '../lib/tls/issue.ts';
+import { generateKey, issueAuthority, issueLeaf } from '../lib/tls/issue.ts';
 import type { CheckedKeyPair, KeyPair } from '../lib/tls/key-pair.ts';
-import { parseCertificates, parseKeyPair } from '../lib/tls/key-pair.ts';
+import { parseKeyPair } from '../lib/tls/key-pair.ts';
 import { missing } from './readiness.ts';
-import { isTrusted } from './trust.ts';
 
 describe('webhook readiness', () => {
   const now = new Date();
@@ -21,25 +20,9 @@ describe('webhook readiness', () => {
     serving = parseKeyPair({ 'tls.crt': leaf.certificate, 'tls.key': leaf.key });
   });
 
-  it('trusts a valid chain to any CA of the bundle, through intermediates', () => {
-    const pem = (...parts: string[]) => parseCertificates(parts.join(''));
-    assert.equal(isTrusted(serving.chain, pem(next.certificate, 'garbage\n', ca.certificate), now), true);
-    assert.equal(isTrusted(serving.chain, pem(next.certificate), now), false);
-    assert.equal(isTrusted(serving.chain, [], now), false);
-    assert.equal(isTrusted([], pem(ca.certificate), now), false);
-    assert.equal(isTrusted(serving.chain, pem(leaf.certificate), now), true, 'the leaf itself');
-    assert.equal(
-      isTrusted([...serving.chain, ...pem(next.certificate, ca.certificate)], pem(ca.certificate), now),
-      true,
-      'a chain with more than needed',
-    );
-    assert.equal(isTrusted(serving.chain, pem(ca.certificate), new Date(now.getTime() + 91 * dayMs)), false, 'after its end');
-    assert.equal(isTrusted(serving.chain, pem(ca.certificate), new Date(now.getTime() - dayMs)), false, 'before its begin');
-  });
-
   it('names what is missing, nothing when ready', () => {
     const informers = { synced: true, trusted: [next.certificate + ca.certificate] };
-    const good = { synced: true, keyPair: serving, caBundle: ca.certificate };
+    const good = { synced: true, keyPair: serving, problem: undefined };
     const ready = { informers, certificate: good, nativeKnown: true, draining: false, webhookConfiguration: 'zz', now };
     const whatIsMissing = (changes: Partial<typeof ready>) => missing({ ...ready, ...changes }) ?? '';
     assert.equal(missing(ready), undefined);
@@ -47,8 +30,7 @@ describe('webhook readiness', () => {
     assert.match(whatIsMissing({ informers: { ...informers, synced: false } }), /first lists/);
     assert.match(missing({ ...ready, certificate: { ...good, synced: false } }) ?? '', /first lists/);
     assert.match(whatIsMissing({ nativeKnown: false }), /version of the API server/);
-    assert.match(missing({ ...ready, certificate: { ...good, keyPair: undefined } }) ?? '', /no serving certificate/);
-    assert.match(missing({ ...ready, certificate: { ...good, caBundle: undefined } }) ?? '', /no CA bundle/);
+    assert.equal(missing({ ...ready, certificate: { ...good, problem: 'no certificate' } }), 'no certificate');
     assert.equal(missing({ ...ready, informers: { synced: true, trusted: [] } }), undefined, 'before the controller adds the entries');
     for (const [trusted, text] of [
       [[''], /does not verify/],

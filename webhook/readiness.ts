@@ -2,12 +2,12 @@
 // the controller adds them, with a caBundle, once a webhook is ready.
 import { parseCertificates } from '../lib/tls/key-pair.ts';
 import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
+import { isTrusted } from '../lib/tls/trust.ts';
 import type { WebhookInformers } from './informers.ts';
-import { isTrusted } from './trust.ts';
 
 export interface ReadinessState {
   informers: Pick<WebhookInformers, 'synced' | 'trusted'>;
-  certificate: Pick<ServingCertificate, 'synced' | 'keyPair' | 'caBundle'>;
+  certificate: Pick<ServingCertificate, 'synced' | 'keyPair' | 'problem'>;
   nativeKnown: boolean;
   draining: boolean;
   webhookConfiguration: string;
@@ -16,13 +16,11 @@ export interface ReadinessState {
 
 /** What is still missing, in one line; undefined when ready. */
 export function missing({ informers, certificate, webhookConfiguration, ...state }: ReadinessState): string | undefined {
-  const { keyPair, caBundle } = certificate;
   if (state.draining) return 'stopping';
   if (!informers.synced || !certificate.synced) return 'first lists of the API server are not in yet';
   if (!state.nativeKnown) return 'version of the API server is not known yet';
-  if (keyPair === undefined) return 'no serving certificate: the controller has not made one yet';
-  if (caBundle === undefined) return 'no CA bundle for the sidecars: the controller has not published one yet';
-  if (!informers.trusted.every((pem) => isTrusted(keyPair.chain, parseCertificates(pem), state.now)))
+  if (certificate.problem !== undefined) return certificate.problem;
+  if (!informers.trusted.every((pem) => isTrusted(certificate.keyPair?.chain ?? [], parseCertificates(pem), state.now)))
     return `caBundle of MutatingWebhookConfiguration ${webhookConfiguration} does not verify the serving certificate`;
   return undefined;
 }

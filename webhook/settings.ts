@@ -1,11 +1,11 @@
-import { brokerServiceName, ports, webhookConfigurationName } from '../api/names.ts';
+import { brokerServiceName, ports, webhookCertificateSecretName, webhookConfigurationName } from '../api/names.ts';
 import { logLevels } from '../common/log-levels.ts';
 import { metricsPort } from '../lib/identities/decision/annotations.ts';
 import { labelSelectorSetting } from '../lib/identities/label-selector-setting.ts';
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
-import { kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import { certificateMode, certificateSecret, kubeconfig, logLevel } from '../lib/shared-settings.ts';
 
 const quantity = (description: string, fallback: string): Setting<string> => ({
   description,
@@ -30,6 +30,9 @@ export const settings = {
   brokerService: text({ description: 'Service of the broker that sidecars call', default: brokerServiceName }),
   webhookConfiguration: text({ description: 'MutatingWebhookConfiguration of this webhook', default: webhookConfigurationName }),
   drainDelay: number({ description: 'time between SIGTERM and the end of new connections', unit: 'seconds', default: 10, max: 300 }),
+
+  certificateMode,
+  certificateSecret: certificateSecret(webhookCertificateSecretName),
 
   sidecarImage: text({ description: 'image of the injected containers (required)', form: 'an image reference', default: '' }),
   sidecarImagePullPolicy: choice(['IfNotPresent', 'Always', 'Never'], {

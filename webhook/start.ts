@@ -1,6 +1,6 @@
 // Wires the webhook: informers and sidecar mode feed each admission; readiness and metrics follow them and the certificate.
 import { setTimeout as delay } from 'node:timers/promises';
-import { webhookCertificateSecretName } from '../api/names.ts';
+import { webhookServiceName } from '../api/names.ts';
 import { version } from '../api/version.ts';
 import { systemClock } from '../common/clock.ts';
 import { parseListener, readinessAnswer, serveSmall } from '../lib/http.ts';
@@ -46,7 +46,19 @@ export async function startWebhook(values: WebhookSettings, { log, stopper }: { 
   stopper.add('client', () => client.close());
   const informers = startWebhookInformers({ client, log, clock, ...values });
   stopper.add('informers', () => informers.stop());
-  const certificate = followServingCertificate({ client, log, namespace: values.namespace, secret: webhookCertificateSecretName });
+  const { namespace, certificateMode: mode, certificateSecret: secret } = values;
+  const certificate = followServingCertificate({
+    client,
+    log,
+    source: {
+      mode,
+      namespace,
+      secret,
+      chartValue: 'certificates.provided.webhookSecret',
+      dnsName: `${webhookServiceName}.${namespace}.svc`,
+    },
+    otherTrust: { bundles: () => informers.trusted, onChange: informers.onTrustedChange },
+  });
   stopper.add('certificate', () => certificate.stop());
   const sidecar = watchSidecarMode({ client, log, clock, setting: values.nativeSidecar });
   stopper.add('sidecar mode', () => sidecar.stop());

@@ -1,9 +1,11 @@
 // Keeps the certificates of the system: two CAs, the serving certificates of webhook and broker, and what publishes the CAs. Registers the webhook once
-// it serves its first one. Runs on the leader.
+// it serves its first one. Where others issue the certificates, it only publishes their CAs. Runs on the leader.
 //
 //   watches   the Secrets, the ConfigMap and the webhook configuration, each by name    controller.ts
 //             the endpoints of the webhook                                              webhook-endpoints.ts
+//             mounted certificates of others                                            external.ts
 //   plan      which CAs to keep, and which one signs                                    authorities.ts
+//             which CAs are published                                                   bundle.ts
 //             which entries the webhook configuration has                               webhook-entries.ts
 //   apply     in an order in which no client meets a certificate that it cannot verify  reconciler.ts
 //   status    Events and readiness                                                      registration.ts
@@ -18,10 +20,10 @@ import { startInformer } from '../../lib/kube/informer.ts';
 import { metadataOf } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
 import { configMaps, mutatingWebhookConfigurations, secrets } from '../../lib/kube/resources.ts';
-import type { CertificateOptions } from './reconciler.ts';
+import { watchExternal } from './external.ts';
+import type { CertificateOptions, CertificateState } from './reconciler.ts';
 import { reconcileCertificates } from './reconciler.ts';
 import { createRegistrationReporter } from './registration.ts';
-import type { Registration } from './webhook-configuration.ts';
 import { watchWebhookEndpoints } from './webhook-endpoints.ts';
 
 export interface CertificateController {
@@ -35,7 +37,7 @@ export type CertificateControllerOptions = Omit<CertificateOptions, 'clock' | 'r
     events: Pick<EventRecorder<RegistrationReason>, 'record'>;
     metrics?: ControllerMetrics | undefined;
     /** Called after each reconciliation that succeeded. */
-    onRegistration?: (registration: Registration) => void;
+    onReconciled?: (state: CertificateState) => void;
   };
 
 /** Renewal is due at a date, without an event. A leaf lives another month by then, so an hour does not matter. */
@@ -49,11 +51,11 @@ const certificates = 'certificates';
 export function startCertificateController({
   metrics,
   events,
-  onRegistration,
+  onReconciled,
   ...given
 }: CertificateControllerOptions): CertificateController {
   const options: CertificateOptions = { clock: systemClock, random: randomBytes, ...given };
-  const { client, log, namespace, webhookService } = options;
+  const { client, log, namespace, webhookService, external } = options;
   const report = createRegistrationReporter({ ...options, events });
   const reconciled = Promise.withResolvers<void>();
   let startedAt = systemClock.now();
@@ -63,9 +65,9 @@ export function startCertificateController({
     concurrency: 1,
     async reconcile(_key, { signal }) {
       startedAt = systemClock.now();
-      const registration = await reconcileCertificates(options, endpoints.ready, signal);
-      report(registration, endpoints.serviceUid);
-      onRegistration?.(registration);
+      const state = await reconcileCertificates(options, endpoints.ready, signal);
+      report(state.registration, endpoints.serviceUid);
+      onReconciled?.(state);
       reconciled.resolve();
       return { requeueAfterMs: checkMs };
     },
@@ -88,18 +90,19 @@ export function startCertificateController({
     informer.onChange(enqueue);
     return informer;
   };
+  const ownSecrets = external === undefined ? [caSecretName, webhookCertificateSecretName, brokerCertificateSecretName] : [];
   const informers = [
-    watch(secrets, caSecretName, { namespace }),
-    watch(secrets, webhookCertificateSecretName, { namespace }),
-    watch(secrets, brokerCertificateSecretName, { namespace }),
+    ...ownSecrets.map((name) => watch(secrets, name, { namespace })),
     watch(configMaps, caBundleConfigMapName, { namespace }),
     watch(mutatingWebhookConfigurations, options.webhookConfiguration, {}),
   ];
+  const unwatch = external === undefined ? () => undefined : watchExternal(external, enqueue);
   runner.enqueue(certificates);
 
   return {
     whenReconciled: () => reconciled.promise,
     async stop() {
+      unwatch();
       await Promise.all([runner.stop(), endpoints.stop(), ...informers.map((informer) => informer.stop())]);
     },
   };

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes, X509Certificate } from 'node:crypto';
-import { beforeEach, describe, it } from 'node:test';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { KubeError } from '../../lib/kube/errors.ts';
@@ -8,6 +11,9 @@ import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { decodeSecretData, encodeSecretData } from '../../lib/kube/secret-data.ts';
 import { silentLogger } from '../../lib/log.ts';
 import { dayMs } from '../../lib/tls/issue.ts';
+import type { TestAuthority } from '../../lib/tls/testing/certificates.ts';
+import { createTestAuthority } from '../../lib/tls/testing/certificates.ts';
+import type { ExternalCertificates } from './external.ts';
 import { reconcileCertificates } from './reconciler.ts';
 import { entryOf } from './testing/entries.ts';
 
@@ -93,6 +99,7 @@ describe('reconcileCertificates', () => {
   let cluster: ReturnType<typeof fakeCluster>;
   let now: Date;
   let isServing: boolean;
+  let external: ExternalCertificates | undefined;
   const entries = ['a', 'b'].map((name) => entryOf(name, 'home'));
   const reconcile = () =>
     reconcileCertificates(
@@ -104,6 +111,7 @@ describe('reconcileCertificates', () => {
         brokerService: 'broker',
         webhookConfiguration: 'hook',
         webhookEntries: entries,
+        external,
         clock: { ...createFakeClock(), wall: () => now.getTime() },
         random: randomBytes,
       },
@@ -121,27 +129,28 @@ describe('reconcileCertificates', () => {
     cluster = fakeCluster();
     now = new Date('2026-01-01T00:00:00Z');
     isServing = true;
+    external = undefined;
     cluster.put(names.configuration, { metadata: { name: 'hook' } });
   });
 
   it('registers the webhook once it serves, and not before', async () => {
     isServing = false;
-    assert.equal(await reconcile(), 'waiting');
+    assert.equal((await reconcile()).registration, 'waiting');
     assert.deepEqual(webhooks(), []);
     isServing = true;
-    assert.equal(await reconcile(), 'registered');
+    assert.equal((await reconcile()).registration, 'registered');
     assert.deepEqual(
       webhooks().map((webhook) => stringAt(webhook, 'name')),
       entries.map(({ name }) => name),
     );
     isServing = false;
-    assert.equal(await reconcile(), 'registered');
+    assert.equal((await reconcile()).registration, 'registered');
     assert.equal(webhooks().length, 2);
   });
 
   it('reports a configuration that does not exist, and does not make it', async () => {
     cluster.objects.delete(names.configuration);
-    assert.equal(await reconcile(), 'absent');
+    assert.equal((await reconcile()).registration, 'absent');
     assert.equal(cluster.objects.has(names.configuration), false);
   });
 
@@ -240,5 +249,70 @@ describe('reconcileCertificates', () => {
     cluster.objects.delete(names.configuration);
     await reconcile();
     assert.equal(cluster.objects.has(names.webhook), true);
+  });
+
+  describe('with certificates of others', () => {
+    let folder: string;
+    let ca: TestAuthority;
+    const sourceOf = (server: string) =>
+      ({ mode: 'provided', namespace: 'home', secret: server, chartValue: '', dnsName: `${server}.home.svc` }) as const;
+    const mount = async (authority: TestAuthority) => {
+      for (const server of ['webhook', 'broker']) {
+        mkdirSync(path.join(folder, server), { recursive: true });
+        writeFileSync(path.join(folder, server, 'tls.crt'), (await authority.issue(`${server}.home.svc`)).certificate);
+        writeFileSync(path.join(folder, server, 'ca.crt'), authority.certificate);
+      }
+    };
+    const published = () => stringAt(cluster.objects.get(names.bundle), 'data', 'ca.crt');
+    before(async () => {
+      folder = mkdtempSync(path.join(tmpdir(), 'reconciler-'));
+      ca = await createTestAuthority();
+    });
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    beforeEach(async () => {
+      now = new Date();
+      external = { directory: folder, caBundle: '', servers: { webhook: sourceOf('webhook'), broker: sourceOf('broker') } };
+      await mount(ca);
+    });
+
+    it('publishes their CA and touches no Secret', async () => {
+      assert.deepEqual(await reconcile(), { registration: 'registered', problem: undefined });
+      assert.deepEqual(cluster.writes, [names.bundle, names.configuration]);
+      assert.equal(published(), ca.certificate);
+      assert.deepEqual(bundles(), [ca.certificate, ca.certificate]);
+    });
+
+    it('publishes nothing and adds no entry while they are wrong', async () => {
+      rmSync(path.join(folder, 'broker', 'ca.crt'));
+      const { registration, problem } = await reconcile();
+      assert.equal(registration, 'waiting');
+      assert.match(problem ?? '', /^Secret home\/broker has no ca\.crt/);
+      assert.deepEqual(cluster.writes, []);
+    });
+
+    it('keeps what it published when they become wrong', async () => {
+      await reconcile();
+      writeFileSync(path.join(folder, 'webhook', 'ca.crt'), (await createTestAuthority()).certificate);
+      const { registration, problem } = await reconcile();
+      assert.deepEqual([registration, problem === undefined], ['registered', false]);
+      assert.deepEqual([published(), ...bundles()], [ca.certificate, ca.certificate, ca.certificate]);
+    });
+
+    it('keeps the CAs of the mode before, and those of a CA that changes', async () => {
+      const files = external;
+      external = undefined;
+      await reconcile();
+      const own = published() ?? '?';
+      external = files;
+      await reconcile();
+      assert.equal(published(), ca.certificate + own);
+      const fresh = await createTestAuthority();
+      await mount(fresh);
+      await reconcile();
+      assert.deepEqual(bundles(), Array(2).fill(fresh.certificate + ca.certificate + own));
+      external = undefined;
+      await reconcile();
+      assert.equal(published(), own + fresh.certificate + ca.certificate);
+    });
   });
 });

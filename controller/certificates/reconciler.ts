@@ -1,24 +1,23 @@
 // One reconciliation of the certificates: the CA Secret, then whatever publishes the CAs, then the leaves. In this order no leaf is served that a client
 // with the published bundle cannot verify (docs/adr/0016-certificates-in-two-generations.md). Two replicas that reconcile at the same time converge.
-import {
-  brokerCertificateSecretName,
-  caBundleConfigMapName,
-  caBundleKey,
-  caSecretName,
-  webhookCertificateSecretName,
-} from '../../api/names.ts';
+// Of certificates that others issue it only publishes the CAs (docs/adr/0034-certificates-of-others.md).
+import { brokerCertificateSecretName, caBundleConfigMapName, caSecretName, webhookCertificateSecretName } from '../../api/names.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import type { Logger } from '../../lib/log.ts';
+import { readBundle } from '../../lib/tls/ca-bundle.ts';
 import type { IssueContext } from '../../lib/tls/issue.ts';
 import { generateKey, issueAuthority, issueLeaf, serviceNames } from '../../lib/tls/issue.ts';
 import type { KeyPair } from '../../lib/tls/key-pair.ts';
 import type { Authorities } from './authorities.ts';
 import { authorityKeys, bundleOf, planAuthorities, readAuthorities, writeAuthorities } from './authorities.ts';
+import { planBundle } from './bundle.ts';
+import type { ExternalCertificates } from './external.ts';
+import { readExternal } from './external.ts';
 import { isLeafGood, readPair, writePair } from './leaf.ts';
 import { ensureConfigMap, ensureSecret } from './store.ts';
 import type { Registration } from './webhook-configuration.ts';
-import { ensureEntries } from './webhook-configuration.ts';
+import { ensureEntries, registeredBundle } from './webhook-configuration.ts';
 import type { WebhookEntry } from './webhook-entries-setting.ts';
 
 export interface CertificateOptions {
@@ -32,8 +31,16 @@ export interface CertificateOptions {
   webhookConfiguration: string;
   /** Its entries. Empty: others write them. */
   webhookEntries: readonly WebhookEntry[];
+  /** Undefined: this controller issues all certificates. */
+  external: ExternalCertificates | undefined;
   clock: Clock;
   random: (bytes: number) => Uint8Array;
+}
+
+export interface CertificateState {
+  registration: Registration;
+  /** Why the CAs of others are not published as they are now, in one line for people. What was published before stays. */
+  problem: string | undefined;
 }
 
 /**
@@ -44,16 +51,15 @@ export async function reconcileCertificates(
   options: CertificateOptions,
   isWebhookServing: boolean,
   signal: AbortSignal,
-): Promise<Registration> {
-  const { client, log, namespace, webhookConfiguration: name } = options;
+): Promise<CertificateState> {
+  const { log, external } = options;
+  if (external !== undefined) {
+    const { bundle, problem } = readExternal(external, new Date(options.clock.wall()));
+    if (problem !== undefined) log.error({ error: problem }, 'certificate refused: the CAs that were published stay');
+    return { registration: await publish(options, bundle, isWebhookServing, signal), problem };
+  }
   const authorities = await ensureAuthorities(options, signal);
-  const bundle = bundleOf(authorities);
-  await ensureConfigMap({ client, namespace, signal }, caBundleConfigMapName, (data) =>
-    data[caBundleKey] === bundle ? undefined : { data: { [caBundleKey]: bundle } },
-  );
-  const entries = options.webhookEntries;
-  const { registration, written } = await ensureEntries({ client, name, entries, bundle, isServing: isWebhookServing, signal });
-  if (written) log.info({ configuration: name, registration }, 'webhook configuration written');
+  const registration = await publish(options, bundleOf(authorities), isWebhookServing, signal);
   await ensureLeaf(options, signal, {
     authority: authorities.current,
     secret: webhookCertificateSecretName,
@@ -64,6 +70,25 @@ export async function reconcileCertificates(
     secret: brokerCertificateSecretName,
     service: options.brokerService,
   });
+  return { registration, problem: undefined };
+}
+
+/** Without `wanted` it repairs what was published before. */
+async function publish(
+  options: CertificateOptions,
+  wanted: string | undefined,
+  isServing: boolean,
+  signal: AbortSignal,
+): Promise<Registration> {
+  const { client, log, namespace, webhookConfiguration: name, webhookEntries: entries, clock } = options;
+  const registered = await registeredBundle({ client, name, signal });
+  const data = await ensureConfigMap({ client, namespace, signal }, caBundleConfigMapName, (stored) =>
+    wanted === undefined ? undefined : planBundle({ stored, wanted, registered, now: new Date(clock.wall()) }),
+  );
+  const bundle = readBundle(data)?.bundle;
+  if (bundle === undefined) return 'waiting';
+  const { registration, written } = await ensureEntries({ client, name, entries, bundle, isServing, signal });
+  if (written) log.info({ configuration: name, registration }, 'webhook configuration written');
   return registration;
 }
 

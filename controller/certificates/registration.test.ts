@@ -42,10 +42,14 @@ describe('createRegistrationReporter', () => {
 
 describe('missingRegistration', () => {
   it('is undefined when a leader has nothing left to do', () => {
-    for (const state of ['registered', 'other-release', 'absent'] as const) assert.equal(missingRegistration(state), undefined);
+    for (const state of ['registered', 'other-release', 'absent'] as const)
+      assert.equal(missingRegistration({ registration: state, problem: undefined }), undefined);
+  });
+  it('says first what is wrong with the certificates of others', () => {
+    assert.equal(missingRegistration({ registration: 'waiting', problem: 'no ca.crt' }), 'no ca.crt');
   });
   it('names what is missing while the webhook is not registered', () => {
     assert.match(missingRegistration(undefined) ?? '', /not compared yet/);
-    assert.match(missingRegistration('waiting') ?? '', /no ready endpoint/);
+    assert.match(missingRegistration({ registration: 'waiting', problem: undefined }) ?? '', /no ready endpoint/);
   });
 });

@@ -2,6 +2,7 @@
 import type { RegistrationReason } from '../../lib/identities/reasons.ts';
 import type { EventRecorder } from '../../lib/kube/events.ts';
 import type { Logger } from '../../lib/log.ts';
+import type { CertificateState } from './reconciler.ts';
 import type { Registration } from './webhook-configuration.ts';
 
 export interface RegistrationReporterOptions {
@@ -33,7 +34,8 @@ export function createRegistrationReporter({ log, events, namespace, webhookServ
 }
 
 /** What a leader is not ready for; undefined when nothing is left to do for it. Before the first reconciliation the state is undefined. */
-export function missingRegistration(registration: Registration | undefined): string | undefined {
-  if (registration === undefined) return 'the webhook configuration was not compared yet';
-  return registration === 'waiting' ? 'the webhook is not registered: its Service has no ready endpoint yet' : undefined;
+export function missingRegistration(state: CertificateState | undefined): string | undefined {
+  if (state === undefined) return 'the webhook configuration was not compared yet';
+  if (state.problem !== undefined) return state.problem;
+  return state.registration === 'waiting' ? 'the webhook is not registered: its Service has no ready endpoint yet' : undefined;
 }

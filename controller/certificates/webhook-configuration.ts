@@ -5,7 +5,7 @@ import { isConflict, isNotFound } from '../../lib/kube/errors.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { mutatingWebhookConfigurations, resourcePath } from '../../lib/kube/resources.ts';
 import type { EntriesInput, EntriesState } from './webhook-entries.ts';
-import { planEntries } from './webhook-entries.ts';
+import { isOurs, planEntries } from './webhook-entries.ts';
 
 const attempts = 5;
 
@@ -17,6 +17,24 @@ export interface ConfigurationOptions extends Omit<EntriesInput, 'current'> {
   /** Of the MutatingWebhookConfiguration. */
   name: string;
   signal: AbortSignal;
+}
+
+/** PEM of every CA that the API server trusts for our entries; empty where there are none. */
+export async function registeredBundle({
+  client,
+  name,
+  signal,
+}: Pick<ConfigurationOptions, 'client' | 'name' | 'signal'>): Promise<string> {
+  try {
+    const webhooks = at(await client.call('GET', resourcePath(mutatingWebhookConfigurations, { name }), { signal }), 'webhooks');
+    const bundles = Array.isArray(webhooks)
+      ? webhooks.filter(isOurs).map((webhook) => stringAt(webhook, 'clientConfig', 'caBundle') ?? '')
+      : [];
+    return bundles.map((text) => Buffer.from(text, 'base64').toString()).join('\n');
+  } catch (error) {
+    if (isNotFound(error)) return '';
+    throw error;
+  }
 }
 
 /** Without entries the configuration is left alone. */

@@ -41,7 +41,7 @@ export function planEntries({ current, entries, bundle, isServing }: EntriesInpu
         at(existing.get(entry.name), 'namespaceSelector', 'matchExpressions'),
       ),
     })),
-    ...current.filter((webhook) => !isOurs(stringAt(webhook, 'name') ?? '')),
+    ...current.filter((webhook) => !isOurs(webhook)),
   ];
   return {
     state: wanted.length === entries.length ? 'registered' : 'waiting',
@@ -50,7 +50,7 @@ export function planEntries({ current, entries, bundle, isServing }: EntriesInpu
 }
 
 /** One that the setting does not name is from an earlier version or other values, and goes. Other names are whoever added them's and stay. */
-const isOurs = (name: string): boolean => name.endsWith(`.${apiGroup}`);
+export const isOurs = (webhook: unknown): boolean => stringAt(webhook, 'name')?.endsWith(`.${apiGroup}`) === true;
 
 function callsOtherNamespace(webhook: unknown, entry: WebhookEntry): boolean {
   const namespace = stringAt(webhook, 'clientConfig', 'service', 'namespace');

@@ -15,7 +15,7 @@ export interface CheckedKeyPair extends KeyPair {
 }
 
 /** One line that says what is wrong; never quotes the key. */
-class KeyPairError extends Error {
+export class KeyPairError extends Error {
   override readonly name = 'KeyPairError';
 }
 

@@ -109,6 +109,26 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
+{{/* Secret that a server has its certificate from, by certificates.mode. Argument: dict root, component (webhook or broker). */}}
+{{- define "aad.certificateSecret" -}}
+{{- $certificates := .root.Values.certificates -}}
+{{- if eq $certificates.mode "provided" -}}
+{{ get $certificates.provided (printf "%sSecret" .component) }}
+{{- else if eq $certificates.mode "cert-manager" -}}
+aad-pod-identity-{{ .component }}-certificate
+{{- else -}}
+aad-pod-identity-{{ .component }}-tls
+{{- end -}}
+{{- end }}
+
+{{/* Variables of a server whose certificate others issue. Argument: dict root, component. */}}
+{{- define "aad.certificate" -}}
+{{- if ne .root.Values.certificates.mode "self-signed" -}}
+- { name: CERTIFICATE_MODE, value: {{ .root.Values.certificates.mode }} }
+- { name: CERTIFICATE_SECRET, value: {{ include "aad.certificateSecret" . | quote }} }
+{{- end -}}
+{{- end }}
+
 {{/* Annotations against injection by meshes: their proxies would stand between the API server and the webhook. */}}
 {{- define "aad.outOfMeshes" -}}
 sidecar.istio.io/inject: 'false'

@@ -37,6 +37,7 @@ export function fakeServingCertificate(values: Partial<Values> = {}): FakeServin
       return current.caBundle;
     },
     synced: true,
+    problem: undefined,
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

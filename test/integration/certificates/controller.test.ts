@@ -88,6 +88,7 @@ describe('certificates on a real API server', () => {
       brokerService: 'broker',
       webhookConfiguration: namespace,
       webhookEntries: entries,
+      external: undefined,
       events: { record: (_regarding, _type, reason) => void recorded.push(reason) },
       ...(wall === undefined ? {} : { clock: { ...systemClock, wall } }),
     });
@@ -95,7 +96,14 @@ describe('certificates on a real API server', () => {
     return controller;
   };
   const follow = (): ServingCertificate => {
-    const certificate = followServingCertificate({ client, log: silentLogger, namespace, secret: brokerCertificateSecretName });
+    const source = {
+      mode: 'self-signed',
+      namespace,
+      secret: brokerCertificateSecretName,
+      chartValue: '',
+      dnsName: `broker.${namespace}.svc`,
+    } as const;
+    const certificate = followServingCertificate({ client, log: silentLogger, source });
     running.push(certificate);
     return certificate;
   };
@@ -251,8 +259,8 @@ describe('certificates on a real API server', () => {
   });
 
   it('renews a leaf, which followers receive and keep when the Secret is damaged', async () => {
-    const begin = Date.now();
-    const first = start(() => begin);
+    const now = Date.now();
+    const first = start(() => now - 61 * day);
     await first.whenReconciled();
     const serving = follow();
     const changed = () =>
@@ -275,9 +283,9 @@ describe('certificates on a real API server', () => {
     assert.equal(serving.keyPair, before);
 
     const renewed = changed();
-    await start(() => begin + 61 * day).whenReconciled();
+    await start(() => now).whenReconciled();
     await renewed;
     assert.notEqual(serving.keyPair.certificate, before.certificate);
-    assert.ok(serving.keyPair.chain[0].validToDate.getTime() > begin + 150 * day);
+    assert.ok(serving.keyPair.chain[0].validToDate.getTime() > now + 89 * day);
   });
 });
