@@ -14,6 +14,18 @@ export const hostTokenPath = '/v1/host-token';
 /** `Created` is pending. `Failed` stays so until somebody changes the identity or its binding. */
 export type IdentityState = 'Created' | 'Assigned' | 'Failed';
 
+/**
+ * What a sidecar and a node endpoint count, for the sums at the broker: responses for tokens by their result, those that took a second or more, and
+ * requests to the broker that got no response. Each request carries what was counted since the last one that got a response, so a count may arrive
+ * twice after a connection broke. A broker ignores names that it does not know.
+ */
+export const countNames = ['token', 'refused', 'throttled', 'unavailable', 'slow', 'broker_failures'] as const;
+export type CountName = (typeof countNames)[number];
+
+/** Such as `token:12,slow:1`: the query `counts` of a poll, the field `counts` of a {@link HostTokenRequest}. */
+export const formatCounts = (counts: ReadonlyMap<CountName, number>): string =>
+  [...counts].map(([name, count]) => `${name}:${count}`).join(',');
+
 /** One identity of a pod. Name and namespace together are its key: two rows may have the same name. */
 export interface IdentityRow {
   /** Name and namespace of the AzureIdentity. */
@@ -39,7 +51,7 @@ export interface IdentityRow {
   assignedAt?: string;
 }
 
-/** 200 of `GET /v1/identities?wait=<seconds>&asOf=<cursor>`. The ETag is a hash of everything but `asOf`. */
+/** 200 of `GET /v1/identities?wait=<seconds>&asOf=<cursor>&counts=<counts>`. The ETag is a hash of everything but `asOf`. */
 export interface IdentitiesResponse {
   /** `defaultIdentity`: the pod's annotation, `name` or `namespace/name`. */
   pod: { name: string; namespace: string; uid: string; defaultIdentity?: string };
@@ -89,6 +101,8 @@ export interface HostTokenRequest {
   selector?: Selector;
   /** Seconds that the broker may hold the request until the identity is assigned, at most {@link maxHostTokenWait}. Absent: none. */
   wait?: number;
+  /** {@link formatCounts}. */
+  counts?: string;
 }
 export const maxHostTokenWait = 120;
 

@@ -90,6 +90,14 @@ describe('the route of the node endpoint', () => {
     ]);
   });
 
+  it('hands on what the node endpoint counted, and nothing of other callers', async () => {
+    await ask({ counts: 'token:2' });
+    assert.deepEqual(harness.counted, ['node_endpoint token:2']);
+    harness.caller.token = await tokenOf({ serviceAccount: 'app', namespace: 'team' });
+    await ask({ counts: 'token:2' });
+    assert.equal(harness.counted.length, 1);
+  });
+
   it('holds a request until its identity is assigned', async () => {
     give(row);
     const held = ask({ wait: 45 });

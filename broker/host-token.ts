@@ -79,12 +79,14 @@ export function parseHostTokenRequest(body: unknown): HostTokenRequest {
   if (wait !== undefined && !(typeof wait === 'number' && wait >= 0 && wait <= maxHostTokenWait))
     throw new BrokerError('bad_request', `wait must be seconds from 0 to ${maxHostTokenWait}`);
   const selector = parseSelector(at(body, 'selector'));
+  const counts = stringAt(body, 'counts');
   return {
     namespace: text('namespace', maxNameLength),
     pod: text('pod', maxNameLength),
     resource: text('resource', maxResourceLength),
     ...(selector === undefined ? {} : { selector }),
     ...(wait === undefined ? {} : { wait }),
+    ...(counts === undefined ? {} : { counts }),
   };
 }
 

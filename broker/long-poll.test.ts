@@ -38,6 +38,25 @@ describe('GET /v1/identities', { timeout: 60_000 }, () => {
     assert.equal(other.status, 200);
   });
 
+  it('hands on what a sidecar counted when its poll comes, not at its end', async () => {
+    const { headers } = await harness.ask('/v1/identities?counts=token:2,slow:1,newer:7');
+    assert.deepEqual(harness.counted, ['sidecar token:2,slow:1']);
+    const polling = harness.ask('/v1/identities?wait=300&counts=broker_failures:1', { headers: { 'if-none-match': String(headers.etag) } });
+    await harness.untilHeld(1);
+    assert.equal(harness.counted[1], 'sidecar broker_failures:1');
+    harness.informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [] });
+    await polling;
+    assert.equal(harness.counted.length, 2);
+  });
+
+  it('takes no counts of a pod that has no part, and answers to any text', async () => {
+    harness.informers.set('team/app-0', undefined);
+    assert.equal((await harness.ask('/v1/identities?counts=token:2')).status, 404);
+    harness.informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [] });
+    assert.equal((await harness.ask(`/v1/identities?counts=${encodeURIComponent('{"token":1}')}`)).status, 200);
+    assert.deepEqual(harness.counted, []);
+  });
+
   it('holds a poll until the rows of its pod change', async () => {
     const { headers } = await harness.ask('/v1/identities');
     const polling = harness.ask('/v1/identities?wait=300', { headers: { 'if-none-match': String(headers.etag) } });

@@ -17,6 +17,8 @@ export interface PollRequest {
   ifNoneMatch: string | undefined;
   /** Aborts when the client is gone, or when newer polls need the place. */
   signal: AbortSignal;
+  /** Called once the pod is known to take part. */
+  onAuthorized(): void;
 }
 
 /** `body` is undefined for 304. */
@@ -46,8 +48,9 @@ export async function pollIdentities(dependencies: PollDependencies, request: Po
   if (versions !== undefined) await catchUp(rows, versions, request.signal, clock);
 
   const podKey = `${request.pod.namespace}/${request.pod.name}`;
-  for (;;) {
+  for (let isFirst = true; ; isFirst = false) {
     const response = responseOf(dependencies, request.pod, await dependencies.authorize(request.pod));
+    if (isFirst) request.onAuthorized();
     const left = end - clock.now();
     if (!matches(request.ifNoneMatch, response.etag)) return response;
     if (left <= 0 || request.signal.aborted || dependencies.stopping()) return { etag: response.etag, body: undefined };

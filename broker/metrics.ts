@@ -3,6 +3,7 @@ import type { Registry } from 'prom-client';
 import { Counter, Gauge, Histogram } from 'prom-client';
 import { metricPrefix } from '../api/names.ts';
 import { aadstsMeanings } from '../lib/azure/auth/aadsts.ts';
+import type { ReportedCounts, Reporter } from './counts.ts';
 import type { FederationMetrics } from './federation/minter.ts';
 import type { BrokerLimit } from './limits.ts';
 
@@ -18,6 +19,7 @@ export interface Metrics {
   /** Counts the calls of a function that makes tokens: a success with its duration, a failure as such. */
   countTokens<A extends unknown[], R>(mint: (...args: A) => Promise<R>): (...args: A) => Promise<R>;
   countRefusal(limit: BrokerLimit): void;
+  countReported(reporter: Reporter, counts: ReportedCounts): void;
   federation: FederationMetrics;
 }
 
@@ -85,7 +87,9 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
     labelNames: ['result'] as const,
     registers,
   });
+  const countReported = createReported(registry);
   return {
+    countReported,
     federation: {
       countToken: (source) => tokens.inc({ source }),
       countExchange: (result) => exchanges.inc({ result: labelOf(result) }),
@@ -111,4 +115,34 @@ export function createMetrics(registry: Registry, sources: MetricSources): Metri
 function labelOf(result: 'token' | number | undefined): string {
   if (result === 'token') return result;
   return result !== undefined && aadstsMeanings.has(result) ? String(result) : 'other';
+}
+
+/** Sums of what sidecars and node endpoints report: no pod has to be scraped. */
+function createReported(registry: Registry): Metrics['countReported'] {
+  const registers = [registry];
+  const requests = new Counter({
+    name: `${metricPrefix}reported_token_requests_total`,
+    help: 'token requests of applications, as sidecars and node endpoints report them: token, refused (4xx), throttled (429) or unavailable (5xx)',
+    labelNames: ['reporter', 'result'] as const,
+    registers,
+  });
+  const slow = new Counter({
+    name: `${metricPrefix}reported_slow_token_requests_total`,
+    help: 'token requests of applications that took a second or more, as sidecars and node endpoints report them',
+    labelNames: ['reporter'] as const,
+    registers,
+  });
+  const failures = new Counter({
+    name: `${metricPrefix}reported_broker_failures_total`,
+    help: 'requests to the broker without a response, as sidecars and node endpoints report them once the broker responds again',
+    labelNames: ['reporter'] as const,
+    registers,
+  });
+  return (reporter, counts) => {
+    for (const [name, count] of counts) {
+      if (name === 'slow') slow.inc({ reporter }, count);
+      else if (name === 'broker_failures') failures.inc({ reporter }, count);
+      else requests.inc({ reporter, result: name }, count);
+    }
+  };
 }

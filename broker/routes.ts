@@ -11,6 +11,8 @@ import type { Authenticate } from './authenticate.ts';
 import type { Caller } from './bound-token.ts';
 import type { NodeOfCaller } from './caller-node.ts';
 import { isNodeEndpoint } from './caller-node.ts';
+import type { ReportedCounts, Reporter } from './counts.ts';
+import { createCountsReader, parseCounts } from './counts.ts';
 import { BrokerError } from './error.ts';
 import { isController } from './federation/routes.ts';
 import type { NodeEndpointRules } from './host-token.ts';
@@ -35,6 +37,7 @@ export interface RouteDependencies extends PollDependencies {
   /** Undefined where there is no node endpoint. */
   nodeEndpoint: { rules: NodeEndpointRules; nodeOf: NodeOfCaller; requests: PollLimit } | undefined;
   onRefused(limit: BrokerLimit): void;
+  onCounts(reporter: Reporter, counts: ReportedCounts): void;
 }
 
 /** Client capabilities that tokens are made for. Others change nothing, and would be a token of their own in the cache. */
@@ -52,16 +55,19 @@ export function addRoutes(app: TlsApp, dependencies: RouteDependencies): void {
 }
 
 function addPollRoute(app: TlsApp, dependencies: RouteDependencies): void {
+  const readCounts = createCountsReader(dependencies.clock);
   app.get(identitiesPath, async (request, reply) => {
     const pod = await callerOf(request, dependencies);
     const ending = new AbortController();
     const end = () => ending.abort();
+    const counts = queryText(request.query, 'counts');
     const poll = {
       pod,
       wait: queryText(request.query, 'wait'),
       asOf: queryText(request.query, 'asOf'),
       ifNoneMatch: request.headers['if-none-match'],
       signal: ending.signal,
+      onAuthorized: () => dependencies.onCounts('sidecar', readCounts(pod.uid, counts)),
     };
     reply.raw.once('close', end);
     const leave = dependencies.polls.enter(pod.uid, end);
@@ -106,6 +112,7 @@ function addHostTokenRoute(
     const caller = await authenticated(request, dependencies);
     if (!mayAsk(caller.uid)) throw new BrokerError('throttled', 'too many requests of this node', { retryAfterSeconds: 5 });
     const asked = parseHostTokenRequest(request.body);
+    if (isNodeEndpoint(caller, dependencies.home)) dependencies.onCounts('node_endpoint', parseCounts(asked.counts));
     const ending = new AbortController();
     const end = () => ending.abort();
     reply.raw.once('close', end);

@@ -13,6 +13,7 @@ import type { ServingCertificate } from '../lib/tls/serving-certificate.ts';
 import { createAuthenticator } from './authenticate.ts';
 import { createAuthorizer } from './authorize.ts';
 import { createNodeOfCaller } from './caller-node.ts';
+import type { ReportedCounts, Reporter } from './counts.ts';
 import { BrokerError, errorResponse } from './error.ts';
 import type { FederationRoutes } from './federation/routes.ts';
 import { addFederationRoutes } from './federation/routes.ts';
@@ -41,6 +42,8 @@ export interface BrokerServerOptions {
   nodeEndpoint: NodeEndpointRules;
   /** Called for each poll and request that a limit refuses or ends. */
   onRefused?(limit: BrokerLimit): void;
+  /** Called for what sidecars and node endpoints have counted. */
+  onCounts?(reporter: Reporter, counts: ReportedCounts): void;
   /** Bytes that the limits are derived from. Default: what the container may use. */
   memory?: number;
   clock?: Clock;
@@ -65,7 +68,7 @@ const maxConnectionAgeMs = 30 * 60_000;
 /** Listens at once; without a certificate handshakes fail, and until the caches are complete the answer is 503. */
 export async function startBrokerServer(options: BrokerServerOptions): Promise<BrokerServer> {
   const { client, log, listen, rows, certificate, onReport, mintToken, federation, clock = systemClock, random = Math.random } = options;
-  const { home, nodeEndpoint, onRefused = () => undefined, memory = memoryLimit() } = options;
+  const { home, nodeEndpoint, onRefused = () => undefined, onCounts = () => undefined, memory = memoryLimit() } = options;
   const issuer = createIssuerSource({ client, log, clock });
   const changes = createPodChanges(clock);
   const limits = connectionLimits(memory);
@@ -111,6 +114,7 @@ export async function startBrokerServer(options: BrokerServerOptions): Promise<B
         onReport,
         mintToken,
         onRefused,
+        onCounts,
         clock,
         stopping: () => stopping,
       });

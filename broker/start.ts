@@ -100,6 +100,7 @@ export async function startBroker(values: BrokerSettings, { log, stopper }: { lo
     },
     onReport: createReportWriter({ client, log, informers, clock }),
     onRefused: metrics.countRefusal,
+    onCounts: metrics.countReported,
     mintToken: createMinting({ client, log, events, informers, records, policies, values, entra, assertions, metrics }),
     federation: {
       assertions,

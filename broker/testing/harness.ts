@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:https';
 import type { IdentityRow, TokenResponse } from '../../api/broker.ts';
+import { formatCounts } from '../../api/broker.ts';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
 import { silentLogger } from '../../lib/log.ts';
@@ -77,6 +78,7 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
   informers.set('team/app-0', { uid: 'uid-1', excepted: false, identities: [row], defaultIdentity: 'id' });
   const reports: Report[] = [];
   const refusals: BrokerLimit[] = [];
+  const counted: string[] = [];
   const certificate = fakeServingCertificate({ keyPair, caBundle: ca.certificate });
   /** Real time, moved forward by the test. */
   const time = { ahead: 0 };
@@ -91,6 +93,9 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     nodeEndpoint: { drivers: [], podOf: () => undefined },
     onReport: (report) => reports.push(report),
     onRefused: (limit) => refusals.push(limit),
+    onCounts: (reporter, counts) => {
+      if (counts.size > 0) counted.push(`${reporter} ${formatCounts(counts)}`);
+    },
     mintToken: () => Promise.reject(new BrokerError('token_failed', 'not in this test')),
     federation: noFederation,
     clock,
@@ -130,6 +135,8 @@ export async function startHarness({ tokens, ca, keyPair }: Fixture, more: Parti
     informers,
     reports,
     refusals,
+    /** Reports of counts, as `sidecar token:1`. */
+    counted,
     certificate,
     time,
     clock,

@@ -16,6 +16,8 @@ export interface BrokerClientOptions {
   /** Called for every request, because kubelet renews the token. */
   readToken: () => Promise<string>;
   userAgent: string;
+  /** Called for each request that got no response. */
+  onUnreached(): void;
 }
 
 export interface BrokerResponse {
@@ -72,6 +74,7 @@ export function createBrokerClient(options: BrokerClientOptions): BrokerClient {
       };
       const response = await fetchWhole(options, url, request, { timeoutMs, signal }).catch((error: unknown) => {
         if (signal?.aborted === true) throw error;
+        options.onUnreached();
         throw new BrokerUnreachedError(contact.connectionFailed(url.host, error));
       });
       return { status: response.status, headers: response.headers, body: jsonOf(response) };

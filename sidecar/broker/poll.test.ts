@@ -5,6 +5,7 @@ import type { FetchOptions } from '../http.ts';
 import { createIdentityStore } from '../identities/store.ts';
 import { createTestLog, hang, identities, json, row } from '../testing/fixtures.ts';
 import { createBrokerClient } from './client.ts';
+import { Counts } from './counts.ts';
 import { pollIdentities } from './poll.ts';
 
 type Responder = (url: URL, options: FetchOptions) => Response | Promise<Response>;
@@ -19,6 +20,7 @@ function startPolling(first: Responder) {
     requests.push({ url, options });
     return broker.respond(url, options);
   };
+  const counts = new Counts();
   let reads = 0;
   const readToken = () => {
     reads += 1;
@@ -32,12 +34,14 @@ function startPolling(first: Responder) {
     ca: 'first-ca',
     readToken,
     userAgent: 'test',
+    onUnreached: () => counts.add('broker_failures'),
   });
   const store = createIdentityStore(clock);
   const stopping = new AbortController();
   const polling = pollIdentities({
     broker: client,
     store,
+    counts,
     clock,
     random: () => 0.5,
     log,
@@ -49,7 +53,7 @@ function startPolling(first: Responder) {
     await polling;
     assert.equal(clock.timers, 0, 'nothing is left behind');
   };
-  return { clock, lines, requests, broker, store, stop };
+  return { clock, lines, requests, broker, store, counts, stop };
 }
 
 /** Responds to the first poll with one identity and holds the next ones. */
@@ -211,5 +215,22 @@ test('logs no bound token', async () => {
   await clock.advance(60_000);
   assert.ok(lines.length > 0);
   assert.ok(lines.every((line) => !line.includes('bound-')));
+  await stop();
+});
+
+test('carries counts in each poll until one gets a response', async () => {
+  const { clock, requests, broker, counts, stop } = startPollingAfterFirstList();
+  const sent = () => requests.map(({ url }) => url.searchParams.get('counts')?.split(',').sort().join());
+  await clock.advance(0);
+  counts.add('token', 3);
+  broker.respond = () => Promise.reject(new Error('ConnectionRefused'));
+  await clock.advance(121_000);
+  const refused = requests.length;
+  counts.add('token');
+  broker.respond = (_url, options) => (requests.length === refused + 1 ? rows() : hang(options));
+  await clock.advance(30_000);
+  // The first two polls began before anything was counted; the held one timed out.
+  assert.deepEqual(sent().slice(0, 4), [undefined, undefined, 'broker_failures:1,token:3', 'broker_failures:2,token:3']);
+  assert.deepEqual(sent().slice(refused), [`broker_failures:${refused - 1},token:4`, undefined]);
   await stop();
 });

@@ -9,6 +9,7 @@ import type { IdentityStore } from '../identities/store.ts';
 import type { Log } from '../log.ts';
 import type { BrokerClient, BrokerResponse } from './client.ts';
 import { BrokerUnreachedError } from './contact.ts';
+import type { Counts } from './counts.ts';
 import { isRevocation, parseError, parseIdentities } from './responses.ts';
 
 const pollSeconds = 110;
@@ -26,6 +27,7 @@ const maxRetryWithoutViewMs = 5_000;
 export interface PollOptions {
   broker: BrokerClient;
   store: IdentityStore;
+  counts: Counts;
   clock: Clock;
   random: () => number;
   log: Log;
@@ -66,16 +68,11 @@ export async function pollIdentities(options: PollOptions): Promise<void> {
 }
 
 /** Sends one request. Resolves with the delay before the next; rejects when the response says nothing about the identities. */
-async function poll({ broker, store, clock, random, log, isValidCa, signal }: PollOptions, session: Session): Promise<number> {
+async function poll(options: PollOptions, session: Session): Promise<number> {
+  const { store, clock, random, log, isValidCa, broker } = options;
   const wait = session.connected ? Math.round(pollSeconds * (0.9 + 0.2 * random())) : 0;
   const began = clock.now();
-  const response = await broker.call({
-    path: identitiesPath,
-    query: { wait: String(wait), ...(session.cursor === undefined ? {} : { asOf: session.cursor }) },
-    headers: session.etag === undefined ? {} : { 'if-none-match': session.etag },
-    timeoutMs: session.connected ? wait * 1000 + pollGraceMs : firstContactMs,
-    signal,
-  });
+  const response = await sendPoll(options, session, wait);
   const held = wait === 0 || clock.now() - began >= heldMs;
   if (response.status === 304 && session.etag !== undefined) {
     store.confirm();
@@ -96,6 +93,30 @@ async function poll({ broker, store, clock, random, log, isValidCa, signal }: Po
   session.etag = undefined;
   // The broker does not push the end of a revocation to a pod that takes no part.
   return maxRetryMs * (0.5 + 0.5 * random());
+}
+
+async function sendPoll(
+  { broker, counts, signal }: PollOptions,
+  { cursor, etag, connected }: Session,
+  wait: number,
+): Promise<BrokerResponse> {
+  const taken = counts.take();
+  try {
+    return await broker.call({
+      path: identitiesPath,
+      query: {
+        wait: String(wait),
+        ...(cursor === undefined ? {} : { asOf: cursor }),
+        ...(taken.text === undefined ? {} : { counts: taken.text }),
+      },
+      headers: etag === undefined ? {} : { 'if-none-match': etag },
+      timeoutMs: connected ? wait * 1000 + pollGraceMs : firstContactMs,
+      signal,
+    });
+  } catch (error) {
+    counts.giveBack(taken.counts);
+    throw error;
+  }
 }
 
 function accept(store: IdentityStore, reported: IdentitiesResponse, log: Log): void {

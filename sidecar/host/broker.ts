@@ -6,6 +6,7 @@ import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
 import type { BrokerClient, BrokerResponse } from '../broker/client.ts';
 import { describeBrokerError } from '../broker/contact.ts';
+import type { Counts } from '../broker/counts.ts';
 import { parseError, parseHostToken } from '../broker/responses.ts';
 import type { Token } from '../tokens/token.ts';
 import { parseToken } from '../tokens/token.ts';
@@ -18,6 +19,7 @@ export type HostIdentity =
 
 export interface HostBrokerOptions {
   broker: BrokerClient;
+  counts: Counts;
   clock: Clock;
   random: () => number;
 }
@@ -27,13 +29,14 @@ const marginMs = 1_000;
 const retryMs = { least: 200, most: 3_000 };
 
 export async function askBroker(
-  { broker, clock, random }: HostBrokerOptions,
-  request: Omit<HostTokenRequest, 'wait'>,
+  { broker, counts, clock, random }: HostBrokerOptions,
+  request: Omit<HostTokenRequest, 'wait' | 'counts'>,
   { deadline, signal }: { deadline: number; signal: AbortSignal },
 ): Promise<HostIdentity> {
   for (let attempt = 1; ; attempt += 1) {
     const left = deadline - clock.now();
-    const body: HostTokenRequest = { ...request, wait: waitOf(left) };
+    const { counts: taken, text } = counts.take();
+    const body: HostTokenRequest = { ...request, wait: waitOf(left), ...(text === undefined ? {} : { counts: text }) };
     const timeoutMs = Math.max(marginMs, left);
     let answer: HostIdentity;
     try {
@@ -41,6 +44,7 @@ export async function askBroker(
       broker.contact.succeeded();
       answer = readAnswer(response, clock.wall());
     } catch (error) {
+      counts.giveBack(taken);
       answer = { failed: 'unavailable', message: `the identity broker does not answer: ${describeBrokerError(error)}` };
       if (!signal.aborted) broker.switchAddress();
     }

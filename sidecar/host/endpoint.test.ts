@@ -194,6 +194,19 @@ describe('the node endpoint', () => {
     assert.match((await response?.text()) ?? '', /does not answer: 10\.0\.0\.9:9443: ECONNREFUSED: .* is a broker pod ready/);
   });
 
+  it('carries what it counted in its next request that gets a response', async () => {
+    const { ask, sent, respond, after } = startEndpoint();
+    await ask();
+    respond.broker = () => Promise.reject(new Error('ECONNREFUSED'));
+    await after(60_000, ask());
+    const failures = sent.broker.length - 1;
+    respond.broker = () => json({ identity: row('a') });
+    await ask();
+    const counted = sent.broker.map(({ body }) => body.counts?.split(',').sort().join());
+    assert.deepEqual(counted.slice(0, 3), [undefined, 'token:1', 'broker_failures:1,token:1']);
+    assert.equal(counted.at(-1), `broker_failures:${failures},slow:1,token:1,unavailable:1`);
+  });
+
   it('keeps the CA that it trusts while the file holds none', async () => {
     const { ask, sent, files } = startEndpoint();
     await ask();

@@ -6,6 +6,7 @@ import { version } from '../../api/version.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import { createBrokerClient } from '../broker/client.ts';
+import { Counts } from '../broker/counts.ts';
 import type { Fetch } from '../http.ts';
 import { describeRow } from '../identities/row.ts';
 import type { Log } from '../log.ts';
@@ -56,6 +57,7 @@ const retryAfterSeconds = 5;
 interface Context {
   settings: HostSettings;
   broker: BrokerClient;
+  counts: Counts;
   tokens: TokenCache;
   clock: Clock;
   random: () => number;
@@ -115,8 +117,10 @@ export function createEndpoint(settings: HostSettings, dependencies: EndpointDep
       if ((requestsOfPods.get(podOf(route)) ?? 0) >= maxRequestsOfPod)
         return textResponse(503, `too many requests wait for pod ${podOf(route)}`, retryAfterSeconds);
       keepOpen();
+      const began = clock.now();
       const response = await answer(route, signal);
       const { status } = response;
+      context.counts.countTokenResponse(status, clock.now() - began);
       if (status !== 200) log.warn('no token served', { pod: podOf(route), resource: route.resource, status });
       return response;
     },
@@ -138,11 +142,13 @@ function createContext(settings: HostSettings, { fetch, clock, random, log, read
     if (isPem(pem)) broker.trust(pem);
     return readToken();
   };
-  const broker = createBrokerClient({ fetch, clock, url, address, ca: '', userAgent, readToken: readCredentials });
+  const counts = new Counts();
+  const onUnreached = () => counts.add('broker_failures');
+  const broker = createBrokerClient({ fetch, clock, url, address, ca: '', userAgent, readToken: readCredentials, onUnreached });
   const imds = createImdsClient({ fetch, clock, gate: createImdsGate(clock), url: settings.imdsUrl, userAgent });
   const source = createImdsSource({ imds, clock, brokerAnswers: () => true });
   const tokens = new TokenCache({ sourceOf: () => source, clock, random, onResult: () => undefined });
-  return { settings, broker, tokens, clock, random, log };
+  return { settings, broker, counts, tokens, clock, random, log };
 }
 
 async function respond(context: Context, route: HostTokenRoute, until: Until): Promise<Response> {

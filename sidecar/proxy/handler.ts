@@ -1,4 +1,5 @@
 // One request in, one response out: the proxy as a function over web-standard objects.
+import type { Counts } from '../broker/counts.ts';
 import type { ImdsClient } from '../tokens/imds-client.ts';
 import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';
@@ -12,6 +13,7 @@ import { respondOrWait, waitForResponse } from './token-request.ts';
 export interface HandlerOptions extends RouteSettings, TokenRequestOptions {
   imds: ImdsClient;
   metrics: Pick<Metrics, 'countResponse'>;
+  counts: Pick<Counts, 'countTokenResponse'>;
   nonce: string;
   /** Whether this pod may approve scheduled events of its node. A pod that is excepted at this moment may in any case. */
   allowEventApproval: boolean;
@@ -31,8 +33,10 @@ const maxTargetLength = 1024;
 
 export function createHandler(options: HandlerOptions): Handler {
   const targetOf = createTargetCache(options);
-  const count = (route: Route, response: Response) => {
-    options.metrics.countResponse(route.kind, response.status);
+  const { clock, metrics, counts } = options;
+  const count = ({ kind }: Route, response: Response, ms: number) => {
+    metrics.countResponse(kind, response.status);
+    if (kind === 'token') counts.countTokenResponse(response.status, ms);
     return response;
   };
   return (request, keepOpen) => {
@@ -40,7 +44,9 @@ export function createHandler(options: HandlerOptions): Handler {
     if (target === undefined) return errorResponse({ status: 400, message: noUrlMessage(request) }, 'imds');
     const route = checkRequest(target, request, options);
     const response = respond(route, request, keepOpen, options);
-    return response instanceof Response ? count(route, response) : response.then((late) => count(route, late));
+    if (response instanceof Response) return count(route, response, 0);
+    const began = clock.now();
+    return response.then((late) => count(route, late, clock.now() - began));
   };
 }
 

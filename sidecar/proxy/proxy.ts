@@ -5,6 +5,7 @@ import { version } from '../../api/version.ts';
 import type { Clock } from '../../common/clock.ts';
 import type { BrokerClient } from '../broker/client.ts';
 import { createBrokerClient } from '../broker/client.ts';
+import { Counts } from '../broker/counts.ts';
 import { pollIdentities } from '../broker/poll.ts';
 import { createReporter } from '../broker/report.ts';
 import type { Fetch } from '../http.ts';
@@ -52,7 +53,10 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
   const { fetch, clock, random, log, timingSafeEqual } = dependencies;
   const { identityHeader, broker: brokerSettings } = settings;
   const userAgent = `aad-pod-identity-sidecar/${version}`;
-  const broker = createBrokerClient({ ...dependencies, url: brokerSettings.url, address: brokerSettings.address, userAgent });
+  const counts = new Counts();
+  const onUnreached = () => counts.add('broker_failures');
+  const { url, address } = brokerSettings;
+  const broker = createBrokerClient({ ...dependencies, url, address, userAgent, onUnreached });
   const imds = createImdsClient({ fetch, clock, gate: createImdsGate(clock), url: settings.imdsUrl, userAgent });
   const store = createIdentityStore(clock);
   const metrics: Metrics = createMetrics({
@@ -65,12 +69,13 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
 
   const aborting = new AbortController();
   const stopping = createNotifier();
-  const polling = pollIdentities({ broker, store, clock, random, log, isValidCa: isPem, signal: aborting.signal });
+  const polling = pollIdentities({ broker, store, counts, clock, random, log, isValidCa: isPem, signal: aborting.signal });
   const handle = createHandler({
     store,
     tokens,
     imds,
     metrics,
+    counts,
     clock,
     stopping,
     nonce: createNonce(),
