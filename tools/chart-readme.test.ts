@@ -23,6 +23,7 @@ describe('chartGroups', () => {
           labels: { $ref: '#/$defs/labels' },
           deep: { type: 'object', properties: { level: { enum: ['low', 'high'] }, other: { type: 'string' } } },
           hidden: { type: ['string', 'null'] },
+          former: { $ref: '#/$defs/labels', deprecated: true },
         },
       },
     },
@@ -71,6 +72,11 @@ describe('chartGroups', () => {
     const programs = { mode: setting, 'part.names': { ...setting, form: 'comma separated', fallback: ['x'] } };
     assert.deepEqual(rowOf('mode', '# mode: b # a, b\n', programs), ['mode', 'a | b', '"b"', 'By the program.']);
     assert.deepEqual(rowOf('part.names', 'part: {}\n', programs), ['part.names', 'list of string', '["x"]', 'By the program.']);
+  });
+
+  it('leaves out what the schema calls deprecated, unless values.yaml has it', () => {
+    assert.equal(rowOf('part.former', 'part: {}\n'), undefined);
+    assert.deepEqual(rowOf('part.former', 'part:\n  # The old way.\n  former: {}\n'), ['part.former', 'object', '{}', 'The old way.']);
   });
 
   it('takes a map of free keys as one value, and names several types', () => {

@@ -43,7 +43,7 @@ export function chartGroups({ valuesYaml, schema, programs }: ChartSource): Char
   const accepted = leavesOf(schema, schema, []);
   const comments = commentsOf(valuesYaml, (path) => isAccepted(path, accepted));
   const texts = new Map(comments.map(({ path, text }) => [path, text]));
-  const paths = inOrder([...accepted.keys()], [...texts.keys()]);
+  const paths = inOrder([...accepted.keys()], [...texts.keys()]).filter((path) => !isDeprecated(accepted.get(path)) || texts.has(path));
   const values = paths.map((path): ChartValue => {
     const node = accepted.get(path);
     const program = programs.get(path);
@@ -92,10 +92,14 @@ const isAccepted = (path: string, accepted: ReadonlyMap<string, unknown>): boole
 function leavesOf(node: unknown, schema: unknown, path: readonly string[]): Map<string, unknown> {
   const resolved = resolve(node, schema);
   const properties = at(resolved, 'properties');
+  if (isDeprecated(node) && isRecord(resolved)) return new Map([[path.join('.'), { ...resolved, deprecated: true }]]);
   const isGroup = path.length === 0 || (isRecord(properties) && stringAt(node, '$ref') === undefined) || path[0] === 'image';
   if (!isGroup || !isRecord(properties)) return new Map([[path.join('.'), resolved]]);
   return new Map(Object.entries(properties).flatMap(([name, child]) => [...leavesOf(child, schema, [...path, name])]));
 }
+
+/** Accepted for files of aad-pod-identity, and for former names. They are told only where values.yaml does. */
+const isDeprecated = (node: unknown): boolean => at(node, 'deprecated') === true;
 
 /** The target of `$ref: #/a/b`. */
 function resolve(node: unknown, schema: unknown): unknown {
@@ -105,7 +109,7 @@ function resolve(node: unknown, schema: unknown): unknown {
 
 function typeOf(node: unknown, schema: unknown): string {
   const choices = at(node, 'enum');
-  if (Array.isArray(choices)) return [...new Set(choices.map(String))].join(' | ');
+  if (Array.isArray(choices)) return [...new Set(choices.map(String))].filter((choice) => choice !== '').join(' | ');
   const alternatives = at(node, 'oneOf') ?? at(node, 'anyOf') ?? at(node, 'allOf');
   if (Array.isArray(alternatives)) return [...new Set(alternatives.map((one) => typeOf(resolve(one, schema), schema)))].join(' or ');
   const type = at(node, 'type');

@@ -87,7 +87,7 @@ describe("values of aad-pod-identity's chart", () => {
 
   const rowOf = (name: string) => table.find(({ names }) => names.includes(name));
 
-  it('change nothing but the sign-in and the right to Secrets, where they are the defaults', async () => {
+  it('change nothing but sign-in and right to Secrets, where they are the defaults', async () => {
     const own = await render('--set', `${noSignIn},controller.cloudConfig=/etc/kubernetes/azure.json,rbac.allowAccessToSecrets=true`);
     assert.deepEqual(await renderValues(defaults, '--set', noSignIn), own);
   });
@@ -194,7 +194,7 @@ describe("values of aad-pod-identity's chart", () => {
     assert.equal(stringAt(roles[0], 'metadata', 'labels', 'rbac.authorization.k8s.io/aggregate-to-view'), 'true');
   });
 
-  it('leave ClusterRoles to the release that has them, and let the controller look after them', async () => {
+  it('leave ClusterRoles to the release that has them, for the controller to watch', async () => {
     const expected = async (...flags: string[]) => {
       const objects = await render('--set', flags.join(','));
       const { expectedExceptions, expectedClusterRoles } = settingsOf(objects);

@@ -61,6 +61,54 @@ describe('helm install', () => {
     assert.equal(code, 0, stderr);
   });
 
+  it('leaves ClusterRoles for users to a release of aad-pod-identity while it has them', async () => {
+    const upgrade = (set: string) => helm('upgrade', 'first', chart, '-n', 'one', '--reuse-values', '--set', set);
+    const ownerOf = (role: string) =>
+      kubectl('get', 'clusterrole', role, '--ignore-not-found', '-o', 'jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}');
+    for (const role of ['aad-pod-identity-view', 'aad-pod-identity-edit']) {
+      await kubectl('create', 'clusterrole', role, '--verb=get', '--resource=azureidentities.aadpodidentity.k8s.io');
+      const owner = ['meta.helm.sh/release-name=theirs', 'meta.helm.sh/release-namespace=default'];
+      await kubectl('annotate', 'clusterrole', role, ...owner);
+      await kubectl('label', 'clusterrole', role, 'app.kubernetes.io/managed-by=Helm');
+    }
+    const refused = await upgrade('rbac.userFacingClusterRoles=create');
+    assert.match(
+      refused.stderr,
+      /aad-pod-identity-view exists already, of release "theirs" in namespace "default": set rbac\.userFacing\S+=existing/,
+    );
+
+    const carried = 'rbac.createUserFacingClusterRoles=true';
+    const beside = await upgrade(carried);
+    assert.equal(beside.code, 0, beside.stderr);
+    assert.equal(await ownerOf('aad-pod-identity-edit'), 'theirs');
+    await kubectl('delete', 'clusterrole', 'aad-pod-identity-view', 'aad-pod-identity-edit');
+    const alone = await upgrade(carried);
+    assert.equal(alone.code, 0, alone.stderr);
+    assert.deepEqual(await Promise.all(['view', 'edit', 'exceptions'].map((role) => ownerOf(`aad-pod-identity-${role}`))), [
+      'first',
+      'first',
+      'first',
+    ]);
+  });
+
+  it('lists the values of aad-pod-identity that have no effect', async () => {
+    const { code, stdout, stderr } = await helm(
+      'upgrade',
+      'first',
+      chart,
+      '-n',
+      'one',
+      '--reuse-values',
+      '--set',
+      'nmi.probePort=8085,mic.tag=v1',
+    );
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stdout,
+      /values of aad-pod-identity have no effect.*:\n\n {2}mic\.tag: .*\n {2}nmi\.probePort: the sidecars open no port on nodes\.\n/,
+    );
+  });
+
   it('warns when the release goes into namespace default', async () => {
     await helm('uninstall', 'first', '-n', 'one');
     const { code, stdout, stderr } = await install('first', 'default');

@@ -54,7 +54,8 @@ async function installUpstream(file: string): Promise<void> {
 
 describe('the controller', () => {
   it('refuses lease times with which two replicas could lead at once', async () => {
-    const expected = /the controller ended: controller: --lease-renew is 3: accepted is less than --lease-duration, which is 3 \(chart values: --lease-renew is controller\.leaseRenew, --lease-duration is controller\.leaseDuration\)\n/;
+    const expected =
+      /the controller ended: controller: --lease-renew is 3: accepted is less than --lease-duration, which is 3 \(chart values: --lease-renew is controller\.leaseRenew, --lease-duration is controller\.leaseDuration\)\n/;
     await assert.rejects(harness.startController(['--lease-duration=3', '--lease-renew=3']), expected);
   });
 
