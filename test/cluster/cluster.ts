@@ -46,6 +46,7 @@ export interface Cluster {
   kubeconfig: string;
   /** Path of kubectl at the cluster's version. */
   kubectlProgram: string;
+  helmProgram: string;
   kubectl(args: string[], options?: RunOptions): Promise<Result>;
   helm(args: string[], options?: RunOptions): Promise<Result>;
   /** The emulator's control address, from outside. */
@@ -223,6 +224,7 @@ export function attach(name: string): Cluster {
     nodeName,
     kubeconfig: files.adminConfig,
     kubectlProgram: settings.programs.kubectl,
+    helmProgram: settings.helm,
     kubectl: (args, options) => run(settings.programs.kubectl, args, withConfig(options)),
     helm: (args, options) => run(settings.helm, args, withConfig(options)),
     emulatorControlUrl: record.control,

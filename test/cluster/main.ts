@@ -4,6 +4,7 @@ import type { Cluster } from './cluster.ts';
 import { attach, running, tearDown, up } from './cluster.ts';
 import { currentImages } from './images.ts';
 import { MissingRequirements, missingForCluster } from './requirements.ts';
+import { variablesOf, writeValues } from './shell.ts';
 import { clusterNames, clusterPlaces } from './state.ts';
 
 const usage = `Usage: npm run cluster -- up|down|status [--name NAME] [--bare]
@@ -20,12 +21,16 @@ A real one-node Kubernetes cluster on this machine, with the Azure emulator as i
 `;
 
 const log = (line: string) => console.error(line);
+
+/** An identity of the emulator's default state that is attached to no machine. */
+const writer =
+  '/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/nodes/providers/Microsoft.ManagedIdentity/userAssignedIdentities/writer';
 const started = Date.now();
 const seconds = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
 
+/** A shell can evaluate what is printed: docs/install.md. */
 function describe(cluster: Cluster): void {
-  console.log(`export KUBECONFIG=${cluster.kubeconfig}`);
-  console.log(`# kubectl:   ${cluster.kubectlProgram}`);
+  for (const [name, value] of Object.entries(variablesOf(cluster, writer))) console.log(`export ${name}='${value}'`);
   console.log(`# emulator:  ${cluster.emulatorControlUrl}`);
   console.log(`# logs:      ${cluster.folder}/logs`);
   for (const image of cluster.images) console.log(`# image:     ${image}`);
@@ -39,8 +44,9 @@ async function runUp(name: string, bare: boolean): Promise<void> {
   }
   const missing = await missingForCluster();
   if (missing.length > 0) throw new MissingRequirements('the cluster', missing);
-  const images = bare ? [] : Object.values(await currentImages(log));
-  const cluster = await up({ name, log, images, owner: 'nobody' });
+  const images = bare ? undefined : await currentImages(log);
+  const cluster = await up({ name, log, images: Object.values(images ?? {}), owner: 'nobody' });
+  if (images !== undefined) writeValues(cluster, images);
   log(`cluster "${name}" is up after ${seconds()}`);
   describe(cluster);
 }

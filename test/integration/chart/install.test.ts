@@ -105,7 +105,7 @@ describe('helm install', () => {
     assert.equal(code, 0, stderr);
     assert.match(
       stdout,
-      /values of aad-pod-identity have no effect.*:\n\n {2}mic\.tag: .*\n {2}nmi\.probePort: the sidecars open no port on nodes\.\n/,
+      /values of aad-pod-identity have no effect.*:\n {2}mic\.tag: .*\n {2}nmi\.probePort: the sidecars open no port on nodes\.\n/,
     );
   });
 
