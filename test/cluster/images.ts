@@ -85,7 +85,7 @@ async function saveImage(buildah: Buildah, reference: string, folder: string): P
 }
 
 /** Work on buildah's storage, one process at a time. Its layers stay, so a change of a bundle costs seconds. */
-async function withBuildah(log: Log, work: (buildah: Buildah, baseReference: string) => Promise<void>): Promise<void> {
+export async function withBuildah(log: Log, work: (buildah: Buildah, baseReference: string) => Promise<void>): Promise<void> {
   const { folder, tools, driver } = await storage(log);
   const reference = `${base.reference}:${baseKey()}`;
   const layers = path.join(folder, `${driver}-storage`);
@@ -128,38 +128,45 @@ const targets = {
     program: 'bin/bun',
   },
 } as const satisfies Record<ImageName, unknown>;
+const sources = ['Dockerfile', 'tools/image-parts.sh'];
 /** In dist/. */
 const filesOf = (target: ImageName): readonly string[] => [...targets[target].bundles, licensesFile(target)];
 const allFiles = imageNames.flatMap(filesOf);
 
-function runtimeOf(target: ImageName): { name: string; version: string; file: string } {
-  const { runtime, program } = targets[target];
-  const name = process.arch === 'arm64' ? runtime.arm64 : runtime.x64;
-  const folder = path.join(root, 'node_modules', name);
-  const file = path.join(folder, program);
-  if (!existsSync(file)) throw new Error(`the image ${target} needs the package ${name}: run npm ci --ignore-scripts`);
+export type Processor = 'x64' | 'arm64';
+
+export interface Runtime {
+  /** Of the npm package. */
+  name: string;
+  /** Path of the program in the package. */
+  program: string;
+}
+
+export const runtimeOf = (target: ImageName, processor: Processor): Runtime => ({
+  name: targets[target].runtime[processor],
+  program: targets[target].program,
+});
+
+function installedRuntime(target: ImageName): Runtime & { version: string; file: string } {
+  const runtime = runtimeOf(target, process.arch === 'arm64' ? 'arm64' : 'x64');
+  const folder = path.join(root, 'node_modules', runtime.name);
+  const file = path.join(folder, runtime.program);
+  if (!existsSync(file)) throw new Error(`the image ${target} needs the package ${runtime.name}: run npm ci --ignore-scripts`);
   const { version }: { version: string } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
-  return { name, version, file };
+  return { ...runtime, version, file };
 }
 
 function targetKey(target: ImageName, dist: string): string {
-  const { name, version } = runtimeOf(target);
-  const files = [path.join(root, 'Dockerfile'), ...filesOf(target).map((file) => path.join(dist, file))];
+  const { name, version } = installedRuntime(target);
+  const files = [...sources.map((file) => path.join(root, file)), ...filesOf(target).map((file) => path.join(dist, file))];
   return cacheKey([baseKey(), target, name, version, ...files.map((file) => readFileSync(file))]);
 }
 
 /** What the Dockerfile copies, and nothing else. */
-function makeContext(context: string, dist: string): void {
-  cpSync(path.join(root, 'Dockerfile'), path.join(context, 'Dockerfile'));
-  mkdirSync(path.join(context, 'dist'));
-  cpSync(path.join(root, 'LICENSE'), path.join(context, 'LICENSE'));
+export function makeContext(context: string, dist: string, runtimes: readonly (Runtime & { file: string })[]): void {
+  for (const file of [...sources, 'LICENSE']) cpSync(path.join(root, file), path.join(context, file));
   for (const file of allFiles) cpSync(path.join(dist, file), path.join(context, 'dist', file));
-  for (const target of imageNames) {
-    const { name, file } = runtimeOf(target);
-    const copy = path.join(context, 'node_modules', name, targets[target].program);
-    mkdirSync(path.dirname(copy), { recursive: true });
-    cpSync(file, copy);
-  }
+  for (const { name, program, file } of runtimes) cpSync(file, path.join(context, 'node_modules', name, program));
 }
 
 async function targetImage(target: ImageName, dist: string, log: Log): Promise<ImageArchive> {
@@ -169,7 +176,7 @@ async function targetImage(target: ImageName, dist: string, log: Log): Promise<I
   const folder = await cached(kind, key, log, async (draft) => {
     const context = path.join(draft, 'context');
     mkdirSync(context);
-    makeContext(context, dist);
+    makeContext(context, dist, imageNames.map(installedRuntime));
     await withBuildah(log, (buildah, baseReference) =>
       withProgress(log, `building the image ${target}`, '15 s', async () => {
         const args = [
