@@ -47,7 +47,9 @@ export async function startFederation(options: { identities: number; credentialW
   const defaults = ['--client-qps=250', '--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
   await harness.startController([...flags.controller, '--assignment=federate', ...defaults]);
   const replica = await broker.startReplica({ flags: [...flags.broker, '--assignment=federate'] });
-  const sidecars = await startSidecars(harness, broker.port);
+  // Past the Service of the harness, whose address would be that of all pods: the broker limits the connections of one.
+  const { broker: port } = await replica.logged(({ msg }) => msg === 'started');
+  const sidecars = await startSidecars(harness, Number(port));
   return {
     harness,
     sidecars,
