@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { FederationRecord } from '../lib/identities/federation/record.ts';
 import { federationRecordName } from '../lib/identities/federation/record.ts';
+import type { ListedRecord } from '../lib/identities/federation/records.ts';
 import { identityOf } from '../lib/identities/identity.ts';
 import type { IdentityPolicy } from '../lib/identities/policy.ts';
 import { isAllowedAsClaimed } from '../lib/identities/policy.ts';
@@ -225,7 +225,7 @@ const identityId = resourceID.toLowerCase();
 const guid = 'cccccccc-0000-4000-8000-000000000001';
 const tenant = 'cccccccc-0000-4000-8000-00000000000f';
 
-const record = (changes: Partial<FederationRecord> = {}): FederationRecord =>
+const record = (changes: Partial<ListedRecord> = {}): ListedRecord =>
   federationRecord({ identity: identityId, clientId: guid, tenantId: tenant, ...changes });
 
 /** One pod with an identity that is annotated to be federated. */
@@ -246,7 +246,7 @@ function federated(changes: Partial<RowRules> = {}) {
     rows,
     ...of,
     row: () => rows.get('app/web')?.identities[0],
-    record: (value: FederationRecord) => informers.federationRecords.put(`aad/${federationRecordName(value.identity)}`, value),
+    record: (value: ListedRecord) => informers.federationRecords.put(`aad/${federationRecordName(value.identity)}`, value),
     /** What the controller writes once it has attached (a scale set) or federated (the identity) it. */
     assigned(scope: string, changed = of.identity) {
       const made = assignment(of.pod, changed, of.binding);
@@ -368,7 +368,7 @@ describe('rows of federated identities', () => {
 
   it('judges type 3 by the resource id that its client id is known to have', () => {
     const named = { clientIDs: [guid], tenantIDs: [tenant] };
-    const stateOf = (policy: IdentityPolicy, records: FederationRecord[]) => {
+    const stateOf = (policy: IdentityPolicy, records: ListedRecord[]) => {
       const informers = fakeInformers(undefined, policy);
       for (const each of records) informers.federationRecords.put(`aad/${federationRecordName(each.identity)}`, each);
       const app = identityOf({ metadata: { namespace: 'app', name: 'i' }, spec: { type: 3, clientID: guid, tenantID: tenant } });

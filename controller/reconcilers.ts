@@ -185,9 +185,11 @@ interface FederationParts {
 }
 
 function startFederationFor(options: ReconcilersOptions, { needs, statuses, broker }: FederationParts): Federation {
-  const { settings, cloud, federatedCredentials } = options;
+  const { settings, cloud, federatedCredentials, informers } = options;
+  if (informers.federationRecords === undefined) throw new Error('federation records are not watched, as in managed mode');
   return startFederation({
     ...writerOptions(options),
+    records: informers.federationRecords,
     statuses,
     needsOf: needs.needsOf,
     credentials: federatedCredentials,

@@ -7,6 +7,7 @@ import type { FakeClock } from '../../common/testing/fake-clock.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import { federationRecordName } from '../../lib/identities/federation/record.ts';
+import type { ListedRecord } from '../../lib/identities/federation/records.ts';
 import { indexFederationRecords } from '../../lib/identities/federation/records.ts';
 import { identityOf } from '../../lib/identities/identity.ts';
 import type { FakeInformer } from '../../lib/identities/testing/informers.ts';
@@ -36,7 +37,7 @@ describe('federated minter', () => {
   let clock: FakeClock;
   let entra: ReturnType<typeof fakeEntra>;
   let assertions: ReturnType<typeof fakeAssertions>;
-  let records: FakeInformer<FederationRecord>;
+  let records: FakeInformer<ListedRecord>;
   let spec: AzureIdentitySpec;
   let isAllowed: boolean;
   let managed: boolean;

@@ -1,14 +1,13 @@
 // Runs the reconciler of federated identities: one key for each managed identity that pods need so, or that a record remembers.
 import { brokerServiceName } from '../../api/names.ts';
-import { untilAborted } from '../../lib/azure/abort.ts';
-import type { Reconcile } from '../../lib/controller/reconcile.ts';
 import type { RunnerOptions } from '../../lib/controller/runner.ts';
 import { startRunner } from '../../lib/controller/runner.ts';
+import type { ListedRecord } from '../../lib/identities/federation/records.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
+import type { Informer } from '../../lib/kube/informer.ts';
 import type { FederationOptions } from './context.ts';
 import { createFederationReconciler } from './reconciler.ts';
-import type { RecordEntry } from './record-store.ts';
-import { createRecordStore, watchRecords } from './record-store.ts';
+import { createRecordStore } from './record-store.ts';
 
 export interface Federation {
   /** What pods need of the identity has changed, or one of their objects has. */
@@ -27,6 +26,7 @@ export interface FederationControllerOptions extends Omit<FederationOptions, 'st
   client: KubeClient;
   /** Of the records. */
   namespace: string;
+  records: Informer<ListedRecord>;
 }
 
 /** Identities that are reconciled at the same time. Each waits for Azure and for Entra. */
@@ -35,19 +35,12 @@ const concurrency = 50;
 const debounce = { quietMs: 50, maxMs: 200 };
 
 export function startFederation(options: FederationControllerOptions): Federation {
-  const { client, namespace, log, clock, metrics, events } = options;
-  const records = watchRecords({ client, namespace, log });
+  const { client, namespace, records, log, clock, metrics, events } = options;
   const store = createRecordStore({ client, namespace, informer: records });
   const reconciler = createFederationReconciler({ ...options, store, onTurn: (identityId) => runner.enqueueAfter(identityId, 0) });
-  const reconcile: Reconcile = async (key, context) => {
-    await untilAborted(records.whenSynced(), context.signal);
-    return reconciler.reconcile(key, context);
-  };
-  const runner = startRunner({ name: 'federation', reconcile, concurrency, debounce, log, clock, metrics });
+  const runner = startRunner({ name: 'federation', reconcile: reconciler.reconcile, concurrency, debounce, log, clock, metrics });
 
-  function enqueueEntry(entry: RecordEntry | undefined): void {
-    if (entry !== undefined && 'record' in entry) runner.enqueue(entry.record.identity);
-  }
+  let unfollow = () => {};
 
   function warnAboutNamespace(): void {
     if (namespace !== 'default') return;
@@ -67,13 +60,16 @@ export function startFederation(options: FederationControllerOptions): Federatio
       runner.enqueue(identityId);
     },
     followRecords() {
-      records.onChange(({ before, after }) => enqueueEntry(after ?? before));
-      for (const entry of records.values()) enqueueEntry(entry);
+      unfollow = records.onChange(({ before, after }) => {
+        const identity = (after ?? before)?.identity;
+        if (identity !== undefined) runner.enqueue(identity);
+      });
+      for (const { identity } of records.values()) runner.enqueue(identity);
     },
     async stop() {
+      unfollow();
       reconciler.stop();
       await runner.stop();
-      await records.stop();
     },
   };
 }

@@ -21,8 +21,7 @@ import { bindingOf } from './binding.ts';
 import { countBy } from './count-by.ts';
 import type { Exception } from './exceptions.ts';
 import { exceptionOf } from './exceptions.ts';
-import type { FederationRecord } from './federation/record.ts';
-import type { FederationRecords } from './federation/records.ts';
+import type { FederationRecords, ListedRecord } from './federation/records.ts';
 import { indexFederationRecords, noFederationRecords, watchFederationRecords } from './federation/records.ts';
 import type { Identity } from './identity.ts';
 import { identityOf } from './identity.ts';
@@ -48,7 +47,7 @@ interface IdentitySources {
   /** Only where the policy selects namespaces by their labels: not every installation may read namespaces. */
   namespaces?: Informer<Namespace>;
   /** Not in managed mode, in which nobody writes them. */
-  federationRecords?: Informer<FederationRecord>;
+  federationRecords?: Informer<ListedRecord>;
 }
 
 interface Indexes {

@@ -1,6 +1,7 @@
 // For tests: Entra as MSAL calls it, an assertion without a file, and records that the test puts.
 import type { INetworkModule, NetworkResponse } from '@azure/msal-node';
 import type { FederationRecord } from '../../../lib/identities/federation/record.ts';
+import type { ListedRecord } from '../../../lib/identities/federation/records.ts';
 import { federationRecord } from '../../../lib/identities/testing/fixtures.ts';
 import type { Assertion, AssertionSource } from '../assertion.ts';
 
@@ -70,5 +71,5 @@ export function fakeAssertions(): AssertionSource & { readonly rereads: number }
 
 export const resourceID = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
 
-export const record = (changes: Partial<FederationRecord> = {}): FederationRecord =>
+export const record = (changes: Partial<FederationRecord> = {}): ListedRecord =>
   federationRecord({ identity: resourceID.toLowerCase(), clientId: guid, tenantId: tenant, ...trust, ...changes });

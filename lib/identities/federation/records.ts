@@ -4,15 +4,21 @@
 import type { KubeClient } from '../../kube/client.ts';
 import type { Informer } from '../../kube/informer.ts';
 import { startInformer } from '../../kube/informer.ts';
+import { metadataOf } from '../../kube/objects.ts';
 import { configMaps } from '../../kube/resources.ts';
 import type { Logger } from '../../log.ts';
 import { indexBy } from '../index-by.ts';
 import type { FederationRecord } from './record.ts';
 import { FederationRecordError, federationRecordSelector, parseFederationRecord } from './record.ts';
 
+/** As the API server has it. */
+export interface ListedRecord extends FederationRecord {
+  readonly resourceVersion: string;
+}
+
 export interface FederationRecords {
   /** Undefined where nobody writes records: in managed mode. */
-  readonly informer: Informer<FederationRecord> | undefined;
+  readonly informer: Informer<ListedRecord> | undefined;
   /** By the lower-case ARM id. */
   of(identityId: string): FederationRecord | undefined;
   /** The lower-case ARM ids of the managed identities that are recorded with this client id. */
@@ -29,7 +35,7 @@ export const noFederationRecords: FederationRecords = {
 };
 
 /** `namespace`: of the release. */
-export function watchFederationRecords(options: { client: KubeClient; log: Logger; namespace: string }): Informer<FederationRecord> {
+export function watchFederationRecords(options: { client: KubeClient; log: Logger; namespace: string }): Informer<ListedRecord> {
   const { log } = options;
   return startInformer({
     ...options,
@@ -37,7 +43,7 @@ export function watchFederationRecords(options: { client: KubeClient; log: Logge
     labelSelector: federationRecordSelector,
     project(raw) {
       try {
-        return parseFederationRecord(raw);
+        return { ...parseFederationRecord(raw), resourceVersion: metadataOf(raw).resourceVersion ?? '' };
       } catch (error) {
         if (!(error instanceof FederationRecordError)) throw error;
         log.warn({ error: error.message }, 'federation record not understood');
@@ -47,7 +53,7 @@ export function watchFederationRecords(options: { client: KubeClient; log: Logge
   });
 }
 
-export function indexFederationRecords(informer: Informer<FederationRecord>): FederationRecords {
+export function indexFederationRecords(informer: Informer<ListedRecord>): FederationRecords {
   const byIdentity = indexBy(informer, (record) => record.identity);
   const byClient = indexBy(informer, (record) => record.clientId.toLowerCase());
   const first = (keys: Iterable<string>): FederationRecord | undefined => {

@@ -6,6 +6,7 @@ import { assignmentOf } from '../assignment.ts';
 import type { Binding } from '../binding.ts';
 import { bindingOf } from '../binding.ts';
 import type { FederationRecord } from '../federation/record.ts';
+import type { ListedRecord } from '../federation/records.ts';
 import type { Identity } from '../identity.ts';
 import { identityOf } from '../identity.ts';
 import type { Pod } from '../pod.ts';
@@ -53,7 +54,8 @@ export function assignment(of: Pod, to: Identity, by: Binding, overrides: Partia
 }
 
 /** Proven, of a managed identity without a name of its own. */
-export const federationRecord = (changes: Partial<FederationRecord> = {}): FederationRecord => ({
+export const federationRecord = (changes: Partial<FederationRecord> = {}): ListedRecord => ({
+  resourceVersion: '1',
   identity: '/subscriptions/s/resourcegroups/g/providers/microsoft.managedidentity/userassignedidentities/i',
   clientId: 'client',
   tenantId: 'tenant',

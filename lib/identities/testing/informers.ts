@@ -4,7 +4,7 @@ import { pods } from '../../kube/resources.ts';
 import type { Assignment } from '../assignment.ts';
 import type { Binding } from '../binding.ts';
 import type { Exception } from '../exceptions.ts';
-import type { FederationRecord } from '../federation/record.ts';
+import type { ListedRecord } from '../federation/records.ts';
 import type { Identity } from '../identity.ts';
 import type { Informers } from '../informers.ts';
 import { indexInformers } from '../informers.ts';
@@ -72,7 +72,7 @@ export type FakeInformers = Informers & {
   assignments: FakeInformer<Assignment>;
   nodes: FakeInformer<Node>;
   namespaces: FakeInformer<Namespace>;
-  federationRecords: FakeInformer<FederationRecord>;
+  federationRecords: FakeInformer<ListedRecord>;
 };
 
 export function fakeInformers(
@@ -87,7 +87,7 @@ export function fakeInformers(
     assignments: fakeInformer<Assignment>(),
     nodes: fakeInformer<Node>(),
     namespaces: fakeInformer<Namespace>(),
-    federationRecords: fakeInformer<FederationRecord>(),
+    federationRecords: fakeInformer<ListedRecord>(),
   };
   return indexInformers(sources, rules, policy);
 }

@@ -16,6 +16,7 @@ import { systemClock } from '../../../common/clock.ts';
 import { msalNetwork } from '../../../lib/azure/auth/msal-network.ts';
 import { scopeOf } from '../../../lib/azure/auth/scope.ts';
 import type { FederationRecord } from '../../../lib/identities/federation/record.ts';
+import type { ListedRecord } from '../../../lib/identities/federation/records.ts';
 import { indexFederationRecords } from '../../../lib/identities/federation/records.ts';
 import { identityOf } from '../../../lib/identities/identity.ts';
 import { fakeInformer } from '../../../lib/identities/testing/informers.ts';
@@ -57,10 +58,11 @@ async function start(t: TestContext, { federated = [credential], azure = {}, set
   const claims = { iss: trust.issuer, sub: trust.subject, aud: [trust.audience], iat: seconds, nbf: seconds, exp: seconds + 3600 };
   await writeFile(file, await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'one' }).sign(key.privateKey));
 
-  const informer = fakeInformer<FederationRecord>();
+  const informer = fakeInformer<ListedRecord>();
   const records = indexFederationRecords(informer);
   const record = (changes: Partial<FederationRecord> = {}) =>
     informer.put('aad/record', {
+      resourceVersion: '1',
       identity: identityIds.writer.id.toLowerCase(),
       clientId: clientIds.writer,
       tenantId: tenant,
