@@ -43,8 +43,10 @@ export type Command =
   | { do: 'relabel pod'; pod: string; selector: string }
   | { do: 'set binding'; binding: string; identity: string; selector: string }
   | { do: 'remove binding'; binding: string }
-  /** `federated`: counts for identities in Azure only; changing it switches the identity under the pods that use it. */
+  /** `federated`: counts for identities in Azure only. */
   | { do: 'set identity'; identity: string; azure: IdentityKind; namespaced: boolean; federated: boolean }
+  /** The identity is federated or attached under the pods that use it. */
+  | { do: 'switch identity'; identity: string; federated: boolean }
   | { do: 'remove identity'; identity: string }
   | { do: 'touch identity'; identity: string; times: number }
   | { do: 'set exception'; namespace: Namespace }
@@ -114,6 +116,7 @@ const everyday: fc.WeightedArbitrary<unknown>[] = [
       federated: fc.integer({ min: 0, max: 2 }).map((number) => number === 0),
     }),
   },
+  { weight: 10, arbitrary: command('switch identity', { identity: one(honestIdentityKeys), federated: fc.boolean() }) },
   { weight: 2, arbitrary: command('remove identity', { identity: one(identityKeys) }) },
   { weight: 16, arbitrary: hostileIdentity },
   { weight: 8, arbitrary: newBinding(hostileBindingKeys) },

@@ -90,7 +90,11 @@ export function objectsOf(client: KubeClient): ModelledObjects {
         case 'set identity':
           return put(azureIdentities, command.identity, identitySpec(command.azure), {
             [annotations.behavior]: command.namespaced ? 'namespaced' : null,
-            [annotations.assignment]: command.federated ? 'federate' : null,
+            [annotations.assignment]: modeOf(command.federated),
+          });
+        case 'switch identity':
+          return patch(resourcePath(azureIdentities, placeOf(command.identity)), {
+            metadata: { annotations: { [annotations.assignment]: modeOf(command.federated) } },
           });
         case 'remove identity':
           return deleteObject(azureIdentities, command.identity);
@@ -130,6 +134,9 @@ function identitySpec(azure: IdentityKind): Record<string, unknown> {
   const absent = Object.fromEntries(Object.keys(principal).map((name) => [name, null]));
   return azure === 'principal' ? { type: 1, resourceID: null, ...principal } : { type: 0, resourceID: idOf(azure), ...absent };
 }
+
+/** Absent is attached. */
+const modeOf = (federated: boolean): string | null => (federated ? 'federate' : null);
 
 const withoutNulls = (object: Record<string, unknown>) => Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null));
 

@@ -73,6 +73,11 @@ function change(model: Model, command: Command): boolean {
     case 'set identity':
       model.identities.set(command.identity, command);
       return true;
+    case 'switch identity': {
+      const identity = model.identities.get(command.identity);
+      if (identity !== undefined) model.identities.set(command.identity, { ...identity, federated: command.federated });
+      return identity !== undefined;
+    }
     case 'remove identity':
       return model.identities.delete(command.identity);
     case 'touch identity':
