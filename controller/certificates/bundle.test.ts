@@ -51,7 +51,7 @@ describe('planBundle', () => {
     assert.deepEqual(applied(less, b, later(90)), { 'ca.crt': b });
   });
 
-  it('keeps no CA that is not in the entries of the webhook', () => {
+  it('keeps no CA that is not in the entries of the webhook too', () => {
     assert.deepEqual(applied({ 'ca.crt': a + c }, a, now, a), { 'ca.crt': a });
     const forged = { 'ca.crt': a, 'replaced.crt': c, 'replaced-at': now.toISOString() };
     assert.deepEqual(applied(forged, a, now), { 'ca.crt': a });
