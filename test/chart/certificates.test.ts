@@ -67,11 +67,13 @@ for (const [mode, flags, secrets] of [
       assert.deepEqual([mount?.mountPath, mount?.readOnly], [controllerSettings.certificatesDirectory.fallback, true]);
       assert.deepEqual(
         volumes.find(({ name }) => name === 'certificates')?.projected?.sources,
-        (['webhook', 'broker'] as const).flatMap((server, index) =>
-          ['tls.crt', 'ca.crt'].map((key) => ({
-            secret: { name: secrets[index], items: [{ key, path: `${server}/${key}` }], optional: true },
-          })),
-        ),
+        ['webhook', 'broker'].map((server, index) => ({
+          secret: {
+            name: secrets[index],
+            items: ['tls.crt', 'ca.crt'].map((key) => ({ key, path: `${server}/${key}` })),
+            optional: true,
+          },
+        })),
       );
     });
 
