@@ -98,9 +98,10 @@ describe('a rollover of certificates', () => {
     assert.equal(serving(), second.certificate);
   });
 
-  it('does not wait where no client takes the pair that is served', () => {
+  it('does not wait where clients refuse the pair that is served', async () => {
+    const third = await createTestAuthority();
     rollover.secretChanged(dataOf(first));
-    rollover.bundleChanged({ bundle: fresh.certificate, replaced: { bundle: fresh.certificate, at: new Date(clock.wall()) } });
+    rollover.bundleChanged({ bundle: fresh.certificate, replaced: { bundle: third.certificate, at: new Date(clock.wall()) } });
     assert.match(rollover.problem ?? '', /CAs of ConfigMap system\/aad-pod-identity-ca-bundle do not verify/);
     rollover.secretChanged(dataOf(second));
     assert.equal(serving(), second.certificate);
