@@ -1,29 +1,56 @@
-// Helm never upgrades CRDs. A cluster that had aad-pod-identity keeps its CRDs until somebody applies ours. Everything works with them too, but
-// kubectl shows less and the API server checks less.
+// Helm never upgrades CRDs, and a cluster that had aad-pod-identity keeps its CRDs, until somebody applies ours (docs/upgrade.md#crds). Everything works
+// with them too, but kubectl shows less and the API server checks less.
 import { plurals } from '../api/kinds.ts';
-import { apiGroup, apiVersion } from '../api/names.ts';
+import { apiGroup } from '../api/names.ts';
+import { version as ownVersion } from '../api/version.ts';
+import type { InstallationReason } from '../lib/identities/reasons.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
-import { at, stringAt } from '../lib/kube/objects.ts';
+import type { EventRecorder } from '../lib/kube/events.ts';
+import { stringAt } from '../lib/kube/objects.ts';
+import { customResourceDefinitions, resourcePath, services } from '../lib/kube/resources.ts';
 import type { Logger } from '../lib/log.ts';
 
-/** Our CRD of AzureAssignedIdentity has a column for the status. That of aad-pod-identity has no columns (docs/reference/aad-pod-identity.md). */
-export function hasStatusColumn(crd: unknown): boolean {
-  const versions = at(crd, 'spec', 'versions');
-  const ours = Array.isArray(versions) ? versions.find((version: unknown) => stringAt(version, 'name') === apiVersion) : undefined;
-  const columns = at(ours, 'additionalPrinterColumns');
-  return Array.isArray(columns) && columns.some((column: unknown) => stringAt(column, 'jsonPath') === '.status.status');
+export interface CrdCheckOptions {
+  client: Pick<KubeClient, 'call'>;
+  log: Logger;
+  events: Pick<EventRecorder<InstallationReason>, 'record'>;
+  /** Of the release. */
+  namespace: string;
+  webhookService: string;
+}
+
+/** Of the chart that the CRD is from; undefined for those of aad-pod-identity and of 0.1. */
+export const crdVersion = (crd: unknown): string | undefined => stringAt(crd, 'metadata', 'labels', 'app.kubernetes.io/version');
+
+/** Numbers decide; a version without them is older. */
+export function isOlder(version: string | undefined, than: string): boolean {
+  const parts = (text: string) => (/^\d+\.\d+\.\d+/.exec(text)?.[0] ?? '').split('.').map(Number);
+  const [a, b] = [parts(version ?? ''), parts(than)];
+  const differs = b.findIndex((part, index) => a[index] !== part);
+  return differs !== -1 && (a[differs] ?? -1) < (b[differs] ?? 0);
 }
 
 /** Never throws. */
-export async function warnAboutOldCrds(client: KubeClient, log: Logger): Promise<void> {
-  const crd = `${plurals.AzureAssignedIdentity}.${apiGroup}`;
+export async function warnAboutOldCrds({ client, log, events, namespace, webhookService: name }: CrdCheckOptions): Promise<void> {
   try {
-    if (hasStatusColumn(await client.call('GET', `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/${crd}`))) return;
-    log.warn(
-      { crd },
-      'CRDs are older than this controller: apply those of the chart (kubectl apply -f crds/), which check objects and show their status',
-    );
+    const old: string[] = [];
+    for (const plural of Object.values(plurals)) {
+      const crd = `${plural}.${apiGroup}`;
+      const version = crdVersion(await client.call('GET', resourcePath(customResourceDefinitions, { name: crd })));
+      if (isOlder(version, ownVersion)) old.push(`${crd} (${version ?? 'without a version'})`);
+    }
+    if (old.length === 0) {
+      log.debug({ version: ownVersion }, 'CRDs are as new as this controller');
+      return;
+    }
+    const message =
+      `CRDs are older than this controller, which is ${ownVersion}: ${old.join(', ')}. Helm does not upgrade them: helm show crds CHART | ` +
+      'kubectl apply --server-side --force-conflicts -f -';
+    log.warn({ crds: old }, message);
+    // kubectl describe shows only Events that have the uid.
+    const uid = stringAt(await client.call('GET', resourcePath(services, { namespace, name })), 'metadata', 'uid');
+    events.record({ apiVersion: 'v1', kind: 'Service', namespace, name, uid }, 'Warning', 'CrdsOutdated', message);
   } catch (error) {
-    log.info({ crd, error: String(error) }, 'version of the CRDs is unknown');
+    log.info({ error: String(error) }, 'CRDs not compared with this version');
   }
 }

@@ -53,7 +53,7 @@ void runProgram({
       recordNamespace: managed ? undefined : values.namespace,
     });
     stopper.add('watches', () => informers.stop());
-    void informers.whenSynced().then(() => warnAboutOldCrds(client, log));
+    void informers.whenSynced().then(() => warnAboutOldCrds({ client, log, events, ...values }));
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 

@@ -1,15 +1,10 @@
-// The request of an uninstall to the leader: a ConfigMap of the release namespace that counts until its date (docs/adr/0035-uninstall.md).
+// The request of an uninstall to the leader: a ConfigMap of the chart, whose date says until when it counts (docs/adr/0035-uninstall.md).
 import { uninstallRequestName } from '../../api/names.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
 import { mergePatch } from '../../lib/kube/client.ts';
-import { isAlreadyExists, isNotFound } from '../../lib/kube/errors.ts';
+import { isNotFound } from '../../lib/kube/errors.ts';
 import { stringAt } from '../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../lib/kube/resources.ts';
-
-/** What writes and removes it needs of a call. */
-export interface RequestCall {
-  timeoutMs?: number;
-}
 
 const pathOf = (namespace: string) => resourcePath(configMaps, { namespace, name: uninstallRequestName });
 
@@ -24,21 +19,14 @@ export async function readRequest(client: KubeClient, namespace: string): Promis
   }
 }
 
-/** Replaces one that an earlier uninstall left. */
-export async function writeRequest(client: KubeClient, namespace: string, until: Date, call: RequestCall = {}): Promise<void> {
-  const data = { until: until.toISOString() };
-  const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: uninstallRequestName, namespace }, data };
-  try {
-    await client.call('POST', resourcePath(configMaps, { namespace }), { ...call, body });
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error;
-    await client.call('PATCH', pathOf(namespace), { ...call, contentType: mergePatch, body: { data } });
-  }
+/** Throws as a call to the API server does, also where the chart's ConfigMap is gone. */
+export async function writeRequest(client: KubeClient, namespace: string, until: Date): Promise<void> {
+  await client.call('PATCH', pathOf(namespace), { contentType: mergePatch, body: { data: { until: until.toISOString() } } });
 }
 
-export async function removeRequest(client: KubeClient, namespace: string, call: RequestCall = {}): Promise<void> {
+export async function withdrawRequest(client: KubeClient, namespace: string): Promise<void> {
   try {
-    await client.call('DELETE', pathOf(namespace), { ...call, body: { apiVersion: 'v1', kind: 'DeleteOptions' } });
+    await client.call('PATCH', pathOf(namespace), { contentType: mergePatch, body: { data: { until: null } } });
   } catch (error) {
     if (!isNotFound(error)) throw error;
   }

@@ -5,18 +5,18 @@
 //   Azure                   the leader detaches and deletes by its records; the end is seen in the records
 //   controller              stopped, so that it makes no AzureAssignedIdentity anew
 //   AzureAssignedIdentities released
-//   Lease, request          removed: a new install leads at once
+//   Lease                   removed: a new install leads at once
 import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
-import { isForbidden } from '../../lib/kube/errors.ts';
+import { isForbidden, isNotFound } from '../../lib/kube/errors.ts';
 import type { Cluster } from './cluster.ts';
 import { AssignmentsLeftError, clusterOf, programs } from './cluster.ts';
 import type { LeaseObservation } from './leader-silence.ts';
 import { isSilent, observeLease } from './leader-silence.ts';
 import type { Left } from './remaining.ts';
 import { isDetaching, leftInAzure } from './remaining.ts';
-import { removeRequest, writeRequest } from './request.ts';
+import { withdrawRequest, writeRequest } from './request.ts';
 
 export interface UninstallOptions {
   client: KubeClient;
@@ -99,8 +99,8 @@ function stepsOf({ clock, say }: UninstallOptions, left: Left[]): RunStep {
         if (done !== undefined) say(`${what}: ${done}`);
         return true;
       } catch (error) {
-        // A right that is missing does not come by itself.
-        if (clock.now() + pollMs < until && !isForbidden(error)) {
+        // A right or an object of the chart that is missing does not come by itself.
+        if (clock.now() + pollMs < until && !isForbidden(error) && !isNotFound(error)) {
           await sleep(clock, pollMs);
           continue;
         }
@@ -193,7 +193,7 @@ async function finish({ namespace }: UninstallOptions, { client, cluster, step, 
   await step({
     what: 'request to the controller',
     async work() {
-      await removeRequest(client, namespace);
+      await withdrawRequest(client, namespace);
       return undefined;
     },
     until: end,

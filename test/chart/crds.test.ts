@@ -8,6 +8,8 @@ import { parse } from 'yaml';
 import type { Kind } from '../../api/kinds.ts';
 import { plurals } from '../../api/kinds.ts';
 import { apiGroup } from '../../api/names.ts';
+import { version } from '../../api/version.ts';
+import { crdVersion } from '../../controller/crd-check.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import type { KubeObject } from './render.ts';
 import { chart } from './render.ts';
@@ -27,6 +29,13 @@ describe('custom resource definitions', () => {
       );
       assert.doesNotMatch(JSON.stringify(versions), /"required"/);
     });
+
+  it('have the version of the chart, by which the controller knows old ones', () => {
+    for (const plural of Object.values(plurals)) {
+      const [definition] = loadAllYaml(readFileSync(path.join(chart, 'crds', `${plural}.yaml`), 'utf8')) as KubeObject[];
+      assert.equal(crdVersion(definition), version, plural);
+    }
+  });
 
   it('are those that Chart.yaml describes for Artifact Hub', () => {
     const about: unknown = parse(readFileSync(path.join(chart, 'Chart.yaml'), 'utf8'));

@@ -67,8 +67,7 @@ describe('the Job of an uninstall', () => {
         ['mutatingwebhookconfigurations', [webhookConfigurationName], ['delete']],
         ['azureassignedidentities', [], ['list', 'patch', 'delete']],
         ['deployments/scale', [programs.controller, programs.broker], ['patch']],
-        ['configmaps', [], ['list', 'create']],
-        ['configmaps', [uninstallRequestName], ['patch', 'delete']],
+        ['configmaps', [uninstallRequestName], ['patch']],
         ['leases', [leaderLeaseName], ['get', 'delete']],
       ],
     );

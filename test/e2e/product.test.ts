@@ -519,28 +519,46 @@ describe('the product in a real cluster', { skip }, () => {
     assert.equal(await product.appOf('after'), second);
   });
 
-  it('keeps tokens over helm upgrade, and ownership over uninstall and install', async () => {
+  it('keeps tokens over helm upgrade and rollback', async () => {
+    const replicas = async () =>
+      (await podsOf('webhook')).filter((entry) => at(entry, 'metadata', 'deletionTimestamp') === undefined).length;
     await product.helm('upgrade', '--set', 'controller.logLevel=debug', '--set', 'webhook.replicas=3');
-    assert.equal((await podsOf('webhook')).filter((entry) => at(entry, 'metadata', 'deletionTimestamp') === undefined).length, 3);
+    assert.equal(await replicas(), 3);
     assert.equal(await product.appOf('after', 'https://database.windows.net'), second);
     await scrutinise();
+    const { code, stderr } = await product.cluster.helm(['rollback', 'webhook', '-n', system, '--wait'], { timeoutSeconds: 100 });
+    assert.equal(code, 0, stderr);
+    assert.equal(await replicas(), 2);
+    assert.equal(await product.appOf('after', 'https://graph.microsoft.com'), second);
+  });
 
+  it('leaves Azure, the API server and pods in order by helm uninstall alone', async () => {
     const crds = async () => (await items('crd')).length;
     const before_ = await crds();
-    const { code, stderr } = await product.cluster.helm(['uninstall', 'webhook', '-n', system, '--wait']);
+    const { code, stderr } = await product.cluster.helm(['uninstall', 'webhook', '-n', system, '--wait'], { timeoutSeconds: 300 });
     assert.equal(code, 0, stderr);
+    const report = await product.kubectl(['logs', 'job/aad-pod-identity-uninstall', '-n', system]);
+    assert.match(report, /^uninstalled: nothing is left to do in Azure or by hand$/m);
+    assert.deepEqual(await product.attached(), ['kubelet']);
+    assert.deepEqual(await items('azureassignedidentity', '-A'), []);
+    assert.deepEqual(await items('lease', '-n', system), []);
     assert.equal(await crds(), before_);
+    // A token that its proxy has. It would get no other one.
     assert.equal(await product.appOf('after'), second);
+    await product.apply(pod('between', app('one')));
+    assert.equal(at(await product.json(['get', 'pod', 'between']), 'spec', 'initContainers'), undefined);
+    await product.kubectl(['delete', 'pod', 'between', '--wait=false']);
+
     await product.helm('install');
     await product.apply(pod('again', app('one')));
     await product.ready('pod/again');
     assert.equal(await product.appOf('again'), demo);
-
+    assert.equal(await product.appOf('after', 'https://management.azure.com'), second);
     await product.kubectl(['delete', 'azureidentitybinding', '--all']);
     assert.deepEqual(await eventually('all is detached', product.attached, (names) => names.length === 1), ['kubelet']);
     const record = ['get', 'configmap', '-n', system, '-l', 'app.kubernetes.io/component=scope-record'];
     await eventually(
-      'the record names none, as the NOTES say',
+      'the record names none, as docs/uninstall.md says',
       () => product.kubectl([...record, '-o', 'jsonpath={.items[*].data.identities}']),
       (text) => text === '{}',
     );

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
+import { findHelm } from '../../cluster/binaries.ts';
 import { run } from '../../cluster/run.ts';
 import { eventually } from '../../harness/wait.ts';
 import { pool1 } from '../azure/fixtures.ts';
@@ -80,6 +81,22 @@ describe('the controller', () => {
     await harness.untilReason('web-default-garbage', 'InvalidResourceID');
     await harness.deletePod('web');
     await harness.untilReleased();
+    await controller.stop();
+  });
+
+  it('warns of old CRDs at its start until they are applied as docs/upgrade.md says', async () => {
+    const guide = await readFile(path.resolve(import.meta.dirname, '../../../docs/upgrade.md'), 'utf8');
+    const command = /^ {4}(helm show crds CHART .*)$/m.exec(guide)?.[1];
+    assert.ok(command, 'the page has the command');
+    const { plane } = harness;
+    const programs = [await findHelm(console.log), plane.kubectl].map((file) => path.dirname(file));
+    const env = { PATH: [...programs, process.env.PATH].join(':'), KUBECONFIG: plane.kubeconfig };
+    const { code, stderr } = await run('sh', ['-c', command.replace('CHART', path.dirname(crdFolder))], { env, timeoutSeconds: 60 });
+    assert.equal(code, 0, stderr);
+    const controller = await harness.startController(['--log-level=debug']);
+    await controller.logged((record) => record.msg === 'CRDs are as new as this controller');
+    const crd = await harness.client.call('GET', crdOf('azureassignedidentities'));
+    assert.match(JSON.stringify(at(crd, 'spec', 'versions')), /"additionalPrinterColumns":\[\{/);
     await controller.stop();
   });
 

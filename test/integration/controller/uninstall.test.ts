@@ -12,6 +12,7 @@ import {
   uninstallRequestName,
   webhookConfigurationName,
 } from '../../../api/names.ts';
+import { federationRecordLabels, federationRecordName, formatFederationRecord } from '../../../lib/identities/federation/record.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { Resource } from '../../../lib/kube/resources.ts';
 import {
@@ -23,22 +24,26 @@ import {
   pods,
   resourcePath,
 } from '../../../lib/kube/resources.ts';
+import { programFile } from '../../harness/bundles.ts';
 import type { RunningProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
-import { pool1 } from '../azure/fixtures.ts';
+import { idOf, pool1 } from '../azure/fixtures.ts';
 import type { Harness } from './harness/harness.ts';
 import { startHarness } from './harness/harness.ts';
 import { isAbsent } from './harness/objects.ts';
 
 const namespace = 'default';
-const program = path.resolve(import.meta.dirname, '../../../controller/main.ts');
 const run = promisify(execFile);
 
 let harness: Harness;
 let controller: RunningProgram;
 
 before(async () => {
-  harness = await startHarness();
+  const trust = { issuer: 'https://issuer.example', subject: 'broker' };
+  const federated = ['ours', 'theirs'].map((name) => ({ name, ...trust, subject: name === 'ours' ? trust.subject : name }));
+  harness = await startHarness({
+    azure: { identities: [...['writer', 'reader', 'third'].map((name) => ({ name })), { name: 'trusting', federated }] },
+  });
   await harness.createNode('node-0', `azure://${pool1}/virtualMachines/0`);
   for (const name of ['writer', 'reader']) await harness.createIdentity(name);
   await harness.createBinding('both-writer', 'writer', 'both');
@@ -57,6 +62,10 @@ beforeEach(async () => {
   });
   for (const name of ['aad-pod-identity-controller', 'aad-pod-identity-broker'])
     await harness.client.call('POST', resourcePath(deployments, { namespace }), { body: deployment(name) });
+  if (await isGone(configMaps, uninstallRequestName))
+    await harness.client.call('POST', resourcePath(configMaps, { namespace }), {
+      body: { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: uninstallRequestName } },
+    });
   controller = await harness.startController();
   await harness.untilAssigned(...made);
 });
@@ -95,20 +104,40 @@ async function createProgramPod(): Promise<void> {
   await harness.client.call('POST', resourcePath(pods, { namespace }), { body });
 }
 
+/** As the controller leaves it for an identity that pods need, with a credential that it made. */
+async function createFederationRecord(name: string, credential: string): Promise<void> {
+  const identity = idOf(name).toLowerCase();
+  const ids = { clientId: 'c', tenantId: 't', objectId: 'o', issuer: 'https://issuer.example', subject: 'broker', audience: 'a' };
+  const at_ = new Date().toISOString();
+  const made_ = { name: credential, owned: true, createdAt: at_ };
+  const data = formatFederationRecord({ identity, ...ids, credential: made_, provenAt: at_, former: [], unusedSince: undefined });
+  const metadata = { name: federationRecordName(identity), labels: federationRecordLabels };
+  await harness.client.call('POST', resourcePath(configMaps, { namespace }), {
+    body: { apiVersion: 'v1', kind: 'ConfigMap', metadata, data },
+  });
+}
+
 const replicasOf = async (name: string) =>
   at(await harness.client.call('GET', resourcePath(deployments, { namespace, name })), 'spec', 'replicas');
 
 /** Resolves with log and termination message once the program has ended with 0. */
 async function uninstall(...flags: string[]): Promise<{ log: string; message: string }> {
   const file = path.join(harness.plane.folder, 'termination-log');
-  const args = [program, 'uninstall', `--kubeconfig=${harness.plane.kubeconfig}`, `--termination-message=${file}`, ...flags];
+  const args = [
+    await programFile('controller'),
+    'uninstall',
+    `--kubeconfig=${harness.plane.kubeconfig}`,
+    `--termination-message=${file}`,
+    ...flags,
+  ];
   const { stdout } = await run(process.execPath, args, { timeout: 60_000 });
   return { log: stdout, message: await readFile(file, 'utf8') };
 }
 
 async function assertCleared(): Promise<void> {
   assert.equal(await isGone(mutatingWebhookConfigurations, webhookConfigurationName, {}), true);
-  assert.equal(await isGone(configMaps, uninstallRequestName), true);
+  const request = await harness.client.call('GET', resourcePath(configMaps, { namespace, name: uninstallRequestName }));
+  assert.equal(stringAt(request, 'data', 'until'), undefined);
   for (const name of ['aad-pod-identity-controller', 'aad-pod-identity-broker']) assert.equal(await replicasOf(name), 0, name);
 }
 
@@ -121,7 +150,15 @@ async function recordedIdentities(): Promise<string[]> {
 describe('the uninstall', () => {
   it('detaches by the leader, and releases all objects and the Lease', async () => {
     await createProgramPod();
+    await createFederationRecord('trusting', 'ours');
     const [{ log, message }] = await Promise.all([uninstall('--timeout=60'), obeyScale()]);
+    assert.deepEqual(
+      harness.emulator
+        .state()
+        .identities.get(idOf('trusting').toLowerCase())
+        ?.federated.map(({ name }) => name),
+      ['theirs'],
+    );
     assert.match(message, /^uninstalled: nothing is left to do/);
     assert.match(log, /AzureAssignedIdentities: 4 released/);
     await assertCleared();
