@@ -22,13 +22,14 @@ import { registerGauges } from './metrics/gauges.ts';
 import { createInstruments } from './metrics/instruments.ts';
 import { watchWaiting } from './metrics/waiting.ts';
 import { checkLeaseTimes, settings } from './settings.ts';
+import { runTokenTest } from './token-test/command.ts';
 import { runUninstall } from './uninstall/command.ts';
 
 void runProgram({
   name: 'controller',
   summary: 'assigns Azure identities to pods, and attaches them to scale sets and VMs',
   settings,
-  commands: { uninstall: runUninstall },
+  commands: { uninstall: runUninstall, 'test-token': runTokenTest },
   translate: (argv, env) => translateFormerNames(translateMicArguments(argv, env)),
   async start(values, { log, stopper }) {
     checkLeaseTimes(values);

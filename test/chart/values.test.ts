@@ -395,7 +395,7 @@ describe('rbac', () => {
   it('makes no role and no binding with create false, and keeps accounts and policies', async () => {
     const objects = await render('--set', 'rbac.create=false,rbac.secretNamespaces={team-a}');
     assert.deepEqual(objects.filter(isRole), []);
-    assert.equal(objects.filter((one) => one.kind === 'ServiceAccount').length, 3);
+    assert.equal(objects.filter((one) => one.kind === 'ServiceAccount').length, 4);
     assert.ok(objects.some((one) => one.kind === 'ValidatingAdmissionPolicy'));
   });
 });
