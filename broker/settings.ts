@@ -13,6 +13,7 @@ import {
   federationAudience,
   forceNamespaced,
   kubeconfig,
+  logFormat,
   logLevel,
   nodeEndpointDrivers,
   runtimeExceptions,
@@ -23,6 +24,7 @@ export const settings = {
   namespace: text({ description: 'release namespace: home of the certificate and the CA bundle', default: 'default' }),
   instance: text({ description: 'name of this replica in Events; empty is the host name', default: '' }),
   logLevel,
+  logFormat,
   clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1, integer: false }),
   customUserAgent,
 

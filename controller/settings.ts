@@ -23,6 +23,7 @@ import {
   federationAudience,
   forceNamespaced,
   kubeconfig,
+  logFormat,
   logLevel,
   nodeEndpointDrivers,
   runtimeExceptions,
@@ -36,6 +37,7 @@ export const settings = {
   namespace: text({ description: 'release namespace: home of the Lease, the certificates and the scope records', default: 'default' }),
   instance: text({ description: 'name of this replica in the Lease; empty is the host name', default: '' }),
   logLevel,
+  logFormat,
   clientQps: number({ description: 'calls a second to the API server', default: 250, min: 1, integer: false }),
   createDeleteBatch: number({
     description: 'pods whose AzureAssignedIdentities are made or released at the same time',

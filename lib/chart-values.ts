@@ -14,6 +14,7 @@ const shared: Readonly<Record<string, string | undefined>> = {
     'azureScopes',
     'customUserAgent',
     'entraEndpoint',
+    'logFormat',
   ),
   federationAudience: 'federation.audience',
   federationManageCredentials: 'federation.manageCredentials',

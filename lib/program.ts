@@ -1,5 +1,6 @@
 // What every Node program does around its own work: --help, --version, settings, one clear line for a bad one, a signal, an orderly stop.
 import { version } from '../api/version.ts';
+import type { LogFormat } from '../common/log-format.ts';
 import { withChartValues } from './chart-values.ts';
 import type { Logger, LogLevel } from './log.ts';
 import { createLogger } from './log.ts';
@@ -22,8 +23,10 @@ export interface Program<T extends Table> {
   start(values: Values<T>, context: { log: Logger; stopper: Stopper }): Promise<void>;
 }
 
-/** Runs until a signal; sets the exit code. The settings must include `logLevel`. */
-export async function runProgram<const T extends Table & { logLevel: Table[string] }>(program: Program<T>): Promise<void> {
+/** Runs until a signal; sets the exit code. The settings must include `logLevel` and `logFormat`. */
+export async function runProgram<const T extends Table & { logLevel: Table[string]; logFormat: Table[string] }>(
+  program: Program<T>,
+): Promise<void> {
   let stopper: Stopper | undefined;
   try {
     const given = process.argv.slice(2);
@@ -42,7 +45,8 @@ export async function runProgram<const T extends Table & { logLevel: Table[strin
       return;
     }
     const values = parseSettings(program.settings, argv, env);
-    const log = createLogger({ program: program.name, level: (values as { logLevel: LogLevel }).logLevel });
+    const { logLevel: level, logFormat: format } = values as { logLevel: LogLevel; logFormat: LogFormat };
+    const log = createLogger({ program: program.name, level, format });
     for (const note of notes) log.warn(note);
     stopper = createStopper(log);
     const signalled = untilSignal();

@@ -1,4 +1,5 @@
 // Settings that several programs of the control plane have in common.
+import { logFormats } from '../common/log-format.ts';
 import { logLevels } from '../common/log-levels.ts';
 import { boolean, choice, list, text } from './settings.ts';
 import { certificateModes } from './tls/certificate-source.ts';
@@ -19,6 +20,7 @@ const secretName = { form: 'name of a Secret of the release namespace', pattern:
 
 export const certificateSecret = (fallback: string) =>
   text({ description: 'Secret with tls.crt and tls.key to serve with', ...secretName, default: fallback });
+export const logFormat = choice(logFormats, { description: 'how log records are written: JSON, or text for people', default: 'json' });
 
 export const customUserAgent = text({
   description: 'added to the user agent towards Kubernetes and Azure',

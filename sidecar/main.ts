@@ -31,8 +31,11 @@ const commands: Record<string, Command> = {
   init: {
     summary: "redirects this pod's IMDS traffic to the proxy, or denies it, and verifies that",
     options: initOptions,
-    run: (args) =>
-      init(readInitSettings(args), createSystem(createLog({ level: 'info', now: Date.now, write: (line) => console.log(line) }))),
+    run(args) {
+      const settings = readInitSettings(args);
+      const log = createLog({ level: 'info', format: settings.logFormat, now: Date.now, write: (line) => console.log(line) });
+      return init(settings, createSystem(log));
+    },
   },
   proxy: {
     summary: 'answers the IMDS token endpoint for the identities of this pod',

@@ -23,6 +23,7 @@ test('the proxy has the documented defaults', () => {
     allowEventApproval: false,
     mode: 'native',
     logLevel: 'info',
+    logFormat: 'json',
   });
 });
 
@@ -33,6 +34,7 @@ test('init and wait have the documented defaults', () => {
     denyImds: false,
     blockWireServer: false,
     iptables: 'nft',
+    logFormat: 'json',
   });
   assert.deepEqual(readWaitSettings([]), { address: '127.0.0.1:2579', timeoutMs: 30_000 });
 });

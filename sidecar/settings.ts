@@ -2,12 +2,14 @@
 // variables into its pods, and one of them could have the name of a setting.
 import { imdsAddress, proxyPort } from '../api/names.ts';
 import { parseAddress } from '../common/address.ts';
+import { logFormats } from '../common/log-format.ts';
 import { logLevels } from '../common/log-levels.ts';
 import { boolean, choice, number, optional, parseOptions, SettingsError, text } from '../common/options.ts';
 
 const ip = { form: 'an IP address, from the downward API', accepts: isIp };
 const address = { form: 'host:port', accepts: (value: string) => (parseAddress(value)?.host ?? '') !== '' };
 const notEmpty = /./;
+const logFormat = choice(logFormats, { description: 'how log records are written', default: 'json' });
 const proxyAddress = `127.0.0.1:${proxyPort}`;
 
 export const initOptions = {
@@ -17,6 +19,7 @@ export const initOptions = {
   // The flag has been --block-wireserver from the start, and its name follows from this one.
   blockWireserver: boolean({ description: 'reject 168.63.129.16 tcp 80 and 32526', default: false }),
   iptables: choice(['nft', 'legacy'], { description: 'backend', default: 'nft' }),
+  logFormat,
 };
 
 export const waitOptions = {
@@ -47,6 +50,7 @@ export const hostOptions = {
   brokerTokenFile: text({ description: 'the token that authenticates this pod to the broker', form: 'a file', pattern: notEmpty }),
   requestDeadline,
   logLevel,
+  logFormat,
 };
 
 export const proxyOptions = {
@@ -88,6 +92,7 @@ export const proxyOptions = {
   allowEventApproval: boolean({ description: 'pass POST /metadata/scheduledevents on; without it the answer is 403', default: false }),
   mode: choice(['native', 'classic'], { description: 'how the pod carries this container', default: 'native' }),
   logLevel,
+  logFormat,
 };
 
 export type InitSettings = ReturnType<typeof readInitSettings>;
@@ -124,6 +129,7 @@ export function readProxySettings(args: readonly string[]) {
     allowEventApproval: values.allowEventApproval,
     mode: values.mode,
     logLevel: values.logLevel,
+    logFormat: values.logFormat,
   };
 }
 
@@ -141,6 +147,7 @@ export function readHostSettings(args: readonly string[]) {
     },
     requestDeadlineMs: values.requestDeadline * 1000,
     logLevel: values.logLevel,
+    logFormat: values.logFormat,
   };
 }
 

@@ -5,7 +5,7 @@ import { labelSelectorSetting } from '../lib/identities/label-selector-setting.t
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
-import { certificateMode, certificateSecret, kubeconfig, logLevel } from '../lib/shared-settings.ts';
+import { certificateMode, certificateSecret, kubeconfig, logFormat, logLevel } from '../lib/shared-settings.ts';
 
 const quantity = (description: string, fallback: string): Setting<string> => ({
   description,
@@ -22,6 +22,7 @@ export const settings = {
   kubeconfig,
   namespace: text({ description: 'release namespace, which holds the certificates and the broker', default: 'default' }),
   logLevel,
+  logFormat,
   clientQps: number({ description: 'calls a second to the API server', default: 100, min: 1 }),
 
   admissionListen: text({ description: 'admission endpoint (TLS)', form: 'address:port', default: `:${ports.webhook.admission}` }),

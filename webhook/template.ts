@@ -21,6 +21,7 @@ export function templateOf({ values, mode, namespace, caBundle, brokerAddress }:
     mode,
     image: values.sidecarImage,
     imagePullPolicy: values.sidecarImagePullPolicy,
+    logFormat: values.logFormat,
     broker: {
       url: `https://${values.brokerService}.${values.namespace}.svc:${port}`,
       address: brokerAddress === undefined ? undefined : `${brokerAddress.includes(':') ? `[${brokerAddress}]` : brokerAddress}:${port}`,

@@ -36,6 +36,7 @@ const meant: [string, Partial<ControllerSettings>][] = [
   ['--identity-assignment-reconcile-interval=240', { identityAssignmentReconcileInterval: 240 }],
   ['--custom-user-agent=fleet 7', { customUserAgent: 'fleet 7' }],
   ['--log-format=json', {}],
+  ['--log-format=text', { logFormat: 'text' }],
   ['-v=5', { logLevel: 'debug' }],
   ['--v=0', {}],
 ];
@@ -51,7 +52,6 @@ const withoutEffect = [
   '--enable-type-upgrade=false',
   '--update-user-msi-max-retry=3',
   '--update-user-msi-retry-interval=2s',
-  '--log-format=text',
   '--logtostderr',
   '--alsologtostderr=true',
   '--log_dir=/tmp',
@@ -105,7 +105,7 @@ test('reads MIC flags with one dash or a separate value, mixed with our own', ()
 test('refuses a wrong value of a MIC flag with one line that names it', () => {
   const refused: [string[], RegExp][] = [
     [['--cloudconfig'], /^--cloudconfig has no value$/],
-    [['--log-format=xml'], /^--log-format is 'xml': accepted is text \| json$/],
+    [['--log-format=xml'], /^--log-format is 'xml': accepted is json \| text$/],
     [['-v=loud'], /^-v is 'loud'/],
     [['--forceNamespaced=yes'], /^--force-namespaced is 'yes'/],
     [['--leader-election-duration=soon'], /^--lease-duration is 'soon'/],

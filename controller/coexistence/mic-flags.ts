@@ -29,7 +29,7 @@ const ignoredSwitch = (why: string): Flag => ({ ...ignored(why), boolean: true }
 
 const noUpgrade = 'objects are read in the old spelling of their fields too, so nothing is upgraded';
 const noRetry = 'a refused identity is quarantined and tried again with back-off';
-const ownLog = 'the log is JSON on standard output; use --log-level';
+const ownLog = 'the log goes to standard output; use --log-level and --log-format';
 
 const flags: Readonly<Record<string, Flag>> = {
   kubeconfig: as('--kubeconfig'),
@@ -64,14 +64,7 @@ const flags: Readonly<Record<string, Flag>> = {
   'update-user-msi-retry-interval': ignored(noRetry),
   'identity-assignment-reconcile-interval': secondsAs('--identity-assignment-reconcile-interval'),
   'custom-user-agent': as('--custom-user-agent'),
-  'log-format': {
-    ours(value) {
-      if (value !== 'text' && value !== 'json')
-        throw new SettingsError(`--log-format is '${value.slice(0, 100)}': accepted is text | json`);
-      return [];
-    },
-    note: (value) => (value === 'json' ? undefined : ownLog),
-  },
+  'log-format': as('--log-format'),
   // A MIC logs its single steps from level 5 on.
   v: {
     ours(value) {

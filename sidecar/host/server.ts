@@ -23,7 +23,7 @@ export async function serveHost(settings: HostSettings): Promise<void> {
     process.on('SIGINT', resolve);
     process.on('SIGTERM', resolve);
   });
-  const log = createLog({ level: settings.logLevel, now: Date.now, write: (line) => console.log(line) });
+  const log = createLog({ level: settings.logLevel, format: settings.logFormat, now: Date.now, write: (line) => console.log(line) });
   const { caFile, tokenFile } = settings.broker;
   const endpoint = createEndpoint(settings, {
     fetch: (url, options) => fetch(url, options),

@@ -9,7 +9,14 @@ import type { InitDependencies } from './init.ts';
 import { init } from './init.ts';
 import { desiredTables, rejectImds } from './rules.ts';
 
-const settings: InitSettings = { podIp: '10.1.0.7', hostIp: '10.0.0.4', denyImds: false, blockWireServer: false, iptables: 'nft' };
+const settings: InitSettings = {
+  podIp: '10.1.0.7',
+  hostIp: '10.0.0.4',
+  denyImds: false,
+  blockWireServer: false,
+  iptables: 'nft',
+  logFormat: 'json',
+};
 const loadedTables = savedTables(desiredTables(settings));
 
 /** `saves` are the outputs of iptables-save, one for each call. */

@@ -21,7 +21,7 @@ const waitingSeconds = 255;
 export async function serveProxy(settings: ProxySettings): Promise<void> {
   // Before all else: a signal during the start must find its handler.
   const stopSignal = waitForSignal(settings.mode);
-  const log = createLog({ level: settings.logLevel, now: Date.now, write: (line) => console.log(line) });
+  const log = createLog({ level: settings.logLevel, format: settings.logFormat, now: Date.now, write: (line) => console.log(line) });
   const ca = 'pem' in settings.broker.ca ? settings.broker.ca.pem : await readCa(settings.broker.ca.file);
   const proxy = startProxy(settings, {
     fetch: (url, options) => fetch(url, options),

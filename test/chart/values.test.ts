@@ -74,7 +74,7 @@ describe('values', () => {
     for (const [deployment, table, given] of [
       [controller, controllerSettings, { ...shared, ...sections.controller }],
       [broker, brokerSettings, { ...shared, ...sections.broker }],
-      [webhook, webhookSettings, { ...sections.webhook, ...sections.sidecar }],
+      [webhook, webhookSettings, { ...sections.webhook, ...sections.sidecar, logFormat: alike.logFormat }],
     ] as const) {
       const environment = environmentOf(objects, deployment);
       const parsed = parseSettings(table, [], environment) as Record<string, unknown>;

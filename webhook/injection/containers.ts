@@ -15,6 +15,7 @@ import {
   tokenFile,
   tokenVolumeName,
 } from '../../api/names.ts';
+import type { LogFormat } from '../../common/log-format.ts';
 import type { LogLevel } from '../../common/log-levels.ts';
 import type { RawObject } from '../../lib/identities/decision/raw-pod.ts';
 import type { AllowedChanges } from './found-containers.ts';
@@ -25,6 +26,7 @@ export interface Template {
   mode: SidecarMode;
   image: string;
   imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  logFormat: LogFormat;
   broker: {
     /** Its host name is the one in the broker's certificate. */
     url: string;
@@ -59,6 +61,7 @@ export function initContainer(template: Template, resources: RawObject, { denyIm
   if (denyImds) args.push('--deny-imds');
   if (template.blockWireServer) args.push('--block-wireserver');
   if (legacy) args.push('--iptables=legacy');
+  args.push(...logFormatArgument(template));
   return {
     ...common(initContainerName, template, resources),
     args,
@@ -73,6 +76,9 @@ export function initContainer(template: Template, resources: RawObject, { denyIm
     volumeMounts: legacy ? [shadowMount, { name: emptyVolumeName, mountPath: lockDirectory }] : [shadowMount],
   };
 }
+
+/** Only where it is not the default of the sidecar. */
+const logFormatArgument = ({ logFormat }: Template): string[] => (logFormat === 'json' ? [] : [`--log-format=${logFormat}`]);
 
 export interface ProxyOptions {
   interception: Interception;
@@ -112,6 +118,7 @@ function proxyArguments(template: Template, { interception, logLevel, metricsPor
     `--broker-ca=${escapeArgument(broker.ca)}`,
     `--broker-token-file=${tokenFile}`,
     `--log-level=${logLevel}`,
+    ...logFormatArgument(template),
     ...(metricsPort === 0 ? [] : [`--metrics-listen=:${metricsPort}`]),
     ...(template.blockInstanceMetadata ? ['--block-instance-metadata'] : []),
     ...(template.allowEventApproval ? ['--allow-event-approval'] : []),

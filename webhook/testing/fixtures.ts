@@ -10,6 +10,7 @@ export const template: Template = {
   mode: 'native',
   image: 'sidecar:1',
   imagePullPolicy: 'IfNotPresent',
+  logFormat: 'json',
   broker: {
     url: 'https://aad-pod-identity-broker.system.svc:9443',
     address: '10.96.7.7:9443',

@@ -75,7 +75,7 @@ adminsecret.resourceGroup: the nodes say where they are
 adminsecret.vmType: the nodes say what they are
 mic.image: it names an image of aad-pod-identity; ours is image.controlPlane
 mic.tag: it names an image of aad-pod-identity; ours is image.controlPlane
-mic.loggingFormat: the log is JSON
+mic.loggingFormat: set logFormat, which counts for all programs
 mic.resources: it is the size of another program; the values are controller.resources, broker.resources and webhook.resources
 mic.affinity.podAffinity: it names pods of MIC; the value is controller.affinity
 mic.affinity.podAntiAffinity: it names pods of MIC; ours are spread over zones and nodes
@@ -92,7 +92,7 @@ mic.updateUserMSIRetryInterval: a refused identity is quarantined and tried agai
 nmi.image: it names an image of aad-pod-identity; ours is image.sidecar
 nmi.tag: it names an image of aad-pod-identity; ours is image.sidecar
 nmi.logVerbosity: the value is sidecar.proxyLogLevel
-nmi.loggingFormat: the log is JSON
+nmi.loggingFormat: set logFormat, which counts for all programs
 nmi.resources: a token proxy in each pod takes the place of NMI; the values are sidecar.proxyMemoryLimit and those beside it
 nmi.updateStrategy: no agent runs on nodes, unless nodeEndpoint.enabled
 nmi.podAnnotations: no agent runs on nodes; the node endpoint has nodeEndpoint.podAnnotations

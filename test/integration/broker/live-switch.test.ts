@@ -119,7 +119,7 @@ async function startPod(pod: Cluster['pods'][number], { attached }: Cluster, bro
     clock: systemClock,
     random: Math.random,
     timingSafeEqual,
-    log: createLog({ level: 'error', now: Date.now, write: () => undefined }),
+    log: createLog({ level: 'error', format: 'json', now: Date.now, write: () => undefined }),
     ca: fixture.ca.certificate,
     readToken: async () => token,
   });
