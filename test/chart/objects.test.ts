@@ -63,6 +63,17 @@ describe('the chart with its own values', () => {
     assert.match(stderr, /requires kubeVersion/);
   });
 
+  it('excepts AKS add-ons in kube-system, unless installMICException is false', async () => {
+    const exceptionsOf = (rendered: readonly KubeObject[]) => rendered.filter(({ kind }) => kind === 'AzurePodIdentityException');
+    const [exception, ...others] = exceptionsOf(objects);
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      [stringAt(exception, 'metadata', 'namespace'), stringAt(exception, 'metadata', 'name'), at(exception, 'spec', 'podLabels')],
+      ['kube-system', 'aks-addon-exception', { 'kubernetes.azure.com/managedby': 'aks' }],
+    );
+    assert.deepEqual(exceptionsOf(await render('--set', 'installMICException=false')), []);
+  });
+
   it('grants exactly these rights', () => {
     const roles = objects.filter((one) => one.kind === 'ClusterRole' || one.kind === 'Role');
     golden('rbac', Object.fromEntries(roles.map((role) => [`${String(role.kind)} ${stringAt(role, 'metadata', 'name')}`, role.rules])));
@@ -153,6 +164,17 @@ describe('the chart with its own values', () => {
   });
 
   for (const name of [controller, broker, webhook]) {
+    it(`spreads the replicas of ${name} over zones and nodes`, () => {
+      const { labels, spec } = podOf(objects, name);
+      const constraints = spec.topologySpreadConstraints as { topologyKey: string; labelSelector: { matchLabels: object } }[];
+      assert.deepEqual(
+        constraints.map(({ topologyKey }) => topologyKey),
+        ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'],
+      );
+      for (const { labelSelector } of constraints)
+        for (const [key, value] of Object.entries(labelSelector.matchLabels)) assert.equal(labels[key], value, key);
+    });
+
     it(`runs two replicas of ${name}, confined, without service links and out of meshes`, () => {
       const { labels, annotations, spec } = podOf(objects, name);
       assert.equal(at(find(objects, 'Deployment', name), 'spec', 'replicas'), 2);
