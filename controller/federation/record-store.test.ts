@@ -73,7 +73,7 @@ describe('the store of federation records', () => {
     assert.throws(() => records.load(identityId), /is the record of .*-other, not of /);
   });
 
-  it('throws for a record that the informer does not keep, since it cannot be understood', async () => {
+  it('throws at a save over a record that cannot be understood', async () => {
     const { records, answers } = fakes();
     answers.push(new KubeError(409, 'AlreadyExists', 'there is one'), { metadata: { name }, data: { identity: identityId } });
     await assert.rejects(records.save(records.load(identityId), record), FederationRecordError);
