@@ -69,6 +69,28 @@ describe('client', () => {
     await call;
   });
 
+  it('shares 64 connections among many calls, and leaves the Lease its own', async (t) => {
+    const held: ServerResponse[] = [];
+    const sockets = new Set<unknown>();
+    let answering = false;
+    const { client, nextRequest } = await harness(t, {
+      qps: 1_000,
+      answer({ url, socket }, response) {
+        sockets.add(socket);
+        if (answering || url === '/lease') response.end('{}');
+        else held.push(response);
+      },
+    });
+    const calls = Array.from({ length: 300 }, () => client.call('GET', '/call'));
+    while (held.length < 64) await nextRequest();
+    await client.call('GET', '/lease', { unpaced: true });
+    assert.deepEqual([held.length, sockets.size], [64, 65]);
+    answering = true;
+    for (const response of held) response.end('{}');
+    await Promise.all(calls);
+    assert.equal(sockets.size, 65);
+  });
+
   it('ends a call that gets no answer within its timeout', async (t) => {
     const { client, clock, nextRequest } = await harness(t, { qps: 10, answer: () => undefined });
     const arrived = nextRequest();

@@ -19,10 +19,10 @@ export interface CallOptions {
   body?: unknown;
   /** Type of the body; JSON unless a patch type is meant. */
   contentType?: string;
-  /** From the moment the call is sent; 30 s by default. The wait for its turn under the rate limit comes before. */
+  /** 30 s by default. It begins after the wait for a turn under the rate limit, and counts the wait for a connection. */
   timeoutMs?: number;
   signal?: AbortSignal;
-  /** Sends the call at once, past the rate limit: the Lease must not run out behind thousands of other calls. */
+  /** Sends the call at once, past the rate limit and on a connection of its own: the Lease must not run out behind thousands of other calls. */
   unpaced?: boolean;
 }
 
@@ -64,6 +64,8 @@ interface OpenOptions {
   bodyTimeout?: number;
   body?: unknown;
   contentType?: string | undefined;
+  /** The connections that it shares. */
+  pool: 'calls' | 'others';
 }
 
 /**
@@ -97,7 +99,7 @@ function createKubeClient(connection: Connection, { userAgent, qps, clock = syst
   const closing = new AbortController();
   const turn = waitInTurn({ perSecond: qps, burst: Math.max(1, 4 * qps), clock });
 
-  async function open(method: Method, path: string, { query, signal, bodyTimeout, body, contentType }: OpenOptions) {
+  async function open(method: Method, path: string, { query, signal, bodyTimeout, body, contentType, pool }: OpenOptions) {
     const https = await connection.authenticate();
     const url = new URL(connection.server + path);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
@@ -109,7 +111,7 @@ function createKubeClient(connection: Connection, { userAgent, qps, clock = syst
     return request(url, {
       method,
       headers,
-      dispatcher: dispatchers.get(https),
+      dispatcher: dispatchers.get(https)[pool],
       signal,
       ...(bodyTimeout === undefined ? {} : { bodyTimeout }),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -125,7 +127,8 @@ function createKubeClient(connection: Connection, { userAgent, qps, clock = syst
       const overdue = new AbortController();
       const cancelTimeout = clock.after(timeoutMs, () => overdue.abort(new Error(`no answer within ${timeoutMs} ms`)));
       try {
-        const response = await open(method, path, { query, signal: AbortSignal.any([given, overdue.signal]), body, contentType });
+        const pool = options.unpaced === true ? 'others' : 'calls';
+        const response = await open(method, path, { query, signal: AbortSignal.any([given, overdue.signal]), body, contentType, pool });
         const text = await response.body.text();
         if (response.statusCode >= 400) throw errorOf(response, text);
         return text === '' ? undefined : (JSON.parse(text) as unknown);
@@ -138,7 +141,7 @@ function createKubeClient(connection: Connection, { userAgent, qps, clock = syst
       const idle = idleTimer(clock, options.inactivityMs);
       const signal = AbortSignal.any([closing.signal, options.signal, idle.signal]);
       try {
-        const response = await open('GET', path, { query: { ...options.query, watch: 'true' }, signal, bodyTimeout: 0 });
+        const response = await open('GET', path, { query: { ...options.query, watch: 'true' }, signal, bodyTimeout: 0, pool: 'others' });
         if (response.statusCode >= 400) throw errorOf(response, await response.body.text());
         for await (const line of splitLines(response.body)) {
           idle.touch();
