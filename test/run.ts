@@ -1,7 +1,9 @@
 // `npm test`, its tiers and its checks. Every tier runs on node:test's own runner; the last lines sum up all stages.
 import { parseArgs } from 'node:util';
+import { poolVariable } from './harness/control-plane.ts';
 import type { CheckName } from './runner/checks.ts';
 import { checkNames, checks, format, isCheckName, runCheck } from './runner/checks.ts';
+import { startControlPlanePool } from './runner/control-plane-pool.ts';
 import { prepare } from './runner/prepare.ts';
 import type { Counts } from './runner/run-files.ts';
 import { runFiles, sumOf } from './runner/run-files.ts';
@@ -55,10 +57,23 @@ async function runTier(name: TierName, files: readonly string[], { watch, covera
   const shards = tier.isolation === 'none' && !watch && !coverage ? shardsFor(files) : 1;
   // A watch starts again only those files that a change concerns, which needs a process for each.
   const isolation = watch ? 'process' : tier.isolation;
-  const counts = await (shards > 1 ? runShards(files, shards) : runFiles(files, { ...tier, isolation, watch, coverage }));
+  const run = () => (shards > 1 ? runShards(files, shards) : runFiles(files, { ...tier, isolation, watch, coverage }));
+  const counts = await (tier.controlPlanes === true ? withControlPlanes(run) : run());
   if (counts.passed + counts.failed + counts.skipped > 0) return counts;
   console.error(`${name}: no test ran`);
   return { ...counts, failed: 1 };
+}
+
+/** The files that `run` starts share control planes. */
+async function withControlPlanes<T>(run: () => Promise<T>): Promise<T> {
+  const pool = await startControlPlanePool();
+  process.env[poolVariable] = pool.url;
+  try {
+    return await run();
+  } finally {
+    delete process.env[poolVariable];
+    await pool.stop();
+  }
 }
 
 async function runTiers(files: TierFiles, options: Options): Promise<Counts> {

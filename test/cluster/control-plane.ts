@@ -1,7 +1,6 @@
 // etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, without root: the real API for integration tests.
-import { randomInt } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { freePort } from '../harness/free-port.ts';
 import { makeUsers } from './access.ts';
 import { findKubernetes } from './binaries.ts';
 import type { Log } from './cache.ts';
@@ -16,9 +15,11 @@ import {
   serviceRangeIpv6,
 } from './components.ts';
 import { writeControlPlaneFiles } from './control-plane-files.ts';
+import type { EtcdState } from './etcd.ts';
+import { compact, readState, restoreState } from './etcd.ts';
 import type { Running } from './processes.ts';
 import { start, untilReady } from './processes.ts';
-import { apiServerReady, defaultServiceAccountExists, etcdCompact, etcdReady } from './ready.ts';
+import { apiServerReady, defaultServiceAccountExists, etcdReady } from './ready.ts';
 import { newRunFolder } from './state.ts';
 
 export interface ControlPlane {
@@ -38,27 +39,23 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+/** One that this process started. */
+export interface OwnControlPlane extends ControlPlane {
+  /** All objects. */
+  readState(): Promise<EtcdState>;
+  restoreState(state: EtcdState): Promise<void>;
+}
+
 export interface ControlPlaneOptions {
   log?: Log;
   /** More flags of kube-apiserver, without dashes. */
-  apiServerFlags?: Record<string, string>;
+  apiServerFlags?: Record<string, string> | undefined;
   /** Path of an older kube-apiserver. Beside it only those controllers run that know no kinds that came later. */
   apiServer?: string | undefined;
 }
 
-/** Below the range that the kernel hands to clients, so that nobody takes one by chance while the API server restarts. */
-async function freePort(): Promise<number> {
-  const port = 20_000 + randomInt(12_000);
-  const server = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true));
-  });
-  await new Promise((resolve) => server.close(resolve));
-  return free ? port : freePort();
-}
-
 /** Ready in about 5 s once the programs are built. It ends with its caller. */
-export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<OwnControlPlane> {
   const log = options.log ?? (() => {});
   const programs = await findKubernetes(log);
   const folder = newRunFolder();
@@ -111,7 +108,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       kubectl: programs.kubectl,
       folder,
       stop,
-      compact: () => etcdCompact(etcdUrl),
+      compact: () => compact(etcdUrl),
+      readState: () => readState(etcdUrl),
+      restoreState: (state) => restoreState(etcdUrl, state),
       async restartApiServer() {
         await server.stop(0);
         running.splice(running.indexOf(server), 1);

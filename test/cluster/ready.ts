@@ -1,4 +1,4 @@
-// Requests to running programs: HTTP, and etcd's JSON gateway.
+// Requests to running programs: whether they are ready.
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 
@@ -12,16 +12,18 @@ export interface AskOptions {
   token?: string;
   method?: string;
   body?: string;
+  /** 5 by default. */
+  seconds?: number;
 }
 
-/** One request on a connection of its own, 5 s at most. */
+/** One request on a connection of its own. */
 export function ask(url: string, options: AskOptions = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const headers = {
       ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
       ...(options.body === undefined ? {} : { 'content-type': 'application/json' }),
     };
-    const settings = { method: options.method ?? 'GET', headers, agent: false, ca: options.ca, timeout: 5000 };
+    const settings = { method: options.method ?? 'GET', headers, agent: false, ca: options.ca, timeout: (options.seconds ?? 5) * 1000 };
     const request = (url.startsWith('https:') ? httpsRequest : httpRequest)(url, settings, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => {
@@ -51,17 +53,4 @@ export async function nodeReady(url: string, ca: string, token: string, name: st
   const node: { spec?: { taints?: unknown[] }; status?: { conditions?: { type: string; status: string }[] } } = JSON.parse(answer.body);
   const ready = node.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false;
   return ready && (node.spec?.taints ?? []).length === 0;
-}
-
-/** etcd's own revision is in the header of every answer. */
-export async function etcdCompact(url: string): Promise<void> {
-  const post = async (path: string, body: object) => {
-    const answer = await ask(`${url}${path}`, { method: 'POST', body: JSON.stringify(body) });
-    if (answer.status !== 200) throw new Error(`etcd ${path}: ${answer.status} ${answer.body}`);
-    return answer.body;
-  };
-  const read = await post('/v3/kv/range', { key: Buffer.from('\0').toString('base64') });
-  const revision = read.match(/"revision":"(\d+)"/)?.[1];
-  if (revision === undefined) throw new Error(`etcd answers without a revision: ${read}`);
-  await post('/v3/kv/compaction', { revision, physical: true });
 }

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import type { TierFiles } from './tiers.ts';
-import { listFiles, SelectionError, selectFiles } from './tiers.ts';
+import type { Tier, TierFiles } from './tiers.ts';
+import { listFiles, SelectionError, selectFiles, tierNames, tiers } from './tiers.ts';
 
 const none: TierFiles = { unit: [], chart: [], netns: [], integration: [], e2e: [] };
 const files: TierFiles = {
@@ -55,5 +55,13 @@ describe('listFiles', () => {
     const root = path.resolve(import.meta.dirname, '../..');
     const all = globSync('**/*.test.ts', { cwd: root, exclude: (name) => name === 'node_modules' });
     assert.deepEqual(Object.values(listFiles()).flat().sort(), all.sort());
+  });
+
+  it('names no file as the longest that is none', () => {
+    const listed = listFiles();
+    for (const name of tierNames) {
+      const { longest = [] }: Tier = tiers[name];
+      assert.deepEqual(listed[name].slice(0, longest.length), longest);
+    }
   });
 });

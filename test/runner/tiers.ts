@@ -7,11 +7,15 @@ const root = path.resolve(import.meta.dirname, '../..');
 export interface Tier {
   /** What it needs beyond Node. */
   about: string;
-  globs: string[];
+  globs: readonly string[];
   /** Unit tests share a process; files of other tiers own the processes that they start. */
   isolation: 'none' | 'process';
   /** Files at a time. */
   concurrency: number;
+  /** Files that take the longest. They start first, so that none is left over at the end. */
+  longest?: readonly string[];
+  /** Its files have a pool of control planes (test/runner/control-plane-pool.ts). */
+  controlPlanes?: boolean;
 }
 
 export const tiers = {
@@ -32,6 +36,10 @@ export const tiers = {
     globs: ['test/integration/**/*.test.ts'],
     isolation: 'process',
     concurrency: 2,
+    controlPlanes: true,
+    longest: ['tokens', 'kill', 'federation', 'model', 'coexistence', 'node-endpoint'].map(
+      (name) => `test/integration/controller/${name}.test.ts`,
+    ),
   },
   e2e: { about: 'the whole in the one-node cluster (root)', globs: ['test/e2e/**/*.test.ts'], isolation: 'process', concurrency: 1 },
 } as const satisfies Record<string, Tier>;
@@ -52,7 +60,13 @@ const ofEachTier = <T>(of: (name: TierName) => T): Record<TierName, T> => ({
   e2e: of('e2e'),
 });
 
-export const listFiles = (): TierFiles => ofEachTier((name) => globSync([...tiers[name].globs], { cwd: root }).sort());
+/** In the order in which they start. */
+export const listFiles = (): TierFiles =>
+  ofEachTier((name) => {
+    const { globs, longest = [] }: Tier = tiers[name];
+    const found = globSync([...globs], { cwd: root }).sort();
+    return [...longest.filter((file) => found.includes(file)), ...found.filter((file) => !longest.includes(file))];
+  });
 
 /** A path of the command line that names no test file of the wanted tier. */
 export class SelectionError extends Error {

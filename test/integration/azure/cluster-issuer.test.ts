@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { isRecord } from '../../azure/core/messages.ts';
 import { issuer, publicIssuerBinding, roleBindingsPath } from '../../cluster/components.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 import { app, armAudience, clientIds, conformanceState, identityIds, tenant } from './fixtures.ts';
 import type { TestContext } from './harness.ts';
 import { emulate } from './harness.ts';
@@ -20,7 +20,7 @@ const audience = 'api://AzureADTokenExchange';
 let plane: ControlPlane;
 
 before(async () => {
-  plane = await startControlPlane();
+  plane = await leaseControlPlane();
   await create(roleBindingsPath, publicIssuerBinding);
 });
 after(() => plane?.stop());

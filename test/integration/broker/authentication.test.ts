@@ -20,7 +20,7 @@ import type { CheckedKeyPair } from '../../../lib/tls/key-pair.ts';
 import type { TestAuthority } from '../../../lib/tls/testing/certificates.ts';
 import { createTestAuthority, fakeServingCertificate } from '../../../lib/tls/testing/certificates.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 
 const servername = 'broker.home.svc';
 const row: IdentityRow = {
@@ -48,7 +48,7 @@ describe('broker with real bound tokens', () => {
   const known = new Map<string, PodRows>();
 
   before(async () => {
-    plane = await startControlPlane();
+    plane = await leaseControlPlane();
     client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1000 });
     ca = await createTestAuthority();
     keyPair = await ca.issue(servername);

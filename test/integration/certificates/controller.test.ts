@@ -30,7 +30,7 @@ import { silentLogger } from '../../../lib/log.ts';
 import type { ServingCertificate } from '../../../lib/tls/serving-certificate.ts';
 import { followServingCertificate } from '../../../lib/tls/serving-certificate.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 import { eventually } from '../../harness/wait.ts';
 
 const day = 24 * 3600 * 1000;
@@ -46,7 +46,7 @@ describe('certificates on a real API server', () => {
   const running: { stop(): Promise<void> }[] = [];
 
   before(async () => {
-    plane = await startControlPlane();
+    plane = await leaseControlPlane();
     client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1000 });
   });
   after(async () => {

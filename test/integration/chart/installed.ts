@@ -7,8 +7,8 @@ import { at } from '../../../lib/kube/objects.ts';
 import { chart, required } from '../../chart/render.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
 import { mustRun } from '../../cluster/run.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 import { kubeconfigOf } from '../../harness/service-account.ts';
 
 /** Not `default`, so that nothing works only in the default namespace. */
@@ -25,7 +25,7 @@ export interface InstalledChart {
 }
 
 export async function installChart(...flags: string[]): Promise<InstalledChart> {
-  const plane = await startControlPlane();
+  const plane = await leaseControlPlane();
   const admin = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
   const clients = [admin];
   const program = await findHelm(() => undefined);

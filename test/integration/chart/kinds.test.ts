@@ -1,6 +1,5 @@
 // The installed kinds: objects of aad-pod-identity stay valid, what could never work is refused, and kubectl prints what people look for.
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Kind } from '../../../api/kinds.ts';
 import { plurals } from '../../../api/kinds.ts';
@@ -8,11 +7,10 @@ import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect } from '../../../lib/kube/client.ts';
 import { at } from '../../../lib/kube/objects.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
 import { mustRun } from '../../cluster/run.ts';
-import { untilEstablished } from '../../harness/wait.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
+import { installCrds } from '../../harness/crds.ts';
 
-const crds = path.resolve(import.meta.dirname, '../../../charts/aad-pod-identity-webhook/crds');
 const resourceID = '/subscriptions/s/resourcegroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/i';
 const identity = {
   type: 0,
@@ -35,10 +33,9 @@ describe('the kinds in a real API server', () => {
   const kubectl = (...args: string[]) => mustRun(plane.kubectl, args, { env: { KUBECONFIG: plane.kubeconfig } });
 
   before(async () => {
-    plane = await startControlPlane();
+    plane = await leaseControlPlane();
     client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1_000 });
-    await kubectl('apply', '-f', crds);
-    await untilEstablished(() => kubectl('wait', '--for=condition=Established', '-f', crds));
+    await installCrds(plane);
   });
   after(async () => {
     await client?.close();

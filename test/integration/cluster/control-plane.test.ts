@@ -7,12 +7,12 @@ import { createServer } from 'node:https';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { makeCertificates } from '../../cluster/certificates.ts';
-import type { ControlPlane } from '../../cluster/control-plane.ts';
+import type { OwnControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import { ask } from '../../cluster/ready.ts';
 import { run } from '../../cluster/run.ts';
 
-let plane: ControlPlane;
+let plane: OwnControlPlane;
 before(async () => {
   plane = await startControlPlane({ log: console.error });
 });
@@ -155,4 +155,29 @@ test('ends with a killed test, whose files the next control plane removes', asyn
   const next = await startControlPlane();
   await next.stop();
   assert.ok(!existsSync(folder));
+});
+
+test('has the objects of a state after it is restored, and its controllers go on', async () => {
+  const configMaps = '/api/v1/namespaces/default/configmaps';
+  const namesAt = async (target: string): Promise<string[]> => {
+    const { items }: { items: { metadata: { name: string } }[] } = JSON.parse((await call(target)).body);
+    return items.map(({ metadata }) => metadata.name);
+  };
+  const seen = () => Promise.all(['/api/v1/namespaces', '/api/v1/pods', '/apis/apps/v1/deployments', configMaps].map(namesAt));
+  const createDeployment = async () => {
+    const containers = [{ name: 'app', image: 'none' }];
+    const spec = { selector: { matchLabels: { app: 'y' } }, template: { metadata: { labels: { app: 'y' } }, spec: { containers } } };
+    const watch = run(plane.kubectl, ['--kubeconfig', plane.kubeconfig, 'wait', '--for=create', 'pod', '-l', 'app=y', '--timeout=20s']);
+    assert.equal((await call('/apis/apps/v1/namespaces/default/deployments', { metadata: { name: 'y' }, spec })).status, 201);
+    assert.equal((await watch).code, 0);
+  };
+  assert.equal((await call(configMaps, { metadata: { name: 'kept' } })).status, 201);
+  const [state, before] = [await plane.readState(), await seen()];
+
+  await createDeployment();
+  assert.equal((await call('/api/v1/namespaces', { metadata: { name: 'team' } })).status, 201);
+  assert.equal((await call(`${configMaps}/kept`, undefined, 'DELETE')).status, 200);
+  await plane.restoreState(state);
+  assert.deepEqual(await seen(), before);
+  await createDeployment();
 });

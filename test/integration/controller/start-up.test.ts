@@ -7,10 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import { run } from '../../cluster/run.ts';
+import { crdFolder } from '../../harness/crds.ts';
 import { eventually } from '../../harness/wait.ts';
 import { pool1 } from '../azure/fixtures.ts';
 import type { Harness } from './harness/harness.ts';
-import { crdFolder, startHarness } from './harness/harness.ts';
+import { startHarness } from './harness/harness.ts';
 import { annotationOf } from './harness/observations.ts';
 
 const crdPath = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';

@@ -24,13 +24,13 @@ import { silentLogger } from '../../../lib/log.ts';
 import { userAgentOf } from '../../../lib/user-agent.ts';
 import { renderKubeconfig } from '../../cluster/access.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 
 let plane: ControlPlane;
 let client: KubeClient;
 
 before(async () => {
-  plane = await startControlPlane();
+  plane = await leaseControlPlane();
   client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 1000 });
 });
 

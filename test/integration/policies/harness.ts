@@ -1,10 +1,11 @@
 // The chart's admission policies in a real API server, and clients that act as somebody.
 import { Agent, request } from 'undici';
 import { at, isRecord, stringAt } from '../../../lib/kube/objects.ts';
-import { chart, render } from '../../chart/render.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
+import { render } from '../../chart/render.ts';
 import { mustRun } from '../../cluster/run.ts';
-import { eventually, untilEstablished } from '../../harness/wait.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
+import { installCrds } from '../../harness/crds.ts';
+import { eventually } from '../../harness/wait.ts';
 
 export type Method = 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'GET';
 
@@ -31,7 +32,7 @@ export type PolicyHarness = Awaited<ReturnType<typeof startPolicyHarness>>;
 export const system = 'system';
 
 export async function startPolicyHarness() {
-  const plane = await startControlPlane();
+  const plane = await leaseControlPlane();
   const agent = new Agent({ connect: { ca: plane.ca } });
   const kubectl = (args: string[], input?: string) =>
     mustRun(plane.kubectl, args, { env: { KUBECONFIG: plane.kubeconfig }, ...(input === undefined ? {} : { input }) });
@@ -89,8 +90,7 @@ export async function startPolicyHarness() {
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
     subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'Group', name: 'system:authenticated' }],
   });
-  await kubectl(['apply', '-f', `${chart}/crds`]);
-  await untilEstablished(() => kubectl(['wait', '--for=condition=Established', '-f', `${chart}/crds`]));
+  await installCrds(plane);
   await namespace('probes', { 'aadpodidentity.k8s.io/strict': 'enabled' });
   await apply(pod('probes', 'redirected', { labels: redirected, container: strict }));
 

@@ -6,9 +6,9 @@ import { stringAt } from '../../../lib/kube/objects.ts';
 import type { KubeObject } from '../../chart/render.ts';
 import { find, render } from '../../chart/render.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
 import type { Result } from '../../cluster/run.ts';
 import { findOnPath, mustRun, run } from '../../cluster/run.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 import { eventually, untilEstablished } from '../../harness/wait.ts';
 
 const module = path.resolve(import.meta.dirname, '../../cluster/go/cilium');
@@ -24,7 +24,7 @@ describe('the network policies of the guard', () => {
     });
 
   before(async () => {
-    plane = await startControlPlane();
+    plane = await leaseControlPlane();
     objects = await render('--set', 'guard.enabled=true,guard.networkPolicy.namespaces={default},guard.cilium.enabled=true');
   });
   after(() => plane?.stop());

@@ -18,10 +18,10 @@ import type { KeyPair } from '../../../lib/tls/key-pair.ts';
 import { chart, required } from '../../chart/render.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import { startControlPlane } from '../../cluster/control-plane.ts';
 import type { Result } from '../../cluster/run.ts';
 import { mustRun, run } from '../../cluster/run.ts';
 import { programFile } from '../../harness/bundles.ts';
+import { leaseControlPlane } from '../../harness/control-plane.ts';
 import { eventually } from '../../harness/wait.ts';
 import { entriesOfChart } from '../chart/installed.ts';
 import type { WebhookProcess } from './webhook-process.ts';
@@ -58,7 +58,7 @@ export interface Harness {
 export async function startHarness(
   options: { apiServerFlags?: Record<string, string>; apiServer?: string; set?: string } = {},
 ): Promise<Harness> {
-  const plane = await startControlPlane(options);
+  const plane = await leaseControlPlane(options);
   const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
   const started = new Set<WebhookProcess>();
   const start = async (flags: readonly string[], file?: string) => {

@@ -1,6 +1,4 @@
 // Real parts for the tests of the controller: API server with etcd, the Azure emulator, and the controller as a process.
-import { readdir, readFile } from 'node:fs/promises';
-import path from 'node:path';
 import type { AzureAssignedIdentity } from '../../../../api/kinds.ts';
 import type { KubeClient } from '../../../../lib/kube/client.ts';
 import { connect } from '../../../../lib/kube/client.ts';
@@ -14,8 +12,8 @@ import { startEmulator } from '../../../azure/emulator.ts';
 import { issuer, publicIssuerBinding, roleBindingsPath } from '../../../cluster/components.ts';
 import type { ControlPlane } from '../../../cluster/control-plane.ts';
 import { startControlPlane } from '../../../cluster/control-plane.ts';
-import { mustRun } from '../../../cluster/run.ts';
-import { untilEstablished } from '../../../harness/wait.ts';
+import { leaseControlPlane } from '../../../harness/control-plane.ts';
+import { installCrds } from '../../../harness/crds.ts';
 import { smallAzure } from '../../azure/fixtures.ts';
 import type { Controllers } from './controller-process.ts';
 import { prepareControllers } from './controller-process.ts';
@@ -23,7 +21,6 @@ import type { Objects } from './objects.ts';
 import { objectsOf } from './objects.ts';
 import type { Observations } from './observations.ts';
 import { observe } from './observations.ts';
-export const crdFolder = path.resolve(import.meta.dirname, '../../../../charts/aad-pod-identity-webhook/crds');
 
 export interface Harness extends Objects, Observations, Pick<Controllers, 'startController'> {
   plane: ControlPlane;
@@ -44,8 +41,8 @@ export interface HarnessOptions {
 }
 
 /** No controller runs yet. */
-export async function startHarness({ azure = {}, crds = true, apiServerFlags = {} }: HarnessOptions = {}): Promise<Harness> {
-  const plane = await startControlPlane({ apiServerFlags });
+export async function startHarness({ azure = {}, crds = true, apiServerFlags }: HarnessOptions = {}): Promise<Harness> {
+  const plane = await (crds ? leaseControlPlane : startControlPlane)({ apiServerFlags });
   // It exchanges the tokens of the API server.
   const issuers = [{ issuer, url: plane.url }];
   const emulator = await startEmulator({ state: azureState({ issuers, ...azure }), issuerCa: plane.ca });
@@ -85,10 +82,3 @@ const azureState = (changes: Record<string, unknown>) =>
     settings: { limits: { imds: false, arm: false }, arm: { operationMs: 50 } },
     ...changes,
   });
-
-async function installCrds(plane: ControlPlane): Promise<void> {
-  const options = { env: { KUBECONFIG: plane.kubeconfig }, timeoutSeconds: 60 };
-  for (const file of await readdir(crdFolder))
-    await mustRun(plane.kubectl, ['apply', '-f', '-'], { ...options, input: await readFile(path.join(crdFolder, file), 'utf8') });
-  await untilEstablished(() => mustRun(plane.kubectl, ['wait', '--for=condition=Established', 'crd', '--all'], options));
-}
