@@ -100,7 +100,7 @@ function memoryOf(pid: number, line: RegExp): number {
   return Number(line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-export async function eventually<T>(what: string, look: () => Promise<T>, good: (seen: T) => boolean, seconds = 30): Promise<T> {
+export async function eventually<T>(what: string, look: () => Promise<T>, good: (seen: T) => boolean, seconds = 60): Promise<T> {
   for (const deadline = Date.now() + seconds * 1000; ; await delay(200)) {
     const seen = await look();
     if (good(seen)) return seen;

@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { isRecord } from '../../lib/kube/objects.ts';
+import { limitSeconds } from './wait.ts';
 
 export type LogRecord = Readonly<Record<string, unknown>>;
 
@@ -10,7 +11,7 @@ export interface RunningProgram {
   readonly process: ChildProcess;
   /** Every record so far. */
   readonly log: readonly LogRecord[];
-  /** The first record that matches, past or to come. Rejects when the program ends before it, or after 30 s. */
+  /** The first record that matches, past or to come. Rejects when the program ends before it, or when the time is over. */
   logged(matches: (record: LogRecord) => boolean): Promise<LogRecord>;
   /** Sends the signal and waits for the end; returns the exit code. */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
@@ -75,7 +76,8 @@ export function startProgram({ name, command, env = process.env, cwd }: ProgramO
       const { promise, resolve, reject } = Promise.withResolvers<LogRecord>();
       const waiter: Waiter = { matches, resolve, reject };
       waiters.add(waiter);
-      const limit = setTimeout(() => reject(new Error(`the ${name} logged no such record in 30 s: ${matches}`)), 30_000);
+      const refuse = () => reject(new Error(`the ${name} logged no such record in ${limitSeconds} s: ${matches}`));
+      const limit = setTimeout(refuse, limitSeconds * 1000);
       try {
         return await promise;
       } finally {

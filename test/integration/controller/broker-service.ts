@@ -12,7 +12,7 @@ import { programFile } from '../../harness/bundles.ts';
 import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
 import { startProgram } from '../../harness/program.ts';
 import { boundTokenOf } from '../../harness/service-account.ts';
-import { eventually } from '../../harness/wait.ts';
+import { eventually, limitSeconds } from '../../harness/wait.ts';
 import type { RunningProxy } from '../sidecar/process.ts';
 import { startHostEndpoint, startProxy } from '../sidecar/process.ts';
 import type { Harness } from './harness/harness.ts';
@@ -71,7 +71,7 @@ export async function serveBroker(harness: Harness): Promise<BrokerService> {
 
   return {
     port,
-    async startReplica({ file, nodeFlags = [], env = {}, flags = [] } = {}, readySeconds = 30) {
+    async startReplica({ file, nodeFlags = [], env = {}, flags = [] } = {}, readySeconds = limitSeconds) {
       const args = Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
       const command = [process.execPath, ...nodeFlags, file ?? (await programFile('broker')), ...args, ...flags];
       const replica = startProgram({ name: 'broker', command, env: { ...process.env, ...env } });

@@ -103,7 +103,7 @@ async function untilReleased(): Promise<void> {
   assert.deepEqual(foreign, [], 'no PATCH names the foreign identity');
 }
 /** A step that is never reached fails by itself. */
-const limit = { timeout: 60_000 };
+const limit = { timeout: 120_000 };
 const createPod = () => harness.createPod('killed', 'write');
 const deletePod = () => harness.deletePod('killed');
 

@@ -8,7 +8,6 @@ import { createConnection, createServer } from 'node:net';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { hasIpv6 } from '../../../common/testing/ipv6.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
@@ -25,6 +24,7 @@ import { userAgentOf } from '../../../lib/user-agent.ts';
 import { renderKubeconfig } from '../../cluster/access.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { leaseControlPlane } from '../../harness/control-plane.ts';
+import { eventually } from '../../harness/wait.ts';
 
 let plane: ControlPlane;
 let client: KubeClient;
@@ -103,11 +103,6 @@ function until(informer: Informer<string>, name: string, value: string | undefin
   informer.onChange(check);
   check();
   return promise;
-}
-
-async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 30_000; !(await holds()); await delay(20))
-    if (Date.now() > deadline) assert.fail(`not after 30 s: ${what}`);
 }
 
 describe('client', () => {
@@ -226,7 +221,7 @@ describe('informer', () => {
         },
       };
       await client.call('POST', crds, { body });
-      await eventually('the kind is served', async () => (await status()) === 200);
+      await eventually(async () => (await status()) === 200, 'the kind is served');
     };
     await createKind();
     const body = { apiVersion: 'example.test/v1', kind: 'Widget', metadata: { name: 'a' }, data: { v: '0' } };
@@ -240,11 +235,11 @@ describe('informer', () => {
     }
 
     await client.call('DELETE', `${crds}/widgets.example.test`);
-    await eventually('the kind is not served', async () => (await status()) === 404);
+    await eventually(async () => (await status()) === 404, 'the kind is not served');
     patient.mend();
     strict.mend();
     await until(strict.informer, 'a', undefined);
-    await eventually('the informer is not synced', () => !patient.informer.synced);
+    await eventually(() => !patient.informer.synced, 'the informer is not synced');
     assert.equal(patient.informer.get('default/a'), '0');
 
     await createKind();
@@ -321,7 +316,7 @@ describe('leader election', () => {
     };
     const candidate = start('labelled', conflicting);
     await candidate.started;
-    await eventually('six renewals', () => writes >= 6);
+    await eventually(() => writes >= 6, 'six renewals');
     assert.deepEqual([candidate.terms(), candidate.election.leading], [1, true]);
     const labels = at(await client.call('GET', path), 'metadata', 'labels');
     assert.deepEqual(Object.keys(Object(labels)), ['label-1', 'label-2', 'label-4', 'label-5']);

@@ -6,7 +6,7 @@ import type { Informer } from '../../../../lib/kube/informer.ts';
 import { at, stringAt } from '../../../../lib/kube/objects.ts';
 import type { LogEntry, RequestEntry } from '../../../azure/core/log.ts';
 import type { Emulator } from '../../../azure/emulator.ts';
-import { eventually } from '../../../harness/wait.ts';
+import { eventually, limitSeconds } from '../../../harness/wait.ts';
 import { pool1 } from '../../azure/fixtures.ts';
 
 export interface Observations {
@@ -62,7 +62,7 @@ export function observe(client: KubeClient, emulator: Emulator, assigned: Inform
     const off = assigned.onChange(check);
     // A listener of Azure's changes cannot leave again, so Azure is asked often.
     const timer = setInterval(check, 20);
-    const limit = setTimeout(() => changed.reject(new Error(`not after 30 s: ${what}`)), 30_000);
+    const limit = setTimeout(() => changed.reject(new Error(`not after ${limitSeconds} s: ${what}`)), limitSeconds * 1000);
     check();
     try {
       await changed.promise;
