@@ -11,6 +11,7 @@ import { cacheRoot } from './cache.ts';
 import { removeCgroup } from './cgroups.ts';
 import { controlPlaneFiles } from './components.ts';
 import { debianPackages } from './debian.ts';
+import { imageStore } from './image-store.ts';
 import { appImage, canOverlay } from './images.ts';
 import { withLock } from './lock.ts';
 import { azure, defaultProviderID, nodeName } from './node-config.ts';
@@ -162,6 +163,7 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
   const azureStateFile = options.azureState === undefined ? null : path.join(folder, 'azure-state.json');
   const owned = options.owner !== 'nobody';
   const images = [app, ...others];
+  const store = await imageStore({ images, snapshotter, debian, containerRuntime }, log);
   return {
     name,
     folder,
@@ -171,7 +173,8 @@ async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
     debian,
     containerRuntime,
     snapshotter,
-    images,
+    images: images.map(({ reference }) => reference),
+    imageStore: store,
     sandboxImage: app.reference,
     providerID,
     azureStateFile,
@@ -235,7 +238,7 @@ export function attach(name: string): Cluster {
       ca: readFileSync(files.azureCA, 'utf8'),
     },
     folder,
-    images: settings.images.map(({ reference }) => reference),
+    images: settings.images,
     appImage: settings.sandboxImage,
     enter,
     async down() {

@@ -14,6 +14,7 @@ import {
   scheduler,
 } from './components.ts';
 import { forward } from './forward.ts';
+import { containerdEnv } from './image-store.ts';
 import { azureEmulator, containerd, kubelet, kubeProxy } from './node-components.ts';
 import {
   apiPort,
@@ -30,7 +31,7 @@ import type { Command, Running } from './processes.ts';
 import { start, untilReady } from './processes.ts';
 import { apiServerReady, ask, defaultServiceAccountExists, etcdReady, nodeReady } from './ready.ts';
 import { mustRun } from './run.ts';
-import type { ImageArchive, Message } from './settings.ts';
+import type { Message } from './settings.ts';
 import { readSettings, sockets } from './settings.ts';
 
 const settings = readSettings(process.argv[2] ?? '');
@@ -38,8 +39,7 @@ const { folder, programs, debian, containerRuntime } = settings;
 const files = controlPlaneFiles(folder);
 // Sockets are named relative to it.
 process.chdir(folder);
-Object.assign(process.env, debian.env);
-if (containerRuntime !== null) process.env.PATH = `${containerRuntime.containerd}:${debian.env.PATH}`;
+Object.assign(process.env, containerdEnv(settings));
 
 const send = (message: Message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 const progress = (line: string) => send({ type: 'progress', line });
@@ -61,26 +61,9 @@ function writeNodeFiles(): void {
   write('resolv.conf', '');
 }
 
-const importImage = async ({ archive, reference }: ImageArchive) => {
-  const started = Date.now();
-  await mustRun('ctr', [
-    '--address',
-    containerdSocket,
-    '--namespace',
-    'k8s.io',
-    'images',
-    'import',
-    '--snapshotter',
-    settings.snapshotter,
-    archive,
-  ]);
-  progress(`image ${reference} imported in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-};
-
 async function startNode(): Promise<Running> {
   const runtime = launch(containerd());
   await untilReady(runtime, async () => (await mustRun('ctr', ['--address', containerdSocket, 'version'])) !== '', 30);
-  await Promise.all(settings.images.map(importImage));
   return runtime;
 }
 

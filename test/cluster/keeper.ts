@@ -11,6 +11,7 @@ import { makeCgroup, removeCgroup } from './cgroups.ts';
 import { controlPlaneFiles, firstServiceAddress } from './components.ts';
 import { writeControlPlaneFiles } from './control-plane-files.ts';
 import { forward, portOf } from './forward.ts';
+import { linkImageStore } from './image-store.ts';
 import { breakDeadLock } from './lock.ts';
 import { renderSetup, unshareArguments } from './namespace.ts';
 import { apiPort, kernelSettings, nodeAddress, nodeName } from './node-config.ts';
@@ -48,6 +49,7 @@ async function prepare(server: string): Promise<string[]> {
   mkdirSync(places.logs, { recursive: true });
   writeKernelSettings();
   makeCgroup(cgroup);
+  await linkImageStore(settings.imageStore, path.join(folder, 'containerd'));
   const certificates = await makeCertificates(['127.0.0.1', firstServiceAddress, nodeAddress], new Date());
   writeControlPlaneFiles(controlPlaneFiles(folder), certificates, makeUsers(nodeName), `https://127.0.0.1:${apiPort}`, server);
   const repository = path.resolve(import.meta.dirname, '../..');

@@ -26,15 +26,20 @@ export interface ContainerdSettings {
   cniPrograms: string;
 }
 
-/** A JSON string is a TOML string. */
+/** Of containerd. The first would make /opt/containerd; the others find no file system of theirs. */
+export const disabledPlugins = [
+  'io.containerd.internal.v1.opt',
+  ...['aufs', 'btrfs', 'devmapper', 'zfs'].map((name) => `io.containerd.snapshotter.v1.${name}`),
+];
+
+/** A JSON string is a TOML string, a list of them a TOML array. */
 export function containerdConfig(settings: ContainerdSettings): string {
   const text = JSON.stringify;
   const at = (name: string) => text(path.join(settings.folder, name));
   return `version = 2
 root = ${at('containerd')}
 state = "/run/containerd"
-# The first would make /opt/containerd; the others find no file system of theirs.
-disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+disabled_plugins = ${text(disabledPlugins)}
 [grpc]
 address = ${text(containerdSocket)}
 [plugins."io.containerd.grpc.v1.cri"]

@@ -19,7 +19,10 @@ export interface ClusterSettings {
   /** Null for Debian's. */
   containerRuntime: ContainerRuntime | null;
   snapshotter: 'overlayfs' | 'native';
-  images: ImageArchive[];
+  /** References. */
+  images: string[];
+  /** Containerd's folder with the images in it. */
+  imageStore: string;
   sandboxImage: string;
   providerID: string;
   /** State document of the emulator; null for its default. */
