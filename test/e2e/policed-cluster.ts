@@ -10,6 +10,7 @@ export type PolicedCluster = ReturnType<typeof policedCluster>;
 
 export function policedCluster(cluster: Cluster, log: (line: string) => void) {
   const kubectl = kubectlOf(cluster);
+  let output: Promise<string> | undefined;
   return {
     kubectl,
     apply: (...objects: unknown[]) => kubectl(['apply', '-f', '-'], listOf(objects)),
@@ -35,13 +36,14 @@ export function policedCluster(cluster: Cluster, log: (line: string) => void) {
       return code === 0;
     },
 
-    /** Starts the enforcer. Resolves once `isOpen`, which a policy should end, is false. */
+    /** Starts the enforcer, the first time. Resolves once `isOpen`, which a policy should end, is false. */
     async enforce(isOpen: () => Promise<boolean>): Promise<void> {
-      const output = await startKubeRouter(cluster, log);
+      output ??= startKubeRouter(cluster, log);
+      const logFile = await output;
       try {
         await eventually('the policies are enforced', isOpen, (open) => !open, 60);
       } catch (error) {
-        console.error(readFileSync(output, 'utf8').slice(-4000));
+        console.error(readFileSync(logFile, 'utf8').slice(-4000));
         throw error;
       }
     },

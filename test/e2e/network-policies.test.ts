@@ -1,10 +1,11 @@
-// The chart's NetworkPolicy, and the one of docs/networking.md, in a real cluster whose network policies kube-router enforces: who reaches IMDS and
-// the broker, and what is cut off.
+// The chart's NetworkPolicies, and the one of docs/networking.md, in a real cluster whose network policies kube-router enforces: who reaches IMDS and
+// the programs, and what is cut off. Servers stand for the programs, with the labels and ports of the chart.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { find, render } from '../chart/render.ts';
+import { ports } from '../../api/names.ts';
+import { find, podOf, render, template } from '../chart/render.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { up } from '../cluster/cluster.ts';
 import { azure } from '../cluster/node-config.ts';
@@ -19,21 +20,31 @@ const log = (line: string) => console.log(line);
 const marker = 'aadpodidentity.k8s.io/injected';
 const listed = 'listed';
 const other = 'other';
-/** The command of a pod that answers on this port. */
-const serverAt = (port: number) => {
-  const answers = 'while ($c = $s->accept) { <$c>; print $c "HTTP/1.0 200 OK\\r\\n\\r\\n"; close $c }';
-  return ['perl', '-MIO::Socket::INET', '-e', `$s = IO::Socket::INET->new(LocalPort => ${port}, Listen => 5) or die; ${answers}`];
-};
+const programs = ['broker', 'controller', 'webhook'] as const;
+const system = 'system';
+/** One process for each port: the image has no server that listens on many. */
+const listen = `for my $port (@ARGV) {
+  next if fork;
+  my $server = IO::Socket::INET->new(LocalPort => $port, Listen => 5, ReuseAddr => 1) or die;
+  while (my $client = $server->accept) { <$client>; print $client "HTTP/1.0 200 OK\\r\\n\\r\\n"; close $client }
+}
+1 while wait != -1;`;
+/** The command of a pod that answers on these ports. */
+const serverAt = (...on: number[]) => ['perl', '-MIO::Socket::INET', '-e', listen, ...on.map(String)];
 const imds = `http://${azure.imds}/metadata/instance?api-version=2021-02-01`;
 
+let cluster: Cluster;
+let policed: PolicedCluster;
+
+before(async () => {
+  if (skip !== false) return;
+  cluster = await up({ name: 'e2e-network-policies', log });
+  policed = policedCluster(cluster, log);
+});
+after(() => cluster?.down());
+
 describe('the network policy of the guard', { skip }, () => {
-  let cluster: Cluster;
-
-  let policed: PolicedCluster;
-
   before(async () => {
-    cluster = await up({ name: 'e2e-network-policy', log });
-    policed = policedCluster(cluster, log);
     const { kubectl, apply, pod, ready, reaches } = policed;
     for (const namespace of [listed, other]) await kubectl(['create', 'namespace', namespace]);
     await apply(
@@ -51,7 +62,6 @@ describe('the network policy of the guard', { skip }, () => {
     await apply(find(objects, 'NetworkPolicy', 'aad-pod-identity-imds'));
     await policed.enforce(() => reaches(listed, 'plain', imds));
   });
-  after(() => cluster?.down());
 
   for (const name of ['plain', 'none', 'guard', 'opted-out'])
     it(`keeps pod ${name} from IMDS, and from nothing else`, async () => {
@@ -126,6 +136,92 @@ describe('the network policy of the guard', { skip }, () => {
       'IMDS is open',
       () => policed.reaches(listed, 'plain', imds),
       (reached) => reached,
+    );
+  });
+});
+
+describe('the network policies of the release', { skip }, () => {
+  const addresses = new Map<string, string>();
+
+  const urlOf = (program: string, port: number) => `http://${addresses.get(program)}:${port}/`;
+  /** Whether a pod, given as namespace/name, gets an answer of a program. */
+  const reaches = (from: string, program: string, port: number): Promise<boolean> => {
+    const [namespace = '', name = ''] = from.split('/');
+    return policed.reaches(namespace, name, urlOf(program, port));
+  };
+  /** Pods of the given ones that reach a port. */
+  const reaching = async (program: string, port: number): Promise<string[]> => {
+    const found: string[] = [];
+    for (const from of ['team/plain', 'team/labelled', 'monitoring/plain']) if (await reaches(from, program, port)) found.push(from);
+    return found;
+  };
+  /** As text: client-node would write `from` as `_from`. */
+  const applyPolicies = async (...more: string[]) => {
+    const { stdout } = await template(...values(...more), '--show-only', 'templates/network-policies.yaml');
+    await policed.kubectl(['apply', '-n', system, '-f', '-'], stdout);
+  };
+  const values = (...more: string[]) => [
+    '--set',
+    ['networkPolicy.enabled=true', 'networkPolicy.metricsNamespaces={monitoring}', ...more].join(),
+  ];
+
+  before(async () => {
+    const { kubectl, apply, pod, ready, addressOf } = policed;
+    for (const namespace of [system, 'team', 'monitoring']) await kubectl(['create', 'namespace', namespace]);
+    const objects = await render(...values());
+    const server = (program: (typeof programs)[number]) => {
+      const { labels } = podOf(objects, `aad-pod-identity-${program}`);
+      return pod(system, program, labels, serverAt(...Object.values(ports[program])));
+    };
+    await apply(
+      ...programs.map(server),
+      pod('team', 'plain', {}),
+      pod('team', 'labelled', { aadpodidbinding: 'x' }),
+      pod('monitoring', 'plain', {}),
+    );
+    await ready(system, 'team', 'monitoring');
+    for (const program of programs) addresses.set(program, await addressOf(system, program));
+    for (const program of programs)
+      await eventually(
+        `the server of the ${program} answers before the policies`,
+        () => reaches('team/plain', program, ports[program].metrics),
+        (reached) => reached,
+      );
+    await applyPolicies();
+    await policed.enforce(async () => {
+      const reached = await Promise.all(programs.map((program) => reaches('team/plain', program, ports[program].metrics)));
+      return reached.some((one) => one);
+    });
+  });
+
+  it('let only labelled pods reach the broker', async () => {
+    assert.deepEqual(await reaching('broker', ports.broker.api), ['team/labelled']);
+  });
+
+  it('let every pod reach the webhook, since the API server may be one', async () => {
+    assert.deepEqual(await reaching('webhook', ports.webhook.admission), ['team/plain', 'team/labelled', 'monitoring/plain']);
+  });
+
+  for (const program of programs)
+    it(`let only the chosen namespace read metrics and probes of the ${program}`, async () => {
+      for (const port of [ports[program].metrics, ports[program].probes])
+        assert.deepEqual(await reaching(program, port), ['monitoring/plain'], String(port));
+    });
+
+  it('let the node of a pod reach its probes, as kubelet does', async () => {
+    for (const program of programs) {
+      const fetches = `await fetch('${urlOf(program, ports[program].probes)}', { signal: AbortSignal.timeout(2_000) })`;
+      const { code, stderr } = await cluster.enter(process.execPath, ['--input-type=module', '-e', fetches]);
+      assert.equal(code, 0, `${program}: ${stderr}`);
+    }
+  });
+
+  it('keep pods from the webhook once the CIDRs of the API server are given', async () => {
+    await applyPolicies('networkPolicy.apiServerCIDRs={192.0.2.0/24}');
+    await eventually(
+      'no pod reaches the webhook',
+      () => reaching('webhook', ports.webhook.admission),
+      (found) => found.length === 0,
     );
   });
 });

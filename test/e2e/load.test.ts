@@ -1,4 +1,4 @@
-// A pod without any right floods the webhook and the broker, while others are created and ask for tokens.
+// Pods are created and ask for tokens while the programs restart, and while a pod without any right floods the webhook and the broker.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -20,7 +20,8 @@ import { imds, peakResidentOf, startProduct, system } from './harness.ts';
 const missing = await missingForCluster();
 const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
 const log = (line: string) => console.log(line);
-const seconds = 60;
+/** All connections of the floods are open after 15 s. The rest is longer than a Lease. */
+const seconds = 40;
 
 interface Program {
   pod: string;
@@ -30,9 +31,10 @@ interface Program {
   limit: number;
 }
 
-describe('the product during floods of one pod', { skip }, () => {
+describe('the product under load', { skip }, () => {
   let product: Product;
   let client: KubeClient;
+  let firstIsInjected: boolean;
   const during = {
     created: [] as number[],
     refused: [] as string[],
@@ -43,9 +45,10 @@ describe('the product during floods of one pod', { skip }, () => {
   const seen = { before: [] as Program[], after: [] as Program[], leaders: [] as string[] };
 
   before(async () => {
-    product = await startProduct('e2e-floods', log);
+    product = await startProduct('e2e-load', log);
     client = connect({ kubeconfig: product.cluster.kubeconfig, userAgent: 'test', qps: 10_000 });
     await product.helm('install', '--set', 'rbac.allowAccessToSecrets=true');
+    firstIsInjected = await createPod('first');
     await product.apply(...identity('demo', 'imds'), ...principal());
     await product.apply(
       pod('imds', podTemplate(product.cluster.appImage, 'imds')),
@@ -57,7 +60,6 @@ describe('the product during floods of one pod', { skip }, () => {
     await product.ready('pod/imds', 'pod/principal', 'pod/polls');
     await product.ready('pod/flood', '-n', 'flood');
     assert.equal(await product.appOf('principal'), controllerSignIn.clientID);
-    await flood();
   });
   after(async () => {
     await client?.close();
@@ -92,15 +94,20 @@ describe('the product during floods of one pod', { skip }, () => {
     log(JSON.stringify(seen.after));
   }
 
-  /** One each 200 ms, whatever becomes of those before; they are admitted like any other but never placed on a node. */
+  /** A pod that is admitted like any other but never placed on a node. Returns whether it is injected. */
+  async function createPod(name: string): Promise<boolean> {
+    const body = pod(name, podTemplate('app:1', 'imds', { spec: { schedulingGates: [{ name: 'test.local/never' }] } }));
+    const made = await client.call('POST', resourcePath(pods, { namespace: 'default' }), { body });
+    return stringAt(first(at(made, 'spec', 'initContainers')), 'name') === 'aad-pod-identity-init';
+  }
+
+  /** One each 200 ms, whatever becomes of those before. */
   async function createPods(): Promise<void> {
     const create = async (name: string) => {
       const began = performance.now();
-      const body = pod(name, podTemplate('app:1', 'imds', { spec: { schedulingGates: [{ name: 'test.local/never' }] } }));
-      const made = await client.call('POST', resourcePath(pods, { namespace: 'default' }), { body });
+      const isInjected = await createPod(name);
       during.created.push(performance.now() - began);
-      const injected = first(at(made, 'spec', 'initContainers'));
-      assert.equal(stringAt(injected, 'name'), 'aad-pod-identity-init');
+      assert.ok(isInjected, `${name} is injected`);
     };
     const all: Promise<void>[] = [];
     for (let index = 0; index < seconds * 5; index += 1, await delay(200))
@@ -154,39 +161,83 @@ describe('the product during floods of one pod', { skip }, () => {
       };
     });
 
-  it('admits every pod', () => {
-    assert.deepEqual(tally(during.refused), {});
-    assert.equal(during.created.length, seconds * 5);
+  it('injects the first pod after helm install --wait', () => assert.ok(firstIsInjected));
+
+  it('shows with the Service that the webhook is registered', async () => {
+    const described = await product.kubectl(['describe', 'service', 'aad-pod-identity-webhook', '-n', system]);
+    assert.match(described, /Normal +WebhookRegistered .* the API server calls the webhook from now on/);
   });
 
-  it('answers every token request', () => {
-    assert.ok(during.tokens.length >= 60);
-    assert.deepEqual(
-      during.tokens.filter((line) => !line.startsWith('200 ')),
-      [],
+  it('refuses none of 2 000 pods during a rolling restart of both webhooks', async () => {
+    const failures: string[] = [];
+    let made = 0;
+    let rolling = true;
+    const createMany = async (lane: number) => {
+      for (let index = 0; made < 2_000 || rolling; index += 1) {
+        const name = `rollout-${lane}-${index}`;
+        try {
+          if (!(await createPod(name))) failures.push(`${name} is not injected`);
+          made += 1;
+        } catch (error) {
+          failures.push(String(error));
+        }
+      }
+    };
+    const old = (await items('pods', '-n', system, '-l', 'app.kubernetes.io/component=webhook')).map(
+      (each) => `pod/${stringAt(each, 'metadata', 'name')}`,
     );
+    assert.equal(old.length, 2);
+    const lanes = Array.from({ length: 8 }, (_, lane) => createMany(lane));
+    const { kubectl } = product.cluster;
+    const deployment = 'deployment/aad-pod-identity-webhook';
+    const restarted = await kubectl(['rollout', 'restart', deployment, '-n', system]);
+    const rolled = await kubectl(['rollout', 'status', deployment, '-n', system, '--timeout=180s'], { timeoutSeconds: 190 });
+    // The old replicas answer for a while longer; this test is about their last moments.
+    const gone = await kubectl(['wait', '--for=delete', ...old, '-n', system, '--timeout=120s'], { timeoutSeconds: 130 });
+    rolling = false;
+    await Promise.all(lanes);
+    assert.deepEqual([restarted.code, rolled.code, gone.code], [0, 0, 0], restarted.stderr + rolled.stderr + gone.stderr);
+    assert.ok(made >= 2_000);
+    assert.deepEqual(failures, []);
   });
 
-  it('starts new pods', () => assert.deepEqual(during.started, Array(3).fill(identities.demo.clientId)));
+  describe('during floods of one pod', () => {
+    before(flood);
 
-  it('restarts no program and changes no leader', () => {
-    const restarts = (list: Program[]) => list.map(({ pod, restarts }) => `${pod}: ${restarts}`);
-    assert.deepEqual(restarts(seen.after), restarts(seen.before));
-    assert.equal(seen.leaders[1], seen.leaders[0]);
-  });
+    it('admits every pod', () => {
+      assert.deepEqual(tally(during.refused), {});
+      assert.equal(during.created.length, seconds * 5);
+    });
 
-  it('keeps every program below its memory limit', () => {
-    for (const { pod, peak, limit } of seen.after) assert.ok(peak < limit, `${pod}: ${peak} of ${limit} MiB`);
-  });
+    it('answers every token request', () => {
+      assert.ok(during.tokens.length >= seconds);
+      assert.deepEqual(
+        during.tokens.filter((line) => !line.startsWith('200 ')),
+        [],
+      );
+    });
 
-  it('was flooded', () => {
-    const { halfSentBodies, silentHandshakes, silentTcp, polls, forgedTokens } = during.floods;
-    assert.ok(halfSentBodies.established >= 150 && halfSentBodies.megabytes >= 100, JSON.stringify(halfSentBodies));
-    assert.ok(silentHandshakes.opened >= 7_400, JSON.stringify(silentHandshakes));
-    assert.ok(silentTcp.opened >= 3_000, JSON.stringify(silentTcp));
-    assert.ok(polls.opened >= 3_000, JSON.stringify(polls));
-    // The broker lets few of them in and answers few a second: only how many there were at once is the flood's own doing.
-    assert.ok(forgedTokens.mostAtOnce === 50 && Number(forgedTokens.answers['401']) > 0, JSON.stringify(forgedTokens));
+    it('starts new pods', () => assert.deepEqual(during.started, Array(3).fill(identities.demo.clientId)));
+
+    it('restarts no program and changes no leader', () => {
+      const restarts = (list: Program[]) => list.map(({ pod, restarts }) => `${pod}: ${restarts}`);
+      assert.deepEqual(restarts(seen.after), restarts(seen.before));
+      assert.equal(seen.leaders[1], seen.leaders[0]);
+    });
+
+    it('keeps every program below its memory limit', () => {
+      for (const { pod, peak, limit } of seen.after) assert.ok(peak < limit, `${pod}: ${peak} of ${limit} MiB`);
+    });
+
+    it('was flooded', () => {
+      const { halfSentBodies, silentHandshakes, silentTcp, polls, forgedTokens } = during.floods;
+      assert.ok(halfSentBodies.established >= 150 && halfSentBodies.megabytes >= 100, JSON.stringify(halfSentBodies));
+      assert.ok(silentHandshakes.opened >= 7_400, JSON.stringify(silentHandshakes));
+      assert.ok(silentTcp.opened >= 3_000, JSON.stringify(silentTcp));
+      assert.ok(polls.opened >= 3_000, JSON.stringify(polls));
+      // The broker lets few of them in and answers few a second: only how many there were at once is the flood's own doing.
+      assert.ok(forgedTokens.mostAtOnce === 50 && Number(forgedTokens.answers['401']) > 0, JSON.stringify(forgedTokens));
+    });
   });
 });
 
