@@ -26,7 +26,7 @@ export interface ExpectedObjectsOptions {
 }
 
 /** An upgrade of the other release may delete an object and make it anew within a moment. */
-const intervalMs = 60_000;
+const intervalMs = 15_000;
 /** The only key. */
 const expectedObjects = 'expected-objects';
 

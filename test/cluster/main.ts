@@ -1,5 +1,6 @@
 // `npm run cluster -- up|down|status [--name NAME]`
 import { parseArgs } from 'node:util';
+import { chartValues } from '../demo/chart-values.ts';
 import type { Cluster } from './cluster.ts';
 import { attach, running, tearDown, up } from './cluster.ts';
 import { currentImages } from './images.ts';
@@ -46,7 +47,7 @@ async function runUp(name: string, bare: boolean): Promise<void> {
   if (missing.length > 0) throw new MissingRequirements('the cluster', missing);
   const images = bare ? undefined : await currentImages(log);
   const cluster = await up({ name, log, images: Object.values(images ?? {}), owner: 'nobody' });
-  if (images !== undefined) writeValues(cluster, images);
+  if (images !== undefined) writeValues(cluster, chartValues(cluster, images));
   log(`cluster "${name}" is up after ${seconds()}`);
   describe(cluster);
 }

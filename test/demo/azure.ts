@@ -5,7 +5,7 @@ const subscription = '00000000-0000-4000-8000-000000000001';
 const userAssigned = (name: string) =>
   `/subscriptions/${subscription}/resourceGroups/identities/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
 
-const scaleSetId = `/subscriptions/${subscription}/resourceGroups/nodes/providers/Microsoft.Compute/virtualMachineScaleSets/pool1`;
+export const scaleSetId = `/subscriptions/${subscription}/resourceGroups/nodes/providers/Microsoft.Compute/virtualMachineScaleSets/pool1`;
 export const providerID = `azure://${scaleSetId}/virtualMachines/0`;
 
 export const identities = {

@@ -1,0 +1,249 @@
+// The chart in a real cluster: the move from aad-pod-identity and back, an install by its page, and a rolling restart of the webhook.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { annotations, assignedIdentityFinalizer } from '../../api/names.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { connect } from '../../lib/kube/client.ts';
+import { at, stringAt } from '../../lib/kube/objects.ts';
+import { pods, resourcePath } from '../../lib/kube/resources.ts';
+import { readJwt } from '../azure/core/jwt.ts';
+import { missingForCluster } from '../cluster/requirements.ts';
+import { mustRun } from '../cluster/run.ts';
+import { variablesOf, writeValues } from '../cluster/shell.ts';
+import { identities, scaleSetId } from '../demo/azure.ts';
+import { chartValues } from '../demo/chart-values.ts';
+import { identity, podTemplate, workload } from './fixtures.ts';
+import { commandsOf } from './guide.ts';
+import type { Product } from './harness.ts';
+import { eventually, startProduct } from './harness.ts';
+import { writeUpstreamChart } from './upstream-release.ts';
+
+const missing = await missingForCluster();
+const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
+const log = (line: string) => console.log(line);
+const releaseNamespace = 'aad-pod-identity';
+const demo = identities.demo.clientId;
+/** As people carry it: booleans as text, and values that mean nothing here. */
+const upstreamValues = {
+  forceNamespaced: 'false',
+  mic: { replicas: 1, prometheusPort: 8888 },
+  nmi: { allowNetworkPluginKubenet: 'true' },
+  rbac: { allowAccessToSecrets: false, createUserFacingClusterRoles: 'true' },
+};
+
+describe('the chart as people install it', { skip }, () => {
+  let product: Product;
+  let client: KubeClient;
+  let environment: Record<string, string>;
+
+  before(async () => {
+    product = await startProduct('e2e-installation', log);
+    const { cluster, images } = product;
+    client = connect({ kubeconfig: cluster.kubeconfig, userAgent: 'test', qps: 10_000 });
+    writeValues(cluster, chartValues(cluster, images, { armPollInterval: 500, upstreamQuiet: 3 }));
+    const UPSTREAM_VALUES = path.join(cluster.folder, 'upstream-values.json');
+    writeFileSync(UPSTREAM_VALUES, JSON.stringify(upstreamValues));
+    const UPSTREAM_CHART = writeUpstreamChart(cluster.folder, cluster.appImage);
+    environment = { ...variablesOf(cluster, identities.second.id), UPSTREAM_CHART, UPSTREAM_VALUES };
+    await shell('helm install aad-pod-identity "$UPSTREAM_CHART" -n kube-system --values "$UPSTREAM_VALUES" --wait');
+    await product.apply(...identity('demo', 'web'), workload('Deployment', 'web', podTemplate(cluster.appImage, 'web')));
+    await attachAsMic();
+    await assignAsMic();
+  });
+  after(async () => {
+    await client?.close();
+    await product?.cluster.down();
+  });
+
+  const shell = (commands: string) => mustRun('sh', ['-e', '-c', commands], { env: environment, timeoutSeconds: 330 });
+  /** Runs the commands of a step of a page, and returns what they print. */
+  const follow = async (page: string, heading: string): Promise<string> => {
+    let printed = '';
+    for (const block of commandsOf(page, heading)) printed += await shell(block);
+    return printed;
+  };
+
+  const lines = (page: string, heading: string) => commandsOf(page, heading).flatMap((block) => block.trim().split('\n'));
+
+  /** The one pod of the workload that is not about to go. */
+  const webPod = async (): Promise<unknown> => {
+    const list = await eventually(
+      'one pod of the workload',
+      async () => at(await product.json(['get', 'pods', '-l', 'app=web']), 'items'),
+      (items) => Array.isArray(items) && items.length === 1 && at(items[0], 'metadata', 'deletionTimestamp') === undefined,
+      60,
+    );
+    return (list as unknown[])[0];
+  };
+  const webName = async () => stringAt(await webPod(), 'metadata', 'name') ?? '';
+  const containersOf = (object: unknown) => JSON.stringify(at(object, 'spec', 'initContainers') ?? []);
+  const attachAsMic = async () => {
+    const body = JSON.stringify({ do: 'attach', resource: scaleSetId, identities: [identities.demo.id] });
+    const { ok } = await fetch(`${product.cluster.emulatorControlUrl}/actions`, { method: 'POST', body });
+    assert.ok(ok);
+  };
+  /** The object that a MIC writes for the pod. */
+  const assignAsMic = async () => {
+    const name = await webName();
+    const get = (kind: string, object: string) => product.json(['get', kind, object]);
+    await product.apply({
+      apiVersion: 'aadpodidentity.k8s.io/v1',
+      kind: 'AzureAssignedIdentity',
+      metadata: { name: `${name}-default-demo`, labels: { nodename: product.cluster.nodeName }, finalizers: [assignedIdentityFinalizer] },
+      spec: {
+        azureIdentityRef: await get('azureidentity', 'demo'),
+        azureBindingRef: await get('azureidentitybinding', 'demo-web'),
+        pod: name,
+        podNamespace: 'default',
+        nodename: product.cluster.nodeName,
+        replicas: 1,
+      },
+      status: { status: 'Assigned', availableReplicas: 1 },
+    });
+  };
+  const untilEvent = (namespace: string, reason: string, message: RegExp) =>
+    eventually(
+      `Event ${reason}`,
+      () => product.kubectl(['get', 'events', '-n', namespace, '--field-selector', `reason=${reason}`]),
+      (text) => message.test(text),
+      60,
+    );
+  const patches = async () => {
+    const log_ = await (await fetch(`${product.cluster.emulatorControlUrl}/requests?service=arm`)).text();
+    return log_.match(/"method":"PATCH"/g)?.length ?? 0;
+  };
+
+  it('moves: installs beside aad-pod-identity with its values, and gives way to its MIC', async () => {
+    const printed = await follow('migration.md', '### 1. Install beside it');
+    assert.match(printed, /nmi\.allowNetworkPluginKubenet: nothing depends on the network plugin/);
+    await untilEvent('default', 'UpstreamControllerRuns', /endpoints\/aad-pod-identity-mic/);
+    assert.doesNotMatch(containersOf(await webPod()), /aad-pod-identity-proxy/);
+  });
+
+  it('starts without a pod that could not be created', async () => {
+    const events = await product.kubectl(['get', 'events', '-n', releaseNamespace, '-o', 'json']);
+    assert.doesNotMatch(events, /FailedCreate/);
+  });
+
+  it('moves: gives restarted pods a token proxy while MIC still assigns', async () => {
+    await follow('migration.md', '### 2. Restart the workloads');
+    assert.match(containersOf(await webPod()), /aad-pod-identity-proxy/);
+    await assignAsMic();
+    assert.equal(await product.appOf(await webName()), demo);
+  });
+
+  it('moves: takes over from MIC without a write to Azure, and lets NMI go', async () => {
+    const before_ = await patches();
+    await follow('migration.md', '### 3. Switch MIC off');
+    const object = `${await webName()}-default-demo`;
+    await eventually(
+      'taken over',
+      () => product.json(['get', 'azureassignedidentity', object]),
+      (found) => stringAt(found, 'metadata', 'annotations', annotations.podUid) !== undefined,
+      60,
+    );
+    await follow('migration.md', '### 4. Switch NMI off');
+    assert.equal(await product.appOf(await webName(), 'https://management.azure.com/'), demo);
+    assert.equal(await patches(), before_);
+  });
+
+  it('moves: tells what went with aad-pod-identity, and the upgrade makes it', async () => {
+    const [uninstall = '', ...rest] = lines('migration.md', '### 5. Uninstall aad-pod-identity');
+    await shell(uninstall);
+    await untilEvent(
+      releaseNamespace,
+      'ObjectsMissing',
+      /aks-addon-exception and ClusterRole aad-pod-identity-view, aad-pod-identity-edit missing/,
+    );
+    for (const line of rest) await shell(line);
+    await product.kubectl(['get', 'azurepodidentityexception', 'aks-addon-exception', '-n', 'kube-system']);
+    await product.kubectl(['get', 'clusterrole', 'aad-pod-identity-view', 'aad-pod-identity-edit']);
+    assert.equal(await product.appOf(await webName(), 'https://graph.microsoft.com/'), demo);
+  });
+
+  it('goes back: leaves pods and identities to aad-pod-identity', async () => {
+    const [prepare = '', uninstall = '', install = '', restart = ''] = lines('migration.md', '### The way back');
+    const name = await webName();
+    await shell(prepare);
+    await shell(uninstall);
+    assert.deepEqual(await product.attached(), ['demo', 'kubelet']);
+    assert.equal(await product.appOf(name), demo);
+    await shell(install);
+    await assignAsMic();
+    assert.equal(await product.appOf(name), demo);
+    await shell(restart);
+    assert.doesNotMatch(containersOf(await webPod()), /aad-pod-identity/);
+    assert.deepEqual(await product.attached(), ['demo', 'kubelet']);
+    const [object] = [`${name}-default-demo`];
+    assert.equal(stringAt(await product.json(['get', 'azureassignedidentity', object]), 'status', 'status'), 'Assigned');
+  });
+
+  it('installs by docs/install.md, to a token', async () => {
+    await shell('helm uninstall aad-pod-identity -n kube-system --wait');
+    await product.kubectl(['delete', 'deployment', 'web']);
+    const [install = '', ...look] = commandsOf('install.md', '## Install the chart');
+    await shell(install);
+    const seen = await Promise.all(look.map(shell));
+    assert.equal(seen.join('').match(/1\/1 +Running/g)?.length, 6);
+    await untilEvent(releaseNamespace, 'WebhookRegistered', /the API server calls the webhook from now on/);
+
+    const [apply = '', ask = '', status = ''] = commandsOf('install.md', '## Give a pod an identity');
+    await shell(apply);
+    const answer: unknown = JSON.parse(await shell(ask));
+    assert.equal(readJwt(stringAt(answer, 'access_token') ?? '')?.claims.appid, identities.second.clientId);
+    assert.match(await shell(status), /my-app-default-my-identity(?:.|\n)*Attached/);
+  });
+
+  /** A pod that is admitted like any other but never placed on a node. */
+  const create = (name: string) =>
+    client.call('POST', resourcePath(pods, { namespace: 'default' }), {
+      body: {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, labels: { aadpodidbinding: 'reader', test: 'rollout' } },
+        spec: { schedulingGates: [{ name: 'test.local/never' }], containers: [{ name: 'app', image: 'app:1' }] },
+      },
+    });
+  const firstContainer = (pod: unknown) => {
+    const list = at(pod, 'spec', 'initContainers');
+    return Array.isArray(list) ? stringAt(list[0], 'name') : undefined;
+  };
+
+  it('injects the first pod after helm install --wait', async () => {
+    assert.equal(firstContainer(await create('first')), 'aad-pod-identity-init');
+  });
+
+  it('refuses none of 2 000 pods during a rolling restart of both replicas', async () => {
+    const failures: string[] = [];
+    let made = 0;
+    let rolling = true;
+    const createMany = async (lane: number) => {
+      for (let index = 0; made < 2_000 || rolling; index += 1) {
+        try {
+          if (firstContainer(await create(`p-${lane}-${index}`)) !== 'aad-pod-identity-init')
+            failures.push(`p-${lane}-${index} is not injected`);
+          made += 1;
+        } catch (error) {
+          failures.push(String(error));
+        }
+      }
+    };
+    const lanes = Array.from({ length: 8 }, (_, lane) => createMany(lane));
+    const deployment = 'deployment/aad-pod-identity-webhook';
+    const selector = ['-l', 'app.kubernetes.io/component=webhook', '-n', releaseNamespace];
+    const old = (await product.cluster.kubectl(['get', 'pods', ...selector, '-o', 'name'])).stdout.trim().split('\n');
+    assert.equal(old.length, 2);
+    const restarted = await product.cluster.kubectl(['rollout', 'restart', deployment, '-n', releaseNamespace]);
+    assert.equal(restarted.code, 0, restarted.stderr);
+    const rolled = await product.cluster.kubectl(['rollout', 'status', deployment, '-n', releaseNamespace, '--timeout=180s']);
+    // The old replicas answer for a while longer; this test is about their last moments.
+    const gone = await product.cluster.kubectl(['wait', '--for=delete', ...old, '-n', releaseNamespace, '--timeout=120s']);
+    rolling = false;
+    await Promise.all(lanes);
+    assert.deepEqual([rolled.code, gone.code], [0, 0], rolled.stderr + gone.stderr);
+    assert.ok(made >= 2_000);
+    assert.deepEqual(failures, []);
+  });
+});
