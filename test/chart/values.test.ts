@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { loadYaml as load } from '@kubernetes/client-node';
+import { parse } from 'yaml';
 import { settings as brokerSettings } from '../../broker/settings.ts';
 import { translateFormerNames } from '../../controller/former-names.ts';
 import { checkLeaseTimes, settings as controllerSettings } from '../../controller/settings.ts';
@@ -67,6 +68,25 @@ describe('values', () => {
     for (const section of ['controller', 'broker', 'webhook', 'sidecar', 'federation'])
       for (const key of keysOf('properties', section, 'properties'))
         assert.ok(ofChart.includes(key) || named.includes(`${section}.${key}`), `${section}.${key} is no setting`);
+  });
+
+  it('show the default of the program in the comments of values.yaml', () => {
+    const shown: Record<string, string> = {};
+    let section = '';
+    for (const line of readFileSync(path.join(chart, 'values.yaml'), 'utf8').split('\n')) {
+      section = /^(\w+):/.exec(line)?.[1] ?? section;
+      const [, setting, value = ''] = /^ {2}# (\w+): (.+)$/.exec(line) ?? [];
+      if (setting !== undefined) shown[`${section}.${setting}`] = value;
+    }
+    let compared = 0;
+    for (const [program, table] of Object.entries({ controller: controllerSettings, broker: brokerSettings, webhook: webhookSettings }))
+      for (const [setting, { fallback }] of Object.entries<{ fallback?: unknown }>(table)) {
+        const value = chartValueOf(program, setting);
+        if (value === undefined || !(value in shown) || value.startsWith('adminsecret.')) continue;
+        assert.deepEqual(parse(shown[value] ?? ''), fallback, value);
+        compared += 1;
+      }
+    assert.ok(compared > 40, `${compared}`);
   });
 
   it('reach each program under the name that it reads', async () => {

@@ -104,7 +104,7 @@ nmi.retryAttemptsForCreated: a token request waits for its identity up to 45 s
 nmi.retryAttemptsForAssigned: a token request waits for its identity up to 45 s
 nmi.findIdentityRetryIntervalInSeconds: the broker tells the sidecar at once
 nmi.enableScaleFeatures: each sidecar gets the identities of its own pod only
-nmi.prometheusPort: the sidecars open no port on nodes
+nmi.prometheusPort: the sidecars open no port unless the value sidecar.proxyMetricsPort says so
 nmi.metadataHeaderRequired: the header Metadata is always required
 nmi.allowNetworkPluginKubenet: nothing depends on the network plugin, since no pod is known by its address
 nmi.kubeletConfig: nothing depends on the network plugin, since no pod is known by its address
