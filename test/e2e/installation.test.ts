@@ -1,13 +1,10 @@
-// The chart in a real cluster: the move from aad-pod-identity and back, an install by its page, and a rolling restart of the webhook.
+// The move from aad-pod-identity and back, and an install, by the commands of the documentation in a real cluster.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { annotations, assignedIdentityFinalizer } from '../../api/names.ts';
-import type { KubeClient } from '../../lib/kube/client.ts';
-import { connect } from '../../lib/kube/client.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
-import { pods, resourcePath } from '../../lib/kube/resources.ts';
 import { readJwt } from '../azure/core/jwt.ts';
 import { missingForCluster } from '../cluster/requirements.ts';
 import { mustRun } from '../cluster/run.ts';
@@ -35,13 +32,11 @@ const upstreamValues = {
 
 describe('the chart as people install it', { skip }, () => {
   let product: Product;
-  let client: KubeClient;
   let environment: Record<string, string>;
 
   before(async () => {
     product = await startProduct('e2e-installation', log);
     const { cluster, images } = product;
-    client = connect({ kubeconfig: cluster.kubeconfig, userAgent: 'test', qps: 10_000 });
     writeValues(cluster, chartValues(cluster, images, { armPollInterval: 500, upstreamQuiet: 3 }));
     const UPSTREAM_VALUES = path.join(cluster.folder, 'upstream-values.json');
     writeFileSync(UPSTREAM_VALUES, JSON.stringify(upstreamValues));
@@ -52,10 +47,7 @@ describe('the chart as people install it', { skip }, () => {
     await attachAsMic();
     await assignAsMic();
   });
-  after(async () => {
-    await client?.close();
-    await product?.cluster.down();
-  });
+  after(() => product?.cluster.down());
 
   const shell = (commands: string) => mustRun('sh', ['-e', '-c', commands], { env: environment, timeoutSeconds: 330 });
   /** Runs the commands of a step of a page, and returns what they print. */
@@ -194,56 +186,5 @@ describe('the chart as people install it', { skip }, () => {
     const answer: unknown = JSON.parse(await shell(ask));
     assert.equal(readJwt(stringAt(answer, 'access_token') ?? '')?.claims.appid, identities.second.clientId);
     assert.match(await shell(status), /my-app-default-my-identity(?:.|\n)*Attached/);
-  });
-
-  /** A pod that is admitted like any other but never placed on a node. */
-  const create = (name: string) =>
-    client.call('POST', resourcePath(pods, { namespace: 'default' }), {
-      body: {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name, labels: { aadpodidbinding: 'reader', test: 'rollout' } },
-        spec: { schedulingGates: [{ name: 'test.local/never' }], containers: [{ name: 'app', image: 'app:1' }] },
-      },
-    });
-  const firstContainer = (pod: unknown) => {
-    const list = at(pod, 'spec', 'initContainers');
-    return Array.isArray(list) ? stringAt(list[0], 'name') : undefined;
-  };
-
-  it('injects the first pod after helm install --wait', async () => {
-    assert.equal(firstContainer(await create('first')), 'aad-pod-identity-init');
-  });
-
-  it('refuses none of 2 000 pods during a rolling restart of both replicas', async () => {
-    const failures: string[] = [];
-    let made = 0;
-    let rolling = true;
-    const createMany = async (lane: number) => {
-      for (let index = 0; made < 2_000 || rolling; index += 1) {
-        try {
-          if (firstContainer(await create(`p-${lane}-${index}`)) !== 'aad-pod-identity-init')
-            failures.push(`p-${lane}-${index} is not injected`);
-          made += 1;
-        } catch (error) {
-          failures.push(String(error));
-        }
-      }
-    };
-    const lanes = Array.from({ length: 8 }, (_, lane) => createMany(lane));
-    const deployment = 'deployment/aad-pod-identity-webhook';
-    const selector = ['-l', 'app.kubernetes.io/component=webhook', '-n', releaseNamespace];
-    const old = (await product.cluster.kubectl(['get', 'pods', ...selector, '-o', 'name'])).stdout.trim().split('\n');
-    assert.equal(old.length, 2);
-    const restarted = await product.cluster.kubectl(['rollout', 'restart', deployment, '-n', releaseNamespace]);
-    assert.equal(restarted.code, 0, restarted.stderr);
-    const rolled = await product.cluster.kubectl(['rollout', 'status', deployment, '-n', releaseNamespace, '--timeout=180s']);
-    // The old replicas answer for a while longer; this test is about their last moments.
-    const gone = await product.cluster.kubectl(['wait', '--for=delete', ...old, '-n', releaseNamespace, '--timeout=120s']);
-    rolling = false;
-    await Promise.all(lanes);
-    assert.deepEqual([rolled.code, gone.code], [0, 0], rolled.stderr + gone.stderr);
-    assert.ok(made >= 2_000);
-    assert.deepEqual(failures, []);
   });
 });
