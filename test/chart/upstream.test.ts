@@ -1,6 +1,6 @@
 // A values file of aad-pod-identity, given as it is: the defaults of its chart 4.1.18, and files as people carry them (upstream/).
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -90,6 +90,18 @@ describe("values of aad-pod-identity's chart", () => {
   it('change nothing but sign-in and right to Secrets, where they are the defaults', async () => {
     const own = await render('--set', `${noSignIn},controller.cloudConfig=/etc/kubernetes/azure.json,rbac.allowAccessToSecrets=true`);
     assert.deepEqual(await renderValues(defaults, '--set', noSignIn), own);
+  });
+
+  it('are taken over by every template that uses one with their meaning', () => {
+    const templates = path.join(chart, 'templates');
+    const uses = /(?<!root)\.Values\.(rbac|controller|broker|webhook|forceNamespaced|installMICException|sidecar|image)\b/;
+    const files = readdirSync(templates, { recursive: true, encoding: 'utf8' }).filter((file) => /\.(yaml|txt)$/.test(file));
+    const late = files.filter((file) => {
+      const text = readFileSync(path.join(templates, file), 'utf8');
+      return uses.test(text) && !text.slice(0, text.search(uses)).includes('include "aad.takeUpstream" .');
+    });
+    assert.deepEqual(late, []);
+    assert.ok(files.length > 20);
   });
 
   it('are each in the table of docs/migration.md', () => {
@@ -200,12 +212,7 @@ describe("values of aad-pod-identity's chart", () => {
       const { expectedExceptions, expectedClusterRoles } = settingsOf(objects);
       const names = objects.filter(({ kind }) => kind === 'ClusterRole').map((role) => stringAt(role, 'metadata', 'name') ?? '');
       const mayRead = JSON.stringify(find(objects, 'ClusterRole', controller).rules).includes('"clusterroles"');
-      return {
-        expectedExceptions,
-        expectedClusterRoles,
-        mayRead,
-        made: names.filter((name) => ![...programs, 'aad-pod-identity-uninstall'].includes(name)),
-      };
+      return { expectedExceptions, expectedClusterRoles, mayRead, made: names.filter((name) => /-(view|edit|exceptions)$/.test(name)) };
     };
     const exceptions = ['kube-system/aks-addon-exception'];
     assert.deepEqual(await expected('rbac.userFacingClusterRoles=existing'), {
