@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, it } from 'node:test';
+import pino from 'pino';
+import { stringAt } from '../../common/records.ts';
 import type { FakeClock } from '../../common/testing/fake-clock.ts';
 import { createFakeClock } from '../../common/testing/fake-clock.ts';
-import { silentLogger } from '../log.ts';
 import type { CertificateSource } from './certificate-source.ts';
 import { dayMs } from './issue.ts';
 import type { KeyPair } from './key-pair.ts';
@@ -29,6 +30,7 @@ describe('a rollover of certificates', () => {
   let clock: FakeClock;
   let others: string[];
   let changes: number;
+  const logged: unknown[] = [];
   let rollover: Rollover;
 
   before(async () => {
@@ -39,8 +41,9 @@ describe('a rollover of certificates', () => {
     clock = createFakeClock(Date.now());
     others = [];
     changes = 0;
+    logged.length = 0;
     rollover = createRollover({
-      log: silentLogger,
+      log: pino({}, { write: (line: string) => void logged.push(JSON.parse(line)) }),
       clock,
       source,
       otherBundles: () => others,
@@ -133,7 +136,9 @@ describe('a rollover of certificates', () => {
       return rollover.problem;
     };
 
-    it('of a Secret that does not exist', () => {
+    it('of a Secret that does not exist, in the log too', () => {
+      rollover.secretMissing();
+      assert.equal(stringAt(logged[0], 'error'), `Secret system/tls does not exist: ${remedy}`);
       assert.equal(problemWith(undefined), `Secret system/tls does not exist: ${remedy}`);
     });
     it('of a Secret without a key', () => {

@@ -17,6 +17,8 @@ export interface Rollover {
   readonly published: PublishedBundle | undefined;
   /** Why no client would take the certificate that is served now, in one line; undefined where all is well. */
   readonly problem: string | undefined;
+  /** The Secret was looked for and is not there. */
+  secretMissing(): void;
   /** With the decoded data. */
   secretChanged(data: Readonly<Record<string, string>>): void;
   bundleChanged(published: PublishedBundle): void;
@@ -43,6 +45,7 @@ export function createRollover({ log, clock, source, otherBundles, onChange }: R
   /** Why the Secret as it is now was refused. */
   let refusal: string | undefined;
   let cancelTimer = () => {};
+  const missingSecret = certificateError(source, 'does not exist').message;
 
   const now = () => new Date(clock.wall());
   const isTrustedBy = ({ chain }: CheckedKeyPair, pems: readonly string[]) =>
@@ -75,12 +78,17 @@ export function createRollover({ log, clock, source, otherBundles, onChange }: R
       return published;
     },
     get problem() {
-      if (served === undefined) return refusal ?? certificateError(source, 'does not exist').message;
+      if (served === undefined) return refusal ?? missingSecret;
       if (published === undefined) return noBundle;
       const { chain } = served;
       const expired = refusalOf(() => checkLeaf(chain[0], source, now()));
       if (expired !== undefined) return refusal ?? expired;
       return isTrustedBy(served, [published.bundle]) ? undefined : certificateError(source, notVerified(source)).message;
+    },
+    secretMissing() {
+      // At an install the controller makes its own a moment later.
+      const level = source.mode === 'self-signed' ? 'info' : 'error';
+      log[level]({ secret: source.secret, error: missingSecret }, 'no serving certificate');
     },
     secretChanged(data) {
       refusal = refusalOf(() => {

@@ -61,6 +61,9 @@ export function followServingCertificate({ client, log, source, otherTrust }: Se
   leaves.onChange(({ after }) => {
     if (after !== undefined) rollover.secretChanged(after);
   });
+  void leaves.whenSynced().then(() => {
+    if (leaves.values().next().done === true) rollover.secretMissing();
+  });
   bundles.onChange(({ after }) => {
     if (after !== undefined) rollover.bundleChanged(after);
   });
