@@ -14,6 +14,8 @@ export interface InjectionStatus {
   version: string;
   /** Hash of what the webhook inserts for this pod. It differs when an upgraded webhook would insert something else. */
   templateHash: string;
+  /** Of the webhook's settings, as the chart hashed them: `sidecarSettingsHash` of the controller differs once other ones count. */
+  settingsHash?: string;
   mode: SidecarMode;
   interception: InjectedMarker;
   initContainers: string[];

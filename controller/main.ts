@@ -90,6 +90,7 @@ void runProgram({
       leadership,
       waiting: watchWaiting(informers.assignments, systemClock),
       throttledUntil: () => arm?.throttledUntil() ?? new Map(),
+      settingsHash: values.sidecarSettingsHash,
     });
     const metrics = await serveMetrics(parseListener('--metrics-listen', values.metricsListen), registry);
     stopper.add('metrics', () => metrics.stop());

@@ -27,6 +27,7 @@ import {
   logLevel,
   nodeEndpointDrivers,
   runtimeExceptions,
+  sidecarSettingsHash,
 } from '../lib/shared-settings.ts';
 import { webhookEntriesSetting } from './certificates/webhook-entries-setting.ts';
 import { azureLimits } from './scopes/pace.ts';
@@ -55,6 +56,7 @@ export const settings = {
     description: 'MutatingWebhookConfiguration that gets the entries and names the release in charge',
     default: webhookConfigurationName,
   }),
+  sidecarSettingsHash,
   webhookEntries: webhookEntriesSetting,
   certificateMode,
   webhookCertificateSecret: certificateSecret(webhookCertificateSecretName),

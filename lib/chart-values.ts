@@ -52,6 +52,7 @@ const shared: Readonly<Record<string, string | undefined>> = {
     'webhookService',
     'webhookConfiguration',
     'webhookEntries',
+    'sidecarSettingsHash',
     'expectedExceptions',
     'expectedClusterRoles',
     'certificateSecret',

@@ -9,6 +9,11 @@ export const kubeconfig = text({
   default: '',
 });
 
+export const sidecarSettingsHash = text({
+  description: 'hash of the settings of the injected containers; pods that were injected with another one are outdated',
+  default: '',
+});
+
 export const logLevel = choice(logLevels, { description: 'log records below this level are left out', default: 'info' });
 
 export const certificateMode = choice(certificateModes, {

@@ -37,6 +37,7 @@ function controllerFamilies(): Family[] {
     leadership: { leading: true, known: true, remainingMs: () => 1, stop: async () => undefined },
     waiting: { oldest: () => new Map() },
     throttledUntil: () => new Map(),
+    settingsHash: '',
   });
   return familiesOf(registry);
 }

@@ -5,7 +5,7 @@ import { labelSelectorSetting } from '../lib/identities/label-selector-setting.t
 import { parseQuantity } from '../lib/kube/quantity.ts';
 import type { Setting, Values } from '../lib/settings.ts';
 import { boolean, choice, list, number, text } from '../lib/settings.ts';
-import { certificateMode, certificateSecret, kubeconfig, logFormat, logLevel } from '../lib/shared-settings.ts';
+import { certificateMode, certificateSecret, kubeconfig, logFormat, logLevel, sidecarSettingsHash } from '../lib/shared-settings.ts';
 
 const quantity = (description: string, fallback: string): Setting<string> => ({
   description,
@@ -36,6 +36,7 @@ export const settings = {
   certificateSecret: certificateSecret(webhookCertificateSecretName),
 
   sidecarImage: text({ description: 'image of the injected containers (required)', form: 'an image reference', default: '' }),
+  sidecarSettingsHash,
   sidecarImagePullPolicy: choice(['IfNotPresent', 'Always', 'Never'], {
     description: 'when kubelet pulls the sidecar image',
     default: 'IfNotPresent',

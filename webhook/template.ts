@@ -19,6 +19,7 @@ export function templateOf({ values, mode, namespace, caBundle, brokerAddress }:
   const { api: port } = ports.broker;
   return {
     mode,
+    settingsHash: values.sidecarSettingsHash,
     image: values.sidecarImage,
     imagePullPolicy: values.sidecarImagePullPolicy,
     logFormat: values.logFormat,

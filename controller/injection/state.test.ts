@@ -8,7 +8,7 @@ import { assignment, binding, identity, pod } from '../../lib/identities/testing
 import { fakeInformers } from '../../lib/identities/testing/informers.ts';
 import { silentLogger } from '../../lib/log.ts';
 import type { UninjectedReason } from './state.ts';
-import { countInjected, notInjectedText, uninjectedReason } from './state.ts';
+import { countInjected, isOutdated, notInjectedText, uninjectedReason } from './state.ts';
 import { watchInjection } from './watch.ts';
 
 const bare = (overrides: Partial<Pod> = {}) => pod({ injected: false, ...overrides });
@@ -142,4 +142,19 @@ describe('countInjected', () => {
     assert.equal(counted.length, 21);
     assert.deepEqual(counted.at(-1), { version: '1', template: 'other', pods: 80 });
   });
+});
+
+describe('isOutdated', () => {
+  const current = { version: '2', settingsHash: 'b' };
+  const injectedBy = (sidecarVersion: string, sidecarSettings: string, more: Partial<Pod> = {}) =>
+    pod({ sidecarVersion, sidecarSettings, ...more });
+  for (const [what, of, now, expected] of [
+    ['of this version and these settings', injectedBy('2', 'b'), current, false],
+    ['of another version', injectedBy('1', 'b'), current, true],
+    ['of other settings', injectedBy('2', 'a'), current, true],
+    ['of other settings, where nobody says those of now', injectedBy('2', 'a'), { version: '2', settingsHash: '' }, false],
+    ['that is finished', injectedBy('1', 'a', { finished: true }), current, false],
+    ['that was not injected', injectedBy('', '', { injected: false }), current, false],
+  ] as const)
+    it(`is ${expected} for a pod ${what}`, () => assert.equal(isOutdated(of, now), expected));
 });

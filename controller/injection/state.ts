@@ -46,6 +46,17 @@ export const exceptedText = (exception: string, identityKey: string): string =>
   `requests reach IMDS as from the node, which knows every identity of the node. If that is not meant, change the podLabels of the exception ` +
   `(kubectl edit azurepodidentityexception ${exception}) or the labels of the pod, and make the pod anew`;
 
+/** What a pod is injected with now. */
+export interface CurrentInjection {
+  version: string;
+  /** Of the webhook's settings; empty where nobody said it. */
+  settingsHash: string;
+}
+
+/** Whether the pod would get other containers if it was made anew. */
+export const isOutdated = (pod: Pod, { version, settingsHash }: CurrentInjection): boolean =>
+  pod.injected && !pod.finished && (pod.sidecarVersion !== version || (settingsHash !== '' && pod.sidecarSettings !== settingsHash));
+
 /** Each template is a series of the metric. Templates beyond this number are counted together. */
 const templatesShown = 20;
 

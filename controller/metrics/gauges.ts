@@ -5,7 +5,7 @@ import { version } from '../../api/version.ts';
 import type { Informers } from '../../lib/identities/informers.ts';
 import type { LeaderElection } from '../../lib/kube/leader-election.ts';
 import type { Budget } from '../azure/arm/gates.ts';
-import { countInjected, uninjectedReason } from '../injection/state.ts';
+import { countInjected, isOutdated, uninjectedReason } from '../injection/state.ts';
 import type { WaitingTimes } from './waiting.ts';
 
 export interface GaugeSources {
@@ -14,6 +14,8 @@ export interface GaugeSources {
   waiting: WaitingTimes;
   /** By the budget that is used up: until when calls to Azure wait, milliseconds since the epoch. */
   throttledUntil(): ReadonlyMap<Budget, number>;
+  /** Of the settings that the webhook injects by now; empty where nobody said it. */
+  settingsHash: string;
 }
 
 /** Registers the gauges that are read at each scrape, most of them from the caches. */
@@ -80,8 +82,12 @@ export function registerGauges(registry: Registry, sources: GaugeSources): void 
     for (const pod of sources.informers.pods.values()) if (pod.injected && pod.running) pods += 1;
     running.set(pods);
   });
-  gauge('outdated_pods', 'pods whose token proxy is of another version than this controller', (outdated) => {
-    const counts = countInjected(sources.informers.pods.values()).filter((count) => count.version !== version);
-    outdated.set(counts.reduce((sum, { pods }) => sum + pods, 0));
-  });
+  gauge(
+    'outdated_pods',
+    'pods that another version injected, or other settings: made anew, they would get other containers',
+    (outdated) => {
+      const current = { version, settingsHash: sources.settingsHash };
+      outdated.set([...sources.informers.pods.values()].filter((pod) => isOutdated(pod, current)).length);
+    },
+  );
 }

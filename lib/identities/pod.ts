@@ -24,6 +24,7 @@ export interface Pod {
   /** Of the release that injected the pod; empty where the annotation cannot be read. */
   sidecarVersion: string;
   sidecarTemplate: string;
+  sidecarSettings: string;
   /** Annotated `inject: "false"`. */
   optedOut: boolean;
   /** The API server's copy of a static pod. */
@@ -57,6 +58,7 @@ export function podOf(raw: unknown, key?: string): Pod | undefined {
     injected: status !== undefined && hasProxy(raw),
     sidecarVersion: internText(stringAt(injection, 'version') ?? ''),
     sidecarTemplate: internText(stringAt(injection, 'templateHash') ?? ''),
+    sidecarSettings: internText(stringAt(injection, 'settingsHash') ?? ''),
     optedOut: metadata.annotations?.[annotations.inject] === 'false',
     mirror: metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined,
     windows: isWindows(raw),

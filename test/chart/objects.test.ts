@@ -222,8 +222,8 @@ describe('the chart with its own values', () => {
     const brokerValues = parseSettings(brokerSettings, [], environmentOf(objects, broker));
     for (const [values, table, given] of [
       [brokerValues, brokerSettings, ['federatedTokenFile']],
-      [webhookValues, webhookSettings, ['sidecarImage']],
-      [controllerValues, controllerSettings, ['webhookEntries', 'expectedExceptions', 'useMsi']],
+      [webhookValues, webhookSettings, ['sidecarImage', 'sidecarSettingsHash']],
+      [controllerValues, controllerSettings, ['sidecarSettingsHash', 'webhookEntries', 'expectedExceptions', 'useMsi']],
     ] as const)
       for (const [name, setting] of Object.entries(table))
         if (!(given as readonly string[]).includes(name))

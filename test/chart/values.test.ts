@@ -121,6 +121,21 @@ describe('values', () => {
     assert.deepEqual(parseSettings(webhookSettings, [], {}).sidecarAllowedRewrites, []);
   });
 
+  it('tell webhook and controller one hash of what is injected, which sidecar.* changes', async () => {
+    const hashOf = async (set: string) => {
+      const objects = await render('--set', set);
+      const hashes = [webhook, controller].map((name) => environmentOf(objects, name).SIDECAR_SETTINGS_HASH);
+      assert.match(hashes[0] ?? '', /^[0-9a-f]{16}$/);
+      assert.equal(hashes[0], hashes[1]);
+      return hashes[0];
+    };
+    const usual = await hashOf('webhook.logLevel=debug');
+    for (const set of ['sidecar.proxyLogLevel=debug', 'image.sidecar.tag=next', 'image.sidecar.pullPolicy=Always'])
+      assert.notEqual(await hashOf(set), usual, set);
+    for (const set of ['controller.logLevel=debug', 'sidecar.allowedEnv={HTTP_PROXY}', 'image.sidecar.allowedRewrites={m.test/s:*}'])
+      assert.equal(await hashOf(set), usual, set);
+  });
+
   it('take the former name of a setting, which the program translates', async () => {
     for (const set of ['controller.identityLinger=0', 'controller.identityLinger=0,controller.identityDetachDelay=0']) {
       const env = environmentOf(await render('--set', set), controller);

@@ -24,6 +24,8 @@ import type { Amounts } from './resources.ts';
 /** Everything that the injected parts depend on besides the pod. */
 export interface Template {
   mode: SidecarMode;
+  /** Written into the status of the pod; empty for none. */
+  settingsHash: string;
   image: string;
   imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   logFormat: LogFormat;

@@ -60,6 +60,7 @@ export function render(pod: PodView, input: RenderInput, template: Template, { g
   const status: InjectionStatus = {
     version,
     templateHash,
+    ...(template.settingsHash === '' ? {} : { settingsHash: template.settingsHash }),
     mode: template.mode,
     interception: marker,
     initContainers: initContainers.map(nameOf),

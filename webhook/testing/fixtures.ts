@@ -8,6 +8,7 @@ import { limitRangeOf, noLimits } from '../injection/limit-ranges.ts';
 
 export const template: Template = {
   mode: 'native',
+  settingsHash: '',
   image: 'sidecar:1',
   imagePullPolicy: 'IfNotPresent',
   logFormat: 'json',

@@ -38,6 +38,17 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
+{{/*
+What the webhook injects, as a hash: the controller counts the pods that got something else. What other webhooks may change is no part of it.
+Argument: the root.
+*/}}
+{{- define "aad.sidecarSettingsHash" -}}
+{{- $image := .Values.image.sidecar -}}
+{{- $settings := include "aad.settings" (omit .Values.sidecar "allowedEnv") -}}
+- name: SIDECAR_SETTINGS_HASH
+  value: {{ printf "%s %s %s" (include "aad.image" (dict "root" . "image" $image)) $image.pullPolicy $settings | sha256sum | trunc 16 | quote }}
+{{- end }}
+
 {{/* How identities are assigned, which controller and broker must agree on. Argument: the root. */}}
 {{- define "aad.assignment" -}}
 {{- include "aad.settings" (dict "assignment" .Values.assignment "assignmentOverrides" .Values.assignmentOverrides "federationAudience" .Values.federation.audience) }}
