@@ -14,6 +14,7 @@ import { startExpectedObjects } from './expected-objects.ts';
 import { startGuardController } from './guard/controller.ts';
 import { watchRuntimeExceptions } from './injection/runtime-exceptions.ts';
 import { watchInjection } from './injection/watch.ts';
+import { watchWorkloads } from './injection/workloads.ts';
 import type { ReconcilersOptions } from './reconcilers.ts';
 import { startDetaching, startReconcilers } from './reconcilers.ts';
 import { obeyUninstall } from './uninstall/obey.ts';
@@ -51,6 +52,10 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
     metrics: instruments.controllers,
   });
   stopper.add('certificates', () => certificates.stop());
+  if (settings.watchWorkloads) {
+    const workloads = watchWorkloads(options);
+    stopper.add('watch of workloads', () => workloads.stop());
+  }
   startOnCaches(options, stopper, signal);
   if (arm !== undefined) {
     const parts = { ...options, ...arm };

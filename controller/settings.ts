@@ -119,6 +119,10 @@ export const settings = {
     accepts: isAzureArea,
     default: [],
   }),
+  watchWorkloads: boolean({
+    description: 'watch Deployments, StatefulSets, DaemonSets, Jobs and CronJobs that have the label, to tell where their pods lack it',
+    default: true,
+  }),
   assignUninjected: boolean({ description: 'assign identities also to labelled pods without our sidecar', default: false }),
   immutableUserMsis: list({
     description: 'identities that are never detached',

@@ -44,6 +44,8 @@ export type AssignmentReason = (typeof terminalReasons)[number] | (typeof passin
 type BindingEventReason = 'binding applied' | 'binding apply error' | 'binding removed' | 'binding remove error' | 'ForeignBindingLimit';
 /** `RuntimeException` is on the AzurePodIdentityException too. */
 type PodEventReason = 'Attached' | 'Excepted' | 'NoBinding' | 'NotInjected' | 'RuntimeException';
+/** On a workload: its pods do not get the label that it has. */
+type WorkloadEventReason = 'LabelNotInTemplate';
 /** Why the broker mints no token for an identity. */
 export type InvalidIdentityReason =
   | 'InvalidFederatedIdentity'
@@ -72,6 +74,7 @@ export type EventReason =
   | AssignmentReason
   | BindingEventReason
   | PodEventReason
+  | WorkloadEventReason
   | InvalidIdentityReason
   | ConflictReason
   | RegistrationReason

@@ -28,9 +28,14 @@ export const customResourceDefinitions: Resource = {
   plural: 'customresourcedefinitions',
   kind: 'CustomResourceDefinition',
 };
-export const deployments: Resource = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment' };
 export const endpointSlices: Resource = { group: 'discovery.k8s.io', version: 'v1', plural: 'endpointslices', kind: 'EndpointSlice' };
 export const leases: Resource = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' };
+const workloads = (group: 'apps' | 'batch', plural: string, kind: string): Resource => ({ group, version: 'v1', plural, kind });
+export const deployments = workloads('apps', 'deployments', 'Deployment');
+export const statefulSets = workloads('apps', 'statefulsets', 'StatefulSet');
+export const daemonSets = workloads('apps', 'daemonsets', 'DaemonSet');
+export const jobs = workloads('batch', 'jobs', 'Job');
+export const cronJobs = workloads('batch', 'cronjobs', 'CronJob');
 export const tokenReviews: Resource = { group: 'authentication.k8s.io', version: 'v1', plural: 'tokenreviews', kind: 'TokenReview' };
 export const mutatingWebhookConfigurations: Resource = {
   group: 'admissionregistration.k8s.io',
