@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
+import { version } from '../../api/version.ts';
 import { stringAt } from '../../common/records.ts';
 import { mustRun, run } from '../../test/cluster/run.ts';
 import { chartFolder } from '../chart-readme.ts';
@@ -36,16 +37,17 @@ export function problemsOf(version: string, state: SourceState): string[] {
   return problems;
 }
 
-export async function readSource(root: string, version: string): Promise<SourceState> {
+export async function readSource(root: string, wanted: string): Promise<SourceState> {
   const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
   const git = (...args: string[]) => mustRun('git', ['-C', root, ...args]);
   const chart: unknown = parse(readFileSync(path.join(chartFolder, 'Chart.yaml'), 'utf8'));
-  const tag = await run('git', ['-C', root, 'rev-parse', '--verify', '--quiet', `refs/tags/v${version}^{commit}`]);
+  const tag = await run('git', ['-C', root, 'rev-parse', '--verify', '--quiet', `refs/tags/v${wanted}^{commit}`]);
   const status = await git('status', '--porcelain', '--untracked-files=normal');
   return {
     commit: (await git('rev-parse', 'HEAD')).trim(),
     time: Number(await git('show', '--no-patch', '--format=%ct', 'HEAD')),
     versions: {
+      'api/version.ts': version,
       'package.json': stringAt(JSON.parse(read('package.json')), 'version'),
       'version of Chart.yaml': stringAt(chart, 'version'),
       'appVersion of Chart.yaml': stringAt(chart, 'appVersion'),
