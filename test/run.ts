@@ -1,11 +1,12 @@
 // `npm test`, its tiers and its checks. Every tier runs on node:test's own runner; the last lines sum up all stages.
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { poolVariable } from './harness/control-plane.ts';
 import type { CheckName } from './runner/checks.ts';
 import { checkNames, checks, format, isCheckName, runCheck } from './runner/checks.ts';
 import { startControlPlanePool } from './runner/control-plane-pool.ts';
 import { prepare } from './runner/prepare.ts';
-import type { Counts } from './runner/run-files.ts';
+import type { Counts, RunOptions } from './runner/run-files.ts';
 import { runFiles, sumOf } from './runner/run-files.ts';
 import { runShards, shardsFor } from './runner/shards.ts';
 import type { Tier, TierFiles, TierName } from './runner/tiers.ts';
@@ -57,11 +58,22 @@ async function runTier(name: TierName, files: readonly string[], { watch, covera
   const shards = tier.isolation === 'none' && !watch && !coverage ? shardsFor(files) : 1;
   // A watch starts again only those files that a change concerns, which needs a process for each.
   const isolation = watch ? 'process' : tier.isolation;
-  const run = () => (shards > 1 ? runShards(files, shards) : runFiles(files, { ...tier, isolation, watch, coverage }));
+  // A watch never comes to what runs after it.
+  const alone = watch ? [] : (tier.alone ?? []);
+  const run = () => (shards > 1 ? runShards(files, shards) : runInTurn(files, alone, { ...tier, isolation, watch, coverage }));
   const counts = await (tier.controlPlanes === true ? withControlPlanes(run) : run());
   if (counts.passed + counts.failed + counts.skipped > 0) return counts;
   console.error(`${name}: no test ran`);
   return { ...counts, failed: 1 };
+}
+
+/** Those that must be alone come last, one after the other. */
+async function runInTurn(files: readonly string[], alone: readonly string[], options: RunOptions): Promise<Counts> {
+  const [last, first] = [files.filter((file) => alone.includes(file)), files.filter((file) => !alone.includes(file))];
+  const counts: Counts[] = [];
+  if (first.length > 0) counts.push(await runFiles(first, options));
+  if (last.length > 0) counts.push(await runFiles(last, { ...options, concurrency: 1 }));
+  return sumOf(counts);
 }
 
 /** The files that `run` starts share control planes. */
@@ -132,6 +144,8 @@ async function main(): Promise<number> {
   }
   if (isCheckName(first)) return (await runChecks([first])) ? 0 : 1;
 
+  // Small files spend most of their time on loading packages. What coverage measures must not come from a cache.
+  if (!values.coverage) process.env.NODE_COMPILE_CACHE ??= path.resolve(import.meta.dirname, '../node_modules/.cache/node-compile');
   const only = first === 'check' ? 'unit' : isTierName(first) ? first : undefined;
   const paths = only === undefined ? positionals : rest;
   const files = selectFiles(listFiles(), only, paths);

@@ -1,8 +1,11 @@
 // The tiers of tests, and which of their files the paths of a command line name.
 import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
+/** Each file of the upper tiers starts many processes, so that memory is the limit of a large machine. */
+const processors = Math.min(availableParallelism(), 4);
 
 export interface Tier {
   /** What it needs beyond Node. */
@@ -14,6 +17,8 @@ export interface Tier {
   concurrency: number;
   /** Files that take the longest. They start first, so that none is left over at the end. */
   longest?: readonly string[];
+  /** Files with nothing beside them, because they load the machine as much as they can. */
+  alone?: readonly string[];
   /** Its files have a pool of control planes (test/runner/control-plane-pool.ts). */
   controlPlanes?: boolean;
 }
@@ -29,19 +34,27 @@ export const tiers = {
     isolation: 'none',
     concurrency: 1,
   },
-  chart: { about: 'the chart through the real helm', globs: ['test/chart/**/*.test.ts'], isolation: 'process', concurrency: 1 },
+  chart: { about: 'the chart through the real helm', globs: ['test/chart/**/*.test.ts'], isolation: 'process', concurrency: processors },
   netns: { about: 'real iptables in network namespaces (root)', globs: ['test/netns/**/*.test.ts'], isolation: 'process', concurrency: 1 },
   integration: {
     about: 'real API server and etcd, our programs as processes, the Azure emulator',
     globs: ['test/integration/**/*.test.ts'],
     isolation: 'process',
-    concurrency: 2,
+    // They wait for a third of their time.
+    concurrency: processors + 1,
     controlPlanes: true,
     longest: ['tokens', 'kill', 'federation', 'model', 'coexistence', 'node-endpoint'].map(
       (name) => `test/integration/controller/${name}.test.ts`,
     ),
   },
-  e2e: { about: 'the whole in the one-node cluster (root)', globs: ['test/e2e/**/*.test.ts'], isolation: 'process', concurrency: 1 },
+  e2e: {
+    about: 'the whole in the one-node cluster (root)',
+    globs: ['test/e2e/**/*.test.ts'],
+    isolation: 'process',
+    concurrency: processors,
+    longest: ['test/e2e/product.test.ts', 'test/e2e/guard.test.ts'],
+    alone: ['test/e2e/load.test.ts'],
+  },
 } as const satisfies Record<string, Tier>;
 
 export type TierName = keyof typeof tiers;
