@@ -9,7 +9,8 @@ export type CommandErrorCode =
   | 'denial_not_effective'
   | 'listen_failed'
   | 'ca_unreadable'
-  | 'proxy_not_ready';
+  | 'proxy_not_ready'
+  | 'status_unavailable';
 
 /** A command cannot do its work. Its message is the only line that is printed, and the exit code is 1. */
 export class CommandError extends Error {

@@ -19,6 +19,7 @@ import {
   readWaitSettings,
   waitOptions,
 } from './settings.ts';
+import { readStatus } from './status.ts';
 import { waitForProxy } from './wait.ts';
 
 interface Command {
@@ -46,6 +47,14 @@ const commands: Record<string, Command> = {
     summary: 'answers processes of the node with tokens of its pods, before their containers run',
     options: hostOptions,
     run: (args) => serveHost(readHostSettings(args)),
+  },
+  status: {
+    summary: 'prints what the proxy knows: broker, identities, why they are not assigned; no token',
+    options: waitOptions,
+    async run(args) {
+      const { address, timeoutMs } = readWaitSettings(args);
+      console.log(await readStatus({ address, timeoutMs, fetch }));
+    },
   },
   wait: {
     summary: 'ends once the proxy listens',

@@ -1,5 +1,6 @@
 // One request in, one response out: the proxy as a function over web-standard objects.
 import type { Counts } from '../broker/counts.ts';
+import type { SidecarStatus } from '../../api/sidecar-status.ts';
 import type { ImdsClient } from '../tokens/imds-client.ts';
 import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';
@@ -15,6 +16,7 @@ export interface HandlerOptions extends RouteSettings, TokenRequestOptions {
   metrics: Pick<Metrics, 'countResponse'>;
   counts: Pick<Counts, 'countTokenResponse'>;
   nonce: string;
+  status: () => SidecarStatus;
   /** Whether this pod may approve scheduled events of its node. A pod that is excepted at this moment may in any case. */
   allowEventApproval: boolean;
 }
@@ -75,6 +77,8 @@ function respond(route: Route, request: IncomingRequest, keepOpen: () => void, o
   switch (route.kind) {
     case 'nonce':
       return new Response(options.nonce);
+    case 'status':
+      return Response.json(options.status());
     case 'error':
       return errorResponse(route, route.protocol);
     case 'pass':

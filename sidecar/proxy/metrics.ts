@@ -20,7 +20,14 @@ export interface MetricsSources {
 }
 
 /** Values of the label `route`. */
-const routeLabels: Record<Route['kind'], string> = { token: 'token', pass: 'pass', post: 'pass', nonce: 'nonce', error: 'refusal' };
+const routeLabels: Record<Route['kind'], string> = {
+  token: 'token',
+  pass: 'pass',
+  post: 'pass',
+  nonce: 'nonce',
+  status: 'status',
+  error: 'refusal',
+};
 
 export function createMetrics({ cachedTokens, brokerContactAgeMs }: MetricsSources): Metrics {
   const requests = new Map<string, number>();

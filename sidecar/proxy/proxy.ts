@@ -30,6 +30,7 @@ import type { TimingSafeEqual } from './identity-header.ts';
 import { createHeaderCheck } from './identity-header.ts';
 import type { Metrics } from './metrics.ts';
 import { createMetrics } from './metrics.ts';
+import { sidecarStatusOf } from './status.ts';
 
 export interface ProxyDependencies {
   fetch: Fetch;
@@ -79,6 +80,7 @@ export function startProxy(settings: ProxySettings, dependencies: ProxyDependenc
     clock,
     stopping,
     nonce: createNonce(),
+    status: () => sidecarStatusOf({ broker, store, tokens, clock }),
     isIdentityHeader: identityHeader === undefined ? undefined : createHeaderCheck(identityHeader, timingSafeEqual),
     blockInstanceMetadata: settings.blockInstanceMetadata,
     allowEventApproval: settings.allowEventApproval,

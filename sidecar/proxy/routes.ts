@@ -2,6 +2,7 @@
 // 400 on a path that does not exist for "IMDSv2 is there" (docs/reference/imds.md). Paths of requests to IMDS are built from the table in
 // imds-paths.ts, never from the text of a request.
 import type { Selector } from '../../api/identity-choice.ts';
+import { sidecarStatusPath } from '../../api/sidecar-status.ts';
 import type { BodyKind, PassedPath } from './imds-paths.ts';
 import { instancePath, isAt, passedPaths } from './imds-paths.ts';
 import type { Parameters } from './parameters.ts';
@@ -45,7 +46,7 @@ export interface ErrorRoute {
   allow?: readonly string[];
 }
 
-export type Route = TokenRoute | PassRoute | PostRoute | ErrorRoute | { kind: 'nonce' };
+export type Route = TokenRoute | PassRoute | PostRoute | ErrorRoute | { kind: 'nonce' } | { kind: 'status' };
 
 export interface RouteSettings {
   /** Checks X-IDENTITY-HEADER. Undefined where the App Service protocol is off. */
@@ -54,6 +55,7 @@ export interface RouteSettings {
 }
 
 const maxResourceLength = 4096;
+const statusPath = sidecarStatusPath.slice(1);
 
 /** What a URL means before its request is read. It depends on the URL alone, and so can be cached. */
 export interface Target {
@@ -76,6 +78,7 @@ export function parseTarget(url: URL, settings: RouteSettings): Target {
   const path = segments.join('/');
 
   if (path === 'nonce') return target('none', { kind: 'nonce' });
+  if (path === statusPath) return target('imds', { kind: 'status' });
   if (path === 'metadata/identity/oauth2/token') return target('imds', tokenRoute(searchParams, 'imds'));
   if (path === 'msi/token' && settings.isIdentityHeader !== undefined) return target('appservice', tokenRoute(searchParams, 'appservice'));
   // On a node this path is for its processes. A pod was answered so by NMI (docs/reference/aad-pod-identity.md#the-endpoint-for-hosts).
