@@ -3,21 +3,7 @@ import { describe, it } from 'node:test';
 import { version as ownVersion } from '../api/version.ts';
 import { KubeError } from '../lib/kube/errors.ts';
 import { silentLogger } from '../lib/log.ts';
-import { isOlder, warnAboutOldCrds } from './crd-check.ts';
-
-describe('isOlder', () => {
-  for (const [version, than, expected] of [
-    [undefined, '0.2.0', true],
-    ['next', '0.2.0', true],
-    ['0.1.9', '0.2.0', true],
-    ['0.9.0', '0.10.0', true],
-    ['0.2.0', '0.2.1', true],
-    ['0.2.0', '0.2.0', false],
-    ['0.2.1', '0.2.0', false],
-    ['1.0.0', '0.9.9', false],
-  ] as const)
-    it(`is ${expected} for ${version} and ${than}`, () => assert.equal(isOlder(version, than), expected));
-});
+import { warnAboutOldCrds } from './crd-check.ts';
 
 describe('warnAboutOldCrds', () => {
   /** The texts of the Events, for CRDs with these versions by the start of their names. */

@@ -3,6 +3,7 @@
 import { plurals } from '../api/kinds.ts';
 import { apiGroup } from '../api/names.ts';
 import { version as ownVersion } from '../api/version.ts';
+import { crdVersion, isOlder } from '../lib/identities/crd-version.ts';
 import type { InstallationReason } from '../lib/identities/reasons.ts';
 import type { KubeClient } from '../lib/kube/client.ts';
 import type { EventRecorder } from '../lib/kube/events.ts';
@@ -17,17 +18,6 @@ export interface CrdCheckOptions {
   /** Of the release. */
   namespace: string;
   webhookService: string;
-}
-
-/** Of the chart that the CRD is from; undefined for those of aad-pod-identity and of 0.1. */
-export const crdVersion = (crd: unknown): string | undefined => stringAt(crd, 'metadata', 'labels', 'app.kubernetes.io/version');
-
-/** Numbers decide; a version without them is older. */
-export function isOlder(version: string | undefined, than: string): boolean {
-  const parts = (text: string) => (/^\d+\.\d+\.\d+/.exec(text)?.[0] ?? '').split('.').map(Number);
-  const [a, b] = [parts(version ?? ''), parts(than)];
-  const differs = b.findIndex((part, index) => a[index] !== part);
-  return differs !== -1 && (a[differs] ?? -1) < (b[differs] ?? 0);
 }
 
 /** Never throws. */

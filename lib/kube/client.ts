@@ -1,15 +1,16 @@
 // The one way to the API server: raw JSON over one keep-alive dispatcher. client-node supplies the configuration (kubeconfig, in-cluster)
 // and authentication; by itself it opens a TLS connection for every call and has no timeouts (docs/adr/0015-own-kubernetes-client-layer.md).
 import type { RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
+import type { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
 import { request } from 'undici';
 import type { Clock } from '../../common/clock.ts';
 import { systemClock } from '../../common/clock.ts';
 import { waitInTurn } from '../rate-limiters.ts';
-import { SettingsError } from '../settings.ts';
 import { dispatcherFor } from './dispatcher.ts';
 import { IdleWatchError, KubeError } from './errors.ts';
+import type { KubeconfigOptions } from './kubeconfig.ts';
+import { loadKubeconfig } from './kubeconfig.ts';
 import { splitLines } from './lines.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -46,7 +47,6 @@ export const mergePatch = 'application/merge-patch+json';
 export const jsonPatch = 'application/json-patch+json';
 
 export interface ConnectOptions {
-  kubeconfig?: string | undefined;
   userAgent: string;
   /** Calls a second on average; after a pause four seconds' worth go at once. Watches do not count. */
   qps: number;
@@ -72,19 +72,12 @@ interface OpenOptions {
  * Reads the configuration as kubectl does: the file if given, else $KUBECONFIG, else ~/.kube/config, else the pod's service account.
  * Throws {@link SettingsError} for one that cannot be used.
  */
-export function connect(options: ConnectOptions): KubeClient {
-  const config = new KubeConfig();
-  try {
-    if (options.kubeconfig === undefined) config.loadFromDefault();
-    else config.loadFromFile(options.kubeconfig);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new SettingsError(`--kubeconfig is '${options.kubeconfig ?? ''}': accepted is a kubeconfig file (${why})`);
-  }
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) throw new SettingsError('the kubeconfig has no current context: set current-context to a context with a cluster');
+export const connect = (options: ConnectOptions & KubeconfigOptions): KubeClient => connectWith(loadKubeconfig(options), options);
+
+/** By a configuration whose current context has a cluster. */
+export function connectWith(config: KubeConfig, options: ConnectOptions): KubeClient {
   const connection: Connection = {
-    server: cluster.server.replace(/\/$/, ''),
+    server: (config.getCurrentCluster()?.server ?? '').replace(/\/$/, ''),
     authenticate: async () => {
       const https: RequestOptions = {};
       await config.applyToHTTPSOptions(https);
