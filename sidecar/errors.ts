@@ -10,7 +10,8 @@ export type CommandErrorCode =
   | 'listen_failed'
   | 'ca_unreadable'
   | 'proxy_not_ready'
-  | 'status_unavailable';
+  | 'status_unavailable'
+  | 'token_refused';
 
 /** A command cannot do its work. Its message is the only line that is printed, and the exit code is 1. */
 export class CommandError extends Error {

@@ -16,10 +16,12 @@ import {
   readHostSettings,
   readInitSettings,
   readProxySettings,
+  readTryTokenSettings,
   readWaitSettings,
+  tryTokenOptions,
   waitOptions,
 } from './settings.ts';
-import { readStatus } from './status.ts';
+import { readClaims, readStatus } from './status.ts';
 import { waitForProxy } from './wait.ts';
 
 interface Command {
@@ -56,6 +58,14 @@ const commands: Record<string, Command> = {
       console.log(await readStatus({ address, timeoutMs, fetch }));
     },
   },
+  'try-token': {
+    summary: 'asks the proxy for a token, and prints its claims only',
+    options: tryTokenOptions,
+    async run(args) {
+      const { address, timeoutMs, resource } = readTryTokenSettings(args);
+      console.log(await readClaims({ address, timeoutMs, fetch }, resource));
+    },
+  },
   wait: {
     summary: 'ends once the proxy listens',
     options: waitOptions,
@@ -72,7 +82,7 @@ const commands: Record<string, Command> = {
 
 function help(name: string | undefined, command: Command | undefined): string {
   if (command === undefined) {
-    const list = Object.entries(commands).map(([known, { summary }]) => `  ${known.padEnd(6)} ${summary}`);
+    const list = Object.entries(commands).map(([known, { summary }]) => `  ${known.padEnd(9)} ${summary}`);
     return `usage: sidecar.js COMMAND [--flag=value ...]\n\n${list.join('\n')}\n\nCOMMAND --help explains its flags; --version prints the version.`;
   }
   return `usage: sidecar.js ${name} [--flag=value ...]\n${command.summary}\n\n${describeOptions(command.options)}`;

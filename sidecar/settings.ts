@@ -27,6 +27,12 @@ export const waitOptions = {
   timeout: number({ description: 'how long to wait', unit: 'seconds', default: 30, min: 1, max: 3600 }),
 };
 
+export const tryTokenOptions = {
+  listen: waitOptions.listen,
+  resource: text({ description: 'for which resource', pattern: notEmpty }),
+  timeout: number({ description: 'how long to wait', unit: 'seconds', default: 50, min: 1, max: 3600 }),
+};
+
 const imdsUrl = text({
   description: 'the instance metadata service',
   form: 'an http URL without a path',
@@ -107,6 +113,11 @@ export function readInitSettings(args: readonly string[]) {
 export function readWaitSettings(args: readonly string[]) {
   const { listen, timeout } = parseOptions(waitOptions, args);
   return { address: listen, timeoutMs: timeout * 1000 };
+}
+
+export function readTryTokenSettings(args: readonly string[]) {
+  const { listen, timeout, resource } = parseOptions(tryTokenOptions, args);
+  return { address: listen, timeoutMs: timeout * 1000, resource };
 }
 
 export function readProxySettings(args: readonly string[]) {

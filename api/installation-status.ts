@@ -1,0 +1,50 @@
+// What only the leader knows, in a ConfigMap of the release namespace: the kubectl plugin reads it, so that nobody has to forward a port.
+
+export const statusConfigMapName = 'aad-pod-identity-status';
+export const statusKey = 'status.json';
+
+/** How the last call went. `unknown`: there was none yet. `at`: RFC 3339. */
+export type CallStatus = { state: 'unknown' } | { state: 'working'; at: string } | { state: 'failing'; at: string; message: string };
+
+export interface QuarantinedIdentity {
+  /** Resource id, lower case. */
+  identity: string;
+  /** RFC 3339: when it is tried again. */
+  until: string;
+}
+
+/** A scale set or virtual machine. */
+export interface ScopeStatus {
+  /** Resource id. */
+  id: string;
+  lastCall: CallStatus;
+  /** Somebody set `paused` in its record. */
+  paused: boolean;
+  /** RFC 3339: when Azure may be called again after it refused a call. Absent: now. */
+  blockedUntil?: string;
+  quarantined: QuarantinedIdentity[];
+}
+
+export interface InstallationStatus {
+  version: string;
+  /** Name of the leader in the Lease. */
+  leader: string;
+  /** RFC 3339. It is written anew at least once a minute. */
+  writtenAt: string;
+  mode: 'standard' | 'managed';
+  /** On which matching and assignment depend. */
+  settings: { forceNamespaced: boolean; bindingNamespaces: string[]; assignment: 'attach' | 'federate'; assignUninjected: boolean };
+  signIn: CallStatus;
+  resourceManager: CallStatus;
+  /** Another controller does the same work, so this one does nothing. */
+  conflict?: { reason: string; message: string };
+  /** When each certificate ends, RFC 3339, by the name of its Secret. */
+  certificates: Record<string, string>;
+  /** Those with a problem first; at most {@link maxScopes}. */
+  scopes: ScopeStatus[];
+  /** How many scopes are not listed. */
+  scopesLeftOut: number;
+}
+
+/** An object of the API server holds 1 MiB. */
+export const maxScopes = 500;

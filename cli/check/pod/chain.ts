@@ -1,0 +1,47 @@
+// `check pod`: the links between a pod and its token, in order. The first broken one ends the walk, since the later ones depend on it.
+import type { InstallationStatus } from '../../../api/installation-status.ts';
+import type { MatchRules } from '../../../lib/identities/match.ts';
+import { podOf } from '../../../lib/identities/pod.ts';
+import type { PodFacts } from '../../cluster/pod-facts.ts';
+import type { Finding, Section } from '../../finding.ts';
+import { isBroken } from '../../finding.ts';
+import { checkAdmitted } from './admitted.ts';
+import { checkAssigned } from './assigned.ts';
+import { checkBound } from './bound.ts';
+import { checkInjected } from './injected.ts';
+import { checkLabelled } from './labelled.ts';
+import { checkNodeAgent } from './node-agent.ts';
+import { checkServed } from './served.ts';
+import { checkStarted } from './started.ts';
+
+export function checkPod(facts: PodFacts, now: Date): Section[] {
+  const { pod: read, namespace, name } = facts;
+  const sections: Section[] = [];
+  /** False ends the walk. */
+  const add = (title: string, findings: readonly Finding[]): boolean => {
+    if (findings.length > 0) sections.push({ title, findings });
+    return !findings.some(isBroken);
+  };
+
+  if (!add(`Pod ${namespace}/${name}`, [checkAdmitted(facts)]) || !('value' in read)) return sections;
+  const raw = read.value;
+  if (!add('Label', [checkLabelled(facts, raw)])) return sections;
+  const pod = podOf(raw);
+  if (pod === undefined) return sections;
+  if (!add('Injection', [checkInjected(facts, raw)])) return sections;
+  const { findings, matches } = checkBound(facts, pod, rulesOf(facts));
+  if (!add('Binding and identity', findings)) return sections;
+  if (!add('Start', checkStarted(facts, raw))) return sections;
+  if (!add('Assignment', checkAssigned(facts, pod, matches, now))) return sections;
+  if (!add('Node', checkNodeAgent(facts, raw))) return sections;
+  add('Token proxy', checkServed(facts));
+  return sections;
+}
+
+/** The settings of the controller; without its status the defaults. */
+function rulesOf({ installation }: PodFacts): MatchRules {
+  const read = installation.release?.status;
+  const status: InstallationStatus | undefined = read !== undefined && 'value' in read ? read.value : undefined;
+  const { forceNamespaced = false, bindingNamespaces = [] } = status?.settings ?? {};
+  return { forceNamespaced: forceNamespaced || status?.mode === 'managed', bindingNamespaces };
+}

@@ -1,0 +1,101 @@
+// Why a labelled pod has no token proxy: first what the webhook would decide about it, then whether it was called at all.
+import type { ReasonFor } from '../../../api/decisions.ts';
+import { reasonText } from '../../../api/decisions.ts';
+import { skipReason } from '../../../lib/identities/decision/skip.ts';
+import { matchingException } from '../../../lib/identities/exceptions.ts';
+import { excludedNamespaces } from '../../../lib/identities/namespace.ts';
+import { podOf } from '../../../lib/identities/pod.ts';
+import { metadataOf } from '../../../lib/kube/objects.ts';
+import { entriesOf } from '../../cluster/installation.ts';
+import type { PodFacts } from '../../cluster/pod-facts.ts';
+import { hasProxy } from '../../cluster/pod-facts.ts';
+import type { TrialAdmission } from '../../cluster/trial-admission.ts';
+import type { Code } from '../../codes.ts';
+import type { Finding } from '../../finding.ts';
+import { broken, passed } from '../../finding.ts';
+
+const skipCodes: Record<ReasonFor<'skip'>, Code> = {
+  mirror_pod: 'StaticPod',
+  no_selector: 'LabelEmpty',
+  opted_out: 'OptedOut',
+  excepted: 'Excepted',
+  windows: 'WindowsPod',
+  host_network: 'HostNetwork',
+};
+
+export function checkInjected(facts: PodFacts, raw: unknown): Finding {
+  const title = 'token proxy';
+  if (hasProxy(raw)) return passed('has the token proxy');
+  const { namespace, name, trial } = facts;
+  const pod = podOf(raw);
+  const exception = matchingException(pod?.labels ?? {}, 'value' in facts.exceptions ? facts.exceptions.value : []);
+  const reason = pod === undefined ? undefined : skipReason(pod, exception !== undefined);
+  if (reason !== undefined)
+    return broken(skipCodes[reason], {
+      title,
+      message: reasonText(reason, reason === 'excepted' ? `AzurePodIdentityException ${exception?.key}` : undefined),
+      advice: adviceOf[reason],
+      ...(reason === 'excepted' ? { command: `kubectl get azurepodidentityexception ${exception?.name} -n ${namespace} -o yaml` } : {}),
+    });
+  if (isExcluded(facts))
+    return broken('NamespaceExcluded', {
+      title,
+      message: `the API server does not call the webhook for namespace ${namespace}`,
+      advice:
+        'Run the pod in another namespace. The webhook leaves out kube-system, and namespaces labelled control-plane=true or kubernetes.azure.com/managedby=aks.',
+      command: `kubectl get namespace ${namespace} --show-labels`,
+    });
+  return missed(trial, { title, name, namespace });
+}
+
+const adviceOf: Record<ReasonFor<'skip'>, string> = {
+  mirror_pod: 'Run it as a DaemonSet.',
+  no_selector: 'Give the label the selector of an AzureIdentityBinding.',
+  opted_out: 'Remove the annotation aadpodidentity.k8s.io/inject from the template of the pod.',
+  excepted: 'Change the labels of the pod, or the exception if it means other pods.',
+  windows: 'Use Azure Workload Identity for Windows pods.',
+  host_network: 'Remove hostNetwork from the pod: such a pod has the network of its node.',
+};
+
+function isExcluded({ namespace, namespaceObject, installation }: PodFacts): boolean {
+  if (excludedNamespaces.has(namespace)) return true;
+  const labels = 'value' in namespaceObject ? (metadataOf(namespaceObject.value).labels ?? {}) : {};
+  const isRegistered = 'value' in installation.webhookConfiguration && entriesOf(installation.webhookConfiguration.value).length > 0;
+  return isRegistered && (labels['control-plane'] === 'true' || labels['kubernetes.azure.com/managedby'] === 'aks');
+}
+
+/** The webhook would inject the pod, and did not: the trial tells whether it would now. */
+function missed(
+  trial: TrialAdmission | undefined,
+  { title, name, namespace }: { title: string; name: string; namespace: string },
+): Finding {
+  const recreate = { command: `kubectl delete pod ${name} -n ${namespace}` };
+  if (trial?.outcome === 'injected')
+    return broken('OlderThanInstall', {
+      title,
+      message: 'the pod was made before the webhook was there, or while it was not; a pod that is made now is injected',
+      advice: 'Make the pod anew. A controller such as a Deployment does that once the pod is deleted.',
+      ...recreate,
+    });
+  const check = { command: 'kubectl aad-pod-identity check' };
+  if (trial?.outcome === 'unreachable')
+    return broken(/x509|certificate/.test(trial.text) ? 'CaBundleWrong' : 'WebhookDown', {
+      title,
+      message: `the API server cannot call the webhook: ${trial.text}`,
+      advice: 'Mend the webhook first.',
+      ...check,
+    });
+  if (trial?.outcome === 'not injected')
+    return broken('WebhookNotRegistered', {
+      title,
+      message: 'a labelled pod that is made now is not injected either',
+      advice: 'See what is wrong with the installation.',
+      ...check,
+    });
+  return broken('NotInjected', {
+    title,
+    message: `the pod has no token proxy${trial === undefined ? '' : `; a trial as a dry run says: ${trial.text}`}`,
+    advice: 'Make the pod anew. If it has no token proxy then either, see what is wrong with the installation.',
+    ...check,
+  });
+}

@@ -1,0 +1,63 @@
+import { initContainerName, proxyContainerName } from '../../../api/names.ts';
+import { at, stringAt } from '../../../lib/kube/objects.ts';
+import type { PodFacts } from '../../cluster/pod-facts.ts';
+import { isProxyRunning, partsOf } from '../../cluster/pod-facts.ts';
+import type { Finding } from '../../finding.ts';
+import { broken, passed } from '../../finding.ts';
+
+export function checkStarted({ name, namespace }: PodFacts, pod: unknown): Finding[] {
+  if ((stringAt(pod, 'spec', 'nodeName') ?? '') === '')
+    return [
+      broken('NotScheduled', {
+        title: 'node',
+        message: 'the pod has no node yet',
+        advice: 'See why the scheduler finds none.',
+        command: `kubectl describe pod ${name} -n ${namespace}`,
+      }),
+    ];
+  const init = checkInit(pod, { name, namespace });
+  return init.status === 'broken' ? [init] : [init, checkProxy(pod, { name, namespace })];
+}
+
+interface Target {
+  name: string;
+  namespace: string;
+}
+
+const logsOf = ({ name, namespace }: Target, container: string): string => `kubectl logs ${name} -n ${namespace} -c ${container}`;
+
+function checkInit(pod: unknown, target: Target): Finding {
+  const status = statusOf(pod, initContainerName);
+  // With interception none there is no init container.
+  if (status === undefined && !partsOf(pod, 'spec').some((container) => container.name === initContainerName))
+    return passed('needs no redirect');
+  const ended = at(status, 'state', 'terminated') ?? at(status, 'lastState', 'terminated');
+  const code = at(ended, 'exitCode');
+  if (code === 0) return passed('redirects IMDS to the proxy');
+  const waiting = stringAt(status, 'state', 'waiting', 'message') ?? stringAt(status, 'state', 'waiting', 'reason');
+  const message = stringAt(ended, 'message')?.trim() ?? waiting ?? 'it has not ended yet';
+  return broken('InitFailed', {
+    title: 'init container',
+    message: `${initContainerName} ${code === undefined ? 'has not redirected IMDS yet' : `ended with code ${String(code)}`}: ${message}`,
+    advice: 'Its log has the one line that says why.',
+    command: logsOf(target, initContainerName),
+  });
+}
+
+function checkProxy(pod: unknown, target: Target): Finding {
+  if (isProxyRunning(pod)) return passed('the token proxy runs');
+  const status = statusOf(pod, proxyContainerName);
+  const why =
+    stringAt(status, 'state', 'waiting', 'message') ??
+    stringAt(status, 'state', 'waiting', 'reason') ??
+    stringAt(status, 'lastState', 'terminated', 'message')?.trim() ??
+    (at(status, 'state', 'terminated') === undefined ? 'it has not started yet' : 'it has ended');
+  return broken('SidecarNotRunning', {
+    title: 'token proxy',
+    message: `${proxyContainerName} does not run: ${why}`,
+    advice: 'See its log, and the Events of the pod.',
+    command: logsOf(target, proxyContainerName),
+  });
+}
+
+const statusOf = (pod: unknown, name: string) => partsOf(pod, 'status').find((status) => status.name === name);

@@ -1,0 +1,141 @@
+// Everything that `check` reads of the cluster, at once.
+
+import type { InstallationStatus } from '../../api/installation-status.ts';
+import { statusConfigMapName, statusKey } from '../../api/installation-status.ts';
+import {
+  apiGroup,
+  brokerServiceName,
+  caBundleConfigMapName,
+  injectedLabel,
+  leaderLeaseName,
+  webhookConfigurationName,
+  webhookServiceName,
+} from '../../api/names.ts';
+import { parseInstallationStatus } from '../../lib/identities/installation-status.ts';
+import { at, isRecord, metadataOf, stringAt } from '../../lib/kube/objects.ts';
+import type { Resource } from '../../lib/kube/resources.ts';
+import { configMaps, endpointSlices, leases, mutatingWebhookConfigurations, pods } from '../../lib/kube/resources.ts';
+import type { Read, Reader } from './reader.ts';
+
+const deployments: Resource = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment' };
+const crds: Resource = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  kind: 'CustomResourceDefinition',
+};
+const policies: Resource = {
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural: 'validatingadmissionpolicies',
+  kind: 'ValidatingAdmissionPolicy',
+};
+
+/** Label of every object that the chart renders. */
+const chartLabel = 'app.kubernetes.io/name=aad-pod-identity-webhook';
+
+/** The programs of a release. */
+export interface Release {
+  readonly namespace: string;
+  readonly deployments: Read<readonly unknown[]>;
+  readonly lease: Read<unknown>;
+  /** Undefined: the ConfigMap is there and holds something else. */
+  readonly status: Read<InstallationStatus | undefined>;
+  /** PEM. */
+  readonly caBundle: Read<string>;
+  readonly webhookEndpoints: Read<readonly unknown[]>;
+  readonly brokerEndpoints: Read<readonly unknown[]>;
+}
+
+export interface Installation {
+  readonly version: Read<unknown>;
+  readonly crds: Read<readonly unknown[]>;
+  readonly webhookConfiguration: Read<unknown>;
+  /** Undefined: nothing says where the chart is installed. */
+  readonly release: Release | undefined;
+  readonly policies: Read<readonly unknown[]>;
+  /** Pods of an NMI or a MIC of aad-pod-identity. */
+  readonly upstreamPods: Read<readonly unknown[]>;
+  readonly injectedPods: Read<readonly unknown[]>;
+}
+
+export async function readInstallation(reader: Reader, releaseNamespace: string | undefined): Promise<Installation> {
+  const configuration = reader.get(mutatingWebhookConfigurations, { name: webhookConfigurationName });
+  const release = configuration.then((read) => {
+    const namespace = releaseNamespace ?? ('value' in read ? namespaceOf(read.value) : undefined);
+    return namespace === undefined ? undefined : readRelease(reader, namespace);
+  });
+  const [version, allCrds, webhookConfiguration, found, allPolicies, upstreamPods, injectedPods] = await Promise.all([
+    reader.call('/version', 'get /version'),
+    reader.list(crds),
+    configuration,
+    release,
+    reader.list(policies, { labelSelector: chartLabel }),
+    readUpstreamPods(reader),
+    reader.list(pods, { labelSelector: injectedLabel }),
+  ]);
+  return {
+    version,
+    crds: mapRead(allCrds, (items) => items.filter((crd) => stringAt(crd, 'spec', 'group') === apiGroup)),
+    webhookConfiguration,
+    release: found,
+    policies: allPolicies,
+    upstreamPods,
+    injectedPods,
+  };
+}
+
+/** The entries say which release gets the pods. Before the controller has added them there is only what Helm wrote. */
+function namespaceOf(configuration: unknown): string | undefined {
+  const [entry] = entriesOf(configuration);
+  return (
+    stringAt(entry, 'clientConfig', 'service', 'namespace') ?? metadataOf(configuration).annotations?.['meta.helm.sh/release-namespace']
+  );
+}
+
+export function entriesOf(configuration: unknown): Record<string, unknown>[] {
+  const webhooks = at(configuration, 'webhooks');
+  return Array.isArray(webhooks) ? webhooks.filter(isRecord) : [];
+}
+
+async function readRelease(reader: Reader, namespace: string): Promise<Release> {
+  const endpointsOf = (service: string) =>
+    reader.list(endpointSlices, { namespace, labelSelector: `kubernetes.io/service-name=${service}` });
+  const [ours, lease, status, caBundle, webhookEndpoints, brokerEndpoints] = await Promise.all([
+    reader.list(deployments, { namespace, labelSelector: chartLabel }),
+    reader.get(leases, { namespace, name: leaderLeaseName }),
+    reader.get(configMaps, { namespace, name: statusConfigMapName }),
+    reader.get(configMaps, { namespace, name: caBundleConfigMapName }),
+    endpointsOf(webhookServiceName),
+    endpointsOf(brokerServiceName),
+  ]);
+  return {
+    namespace,
+    deployments: ours,
+    lease,
+    status: mapRead(status, (object) => parseInstallationStatus(stringAt(object, 'data', statusKey) ?? '')),
+    caBundle: mapRead(caBundle, (object) => stringAt(object, 'data', 'ca.crt') ?? ''),
+    webhookEndpoints,
+    brokerEndpoints,
+  };
+}
+
+/** Of the Helm chart, then of the static manifests and the AKS add-on: docs/reference/aad-pod-identity.md. */
+async function readUpstreamPods(reader: Reader): Promise<Read<readonly unknown[]>> {
+  const selectors = ['app.kubernetes.io/component in (mic,nmi)', 'component in (mic,nmi)'];
+  const found = await Promise.all(selectors.map((labelSelector) => reader.list(pods, { labelSelector })));
+  const all = found.flatMap((read) => ('value' in read ? read.value : []));
+  const failed = found.find((read) => !('value' in read));
+  return failed ?? { value: [...new Map(all.map((pod) => [metadataOf(pod).uid, pod])).values()] };
+}
+
+export function mapRead<T, U>(read: Read<T>, map: (value: T) => U): Read<U> {
+  return 'value' in read ? { value: map(read.value) } : read;
+}
+
+/** Addresses that a Service sends connections to. */
+export function readyAddresses(slices: readonly unknown[]): number {
+  return slices
+    .flatMap((slice) => at(slice, 'endpoints'))
+    .filter((endpoint) => at(endpoint, 'conditions', 'ready') !== false && Array.isArray(at(endpoint, 'addresses'))).length;
+}

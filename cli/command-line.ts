@@ -1,0 +1,93 @@
+// What kubectl's users type: command words, their arguments, long flags, and the short ones of kubectl.
+import type { Options } from '../common/options.ts';
+import { boolean, choice, flagOf, list, optional, SettingsError, text } from '../common/options.ts';
+
+const shortFlags: Readonly<Record<string, string>> = {
+  '-n': '--namespace',
+  '-o': '--output',
+  '-f': '--filename',
+  '-A': '--all-namespaces',
+  '-h': '--help',
+};
+
+/** Flags of every command. */
+export const commonOptions = {
+  kubeconfig: optional(text({ description: 'kubeconfig file; default as for kubectl', form: 'a file' })),
+  context: optional(text({ description: 'context of the kubeconfig; default its current one', form: 'a name' })),
+  namespace: optional(text({ description: 'namespace; default that of the context (-n)', form: 'a name' })),
+  releaseNamespace: optional(text({ description: 'where the chart is installed; default: it is looked for', form: 'a name' })),
+  color: choice(['auto', 'always', 'never'], { description: 'colours and ticks; auto: on a terminal', default: 'auto' }),
+} as const;
+
+export const checkOptions = {
+  ...commonOptions,
+  output: choice(['text', 'json'], { description: 'form of the output; json has the stable codes (-o)', default: 'text' }),
+} as const;
+
+export const checkPodOptions = {
+  ...checkOptions,
+  tryToken: boolean({ description: 'ask the token proxy of the pod for a token, and print its claims', default: false }),
+  resource: text({ description: 'for which resource', form: 'a resource', default: 'https://management.azure.com/' }),
+} as const;
+
+export const listOptions = {
+  ...checkOptions,
+  allNamespaces: boolean({ description: 'pods of all namespaces (-A)', default: false }),
+  who: optional(
+    text({ description: 'show who can get this identity', form: 'an AzureIdentity, as name or namespace/name, or its resource id' }),
+  ),
+} as const;
+
+export const migrateOptions = {
+  ...commonOptions,
+  output: choice(['text', 'json', 'yaml'], { description: 'yaml: the objects, annotated (-o)', default: 'text' }),
+  filename: list({
+    description: 'manifests in place of a cluster; - is standard input (-f)',
+    form: 'files',
+    accepts: () => true,
+    default: [],
+  }),
+  federate: boolean({ description: 'show how each identity moves to federated credentials', default: false }),
+} as const;
+
+export interface Split {
+  /** In order: the command, then its arguments. */
+  words: string[];
+  /** Long flags, each with its value. */
+  flags: string[];
+}
+
+/**
+ * Tells words from flags: the value of a flag may stand in the next argument. `-n name`, `-nname` and `-n=name` are all kubectl's. Throws
+ * {@link SettingsError} for an unknown short flag.
+ */
+export function splitWords(args: readonly string[], options: Options): Split {
+  const split: Split = { words: [], flags: [] };
+  const takesValue = (flag: string): boolean => {
+    const [, option] = Object.entries(options).find(([name]) => flagOf(name) === flag) ?? [];
+    return option !== undefined && option.implied === undefined;
+  };
+  for (let index = 0; index < args.length; index += 1) {
+    const arg = args[index] ?? '';
+    if (!arg.startsWith('-') || arg === '-') {
+      split.words.push(arg);
+      continue;
+    }
+    const flag = longOf(arg);
+    split.flags.push(flag);
+    const next = args[index + 1];
+    if (flag.includes('=') || next === undefined || !takesValue(flag)) continue;
+    split.flags.push(next);
+    index += 1;
+  }
+  return split;
+}
+
+function longOf(arg: string): string {
+  if (arg.startsWith('--')) return arg;
+  const long = shortFlags[arg.slice(0, 2)];
+  if (long === undefined)
+    throw new SettingsError(`unknown argument ${arg}: accepted are ${Object.keys(shortFlags).join(', ')} and long flags`);
+  const value = arg.slice(2).replace(/^=/, '');
+  return value === '' ? long : `${long}=${value}`;
+}

@@ -1,0 +1,43 @@
+// What a check says of one thing that it looked at.
+import type { Code } from './codes.ts';
+
+export type Finding = Passed | Problem;
+
+/** It is as it should be; `title` says what, in a few words. */
+export interface Passed {
+  readonly status: 'passed';
+  readonly title: string;
+}
+
+export interface Problem {
+  /** `unknown`: it could not be found out, mostly for want of a right. `warning`: tokens come nevertheless. */
+  readonly status: 'broken' | 'warning' | 'unknown';
+  readonly code: Code;
+  /** What was looked at, in a few words. */
+  readonly title: string;
+  /** What was found. */
+  readonly message: string;
+  /** What to do. */
+  readonly advice: string;
+  /** What to type, where one command does it or shows more. */
+  readonly command?: string;
+}
+
+export const passed = (title: string): Passed => ({ status: 'passed', title });
+
+type Details = Omit<Problem, 'status' | 'code'>;
+export const broken = (code: Code, details: Details): Problem => ({ status: 'broken', code, ...details });
+export const warning = (code: Code, details: Details): Problem => ({ status: 'warning', code, ...details });
+export const unknown = (code: Code, details: Details): Problem => ({ status: 'unknown', code, ...details });
+
+export const isBroken = (finding: Finding): finding is Problem => finding.status === 'broken';
+
+/** Findings under one heading. */
+export interface Section {
+  readonly title: string;
+  readonly findings: readonly Finding[];
+}
+
+/** The first thing that is broken, in the order of the sections. */
+export const firstBroken = (sections: readonly Section[]): Problem | undefined =>
+  sections.flatMap(({ findings }) => findings).find(isBroken);

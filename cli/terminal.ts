@@ -1,0 +1,12 @@
+/** Where the plugin runs. */
+export interface Terminal {
+  write(text: string): void;
+  writeError(text: string): void;
+  isTerminal: boolean;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Texts of files; `-` is standard input. Throws {@link SettingsError}. */
+  readFile(name: string): Promise<string>;
+}
+
+/** 0: nothing is broken. 1: something is, or the cluster cannot be asked. 2: the command line is wrong. */
+export type ExitCode = 0 | 1 | 2;
