@@ -17,11 +17,10 @@ export interface QuarantinedIdentity {
 export interface ScopeStatus {
   /** Resource id. */
   id: string;
-  lastCall: CallStatus;
+  /** Why nothing can be attached or detached now. `reason`: as on AzureAssignedIdentities. `until`: RFC 3339, when the next try is due. */
+  failure?: { reason: string; message: string; until: string };
   /** Somebody set `paused` in its record. */
   paused: boolean;
-  /** RFC 3339: when Azure may be called again after it refused a call. Absent: now. */
-  blockedUntil?: string;
   quarantined: QuarantinedIdentity[];
 }
 
@@ -38,8 +37,6 @@ export interface InstallationStatus {
   resourceManager: CallStatus;
   /** Another controller does the same work, so this one does nothing. */
   conflict?: { reason: string; message: string };
-  /** When each certificate ends, RFC 3339, by the name of its Secret. */
-  certificates: Record<string, string>;
   /** Those with a problem first; at most {@link maxScopes}. */
   scopes: ScopeStatus[];
   /** How many scopes are not listed. */

@@ -4,9 +4,11 @@ import { createStopper } from '../lib/shutdown.ts';
 import { createAssignmentClient } from './assignments/client.ts';
 import { watchModes } from './assignments/mode-events.ts';
 import { releaseAll } from './assignments/release-all.ts';
+import type { AzureCalls } from './azure/call-status.ts';
 import { startCertificateController } from './certificates/controller.ts';
 import type { ExternalCertificates } from './certificates/external.ts';
 import type { CertificateState } from './certificates/reconciler.ts';
+import type { Exclusive } from './coexistence/exclusive.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
@@ -15,15 +17,19 @@ import { startGuardController } from './guard/controller.ts';
 import { watchRuntimeExceptions } from './injection/runtime-exceptions.ts';
 import { watchInjection } from './injection/watch.ts';
 import { watchWorkloads } from './injection/workloads.ts';
-import type { ReconcilersOptions } from './reconcilers.ts';
+import { publishStatus } from './installation-status/publisher.ts';
+import { installationStatusOf } from './installation-status/status.ts';
+import type { Reconcilers, ReconcilersOptions } from './reconcilers.ts';
 import { startDetaching, startReconcilers } from './reconcilers.ts';
 import { obeyUninstall } from './uninstall/obey.ts';
 
 type AzureParts = 'compute' | 'federatedCredentials' | 'cloud' | 'ownClientId';
 
 export interface LeaderOptions extends Omit<ReconcilersOptions, AzureParts> {
+  /** Name of this replica in the Lease. */
+  identity: string;
   /** Undefined in managed mode: then whoever runs the nodes attaches the identities, and this controller assigns nothing. */
-  arm: Pick<ReconcilersOptions, AzureParts> | undefined;
+  arm: (Pick<ReconcilersOptions, AzureParts> & { calls(): AzureCalls }) | undefined;
   /** Called whenever certificates and webhook configuration were compared. */
   onCertificates(state: CertificateState): void;
 }
@@ -57,21 +63,23 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
     stopper.add('watch of workloads', () => workloads.stop());
   }
   startOnCaches(options, stopper, signal);
-  if (arm !== undefined) {
-    const parts = { ...options, ...arm };
-    const exclusive = startExclusively(options, () =>
-      obeyUninstall({
-        client,
-        log,
-        clock: systemClock,
-        namespace,
-        metrics: instruments.controllers,
-        usual: () => startReconcilers(parts),
-        detaching: () => startDetaching(parts),
+  const exclusive = arm && startWriters({ ...options, ...arm });
+  stopper.add('reconcilers', async () => exclusive?.stop());
+  const status = publishStatus({
+    client,
+    namespace,
+    clock: systemClock,
+    log,
+    read: () =>
+      installationStatusOf({
+        leader: options.identity,
+        settings,
+        calls: arm?.calls(),
+        conflict: exclusive?.conflict(),
+        scopes: exclusive?.describeScopes() ?? [],
       }),
-    );
-    stopper.add('reconcilers', () => exclusive.stop());
-  }
+  });
+  stopper.add('installation status', () => status.stop());
 
   await ended;
   await stopper.stop();
@@ -151,6 +159,30 @@ function startReleaseAll({ client, informers, instruments, log, settings }: Lead
     concurrency: settings.createDeleteBatch,
     metrics: instruments.controllers,
   });
+}
+
+type WriterOptions = LeaderOptions & ReconcilersOptions;
+
+/** What assigns, attaches and federates or, during an uninstall, detaches; while no other controller is in the way. */
+function startWriters(options: WriterOptions): Exclusive & Pick<Reconcilers, 'describeScopes'> {
+  const { client, log, instruments, settings } = options;
+  /** Those that run now, or ran last. */
+  let reconcilers: Reconcilers | undefined;
+  const exclusive = startExclusively(options, () =>
+    obeyUninstall({
+      client,
+      log,
+      clock: systemClock,
+      namespace: settings.namespace,
+      metrics: instruments.controllers,
+      usual() {
+        reconcilers = startReconcilers(options);
+        return reconcilers;
+      },
+      detaching: () => startDetaching(options),
+    }),
+  );
+  return { ...exclusive, describeScopes: () => reconcilers?.describeScopes() ?? [] };
 }
 
 /** Neither a MIC of aad-pod-identity, unless its lock is to be ignored, nor another release of this system may run beside the reconcilers. */

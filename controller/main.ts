@@ -58,6 +58,8 @@ void runProgram({
     const events = createEventRecorder({ client, log, instance });
     stopper.add('events', () => events.flush());
 
+    // Two replicas may be given the same name, and the pid is 1 in every container.
+    const identity = `${instance}_${randomUUID().slice(0, 8)}_${process.pid}`;
     /** As this replica found it in its term. */
     let certificates: CertificateState | undefined;
     const leadership = startLeaderElection({
@@ -65,8 +67,7 @@ void runProgram({
       log,
       namespace: values.namespace,
       name: leaderLeaseName,
-      // Two replicas may be given the same name, and the pid is 1 in every container.
-      identity: `${instance}_${randomUUID().slice(0, 8)}_${process.pid}`,
+      identity,
       leaseDurationMs: values.leaseDuration * 1000,
       renewDeadlineMs: values.leaseRenew * 1000,
       retryPeriodMs: values.leaseRetry * 1000,
@@ -77,7 +78,7 @@ void runProgram({
         };
         const remainingMs = () => leadership.remainingMs();
         return onStartedLeading(
-          { client, informers, arm, events, instruments, log, settings: values, remainingMs, onCertificates },
+          { identity, client, informers, arm, events, instruments, log, settings: values, remainingMs, onCertificates },
           signal,
         );
       },

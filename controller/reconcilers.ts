@@ -3,6 +3,7 @@
 //   assignments/  key: a pod                 writes AzureAssignedIdentities, and keeps what each scope and each federated identity is needed for
 //   scopes/       key: a scale set or a VM   attaches and detaches identities, and writes Assigned or the reason
 //   federation/   key: a managed identity    makes and deletes federated credentials, and writes Assigned or the reason
+import type { ScopeStatus } from '../api/installation-status.ts';
 import { systemClock } from '../common/clock.ts';
 import { sleep } from '../common/sleep.ts';
 import type { Cloud } from '../lib/azure/clouds.ts';
@@ -56,7 +57,12 @@ export interface ReconcilersOptions {
 /** A PATCH is sent only if so much of the Lease is left: another replica must not take over in the middle of it. */
 const writeMarginMs = 5_000;
 
-export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<void> } {
+export interface Reconcilers {
+  describeScopes(): ScopeStatus[];
+  stop(): Promise<void>;
+}
+
+export function startReconcilers(given: ReconcilersOptions): Reconcilers {
   const options = { ...given, client: refuseUnlessLeading(given) };
   const { client, events, informers, instruments, log } = options;
   const stopper = createStopper(log);
@@ -85,6 +91,7 @@ export function startReconcilers(given: ReconcilersOptions): { stop(): Promise<v
   start().catch((error: unknown) => log.error({ error: String(error) }, 'reconcilers not started'));
 
   return {
+    describeScopes: scopes.describe,
     async stop() {
       stopping.abort(new Error('stopped'));
       await stopper.stop();

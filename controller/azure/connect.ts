@@ -17,6 +17,8 @@ import type { FederatedCredentials } from './arm/federated-credentials.ts';
 import { createFederatedCredentials } from './arm/federated-credentials.ts';
 import type { Budget } from './arm/gates.ts';
 import { createGates } from './arm/gates.ts';
+import type { AzureCalls } from './call-status.ts';
+import { rememberCalls } from './call-status.ts';
 import type { CloudSettings } from './cloud.ts';
 import { cloudOf, readAzureJson } from './cloud.ts';
 
@@ -38,6 +40,7 @@ export interface AzureConnection {
   ownClientId(): string | undefined;
   /** By the budget that is used up: until when calls wait, milliseconds since the epoch. */
   throttledUntil(): ReadonlyMap<Budget, number>;
+  calls(): AzureCalls;
 }
 
 /** As long as aad-pod-identity's client library waited. */
@@ -74,18 +77,21 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     userAgent,
     clock: systemClock,
   });
-  const send = createArm({
-    cloud,
-    credential,
-    ca,
-    apiVersion: settings.armApiVersion || undefined,
-    userAgent,
-    signInChanged,
-    log,
-  });
+  const arm = rememberCalls(
+    createArm({
+      cloud,
+      credential,
+      ca,
+      apiVersion: settings.armApiVersion || undefined,
+      userAgent,
+      signInChanged,
+      log,
+    }),
+    Date.now,
+  );
   // The gates are shared, since the budget of the caller in a subscription is.
   const gates = createGates(Date.now);
-  const shared = { send, gates, resourceManager: cloud.resourceManager, now: Date.now };
+  const shared = { send: arm.send, gates, resourceManager: cloud.resourceManager, now: Date.now };
   const compute = createCompute({
     ...shared,
     pollMs: settings.armPollInterval,
@@ -98,5 +104,6 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     cloud,
     ownClientId: () => (signIn.kind === 'managedIdentity' ? signIn.clientId : undefined),
     throttledUntil: gates.closedUntil,
+    calls: arm.calls,
   };
 }

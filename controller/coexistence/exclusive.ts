@@ -23,7 +23,13 @@ const reportMs = 10 * 60_000;
 const unknownPollMs = 1_000;
 
 /** Starts the work once there is no conflict, and stops it while there is one. An unknown answer neither starts nor stops it. */
-export function runExclusively(options: ExclusiveOptions): { stop(): Promise<void> } {
+export interface Exclusive {
+  /** What keeps the work from running now. */
+  conflict(): Conflict | undefined;
+  stop(): Promise<void>;
+}
+
+export function runExclusively(options: ExclusiveOptions): Exclusive {
   const { events, log, clock, detectors, pollMs } = options;
   const stopping = new AbortController();
   const isDue = onceIn(reportMs, clock);
@@ -67,6 +73,7 @@ export function runExclusively(options: ExclusiveOptions): { stop(): Promise<voi
 
   const running = run();
   return {
+    conflict: () => conflict,
     async stop() {
       stopping.abort(new Error('stopped'));
       await running;

@@ -1,5 +1,6 @@
 // Runs the reconciler of scopes: one key for each scale set or virtual machine that pods need or that a record remembers. A throttled scope never holds
 // up another one.
+import type { ScopeStatus } from '../../api/installation-status.ts';
 import { scopeOfId } from '../../lib/azure/resource-ids.ts';
 import type { RunnerOptions } from '../../lib/controller/runner.ts';
 import { startRunner } from '../../lib/controller/runner.ts';
@@ -17,6 +18,7 @@ export interface Scopes {
   /** Enqueues every recorded scope, also those whose last pod or node went while nobody led. Throws as a call to the API server does. */
   enqueueRecorded(): Promise<void>;
   count(): ScopeCounts;
+  describe(): ScopeStatus[];
   stop(): Promise<void>;
 }
 
@@ -49,6 +51,7 @@ export function startScopes(options: ScopesOptions): Scopes {
       scopes.enqueue(scopeId);
     },
     count: reconciler.count,
+    describe: reconciler.describe,
     async enqueueRecorded() {
       for (const { name, scope: id } of await listRecords(client, namespace)) {
         const scope = scopeOfId(id);

@@ -7,6 +7,7 @@
 //   apply       one PATCH, or as many as its size needs
 //   settle      GET again: what of it is ours now
 //   status      on the AzureAssignedIdentities, with Events
+import type { ScopeStatus } from '../../api/installation-status.ts';
 import { scopeOfId } from '../../lib/azure/resource-ids.ts';
 import type { Reconcile, ReconcileResult } from '../../lib/controller/reconcile.ts';
 import type { Need } from '../../lib/identities/need.ts';
@@ -23,6 +24,7 @@ import {
   writeKnownFailures,
   writeObservedStatus,
 } from './context.ts';
+import { describeScope } from './describe.ts';
 import { expired } from './detach-delay.ts';
 import { recordAttaching } from './events.ts';
 import { fail } from './fail.ts';
@@ -49,6 +51,7 @@ export interface ScopeReconciler {
   /** The next GET comes early, whatever the last one showed. */
   refresh(scopeId: string): void;
   count(): ScopeCounts;
+  describe(): ScopeStatus[];
 }
 
 export interface ScopeCounts {
@@ -110,6 +113,8 @@ export function createScopeReconciler(options: ScopeOptions): ScopeReconciler {
       const entry = entries.get(scopeId);
       if (entry !== undefined) refreshSoon({ entry });
     },
+
+    describe: () => [...entries.values()].map((entry) => describeScope(entry, options.clock.wall())),
 
     count() {
       const now = options.clock.wall();

@@ -1,5 +1,5 @@
 import type { CallStatus, InstallationStatus, QuarantinedIdentity, ScopeStatus } from '../../api/installation-status.ts';
-import { at, isRecord, stringAt, stringMapAt, stringsAt } from '../../common/records.ts';
+import { at, isRecord, stringAt, stringsAt } from '../../common/records.ts';
 
 /** Undefined for text that is not such a status. What a newer controller adds is left out. */
 export function parseInstallationStatus(text: string): InstallationStatus | undefined {
@@ -21,7 +21,6 @@ export function parseInstallationStatus(text: string): InstallationStatus | unde
     signIn: callOf(at(raw, 'signIn')),
     resourceManager: callOf(at(raw, 'resourceManager')),
     ...(reason === undefined ? {} : { conflict: { reason, message: stringAt(raw, 'conflict', 'message') ?? '' } }),
-    certificates: { ...stringMapAt(raw, 'certificates') },
     scopes: listOf(at(raw, 'scopes')).flatMap(scopeOf),
     scopesLeftOut: Number(at(raw, 'scopesLeftOut')) || 0,
   };
@@ -38,13 +37,12 @@ function callOf(raw: unknown): CallStatus {
 function scopeOf(raw: unknown): ScopeStatus[] {
   const id = stringAt(raw, 'id');
   if (id === undefined) return [];
-  const blockedUntil = stringAt(raw, 'blockedUntil');
+  const text = (key: string): string => stringAt(raw, 'failure', key) ?? '';
   return [
     {
       id,
-      lastCall: callOf(at(raw, 'lastCall')),
+      ...(text('reason') === '' ? {} : { failure: { reason: text('reason'), message: text('message'), until: text('until') } }),
       paused: at(raw, 'paused') === true,
-      ...(blockedUntil === undefined ? {} : { blockedUntil }),
       quarantined: listOf(at(raw, 'quarantined')).flatMap(quarantinedOf),
     },
   ];

@@ -1,16 +1,16 @@
 import type { CallStatus, InstallationStatus, ScopeStatus } from '../../../api/installation-status.ts';
+import { isTerminal } from '../../../lib/identities/reasons.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { Release } from '../../cluster/installation.ts';
 import type { Code } from '../../codes.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, passed, warning } from '../../finding.ts';
+import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
 
 const leaseLimitMs = 60_000;
 /** The leader writes its status at least once a minute. */
 const statusLimitMs = 3 * 60_000;
-/** The controller renews long before. */
-const expiresSoonMs = 7 * 24 * 3_600_000;
 
 export function checkController(release: Release, now: Date): Finding[] {
   const leader = checkLeader(release, now);
@@ -56,7 +56,6 @@ function checkStatus({ namespace, status }: Release, now: Date): Finding[] {
     ];
   return [
     ...checkConflict(found),
-    ...checkCertificates(found, now),
     ...(found.mode === 'managed' ? [passed('managed mode: Azure is not called')] : checkAzure(found)),
     ...checkScopes(found, now),
   ];
@@ -68,22 +67,6 @@ function checkConflict({ conflict }: InstallationStatus): Finding[] {
   return [
     broken(code, { title: 'other controllers', message: conflict.message, advice: 'Scale the other controller down or uninstall it.' }),
   ];
-}
-
-function checkCertificates({ certificates }: InstallationStatus, now: Date): Finding[] {
-  const ends = Object.entries(certificates).sort(([, a], [, b]) => a.localeCompare(b));
-  const [first] = ends;
-  if (first === undefined) return [];
-  const [name, end] = first;
-  const leftMs = Date.parse(end) - now.getTime();
-  const details = {
-    title: 'certificates',
-    message: `${name} ends ${end}`,
-    advice: 'The controller renews certificates early. See why it does not in its log.',
-  };
-  if (leftMs <= 0) return [broken('CertificateExpired', details)];
-  if (leftMs < expiresSoonMs) return [warning('CertificateExpires', details)];
-  return [passed(`certificates are valid until ${end.slice(0, 10)} at least`)];
 }
 
 function checkAzure({ signIn, resourceManager }: InstallationStatus): Finding[] {
@@ -116,38 +99,26 @@ function checkScopes({ scopes, scopesLeftOut }: InstallationStatus, now: Date): 
     : [passed(`${scopes.length + scopesLeftOut} scale sets and VMs without a problem`)];
 }
 
-function checkScope({ id, lastCall, paused, blockedUntil, quarantined }: ScopeStatus, now: Date): Finding[] {
+function checkScope({ id, failure, paused, quarantined }: ScopeStatus, now: Date): Finding[] {
   const title = id.split('/').slice(-2).join(' ');
-  const findings: Finding[] = [];
+  const findings: Finding[] = quarantined.map(({ identity, until }) =>
+    warning('Quarantined', {
+      title,
+      message: `${identity} is kept out until ${until}, because Azure refused it`,
+      advice: 'Mend the AzureIdentity: any change of it ends the wait.',
+    }),
+  );
   if (paused)
     findings.push(
       warning('ScopePaused', {
         title,
         message: 'its record is paused: nothing is attached or detached',
-        advice: 'Remove `paused` from the record to go on.',
+        advice: reasonAdvice.ScopePaused.advice,
       }),
     );
-  if (lastCall.state === 'failing') {
-    const isThrottled =
-      blockedUntil !== undefined && Date.parse(blockedUntil) > now.getTime() && /throttl|429|too many/i.test(lastCall.message);
-    const message = `${lastCall.message}${blockedUntil === undefined ? '' : `; next try ${blockedUntil}`}`;
-    findings.push(
-      isThrottled
-        ? warning('ScopeThrottled', {
-            title,
-            message,
-            advice: 'Wait: the controller tries again by itself. If it lasts, see what else calls Azure for it.',
-          })
-        : broken('ScopeRefused', { title, message, advice: 'The message of Azure says what is missing; docs/events.md has the reasons.' }),
-    );
+  if (failure !== undefined && isAssignmentReason(failure.reason) && !(Date.parse(failure.until) < now.getTime())) {
+    const details = { title, message: failure.message, advice: reasonAdvice[failure.reason].advice };
+    findings.push(isTerminal(failure.reason) ? broken(failure.reason, details) : warning(failure.reason, details));
   }
-  for (const { identity, until } of quarantined)
-    findings.push(
-      warning('Quarantined', {
-        title,
-        message: `${identity} is kept out until ${until}, because Azure refused it`,
-        advice: 'Mend the AzureIdentity: any change of it ends the wait.',
-      }),
-    );
   return findings;
 }

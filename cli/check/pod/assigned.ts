@@ -10,8 +10,8 @@ import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, passed } from '../../finding.ts';
 import { checkLeader } from '../installation/controller.ts';
+import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
-import { isAssignmentReason, reasonAdvice } from './reason-advice.ts';
 
 export function checkAssigned(facts: PodFacts, pod: Pod, matches: readonly Match[], now: Date): Finding[] {
   const { assignments, installation } = facts;

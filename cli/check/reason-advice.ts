@@ -1,6 +1,6 @@
 // What to do about each reason that the controller writes on an AzureAssignedIdentity. Its message has the names.
-import type { Identity } from '../../../lib/identities/identity.ts';
-import type { AssignmentReason } from '../../../lib/identities/reasons.ts';
+import type { Identity } from '../../lib/identities/identity.ts';
+import type { AssignmentReason } from '../../lib/identities/reasons.ts';
 
 interface Advice {
   advice: string;
