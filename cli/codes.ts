@@ -10,7 +10,6 @@ const installationCodes = [
   'WebhookNotRegistered',
   'WebhookDown',
   'WebhookBlocked',
-  'WebhookChanged',
   'CertificateExpired',
   'CaBundleWrong',
   'NoLeader',

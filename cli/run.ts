@@ -5,12 +5,14 @@ import { commonOptions, splitWords } from './command-line.ts';
 import { check } from './commands/check.ts';
 import { checkPodCommand } from './commands/check-pod.ts';
 import type { Command } from './commands/command.ts';
+import { list } from './commands/list.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 /** Longer names first: `check pod` before `check`. */
 const commands: readonly (Command & { words: readonly string[] })[] = [
   { words: ['check', 'pod'], ...checkPodCommand },
   { words: ['check'], ...check },
+  { words: ['list'], ...list },
 ];
 
 const plugin = 'kubectl aad-pod-identity';

@@ -12,10 +12,12 @@ import {
   webhookServiceName,
 } from '../../api/names.ts';
 import { parseInstallationStatus } from '../../lib/identities/installation-status.ts';
+import type { MatchRules } from '../../lib/identities/match.ts';
 import { at, isRecord, metadataOf, stringAt } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
 import { configMaps, endpointSlices, leases, mutatingWebhookConfigurations, pods } from '../../lib/kube/resources.ts';
 import type { Read, Reader } from './reader.ts';
+import { valueOr } from './reader.ts';
 
 const deployments: Resource = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment' };
 const crds: Resource = {
@@ -104,7 +106,7 @@ async function readRelease(reader: Reader, namespace: string): Promise<Release> 
   const [ours, lease, status, caBundle, webhookEndpoints, brokerEndpoints] = await Promise.all([
     reader.list(deployments, { namespace, labelSelector: chartLabel }),
     reader.get(leases, { namespace, name: leaderLeaseName }),
-    reader.get(configMaps, { namespace, name: statusConfigMapName }),
+    readStatus(reader, namespace),
     reader.get(configMaps, { namespace, name: caBundleConfigMapName }),
     endpointsOf(webhookServiceName),
     endpointsOf(brokerServiceName),
@@ -113,11 +115,28 @@ async function readRelease(reader: Reader, namespace: string): Promise<Release> 
     namespace,
     deployments: ours,
     lease,
-    status: mapRead(status, (object) => parseInstallationStatus(stringAt(object, 'data', statusKey) ?? '')),
+    status,
     caBundle: mapRead(caBundle, (object) => stringAt(object, 'data', 'ca.crt') ?? ''),
     webhookEndpoints,
     brokerEndpoints,
   };
+}
+
+const readStatus = async (reader: Reader, namespace: string): Promise<Read<InstallationStatus | undefined>> =>
+  mapRead(await reader.get(configMaps, { namespace, name: statusConfigMapName }), (object) =>
+    parseInstallationStatus(stringAt(object, 'data', statusKey) ?? ''),
+  );
+
+/** How the controller of the release matches pods. Its defaults where its status cannot be read. */
+export async function readMatchRules(reader: Reader, releaseNamespace: string | undefined): Promise<MatchRules> {
+  const read = await reader.get(mutatingWebhookConfigurations, { name: webhookConfigurationName });
+  const namespace = releaseNamespace ?? ('value' in read ? namespaceOf(read.value) : undefined);
+  return matchRulesOf(namespace === undefined ? undefined : valueOr(await readStatus(reader, namespace), undefined));
+}
+
+export function matchRulesOf(status: InstallationStatus | undefined): MatchRules {
+  const { forceNamespaced = false, bindingNamespaces = [] } = status?.settings ?? {};
+  return { forceNamespaced: forceNamespaced || status?.mode === 'managed', bindingNamespaces };
 }
 
 /** Of the Helm chart, then of the static manifests and the AKS add-on: docs/reference/aad-pod-identity.md. */

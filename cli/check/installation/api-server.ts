@@ -17,6 +17,13 @@ function checkVersion(version: Installation['version']): Finding {
   const title = 'version of Kubernetes';
   if (!('value' in version)) {
     if (version.why === 'absent') return passed('answers');
+    if (version.why === 'failed')
+      return broken('ApiServerUnreachable', {
+        title: 'API server',
+        message: version.message,
+        advice: 'Compare the context and the server of the kubeconfig.',
+        command: 'kubectl cluster-info',
+      });
     return unreadable(title, version);
   }
   const found = stringAt(version.value, 'gitVersion') ?? 'of unknown version';

@@ -9,7 +9,8 @@ import { unreadable } from '../unreadable.ts';
 export function checkAdmitted({ pod, namespace, name, events }: PodFacts): Finding {
   const title = 'pod';
   if ('value' in pod) return passed(`exists, ${(stringAt(pod.value, 'status', 'phase') ?? 'without a phase').toLowerCase()}`);
-  if (pod.why !== 'absent') return unreadable(title, pod);
+  // Without the pod nothing can be said.
+  if (pod.why !== 'absent') return { ...unreadable(title, pod), status: 'broken' };
   const text = events
     .filter((event) => stringAt(event, 'reason') === 'FailedCreate')
     .map((event) => stringAt(event, 'note') ?? '')

@@ -29,7 +29,7 @@ export function checkAssigned(facts: PodFacts, pod: Pod, matches: readonly Match
   });
 }
 
-function statusOf({ installation }: PodFacts): InstallationStatus | undefined {
+export function statusOf({ installation }: PodFacts): InstallationStatus | undefined {
   const read = installation.release?.status;
   return read !== undefined && 'value' in read ? read.value : undefined;
 }

@@ -1,12 +1,11 @@
 // `check pod`: the links between a pod and its token, in order. The first broken one ends the walk, since the later ones depend on it.
-import type { InstallationStatus } from '../../../api/installation-status.ts';
-import type { MatchRules } from '../../../lib/identities/match.ts';
 import { podOf } from '../../../lib/identities/pod.ts';
+import { matchRulesOf } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding, Section } from '../../finding.ts';
 import { isBroken } from '../../finding.ts';
 import { checkAdmitted } from './admitted.ts';
-import { checkAssigned } from './assigned.ts';
+import { checkAssigned, statusOf } from './assigned.ts';
 import { checkBound } from './bound.ts';
 import { checkInjected } from './injected.ts';
 import { checkLabelled } from './labelled.ts';
@@ -29,19 +28,11 @@ export function checkPod(facts: PodFacts, now: Date): Section[] {
   const pod = podOf(raw);
   if (pod === undefined) return sections;
   if (!add('Injection', [checkInjected(facts, raw)])) return sections;
-  const { findings, matches } = checkBound(facts, pod, rulesOf(facts));
+  const { findings, matches } = checkBound(facts, pod, matchRulesOf(statusOf(facts)));
   if (!add('Binding and identity', findings)) return sections;
   if (!add('Start', checkStarted(facts, raw))) return sections;
   if (!add('Assignment', checkAssigned(facts, pod, matches, now))) return sections;
   if (!add('Node', checkNodeAgent(facts, raw))) return sections;
   add('Token proxy', checkServed(facts));
   return sections;
-}
-
-/** The settings of the controller; without its status the defaults. */
-function rulesOf({ installation }: PodFacts): MatchRules {
-  const read = installation.release?.status;
-  const status: InstallationStatus | undefined = read !== undefined && 'value' in read ? read.value : undefined;
-  const { forceNamespaced = false, bindingNamespaces = [] } = status?.settings ?? {};
-  return { forceNamespaced: forceNamespaced || status?.mode === 'managed', bindingNamespaces };
 }
