@@ -1,0 +1,315 @@
+// Breaks one link between a pod and its token, and expects that the plugin names it. The API server, the controller and its calls to the emulator are
+// real; no kubelet runs, so the pods' containers only say that they run.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { proxyContainerName } from '../../../api/names.ts';
+import type { Code } from '../../../cli/codes.ts';
+import { azurePodIdentityExceptions, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { clientIds, group, idOf } from '../azure/fixtures.ts';
+import type { Harness } from '../controller/harness/harness.ts';
+import { startHarness } from '../controller/harness/harness.ts';
+import { reportOf, runPlugin } from './plugin.ts';
+
+let harness: Harness;
+const kubeconfig = () => harness.plane.kubeconfig;
+const scopeOf = (name: string) => `${group}/Microsoft.Compute/virtualMachineScaleSets/${name}`;
+
+interface Fault {
+  name: string;
+  code: Code;
+  message: RegExp;
+  /** Makes the pod with the fault's name, which lies in `namespace`. */
+  make(name: string): Promise<unknown>;
+  namespace?: string;
+}
+
+/** A pod of its own scale set, with a binding of its own to an identity. */
+async function bound(name: string, identity = 'writer', spec: Record<string, unknown> = {}): Promise<void> {
+  if (identity !== 'writer') await harness.createIdentity(identity, spec);
+  await harness.createBinding(name, identity, name);
+  await started(name);
+}
+
+/** Its containers run, as far as the API server knows. */
+async function started(name: string, options: { selector?: string; namespace?: string; injected?: boolean } = {}): Promise<void> {
+  const { namespace = 'default', selector = name, injected = true } = options;
+  await harness.createPod(name, selector, { node: `node-${name}`, namespace, injected });
+  const containerStatuses = [...(injected ? [proxyContainerName] : []), 'app'].map((container) => ({
+    name: container,
+    state: { running: {} },
+    ready: true,
+    restartCount: 0,
+    image: 'x',
+    imageID: 'x',
+  }));
+  await harness.client.call('PATCH', `${resourcePath(pods, { namespace, name })}/status`, {
+    contentType: 'application/merge-patch+json',
+    body: { status: { phase: 'Running', containerStatuses } },
+  });
+}
+
+/** As {@link bound}, until the controller has written the reason. */
+async function boundUntil(reason: string, name: string, identity = 'writer', spec: Record<string, unknown> = {}): Promise<void> {
+  await bound(name, identity, spec);
+  await harness.untilReason(`${name}-default-${identity}`, reason);
+}
+
+const faults: Fault[] = [
+  {
+    name: 'no-label',
+    code: 'NotLabelled',
+    message: /does not have the label/,
+    make: (name) => harness.client.call('POST', resourcePath(pods, { namespace: 'default' }), { body: plainPod(name) }),
+  },
+  {
+    name: 'owner-label',
+    code: 'LabelOnOwnerOnly',
+    message: /ReplicaSet owner-label has the label/,
+    async make(name) {
+      const owner = (await harness.client.call('POST', '/apis/apps/v1/namespaces/default/replicasets', { body: labelledOwner(name) })) as {
+        metadata: { uid: string };
+      };
+      const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name, uid: owner.metadata.uid, controller: true }];
+      await harness.client.call('POST', resourcePath(pods, { namespace: 'default' }), { body: plainPod(name, { ownerReferences }) });
+    },
+  },
+  {
+    name: 'system-pod',
+    namespace: 'kube-system',
+    code: 'NamespaceExcluded',
+    message: /does not call the webhook for namespace kube-system/,
+    make: (name) => started(name, { namespace: 'kube-system', injected: false }),
+  },
+  {
+    name: 'excepted',
+    code: 'Excepted',
+    message: /AzurePodIdentityException default\/too-wide/,
+    async make(name) {
+      const body = {
+        apiVersion: 'aadpodidentity.k8s.io/v1',
+        kind: 'AzurePodIdentityException',
+        metadata: { name: 'too-wide' },
+        spec: { podLabels: { aadpodidbinding: name } },
+      };
+      await harness.client.call('POST', resourcePath(azurePodIdentityExceptions, { namespace: 'default' }), { body });
+      await started(name, { injected: false });
+    },
+  },
+  { name: 'unbound', code: 'BindingMissing', message: /no AzureIdentityBinding has the selector unbound$/, make: (name) => started(name) },
+  {
+    name: 'near-miss',
+    code: 'BindingMissing',
+    message: /default\/near has near-Miss$/,
+    async make(name) {
+      await harness.createBinding('near', 'writer', 'near-Miss');
+      await started(name);
+    },
+  },
+  {
+    name: 'misspelt',
+    code: 'IdentityMissing',
+    message: /names AzureIdentity wirter, which namespace default does not have/,
+    async make(name) {
+      await harness.createBinding(name, 'wirter', name);
+      await started(name);
+    },
+  },
+  {
+    name: 'unknown-identity',
+    code: 'IdentityNotFound',
+    message: /nobody/,
+    make: (name) => boundUntil('IdentityNotFound', name, 'nobody'),
+  },
+  {
+    name: 'invalid-id',
+    code: 'InvalidResourceID',
+    message: /resourceID/,
+    make: (name) => boundUntil('InvalidResourceID', name, 'malformed', { resourceID: '/subscriptions/s/identity' }),
+  },
+  {
+    name: 'wrong-client',
+    code: 'ClientIDMismatch',
+    message: new RegExp(clientIds.reader),
+    make: (name) => boundUntil('ClientIDMismatch', name, 'other', { resourceID: idOf('reader'), clientID: clientIds.third }),
+  },
+  {
+    name: 'identity-role',
+    code: 'MissingRole',
+    message: /Managed Identity Operator/,
+    async make(name) {
+      harness.emulator.addFault({ fault: 'role-missing', identity: idOf('third'), resource: scopeOf(name) });
+      await boundUntil('MissingRole', name, 'unassignable', { resourceID: idOf('third') });
+    },
+  },
+  {
+    name: 'scope-role',
+    code: 'MissingRole',
+    message: /Virtual Machine Contributor/,
+    async make(name) {
+      harness.emulator.addFault({ fault: 'forbidden', method: 'PATCH', resource: scopeOf(name) });
+      await boundUntil('MissingRole', name);
+    },
+  },
+  {
+    name: 'throttled-write',
+    code: 'Throttled',
+    message: /the next try is at/,
+    async make(name) {
+      harness.emulator.addFault({ fault: 'throttled', retryAfter: 600, resource: scopeOf(name), method: 'PATCH' });
+      await boundUntil('Throttled', name);
+    },
+  },
+  {
+    name: 'refused-policy',
+    code: 'PolicyDenied',
+    message: /Azure Policy/,
+    async make(name) {
+      harness.emulator.addFault({ fault: 'policy-denied', resource: scopeOf(name) });
+      await boundUntil('PolicyDenied', name);
+    },
+  },
+  {
+    name: 'no-provider',
+    code: 'WaitingForNode',
+    message: /providerID/,
+    make: (name) => boundUntil('WaitingForNode', name),
+  },
+  {
+    name: 'foreign-provider',
+    code: 'UnsupportedNode',
+    message: /aws/,
+    make: (name) => boundUntil('UnsupportedNode', name),
+  },
+  {
+    name: 'not-allowed',
+    code: 'IdentityNotAllowed',
+    message: /identityPolicy/,
+    make: (name) => boundUntil('IdentityNotAllowed', name, 'forbidden', { resourceID: idOf('forbidden') }),
+  },
+  {
+    name: 'beside-nmi',
+    code: 'NodeAgentRuns',
+    message: /NMI kube-system\/nmi-x of aad-pod-identity runs there/,
+    async make(name) {
+      const metadata = { name: 'nmi-x', labels: { 'app.kubernetes.io/component': 'nmi' } };
+      const body = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata,
+        spec: { nodeName: `node-${name}`, containers: [{ name: 'nmi', image: 'nmi' }] },
+      };
+      await harness.client.call('POST', resourcePath(pods, { namespace: 'kube-system' }), { body });
+      await bound(name);
+      await harness.untilAssigned(`${name}-default-writer`);
+    },
+  },
+];
+
+const plainPod = (name: string, metadata: Record<string, unknown> = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, ...metadata },
+  spec: { nodeName: `node-${name}`, containers: [{ name: 'app', image: 'app' }] },
+});
+
+const labelledOwner = (name: string) => ({
+  apiVersion: 'apps/v1',
+  kind: 'ReplicaSet',
+  metadata: { name, labels: { aadpodidbinding: name } },
+  spec: {
+    replicas: 0,
+    selector: { matchLabels: { app: name } },
+    template: { metadata: { labels: { app: name } }, spec: { containers: [{ name: 'app', image: 'app' }] } },
+  },
+});
+
+const providerOf = (name: string): string => {
+  if (name === 'no-provider') return '';
+  return name === 'foreign-provider' ? 'aws:///eu-west-1a/i-0' : `azure://${scopeOf(name)}/virtualMachines/0`;
+};
+
+before(async () => {
+  const names = [...faults.map(({ name }) => name), 'healthy', 'refused', 'lost'];
+  harness = await startHarness({
+    azure: { scaleSets: names.map((name) => ({ name, instances: 1 })), virtualMachines: [], imds: { vm: 'healthy/0' } },
+  });
+  for (const name of names) await harness.createNode(`node-${name}`, providerOf(name));
+  await harness.createIdentity('writer');
+  const policy = JSON.stringify([
+    { namespaces: ['default'], identities: ['*/writer', '*/nobody', '*/reader', '*/third', '/subscriptions/s/*'] },
+  ]);
+  await harness.startController([`--identity-policy=${policy}`]);
+});
+after(() => harness?.stop());
+
+describe('check pod', () => {
+  for (const { name, namespace = 'default', code, message, make } of faults)
+    it(`names ${code} for a pod ${name}`, async () => {
+      await make(name);
+      const { firstBroken, sections } = await reportOf(kubeconfig(), 'check', 'pod', name, '-n', namespace, '--release-namespace=default');
+      const found = sections.flatMap(({ findings }) => findings).find((finding) => finding.status === 'broken');
+      assert.equal(firstBroken, code, JSON.stringify(found));
+      assert.match(found?.message ?? '', message);
+    });
+
+  it('finds nothing broken on a healthy pod, and names what it may not read', async () => {
+    await bound('healthy');
+    await harness.untilAssigned('healthy-default-writer');
+    const { code, stdout } = await runPlugin(kubeconfig(), ['check', 'pod', 'healthy', '--release-namespace=default']);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /\[ok\] +AzureIdentity default\/writer is assigned, on virtualMachineScaleSets healthy/);
+    // No kubelet runs.
+    assert.match(stdout, /\[unknown\] what the token proxy knows: .*\[SidecarUnreachable\]/);
+  });
+
+  it('shows the refusal of a pod that was never made, from the Event of its owner', async () => {
+    const now = new Date().toISOString().replace('Z', '000Z');
+    const note = 'Error creating: pods "refused-x" is forbidden: ValidatingAdmissionPolicy aad-pod-identity-marker denied request';
+    await harness.client.call('POST', '/apis/events.k8s.io/v1/namespaces/default/events', {
+      body: {
+        apiVersion: 'events.k8s.io/v1',
+        kind: 'Event',
+        metadata: { name: 'refused.1' },
+        eventTime: now,
+        reportingController: 'replicaset-controller',
+        reportingInstance: 'x',
+        action: 'Create',
+        reason: 'FailedCreate',
+        type: 'Warning',
+        note,
+        regarding: { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'refused-5d4', namespace: 'default' },
+      },
+    });
+    const { firstBroken } = await reportOf(kubeconfig(), 'check', 'pod', 'refused', '--release-namespace=default');
+    assert.equal(firstBroken, 'RefusedByPolicy');
+  });
+
+  it('names a pod that does not exist, and ends with code 1', async () => {
+    const { code, stdout } = await runPlugin(kubeconfig(), ['check', 'pod', 'nobody', '--release-namespace=default']);
+    assert.equal(code, 1);
+    assert.match(stdout, /First broken link: PodNotFound\n {2}Compare the name and the namespace\.\n {2}\$ kubectl get pods -n default\n/);
+  });
+});
+
+describe('list', () => {
+  it('shows each identity of each pod with its state and reason', async () => {
+    const { code, stdout } = await runPlugin(kubeconfig(), ['list', '-A']);
+    assert.equal(code, 0);
+    assert.match(stdout, /^NAMESPACE +POD +IDENTITY +STATE +REASON +WAITING +NODE +SCOPE\n/);
+    assert.match(stdout, /^default +healthy +default\/writer +Assigned +- +- +node-healthy +virtualMachineScaleSets\/healthy$/m);
+    assert.match(stdout, /^default +unknown-identity +default\/nobody +Created +IdentityNotFound +\d+[smh] /m);
+    assert.match(stdout, /^default +unbound +- +None +NoBinding /m);
+  });
+
+  it('shows who can get an identity: by binding, and by its node', async () => {
+    const { stdout } = await runPlugin(kubeconfig(), ['list', '--who', 'writer']);
+    assert.match(stdout, /^default\/healthy +default\/healthy +Assigned$/m);
+    assert.match(stdout, /Nothing keeps these pods there from asking IMDS for it:\n/);
+  });
+
+  it('names the identities that there are when --who means none', async () => {
+    const { code, stderr } = await runPlugin(kubeconfig(), ['list', '--who', 'wirter']);
+    assert.equal(code, 2);
+    assert.match(stderr, /--who is 'wirter': accepted is one of .*default\/writer/);
+  });
+});
