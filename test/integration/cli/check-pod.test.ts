@@ -138,25 +138,28 @@ const faults: Fault[] = [
     name: 'scope-role',
     code: 'MissingRole',
     message: /Virtual Machine Contributor/,
-    async make(name) 
+    async make(name) {
       harness.emulator.addFault({ fault: 'forbidden', method: 'PATCH', resource: scopeOf(name) });
-      await boundUntil('MissingRole', name);,
+      await boundUntil('MissingRole', name);
+    },
   },
   {
     name: 'throttled-write',
     code: 'Throttled',
     message: /the next try is at/,
-    async make(name) 
+    async make(name) {
       harness.emulator.addFault({ fault: 'throttled', retryAfter: 600, resource: scopeOf(name), method: 'PATCH' });
-      await boundUntil('Throttled', name);,
+      await boundUntil('Throttled', name);
+    },
   },
   {
     name: 'refused-policy',
     code: 'PolicyDenied',
     message: /Azure Policy/,
-    async make(name) 
-      harness.emulator.addFault(fault: 'policy-denied', resource: scopeOf(name) );
-      await boundUntil('PolicyDenied', name);,
+    async make(name) {
+      harness.emulator.addFault({ fault: 'policy-denied', resource: scopeOf(name) });
+      await boundUntil('PolicyDenied', name);
+    },
   },
   {
     name: 'no-provider',
@@ -174,12 +177,13 @@ const faults: Fault[] = [
     name: 'not-allowed',
     code: 'IdentityNotAllowed',
     message: /identityPolicy/,
-    async make(name) 
+    async make(name) {
       await harness.createNamespace('team');
       await harness.createIdentity('forbidden', { resourceID: idOf('reader') }, { namespace: 'team' });
       await harness.createBinding(name, 'forbidden', name, 'team');
       await started(name);
-      await harness.untilReason(`${name}-default-forbidden`, 'IdentityNotAllowed');,
+      await harness.untilReason(`${name}-default-forbidden`, 'IdentityNotAllowed');
+    },
   },
   {
     name: 'beside-nmi',
@@ -204,7 +208,10 @@ const faults: Fault[] = [
 async function podOfOwner(app: string): Promise<string> {
   let name: string | undefined;
   const look = async (): Promise<boolean> => {
-    const items = at(await harness.client.call('GET', resourcePath(pods, { namespace: 'default' }), { query: { labelSelector: `app=${app}` } }), 'items');
+    const items = at(
+      await harness.client.call('GET', resourcePath(pods, { namespace: 'default' }), { query: { labelSelector: `app=${app}` } }),
+      'items',
+    );
     name = Array.isArray(items) ? stringAt(items[0], 'metadata', 'name') : undefined;
     return name !== undefined;
   };
@@ -252,7 +259,15 @@ describe('check pod', () => {
     it(`names ${code} for a pod ${name}`, async () => {
       const pod = await make(name);
       const podName = typeof pod === 'string' ? pod : name;
-      const { firstBroken, sections } = await reportOf(kubeconfig(), 'check', 'pod', podName, '-n', namespace, '--release-namespace=default');
+      const { firstBroken, sections } = await reportOf(
+        kubeconfig(),
+        'check',
+        'pod',
+        podName,
+        '-n',
+        namespace,
+        '--release-namespace=default',
+      );
       const found = sections.flatMap(({ findings }) => findings).find((finding) => finding.status === 'broken');
       assert.equal(firstBroken, code, JSON.stringify(found));
       assert.match(found?.message ?? '', message);
