@@ -10,12 +10,12 @@ RUN sh /image-parts.sh packages "${TARGETARCH:-$(dpkg --print-architecture)}"
 COPY node_modules /node_modules
 RUN sh /image-parts.sh roots "${TARGETARCH:-$(dpkg --print-architecture)}"
 
-# Runs `/app/webhook.cjs`, `/app/controller.cjs` or `/app/broker.cjs`; the chart says which.
+# Runs `/app/webhook.cjs`, `/app/controller.cjs` or `/app/broker.cjs`; the chart says which. `/app/kubectl-aad_pod_identity.cjs` is the kubectl plugin.
 FROM scratch AS control-plane
 COPY --from=parts /control-plane /
 COPY LICENSE /licenses/
 COPY dist/control-plane.licenses.txt /licenses/THIRD_PARTY_LICENSES
-COPY dist/webhook.cjs dist/controller.cjs dist/broker.cjs /app/
+COPY dist/webhook.cjs dist/controller.cjs dist/broker.cjs dist/kubectl-aad_pod_identity.cjs /app/
 USER 65532:65532
 WORKDIR /app
 ENTRYPOINT ["/usr/local/bin/node"]

@@ -1,10 +1,12 @@
+#!/usr/bin/env node
 // Entry point of the kubectl plugin `kubectl aad-pod-identity`.
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { SettingsError } from '../common/options.ts';
 import { run } from './run.ts';
+import type { Terminal } from './terminal.ts';
 
-process.exitCode = await run(process.argv.slice(2), {
+const terminal: Terminal = {
   write: (output) => process.stdout.write(output),
   writeError: (output) => process.stderr.write(output),
   isTerminal: process.stdout.isTTY === true,
@@ -16,4 +18,9 @@ process.exitCode = await run(process.argv.slice(2), {
       throw new SettingsError(`--filename ${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     }
   },
+};
+
+// Not awaited at the top level, which a CommonJS bundle cannot be.
+void run(process.argv.slice(2), terminal).then((code) => {
+  process.exitCode = code;
 });

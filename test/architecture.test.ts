@@ -20,6 +20,7 @@ const allowed: Record<ProgramName, RegExp> = {
   webhook: /^(webhook|lib|common|api|node_modules)\//,
   broker: /^(broker|lib|common|api|node_modules)\//,
   controller: /^(controller|lib|common|api|node_modules)\//,
+  cli: /^(cli|lib|common|api|node_modules)\//,
   sidecar: /^(sidecar|common|api)\//,
 };
 /** What the broker must not contain, since every pod can reach it: the client of Resource Manager. */
@@ -33,6 +34,7 @@ const imports: Record<string, readonly string[]> = {
   webhook: ['webhook', 'lib', 'common', 'api'],
   broker: ['broker', 'lib', 'common', 'api'],
   controller: ['controller', 'lib', 'common', 'api'],
+  cli: ['cli', 'lib', 'common', 'api'],
   sidecar: ['sidecar', 'common', 'api'],
 };
 

@@ -12,6 +12,7 @@ const programs = {
   webhook: { entry: 'webhook/main.ts', outfile: 'webhook.cjs', platform: 'node', format: 'cjs', target: 'node24' },
   broker: { entry: 'broker/main.ts', outfile: 'broker.cjs', platform: 'node', format: 'cjs', target: 'node24' },
   controller: { entry: 'controller/main.ts', outfile: 'controller.cjs', platform: 'node', format: 'cjs', target: 'node24' },
+  cli: { entry: 'cli/main.ts', outfile: 'kubectl-aad_pod_identity.cjs', platform: 'node', format: 'cjs', target: 'node24' },
   // Bun brings its own globals and node: modules; nothing else may be left outside the file.
   sidecar: { entry: 'sidecar/main.ts', outfile: 'sidecar.js', platform: 'neutral', format: 'esm', target: 'es2024' },
 } as const;
@@ -21,7 +22,7 @@ export const programNames = Object.keys(programs) as ProgramName[];
 
 /** Targets of the Dockerfile. */
 export const images = {
-  'control-plane': { programs: ['webhook', 'broker', 'controller'], runtime: 'node' },
+  'control-plane': { programs: ['webhook', 'broker', 'controller', 'cli'], runtime: 'node' },
   sidecar: { programs: ['sidecar'], runtime: 'bun' },
 } as const satisfies Record<string, { programs: readonly ProgramName[]; runtime: 'node' | 'bun' }>;
 export type ImageName = keyof typeof images;
@@ -58,16 +59,18 @@ export async function bundle(
     write: false,
     logLevel: 'error',
   });
-  if (write) for (const file of result.outputFiles) await put(file.path, file.contents);
+  // kubectl runs its plugins by themselves; all others are given to a runtime.
+  const mode = name === 'cli' ? 0o755 : 0o644;
+  if (write) for (const file of result.outputFiles) await put(file.path, file.contents, mode);
   const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
   return { outfile, inputs: Object.keys(result.metafile.inputs), bytes };
 }
 
 /** Renamed into place: tests that run side by side each make the bundle they start, and none may see half of one. */
-async function put(file: string, contents: string | Uint8Array): Promise<void> {
+async function put(file: string, contents: string | Uint8Array, mode = 0o644): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
   const draft = `${file}.${process.pid}`;
-  await writeFile(draft, contents);
+  await writeFile(draft, contents, { mode });
   await rename(draft, file);
 }
 

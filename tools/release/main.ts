@@ -1,6 +1,6 @@
 // `npm run release`: all artefacts of one version. The same commit, packages of Debian and tools make the same bytes.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { SettingsError } from '../../common/options.ts';
 import { MissingRequirements, missingForImages } from '../../test/cluster/requirements.ts';
@@ -38,7 +38,7 @@ interface Release {
 }
 
 /** What is made beside the images, each as one or more files in the folder of the release. */
-const artefacts: readonly ((release: Release) => Promise<void>)[] = [writeSboms, writeChart, writeNotes];
+const artefacts: readonly ((release: Release) => Promise<void>)[] = [writeSboms, writeChart, writePlugin, writeNotes];
 
 const imageFile = (image: ImageName, version: string) => `${image}-${version}.oci.tar`;
 const chartFile = (version: string) => `aad-pod-identity-webhook-${version}.tgz`;
@@ -67,6 +67,12 @@ async function writeSboms({ options, source, folder, images }: Release): Promise
       writeFileSync(path.join(folder, `${name}-${options.version}-linux-${architecture}.cdx.json`), text);
     }
   }
+}
+
+/** The kubectl plugin is one file, which needs Node on the machine of its user. kubectl finds it on the PATH by this name, without extension. */
+async function writePlugin({ folder }: Release): Promise<void> {
+  const { outfile } = await bundle('cli', { write: true, folder });
+  renameSync(outfile, path.join(folder, 'kubectl-aad_pod_identity'));
 }
 
 async function writeChart({ options, source, folder, notes }: Release): Promise<void> {

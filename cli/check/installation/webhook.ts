@@ -78,7 +78,7 @@ function checkCaBundle(bundles: readonly string[], caBundle: Release['caBundle']
 }
 
 /** Empty for what is no PEM of certificates. */
-export function certificatesOf(pem: string): X509Certificate[] {
+function certificatesOf(pem: string): X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
   try {
     return blocks.map((block) => new X509Certificate(block));
