@@ -1,6 +1,7 @@
 // One request in, one response out: the proxy as a function over web-standard objects.
-import type { Counts } from '../broker/counts.ts';
+
 import type { SidecarStatus } from '../../api/sidecar-status.ts';
+import type { Counts } from '../broker/counts.ts';
 import type { ImdsClient } from '../tokens/imds-client.ts';
 import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';

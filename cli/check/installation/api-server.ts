@@ -1,6 +1,7 @@
 import { plurals } from '../../../api/kinds.ts';
 import { apiGroup } from '../../../api/names.ts';
-import { hasStatusColumn } from '../../../lib/identities/crd-age.ts';
+import { version as ownVersion } from '../../../api/version.ts';
+import { crdVersion, isOlder } from '../../../lib/identities/crd-version.ts';
 import { metadataOf, stringAt } from '../../../lib/kube/objects.ts';
 import type { Installation } from '../../cluster/installation.ts';
 import type { Finding } from '../../finding.ts';
@@ -57,11 +58,12 @@ function checkCrds(crds: Installation['crds']): Finding[] {
         command: applyCrds,
       }),
     ];
-  if (hasStatusColumn(found.get(`${plurals.AzureAssignedIdentity}.${apiGroup}`))) return [passed('has the four kinds of this release')];
+  const old = [...found].filter(([, crd]) => isOlder(crdVersion(crd), ownVersion)).map(([name]) => name);
+  if (old.length === 0) return [passed('has the four kinds of this release')];
   return [
     warning('CrdsOld', {
       title,
-      message: 'they are those of aad-pod-identity: objects are not checked, and kubectl get shows no status',
+      message: `older than this program: ${old.join(', ')}; kubectl may show less of their objects, and the API server checks less`,
       advice: 'Apply the definitions of the chart. Objects stay as they are.',
       command: applyCrds,
     }),
