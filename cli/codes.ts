@@ -59,5 +59,5 @@ const podCodes = [
 
 export const ownCodes = [...installationCodes, ...podCodes] as const;
 
-/** Beside our own there are the reasons that the controller writes on an AzureAssignedIdentity: docs/events.md. */
+/** Beside our own there are the reasons that the controller writes on an AzureAssignedIdentity: docs/troubleshooting.md. */
 export type Code = (typeof ownCodes)[number] | AssignmentReason;

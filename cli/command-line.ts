@@ -1,11 +1,10 @@
 // What kubectl's users type: command words, their arguments, long flags, and the short ones of kubectl.
 import type { Options } from '../common/options.ts';
-import { boolean, choice, flagOf, list, optional, SettingsError, text } from '../common/options.ts';
+import { boolean, choice, flagOf, optional, SettingsError, text } from '../common/options.ts';
 
 const shortFlags: Readonly<Record<string, string>> = {
   '-n': '--namespace',
   '-o': '--output',
-  '-f': '--filename',
   '-A': '--all-namespaces',
   '-h': '--help',
 };
@@ -36,18 +35,6 @@ export const listOptions = {
   who: optional(
     text({ description: 'show who can get this identity', form: 'an AzureIdentity, as name or namespace/name, or its resource id' }),
   ),
-} as const;
-
-export const migrateOptions = {
-  ...commonOptions,
-  output: choice(['text', 'json', 'yaml'], { description: 'yaml: the objects, annotated (-o)', default: 'text' }),
-  filename: list({
-    description: 'manifests in place of a cluster; - is standard input (-f)',
-    form: 'files',
-    accepts: () => true,
-    default: [],
-  }),
-  federate: boolean({ description: 'show how each identity moves to federated credentials', default: false }),
 } as const;
 
 export interface Split {

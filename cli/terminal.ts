@@ -4,8 +4,6 @@ export interface Terminal {
   writeError(text: string): void;
   isTerminal: boolean;
   env: Readonly<Record<string, string | undefined>>;
-  /** Texts of files; `-` is standard input. Throws {@link SettingsError}. */
-  readFile(name: string): Promise<string>;
 }
 
 /** 0: nothing is broken. 1: something is, or the cluster cannot be asked. 2: the command line is wrong. */

@@ -9,7 +9,7 @@ import type { Kind } from '../../api/kinds.ts';
 import { plurals } from '../../api/kinds.ts';
 import { apiGroup } from '../../api/names.ts';
 import { version } from '../../api/version.ts';
-import { crdVersion } from '../../controller/crd-check.ts';
+import { crdVersion } from '../../lib/identities/crd-version.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import type { KubeObject } from './render.ts';
 import { chart } from './render.ts';

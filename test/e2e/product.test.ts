@@ -14,6 +14,7 @@ import { missingForCluster, missingForUserNamespaces } from '../cluster/requirem
 import { mustRun } from '../cluster/run.ts';
 import { controllerSignIn, identities } from '../demo/azure.ts';
 import { privateMemoryOf } from '../demo/memory.ts';
+import { reportOf, runPlugin } from '../integration/cli/plugin.ts';
 import { csiDriver, csiDriverName, csiDriverPod, mountingPod } from './csi-driver.ts';
 import type { PodParts } from './fixtures.ts';
 import { identity, listOf, pod, podTemplate, workload } from './fixtures.ts';
@@ -491,6 +492,54 @@ describe('the product in a real cluster', { skip }, () => {
       assert.ok(bytes);
       log(`node endpoint: ${(bytes / 1024 / 1024).toFixed(1)} MiB private`);
       assert.ok(bytes < 8 * 1024 * 1024);
+    });
+  });
+
+  describe('kubectl aad-pod-identity', () => {
+    const plugin = (...args: string[]) => runPlugin(product.cluster.kubeconfig, args);
+    const codeOf = async (...args: string[]) => (await reportOf(product.cluster.kubeconfig, ...args)).firstBroken;
+
+    it('finds nothing broken in a healthy installation and a healthy pod', async () => {
+      const installation = await plugin('check');
+      assert.equal(installation.code, 0, installation.stdout + installation.stderr);
+      assert.match(installation.stdout, /injects a labelled pod, in \d+ ms as a dry run/);
+      assert.doesNotMatch(installation.stdout, /\[broken\]|\[unknown\]/);
+      const pod_ = await plugin('check', 'pod', 'both', '--try-token', '--resource', vault);
+      assert.equal(pod_.code, 0, pod_.stdout + pod_.stderr);
+      assert.match(pod_.stdout, new RegExp(`got a token for ${vault}: .*appid [0-9a-f-]{36}`));
+      assert.doesNotMatch(pod_.stdout, /eyJ|\[broken\]|\[unknown\]/);
+    });
+
+    it('says that a pod is older than the install, and how to make it anew', async () => {
+      const { name, labels } = { name: 'older', labels: { aadpodidbinding: 'one' } };
+      // As one that was made before the webhook was there: the label comes later.
+      await product.apply({ ...pod(name, app('one')), metadata: { name } });
+      await product.kubectl(['label', 'pod', name, `aadpodidbinding=${labels.aadpodidbinding}`]);
+      assert.equal(await codeOf('check', 'pod', name), 'OlderThanInstall');
+      await product.kubectl(['delete', 'pod', name, '--grace-period=1']);
+    });
+
+    it('names the broker that is down', async () => {
+      await product.kubectl(['scale', 'deployment/aad-pod-identity-broker', '-n', system, '--replicas=0']);
+      await eventually(
+        'the broker is gone',
+        () => codeOf('check'),
+        (code) => code === 'BrokerDown',
+      );
+      await eventually(
+        'the pod says so',
+        () => codeOf('check', 'pod', 'both'),
+        (code) => code === 'BrokerDown',
+        60,
+      );
+      await product.kubectl(['scale', 'deployment/aad-pod-identity-broker', '-n', system, '--replicas=2']);
+      await product.kubectl(['rollout', 'status', 'deployment/aad-pod-identity-broker', '-n', system, '--timeout=90s']);
+      await eventually(
+        'the pod is well again',
+        () => codeOf('check', 'pod', 'both'),
+        (code) => code === null,
+        60,
+      );
     });
   });
 

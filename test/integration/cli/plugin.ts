@@ -8,11 +8,10 @@ export interface PluginResult {
   stderr: string;
 }
 
-/** Not a terminal, so the output is plain. `files`: by the name that the command line has. */
+/** Not a terminal, so the output is plain. */
 export async function runPlugin(
   kubeconfig: string,
   args: readonly string[],
-  files: Readonly<Record<string, string>> = {},
 ): Promise<PluginResult> {
   const output = { stdout: '', stderr: '' };
   const code = await run([...args, `--kubeconfig=${kubeconfig}`], {
@@ -24,7 +23,6 @@ export async function runPlugin(
     },
     isTerminal: false,
     env: {},
-    readFile: async (name) => files[name] ?? '',
   });
   return { code, ...output };
 }

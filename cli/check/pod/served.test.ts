@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { IdentityRow } from '../../../api/broker.ts';
+import type { SidecarStatus } from '../../../api/sidecar-status.ts';
+import type { Release } from '../../cluster/installation.ts';
+import type { PodFacts } from '../../cluster/pod-facts.ts';
+import { checkServed } from './served.ts';
+
+const row: IdentityRow = {
+  name: 'demo',
+  namespace: 'team',
+  binding: 'team/demo',
+  type: 0,
+  source: 'imds',
+  clientID: 'c',
+  resourceID: '/r',
+  state: 'Assigned',
+};
+const healthy: SidecarStatus = {
+  version: '0.2.0',
+  broker: { address: '10.0.0.1:9443', answeredSecondsAgo: 3 },
+  excepted: false,
+  defaultIdentity: 'team/demo',
+  identities: [row],
+  cachedTokens: 1,
+};
+const endpoint = { conditions: { ready: true }, addresses: ['10.1.0.1'] };
+
+/** The codes for what a proxy knows, `passed` for what is well. */
+function codesFor(changes: Partial<SidecarStatus>, brokers: unknown[] = [endpoint]): string[] {
+  const release = { namespace: 'system', brokerEndpoints: { value: [{ endpoints: brokers }] } } as unknown as Release;
+  const facts = { namespace: 'team', name: 'web', sidecar: { status: { ...healthy, ...changes } }, installation: { release } };
+  return checkServed(facts as unknown as PodFacts).map((finding) => (finding.status === 'passed' ? 'passed' : finding.code));
+}
+
+const lost = (error: string) => ({ broker: { address: '10.0.0.1:9443', answeredSecondsAgo: 300, error } });
+
+describe('what the token proxy knows', () => {
+  it('is well where the broker answers and an identity is assigned', () => assert.deepEqual(codesFor({}), ['passed', 'passed']));
+
+  it('is BrokerDown where no replica is ready', () => assert.deepEqual(codesFor(lost('connection refused'), []), ['BrokerDown']));
+
+  it('is BrokerBlocked where replicas are ready and nothing answers', () =>
+    assert.deepEqual(codesFor(lost('10.0.0.1:9443: no answer in time. Does a network policy deny it?')), ['BrokerBlocked']));
+
+  it('is BrokerUnreachable where the broker refuses', () =>
+    assert.deepEqual(codesFor(lost('certificate has expired')), ['BrokerUnreachable']));
+
+  it('is IdentityRevoked where the broker says so', () =>
+    assert.deepEqual(codesFor({ revoked: { code: 'pod_gone', message: 'gone' } }), ['passed', 'IdentityRevoked']));
+
+  it('is Excepted where requests pass the proxy by', () => assert.deepEqual(codesFor({ excepted: true }), ['passed', 'Excepted']));
+
+  it('is AssignmentPending for a row that waits, beside one that serves', () =>
+    assert.deepEqual(codesFor({ identities: [row, { ...row, name: 'other', state: 'Created' }] }), [
+      'passed',
+      'passed',
+      'AssignmentPending',
+    ]));
+});
