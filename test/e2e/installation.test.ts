@@ -70,6 +70,7 @@ describe('the chart as people install it', { skip }, () => {
     return (list as unknown[])[0];
   };
   const webName = async () => stringAt(await webPod(), 'metadata', 'name') ?? '';
+  const restarted = () => product.kubectl(['rollout', 'status', 'deployment/web', '--timeout=60s']);
   const containersOf = (object: unknown) => JSON.stringify(at(object, 'spec', 'initContainers') ?? []);
   const attachAsMic = async () => {
     const body = JSON.stringify({ do: 'attach', resource: scaleSetId, identities: [identities.demo.id] });
@@ -104,7 +105,7 @@ describe('the chart as people install it', { skip }, () => {
     );
   const patches = async () => {
     const log_ = await (await fetch(`${product.cluster.emulatorControlUrl}/requests?service=arm`)).text();
-    return log_.match(/"method":"PATCH"/g)?.length ?? 0;
+    return log_.match(/"method": ?"PATCH"/g)?.length ?? 0;
   };
 
   it('moves: installs beside aad-pod-identity with its values, and gives way to its MIC', async () => {
@@ -121,6 +122,7 @@ describe('the chart as people install it', { skip }, () => {
 
   it('moves: gives restarted pods a token proxy while MIC still assigns', async () => {
     await follow('migration.md', '### 2. Restart the workloads');
+    await restarted();
     assert.match(containersOf(await webPod()), /aad-pod-identity-proxy/);
     await assignAsMic();
     assert.equal(await product.appOf(await webName()), demo);
@@ -166,6 +168,7 @@ describe('the chart as people install it', { skip }, () => {
     await assignAsMic();
     assert.equal(await product.appOf(name), demo);
     await shell(restart);
+    await restarted();
     assert.doesNotMatch(containersOf(await webPod()), /aad-pod-identity/);
     assert.deepEqual(await product.attached(), ['demo', 'kubelet']);
     const [object] = [`${name}-default-demo`];
@@ -185,6 +188,11 @@ describe('the chart as people install it', { skip }, () => {
     await shell(apply);
     const answer: unknown = JSON.parse(await shell(ask));
     assert.equal(readJwt(stringAt(answer, 'access_token') ?? '')?.claims.appid, identities.second.clientId);
-    assert.match(await shell(status), /my-app-default-my-identity(?:.|\n)*Attached/);
+    assert.ok((await patches()) > 0);
+    await eventually(
+      'the identity and the Event are shown',
+      () => shell(status),
+      (text) => /my-app-default-my-identity(?:.|\n)*Attached/.test(text),
+    );
   });
 });
