@@ -359,7 +359,7 @@ describe('credentials', () => {
     assert.notEqual(sums[0], sums[1]);
   });
 
-  it('are asked for by the names of all values that are one, since none is the default', async () => {
+  it('are asked for by the names of all values that are one', async () => {
     const { code, stderr } = await template('--set', none);
     assert.notEqual(code, 0);
     assert.match(stderr, /no sign-in to Azure.*operationMode standard/);
@@ -368,15 +368,15 @@ describe('credentials', () => {
   });
 
   const accepted: [name: string, values: object][] = [
-    ['are not asked for in managed mode', { operationMode: 'managed' }],
-    ['may come from the webhook of Azure Workload Identity', { controller: { podLabels: { 'azure.workload.identity/use': 'true' } } }],
+    ['none in managed mode', { operationMode: 'managed' }],
+    ['the label for the webhook of Azure Workload Identity', { controller: { podLabels: { 'azure.workload.identity/use': 'true' } } }],
     [
-      'may be a Secret for the application of azure.json',
+      'a Secret for the application of azure.json',
       { adminsecret: { existingSecret: 'mine' }, controller: { cloudConfig: '/etc/kubernetes/azure.json' } },
     ],
   ];
   for (const [name, values] of accepted)
-    it(name, async () => {
+    it(`are complete: ${name}`, async () => {
       await render('--set', none, ...Object.entries(values).flatMap(([key, value]) => ['--set-json', `${key}=${JSON.stringify(value)}`]));
     });
 
@@ -399,7 +399,7 @@ describe('credentials', () => {
     ],
   ];
   for (const [name, set, says] of incomplete)
-    it(`refuse ${name}`, async () => {
+    it(`refuse as incomplete ${name}`, async () => {
       const { code, stderr } = await template('--set', `${none},${set}`);
       assert.notEqual(code, 0);
       assert.match(stderr, says);

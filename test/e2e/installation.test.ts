@@ -108,7 +108,7 @@ describe('the chart as people install it', { skip }, () => {
     return log_.match(/"method": ?"PATCH"/g)?.length ?? 0;
   };
 
-  it('moves: installs beside aad-pod-identity with its values, and gives way to its MIC', async () => {
+  it('moves: installs beside aad-pod-identity and gives way to its MIC', async () => {
     const printed = await follow('migration.md', '### 1. Install beside it');
     assert.match(printed, /nmi\.allowNetworkPluginKubenet: nothing depends on the network plugin/);
     await untilEvent('default', 'UpstreamControllerRuns', /endpoints\/aad-pod-identity-mic/);

@@ -61,7 +61,7 @@ describe('helm install', () => {
     assert.equal(code, 0, stderr);
   });
 
-  it('leaves ClusterRoles for users to a release of aad-pod-identity while it has them', async () => {
+  it('leaves ClusterRoles for users to aad-pod-identity while it has them', async () => {
     const upgrade = (set: string) => helm('upgrade', 'first', chart, '-n', 'one', '--reuse-values', '--set', set);
     const ownerOf = (role: string) =>
       kubectl('get', 'clusterrole', role, '--ignore-not-found', '-o', 'jsonpath={.metadata.annotations.meta\\.helm\\.sh/release-name}');
