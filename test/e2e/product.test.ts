@@ -72,6 +72,7 @@ describe('the product in a real cluster', { skip }, () => {
     product = await startProduct('e2e-product', log, { set: [...strictest, ...nodeEndpoint], userNamespaces: lacking.length === 0 });
     const notes = await product.helm('install');
     assert.match(notes, /is installed in namespace identity-system/);
+    assert.doesNotMatch(await product.kubectl(['get', 'events', '-n', system]), /FailedCreate/);
     await product.apply(...identity('demo', 'one', 'both'));
     // The age of a binding is known to the second; the older one gives the default.
     await delay(1_000);
