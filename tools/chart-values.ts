@@ -107,13 +107,14 @@ function resolve(node: unknown, schema: unknown): unknown {
   return reference === undefined ? node : resolve(at(schema, ...reference.split('/').slice(1)), schema);
 }
 
+/** Without what only says that nothing is set. */
 function typeOf(node: unknown, schema: unknown): string {
   const choices = at(node, 'enum');
-  if (Array.isArray(choices)) return [...new Set(choices.map(String))].filter((choice) => choice !== '').join(' | ');
+  if (Array.isArray(choices)) return [...new Set(choices.map(String))].filter((choice) => choice !== '' && choice !== 'null').join(' | ');
   const alternatives = at(node, 'oneOf') ?? at(node, 'anyOf') ?? at(node, 'allOf');
   if (Array.isArray(alternatives)) return [...new Set(alternatives.map((one) => typeOf(resolve(one, schema), schema)))].join(' or ');
   const type = at(node, 'type');
-  if (Array.isArray(type)) return type.join(' or ');
+  if (Array.isArray(type)) return type.filter((one) => one !== 'null').join(' or ');
   if (type === 'array') {
     const items = typeOf(resolve(at(node, 'items'), schema), schema);
     return items === 'any' ? 'list' : `list of ${items}`;

@@ -184,6 +184,15 @@ describe("values of aad-pod-identity's chart", () => {
     assert.equal(settingsOf(await renderValues({ mic: { cloudConfig } })).cloudConfig, '');
   });
 
+  it('may be left empty', async () => {
+    const empty = (section: unknown) => Object.fromEntries(Object.keys(section ?? {}).map((key) => [key, null]));
+    const mic = { ...empty(defaults.mic), leaderElection: { duration: null }, customCloud: { enabled: null } };
+    const values = { mic, nmi: empty(defaults.nmi) };
+    assert.deepEqual(await renderValues(values), await render());
+    assert.deepEqual(await withoutEffect(values), {});
+    await renderValues({ adminsecret: { tenantID: null, clientSecret: null, useMSI: 'true' } });
+  });
+
   it('take booleans as text, and "false" as false', async () => {
     const objects = await renderValues({
       forceNamespaced: 'true',

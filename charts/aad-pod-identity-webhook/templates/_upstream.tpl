@@ -127,7 +127,7 @@ rbac.pspEnabled: Kubernetes 1.25 removed PodSecurityPolicies
 {{- range splitList "." $path -}}
 {{- $value = get (ternary $value dict (kindIs "map" $value)) . -}}
 {{- end -}}
-{{- $given := not (has (toString $value) (list "" "false" "map[]" "[]")) -}}
+{{- $given := not (has (toString $value) (list "" "<nil>" "false" "map[]" "[]")) -}}
 {{- if has $path (list "nmi.metadataHeaderRequired" "nmi.enableScaleFeatures") -}}
 {{- $given = eq (toString $value) "false" -}}
 {{- end -}}
