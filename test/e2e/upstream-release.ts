@@ -11,7 +11,7 @@ function customResourceDefinitions(): unknown[] {
   return Object.entries(plurals).map(([kind, plural]) => ({
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
+    metadata: { name: `${plural}.${group}`, annotations: { 'api-approved.kubernetes.io': 'unapproved' } },
     spec: {
       group,
       scope: 'Namespaced',
