@@ -121,7 +121,7 @@ describe('values', () => {
     assert.deepEqual(parseSettings(webhookSettings, [], {}).sidecarAllowedRewrites, []);
   });
 
-  it('tell webhook and controller one hash of what is injected, which sidecar.* changes', async () => {
+  it('tell webhook and controller one hash of what sidecar.* injects', async () => {
     const hashOf = async (set: string) => {
       const objects = await render('--set', set);
       const hashes = [webhook, controller].map((name) => environmentOf(objects, name).SIDECAR_SETTINGS_HASH);
