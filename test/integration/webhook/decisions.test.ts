@@ -273,6 +273,13 @@ describe('the webhook behind a real API server', () => {
     assert.deepEqual(namesOf(await get('labelled-by-policy'), 'initContainers'), ours);
   });
 
+  it('gives the proxy of an annotated pod a named port for its metrics', async () => {
+    assert.equal((await create(pod('measured', { annotations: { [key('proxy-metrics-port')]: '9402' } }))).code, 0);
+    const { spec } = (await get('measured')) as { spec: { initContainers: { ports?: unknown; args: string[] }[] } };
+    assert.deepEqual(spec.initContainers[1]?.ports, [{ name: 'aad-metrics', containerPort: 9402, protocol: 'TCP' }]);
+    assert.ok(spec.initContainers[1]?.args.includes('--metrics-listen=:9402'));
+  });
+
   it("keeps a pod's AppArmor profile of the node from its containers", async () => {
     const appArmorProfile = { type: 'Localhost', localhostProfile: 'app' };
     const { code, stderr } = await create(
