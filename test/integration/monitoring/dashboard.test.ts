@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { it } from 'node:test';
 import { Agent, fetch as fetchWith } from 'undici';
 import { parse } from 'yaml';
+import { annotations } from '../../../api/names.ts';
 import { rawPod } from '../../../lib/identities/decision/testing/raw-pods.ts';
 import { pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { missingForPrometheus } from '../../cluster/prometheus.ts';
@@ -36,6 +37,8 @@ const emptyWhileHealthy = [
   'Refused by limits',
   'Tokens of Entra',
   'Failed requests to Entra',
+  'Slow token requests',
+  'Requests to the broker without a response',
 ];
 
 async function queriesOfDashboard(): Promise<{ title: string; expression: string }[]> {
@@ -123,6 +126,9 @@ it('every query of dashboard and alerts finds its metrics in Prometheus', { skip
   await webhook.admit();
   const tokenUrl = `${sidecar.url}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net`;
   assert.equal((await fetch(tokenUrl, { headers: { metadata: 'true' } })).status, 200);
+
+  // A change of its pod ends the poll of the sidecar, and the next one reports what it counted.
+  await harness.patch(pods, 'web', { metadata: { annotations: { [annotations.defaultIdentity]: 'reader' } } });
 
   await everyTargetIsUp(prometheus, Object.keys(targets));
   const queries = await queriesOfDashboard();
