@@ -164,6 +164,7 @@ describe('values', () => {
     ['a digest in the name of an image', 'image.controlPlane.repository=r/c@sha256:0', /image\.controlPlane\.digest/],
     ['an URL as the name of an image', 'image.sidecar.repository=https://r/s', /repository/],
     ['a section without a value', 'networkPolicy=null', /missing property 'networkPolicy'/],
+    ['values of a release that had no such section', 'uninstall=null', /missing property 'uninstall'/],
     ['a CIDR that is none', 'networkPolicy.apiServerCIDRs={10.0.0.1}', /apiServerCIDRs/],
     ['a namespace for metrics that is no name', 'networkPolicy.metricsNamespaces={*}', /metricsNamespaces/],
     ['a relative path of azure.json', 'controller.cloudConfig=azure.json', /cloudConfig/],
