@@ -29,10 +29,7 @@ export async function warnAboutOldCrds({ client, log, events, namespace, webhook
       const version = crdVersion(await client.call('GET', resourcePath(customResourceDefinitions, { name: crd })));
       if (isOlder(version, ownVersion)) old.push(`${crd} (${version ?? 'without a version'})`);
     }
-    if (old.length === 0) {
-      log.debug({ version: ownVersion }, 'CRDs are as new as this controller');
-      return;
-    }
+    if (old.length === 0) return;
     const message =
       `CRDs are older than this controller, which is ${ownVersion}: ${old.join(', ')}. Helm does not upgrade them: helm show crds CHART | ` +
       'kubectl apply --server-side --force-conflicts -f -';
