@@ -139,7 +139,11 @@ async function callerOf(request: FastifyRequest, dependencies: RouteDependencies
 
 async function authenticated(request: FastifyRequest, { rows, authenticate }: RouteDependencies): Promise<Caller> {
   // With incomplete caches every pod would be unknown.
-  if (!rows.synced) throw new BrokerError('not_ready', 'the caches are not complete yet: try again');
+  if (!rows.synced)
+    throw new BrokerError(
+      'not_ready',
+      `the API server has not given the list of ${rows.waitingFor().join(', ')}: if that lasts, is a CRD missing?`,
+    );
   return authenticate(request.headers.authorization, request.ip);
 }
 

@@ -35,6 +35,8 @@ export type CacheVersions = Readonly<Record<string, string>>;
 export interface RowSource {
   /** Every cache has its first list; before that nothing else here may be trusted. */
   readonly synced: boolean;
+  /** Plural names of the kinds whose first list is not in yet, or which the API server does not serve any more. */
+  waitingFor(): string[];
   /** By `namespace/name`; undefined for a pod that is not in the caches: gone, finished, without the label, or not there yet. */
   get(podKey: string): PodRows | undefined;
   /** Called after the rows of a pod may have changed; the returned function unsubscribes. */
@@ -82,6 +84,7 @@ export function createRowSource(informers: IdentityInformers, given: RowRules): 
     get synced() {
       return informers.synced;
     },
+    waitingFor: () => informers.waitingFor(),
 
     get(podKey) {
       const pod = pods.get(podKey);

@@ -19,6 +19,7 @@ import { watchInjection } from './injection/watch.ts';
 import { watchWorkloads } from './injection/workloads.ts';
 import { publishStatus } from './installation-status/publisher.ts';
 import { installationStatusOf } from './installation-status/status.ts';
+import { startMissingCrds } from './missing-crds.ts';
 import type { Reconcilers, ReconcilersOptions } from './reconcilers.ts';
 import { startDetaching, startReconcilers } from './reconcilers.ts';
 import { obeyUninstall } from './uninstall/obey.ts';
@@ -58,6 +59,8 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
     metrics: instruments.controllers,
   });
   stopper.add('certificates', () => certificates.stop());
+  const missing = startMissingCrds({ client, informers: options.informers, events, log, ...settings, metrics: instruments.controllers });
+  stopper.add('missing CRDs', () => missing.stop());
   if (settings.watchWorkloads) {
     const workloads = watchWorkloads(options);
     stopper.add('watch of workloads', () => workloads.stop());

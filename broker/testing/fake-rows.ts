@@ -10,6 +10,7 @@ export function fakeRows() {
     get synced() {
       return state.synced;
     },
+    waitingFor: () => (state.synced ? [] : ['azureassignedidentities']),
     get: (podKey) => pods.get(podKey),
     onChange(listener) {
       listeners.add(listener);

@@ -59,7 +59,7 @@ export type ConflictReason = 'OtherReleaseRuns' | 'UpstreamControllerRuns';
 export type RegistrationReason = 'WebhookRegistered' | 'WebhookConfigurationMissing';
 
 /** Whether what the release counts on is in the cluster. */
-export type InstallationReason = 'ObjectsMissing' | 'CrdsOutdated';
+export type InstallationReason = 'ObjectsMissing' | 'CrdsOutdated' | 'CrdsMissing';
 
 /** On a namespace: which of its pods no guard covers, and why its guard does not work as its label says. */
 type NamespaceEventReason = 'UnguardedPods' | 'GuardMisconfigured';

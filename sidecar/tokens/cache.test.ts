@@ -362,3 +362,19 @@ test('serves no expired token and fetches once when the wall clock jumps', async
   for (let i = 0; i < 100; i += 1) tokenOf(lookup());
   assert.equal(queries.length, 2);
 });
+
+test('keeps the tokens of an identity whose ids are not known for a while', async () => {
+  const { cache, lookup, source, token } = createHarness();
+  source.respond = () => token(hour);
+  const assigned = { row: row('a') };
+  lookup(assigned);
+  await tick();
+  const { objectID: _, ...withoutIds } = row('a', { clientID: '', state: 'Created' });
+  cache.retain([withoutIds]);
+  assert.equal(tokenOf(lookup({ row: withoutIds }, false)).accessToken, 'token-1');
+  assert.equal(tokenOf(lookup(assigned)).accessToken, 'token-1');
+  // Deleted in Azure and made anew meanwhile.
+  cache.retain([withoutIds]);
+  lookup({ row: withoutIds }, false);
+  assert.equal(lookup({ row: row('a', { clientID: 'new' }) }, false), 'not cached');
+});

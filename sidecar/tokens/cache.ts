@@ -6,7 +6,7 @@ import { sleep } from '../../common/sleep.ts';
 import type { Notifier } from '../notifier.ts';
 import { createNotifier } from '../notifier.ts';
 import type { Entry } from './entry.ts';
-import { createEntry, isSameIdentity, keyOf, mayBypass, postponeRefresh, storeToken, usableToken } from './entry.ts';
+import { createEntry, isSameIdentity, keyOf, mayBypass, postponeRefresh, storeToken, usableToken, withKnownIds } from './entry.ts';
 import type { TokenError, TokenQuery, TokenResult, TokenSource } from './source.ts';
 import { retryDelayMs } from './source.ts';
 import type { Token } from './token.ts';
@@ -104,7 +104,7 @@ export class TokenCache {
     const entry = this.#entries.get(keyOf(query));
     if (entry === undefined || entry.row === query.row) return entry;
     if (isSameIdentity(entry.row, query.row)) {
-      entry.row = query.row;
+      entry.row = withKnownIds(entry.row, query.row);
       return entry;
     }
     this.#drop(entry);

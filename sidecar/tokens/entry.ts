@@ -68,14 +68,22 @@ export function mayBypass(entry: Entry, now: number): boolean {
   return now - entry.bypassedAt >= bypassIntervalMs;
 }
 
-/** Both rows are the same object and mean the same Azure identity. State, reason and source may differ, and an object id may become known. */
+/** The row with the ids that are known: one without them, as while its AzureAssignedIdentity is gone, does not make them unknown. */
+export function withKnownIds({ clientID, objectID }: IdentityRow, row: IdentityRow): IdentityRow {
+  const ids = { clientID: row.clientID || clientID, objectID: row.objectID ?? objectID };
+  // The same row again is what makes the next look-up quick.
+  if (ids.clientID === row.clientID && ids.objectID === row.objectID) return row;
+  return { ...row, clientID: ids.clientID, ...(ids.objectID === undefined ? {} : { objectID: ids.objectID }) };
+}
+
+/** Both rows are the same object and mean the same Azure identity. State, reason and source may differ, and ids may become known. */
 export function isSameIdentity(a: IdentityRow, b: IdentityRow): boolean {
   const equal = (x = '', y = '') => x === y || x.toLowerCase() === y.toLowerCase();
   return (
     a.type === b.type &&
     rowKey(a) === rowKey(b) &&
     equal(a.resourceID, b.resourceID) &&
-    equal(a.clientID, b.clientID) &&
+    (equal(a.clientID, b.clientID) || (a.type === 0 && (a.clientID === '' || b.clientID === ''))) &&
     equal(a.tenantID, b.tenantID) &&
     equal(a.auxiliaryTenantIDs?.join(), b.auxiliaryTenantIDs?.join()) &&
     (a.objectID === undefined || b.objectID === undefined || equal(a.objectID, b.objectID))

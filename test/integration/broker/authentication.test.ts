@@ -73,6 +73,7 @@ describe('broker with real bound tokens', () => {
     };
     const rows: RowSource = {
       synced: true,
+      waitingFor: () => [],
       get: (podKey) => known.get(podKey),
       onChange: () => () => undefined,
       versions: () => ({}),

@@ -31,6 +31,7 @@ test(`holds ${count} polls, answers one for a change and all for a stop`, async 
   const listeners = new Set<(podKey: string) => void>();
   const rows: RowSource = {
     synced: true,
+    waitingFor: () => [],
     get(podKey) {
       const state = states.get(podKey);
       if (state === undefined) return undefined;
