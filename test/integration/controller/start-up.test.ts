@@ -149,7 +149,7 @@ describe('the controller', () => {
     const kubeconfig = path.join(folder, 'limited');
     await writeFile(kubeconfig, JSON.stringify({ ...config, users: [{ name, user: { token } }] }));
 
-    const controller = await harness.startController([`--kubeconfig=${kubeconfig}`]);
+    const controller = await harness.startController([`--kubeconfig=${kubeconfig}`, '--watch-workloads=false']);
     const started = await controller.logged((record) => record.msg === 'started');
     const refused = await controller.logged((record) => String(record.msg).includes('waiting for the RBAC rule'));
     assert.equal(refused.resource, 'azureidentitybindings');
