@@ -77,7 +77,8 @@ async function put(file: string, contents: string | Uint8Array, mode = 0o644): P
 /** The licence texts of what an image holds. Throws where one is missing. */
 export function licensesOf(image: ImageName, inputs: readonly string[]): string {
   const packages = packagesOf(inputs).map((folder) => licenseOf(path.join(root, folder)));
-  return renderLicenses([runtimeLicense(root, images[image].runtime), ...packages]);
+  const introduction = 'This image holds the software below. Texts for the files of Debian are in /usr/share/doc.';
+  return renderLicenses(introduction, [runtimeLicense(root, images[image].runtime), ...packages]);
 }
 
 /** Everything that the Dockerfile copies from dist/. */

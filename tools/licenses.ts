@@ -45,9 +45,9 @@ export function runtimeLicense(root: string, runtime: 'node' | 'bun'): Licensed 
   return { title: 'Node.js (MIT, with libraries)', texts: [readFileSync(path.join(modules, name, 'LICENSE'), 'utf8')] };
 }
 
-/** One text with all of them. */
-export function renderLicenses(software: readonly Licensed[]): string {
+/** One text with all of them, after a line that says what holds the software. */
+export function renderLicenses(introduction: string, software: readonly Licensed[]): string {
   const rule = '='.repeat(100);
   const parts = software.map(({ title, texts }) => `${rule}\n${title}\n${rule}\n\n${texts.map((text) => text.trim()).join('\n\n')}\n`);
-  return ['This image holds the software below. Texts for the files of Debian are in /usr/share/doc.\n', ...parts].join('\n');
+  return [`${introduction}\n`, ...parts].join('\n');
 }

@@ -7,7 +7,7 @@ import { MissingRequirements, missingForImages } from '../../test/cluster/requir
 import { mustRun } from '../../test/cluster/run.ts';
 import type { ImageName } from '../build.ts';
 import { buildAll, bundle, images as imageContents, imageNames } from '../build.ts';
-import { packagesOf } from '../licenses.ts';
+import { licenseOf, packagesOf, renderLicenses } from '../licenses.ts';
 import type { ReleaseArguments } from './arguments.ts';
 import { parseArguments, usage } from './arguments.ts';
 import { changesOf, releaseNotes } from './changelog.ts';
@@ -42,6 +42,7 @@ const artefacts: readonly ((release: Release) => Promise<void>)[] = [writeSboms,
 
 const imageFile = (image: ImageName, version: string) => `${image}-${version}.oci.tar`;
 const chartFile = (version: string) => `aad-pod-identity-webhook-${version}.tgz`;
+const pluginFile = 'kubectl-aad_pod_identity';
 const checksumsFile = 'SHA256SUMS';
 
 function labelsOf(image: ImageName, options: ReleaseArguments, { commit, time }: SourceState): Labels {
@@ -71,8 +72,10 @@ async function writeSboms({ options, source, folder, images }: Release): Promise
 
 /** The kubectl plugin is one file, which needs Node on the machine of its user. kubectl finds it on the PATH by this name, without extension. */
 async function writePlugin({ folder }: Release): Promise<void> {
-  const { outfile } = await bundle('cli', { write: true, folder });
-  renameSync(outfile, path.join(folder, 'kubectl-aad_pod_identity'));
+  const { outfile, inputs } = await bundle('cli', { write: true, folder });
+  renameSync(outfile, path.join(folder, pluginFile));
+  const packages = packagesOf(inputs).map((one) => licenseOf(path.join(root, one)));
+  writeFileSync(path.join(folder, `${pluginFile}.licenses.txt`), renderLicenses(`${pluginFile} holds the software below.`, packages));
 }
 
 async function writeChart({ options, source, folder, notes }: Release): Promise<void> {
