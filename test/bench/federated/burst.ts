@@ -21,11 +21,13 @@ export async function burst(federation: Federation, { pods, identities, upstream
   await spread(names(pods, 'burst'), 20, async (pod, index) => {
     await federation.harness.createPod(pod, identityName(index % identities));
     const created = Date.now();
-    const firstToken = federation.sidecars.firstToken(pod).then((at) => {
-      served += 1;
-      return at - created;
-    });
-    times.push(firstToken);
+    const { firstToken } = await federation.sidecars.start(pod);
+    times.push(
+      firstToken.then((at) => {
+        served += 1;
+        return at - created;
+      }),
+    );
   });
   const waited = await Promise.all(times);
   clearInterval(progress);

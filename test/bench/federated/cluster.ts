@@ -57,7 +57,8 @@ export async function startFederation(options: { identities: number; credentialW
     async firstTokenOf(pod, identity) {
       const created = Date.now();
       await harness.createPod(pod, identity);
-      return (await sidecars.firstToken(pod)) - created;
+      const { firstToken } = await sidecars.start(pod);
+      return (await firstToken) - created;
     },
     azureCalls: (since) => callsIn(harness, since),
     async stop() {

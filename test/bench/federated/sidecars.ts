@@ -20,8 +20,8 @@ export interface Sidecars {
   connection: Connection;
   /** The token of a pod for the broker. */
   tokenOf(pod: string): Promise<string>;
-  /** Starts the sidecar of a pod that exists; resolves with the wall time at which it has the first token. */
-  firstToken(pod: string): Promise<number>;
+  /** Starts the sidecar of a pod that exists. `firstToken` resolves with the wall time at which it has one. */
+  start(pod: string): Promise<{ firstToken: Promise<number> }>;
   /** Requests that the broker did not serve, by status or error. */
   refusals: ReadonlyMap<string, number>;
   stop(): Promise<void>;
@@ -45,12 +45,12 @@ export async function startSidecars({ client }: Harness, port: number): Promise<
     connection,
     tokenOf,
     refusals,
-    async firstToken(pod) {
+    async start(pod) {
       const token = await tokenOf(pod);
-      const { promise, resolve } = Promise.withResolvers<number>();
+      const { promise: firstToken, resolve } = Promise.withResolvers<number>();
       waiting.set(pod, resolve);
       worker.postMessage({ pod, token } satisfies StartedPod);
-      return promise;
+      return { firstToken };
     },
     async stop() {
       await worker.terminate();
