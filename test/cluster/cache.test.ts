@@ -82,14 +82,15 @@ test('names the holder of a lock, and frees the lock after a failure', async () 
   assert.ok(!existsSync(file));
 });
 
-test('removes what is an hour old, but for the newest three', () => {
+test('removes what nothing has used for an hour, but for the last three', async () => {
   const parent = path.join(root, 'pruned');
-  const ages = { a: 5, b: 4, c: 3, d: 2, e: 0 };
+  const ages = { used: 9, a: 5, b: 4, c: 3, d: 2, e: 0 };
   for (const [name, hours] of Object.entries(ages)) {
     mkdirSync(path.join(parent, name), { recursive: true });
     const at = new Date(Date.now() - hours * 3_700_000);
     utimesSync(path.join(parent, name), at, at);
   }
+  await cached('pruned', 'used', silent, async () => {}, root);
   prune('pruned', root);
-  assert.deepEqual(readdirSync(parent).sort(), ['c', 'd', 'e']);
+  assert.deepEqual(readdirSync(parent).sort(), ['d', 'e', 'used']);
 });

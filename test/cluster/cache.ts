@@ -1,6 +1,6 @@
 // A cache outside of the repository for what is slow to make: each folder is named by a hash of all its inputs.
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { withLock } from './lock.ts';
@@ -40,7 +40,7 @@ export async function cached(
 ): Promise<string> {
   const parent = path.join(root, kind);
   const folder = path.join(parent, key);
-  if (existsSync(folder)) return folder;
+  if (existsSync(folder)) return used(folder);
   mkdirSync(parent, { recursive: true });
   const fill = async () => {
     if (existsSync(folder)) return;
@@ -60,13 +60,24 @@ export async function cached(
   return folder;
 }
 
-/** For what every change of the source makes anew: removes folders of the kind that are an hour old, but for the newest three. */
+/** Keeps it from {@link prune}. */
+function used(folder: string): string {
+  try {
+    utimesSync(folder, new Date(), new Date());
+  } catch {
+    // It belongs to another user, who prunes it.
+  }
+  return folder;
+}
+
+/** For what every change of the source makes anew: removes folders of the kind that nothing has used for an hour, but for the last three. */
 export function prune(kind: string, root = cacheRoot()): void {
   const parent = path.join(root, kind);
   const longAgo = Date.now() - 3600 * 1000;
-  const madeAt = (name: string) => statSync(path.join(parent, name)).mtimeMs;
+  // Another process may prune meanwhile.
+  const usedAt = (name: string) => statSync(path.join(parent, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
   const all = readdirSync(parent).filter((name) => !name.startsWith('.') && !name.endsWith('.lock'));
-  for (const name of all.sort((a, b) => madeAt(b) - madeAt(a)).slice(3)) {
-    if (madeAt(name) < longAgo) rmSync(path.join(parent, name), { recursive: true, force: true });
+  for (const name of all.sort((a, b) => usedAt(b) - usedAt(a)).slice(3)) {
+    if (usedAt(name) < longAgo) rmSync(path.join(parent, name), { recursive: true, force: true });
   }
 }
