@@ -41,7 +41,10 @@ export async function exec(config: KubeConfig, target: ExecTarget, timeoutMs: nu
       ? { stdout: stdout.text() }
       : { failure: [failure, stderr.text().trim()].filter((part) => part !== '').join(': ') };
   } catch (error) {
-    return { failure: error instanceof Error ? error.message : 'the API server did not open the connection' };
+    // A web socket rejects with an event.
+    return {
+      failure: stringAt(error, 'message') ?? (error instanceof Error ? error.message : 'the API server did not open the connection'),
+    };
   } finally {
     clearTimeout(timer);
   }

@@ -511,36 +511,25 @@ describe('the product in a real cluster', { skip }, () => {
       assert.doesNotMatch(pod_.stdout, /eyJ|\[broken\]|\[unknown\]/);
     });
 
-    it('says that a pod is older than the install, and how to make it anew', async () => {
-      const { name, labels } = { name: 'older', labels: { aadpodidbinding: 'one' } };
-      // As one that was made before the webhook was there: the label comes later.
-      await product.apply({ ...pod(name, app('one')), metadata: { name } });
-      await product.kubectl(['label', 'pod', name, `aadpodidbinding=${labels.aadpodidbinding}`]);
-      assert.equal(await codeOf('check', 'pod', name), 'OlderThanInstall');
-      await product.kubectl(['delete', 'pod', name, '--grace-period=1']);
-    });
-
     it('names the broker that is down', async () => {
-      await product.kubectl(['scale', 'deployment/aad-pod-identity-broker', '-n', system, '--replicas=0']);
-      await eventually(
-        'the broker is gone',
-        () => codeOf('check'),
-        (code) => code === 'BrokerDown',
-      );
-      await eventually(
-        'the pod says so',
-        () => codeOf('check', 'pod', 'both'),
-        (code) => code === 'BrokerDown',
-        60,
-      );
-      await product.kubectl(['scale', 'deployment/aad-pod-identity-broker', '-n', system, '--replicas=2']);
-      await product.kubectl(['rollout', 'status', 'deployment/aad-pod-identity-broker', '-n', system, '--timeout=90s']);
-      await eventually(
-        'the pod is well again',
-        () => codeOf('check', 'pod', 'both'),
-        (code) => code === null,
-        60,
-      );
+      const scale = (replicas: number) =>
+        product.kubectl(['scale', 'deployment/aad-pod-identity-broker', '-n', system, `--replicas=${replicas}`]);
+      const untilCode = (what: string, expected: string | null, ...args: string[]) =>
+        eventually(
+          what,
+          () => codeOf(...args),
+          (code) => code === expected,
+          60,
+        );
+      try {
+        await scale(0);
+        await untilCode('check says so', 'BrokerDown', 'check');
+        await untilCode('check pod says so', 'BrokerDown', 'check', 'pod', 'both');
+      } finally {
+        await scale(2);
+        await product.kubectl(['rollout', 'status', 'deployment/aad-pod-identity-broker', '-n', system, '--timeout=90s']);
+      }
+      await untilCode('the pod is well again', null, 'check', 'pod', 'both');
     });
   });
 

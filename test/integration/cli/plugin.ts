@@ -9,10 +9,7 @@ export interface PluginResult {
 }
 
 /** Not a terminal, so the output is plain. */
-export async function runPlugin(
-  kubeconfig: string,
-  args: readonly string[],
-): Promise<PluginResult> {
+export async function runPlugin(kubeconfig: string, args: readonly string[]): Promise<PluginResult> {
   const output = { stdout: '', stderr: '' };
   const code = await run([...args, `--kubeconfig=${kubeconfig}`], {
     write: (text) => {
