@@ -12,14 +12,15 @@ import type { Exclusive } from './coexistence/exclusive.ts';
 import { runExclusively } from './coexistence/exclusive.ts';
 import { createMicDetector } from './coexistence/mic-detector.ts';
 import { createOtherReleaseDetector } from './coexistence/other-release-detector.ts';
-import { startExpectedObjects } from './expected-objects.ts';
 import { startGuardController } from './guard/controller.ts';
 import { watchRuntimeExceptions } from './injection/runtime-exceptions.ts';
 import { watchInjection } from './injection/watch.ts';
 import { watchWorkloads } from './injection/workloads.ts';
+import { expectedObjects } from './installation-problems/expected-objects.ts';
+import { missingCrds } from './installation-problems/missing-crds.ts';
+import { startReport } from './installation-problems/report.ts';
 import { publishStatus } from './installation-status/publisher.ts';
 import { installationStatusOf } from './installation-status/status.ts';
-import { startMissingCrds } from './missing-crds.ts';
 import type { Reconcilers, ReconcilersOptions } from './reconcilers.ts';
 import { startDetaching, startReconcilers } from './reconcilers.ts';
 import { obeyUninstall } from './uninstall/obey.ts';
@@ -59,7 +60,7 @@ export async function onStartedLeading(options: LeaderOptions, signal: AbortSign
     metrics: instruments.controllers,
   });
   stopper.add('certificates', () => certificates.stop());
-  const missing = startMissingCrds({ client, informers: options.informers, events, log, ...settings, metrics: instruments.controllers });
+  const missing = startReport({ client, events, log, ...settings, metrics: instruments.controllers }, missingCrds(options));
   stopper.add('missing CRDs', () => missing.stop());
   if (settings.watchWorkloads) {
     const workloads = watchWorkloads(options);
@@ -133,7 +134,10 @@ function startOnCaches(options: LeaderOptions, stopper: Stopper, signal: AbortSi
 }
 
 function startExpected({ client, events, informers, instruments, log, settings }: LeaderOptions) {
-  return startExpectedObjects({ client, events, log, exceptions: informers.exceptions, ...settings, metrics: instruments.controllers });
+  return startReport(
+    { client, events, log, ...settings, metrics: instruments.controllers },
+    expectedObjects({ client, exceptions: informers.exceptions, ...settings }),
+  );
 }
 
 function startGuard({ client, events, informers, instruments, log, settings }: LeaderOptions) {

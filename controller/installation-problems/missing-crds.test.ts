@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { fakeEvents } from '../lib/identities/testing/events.ts';
-import type { KubeClient } from '../lib/kube/client.ts';
-import type { Resource } from '../lib/kube/resources.ts';
-import { azureAssignedIdentities, azureIdentities, azureIdentityBindings, azurePodIdentityExceptions } from '../lib/kube/resources.ts';
-import { silentLogger } from '../lib/log.ts';
-import { createMissingCrdsReporter } from './missing-crds.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import type { Resource } from '../../lib/kube/resources.ts';
+import { azureAssignedIdentities, azureIdentities, azureIdentityBindings, azurePodIdentityExceptions } from '../../lib/kube/resources.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { missingCrds } from './missing-crds.ts';
+import { createReporter } from './report.ts';
 
 function harness() {
   const served = new Set<Resource>([azureIdentities, azureIdentityBindings, azurePodIdentityExceptions]);
@@ -25,23 +26,20 @@ function harness() {
     },
   });
   const { events, list } = fakeEvents();
-  const report = createMissingCrdsReporter({
+  const problem = missingCrds({
     client: client as KubeClient,
-    log: silentLogger,
-    events,
     informers: {
       identities: of(azureIdentities),
       bindings: of(azureIdentityBindings),
       exceptions: of(azurePodIdentityExceptions),
       assignments: of(azureAssignedIdentities),
     },
-    namespace: 'system',
-    webhookService: 'webhook',
   });
+  const report = createReporter({ client, log: silentLogger, events, namespace: 'system', webhookService: 'webhook' }, problem);
   return { served, calls, list, report: () => report(new AbortController().signal) };
 }
 
-describe('createMissingCrdsReporter', () => {
+describe('missing CRDs', () => {
   it('records one Event on the Service each time that a CRD goes missing', async () => {
     const { served, list, report } = harness();
     await report();

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Exception } from '../lib/identities/exceptions.ts';
-import { fakeEvents } from '../lib/identities/testing/events.ts';
-import { KubeError } from '../lib/kube/errors.ts';
-import { silentLogger } from '../lib/log.ts';
-import { createExpectedObjectsReporter } from './expected-objects.ts';
+import type { Exception } from '../../lib/identities/exceptions.ts';
+import { fakeEvents } from '../../lib/identities/testing/events.ts';
+import type { KubeClient } from '../../lib/kube/client.ts';
+import { KubeError } from '../../lib/kube/errors.ts';
+import { silentLogger } from '../../lib/log.ts';
+import { expectedObjects } from './expected-objects.ts';
+import { createReporter } from './report.ts';
 
 const { signal } = new AbortController();
 const exception: Exception = { key: 'kube-system/addons', namespace: 'kube-system', name: 'addons', podLabels: {} };
@@ -12,23 +14,22 @@ const exception: Exception = { key: 'kube-system/addons', namespace: 'kube-syste
 function setUp() {
   const { events, list } = fakeEvents();
   const there = { exceptions: new Map([[exception.key, exception]]), roles: new Set(['x-view', 'x-edit']), status: 404 };
-  const report = createExpectedObjectsReporter({
-    client: {
-      async call(_method, path) {
-        if (path === '/api/v1/namespaces/system/services/webhook') return { metadata: { uid: 'u' } };
-        const role = /^\/apis\/rbac\.authorization\.k8s\.io\/v1\/clusterroles\/(.+)$/.exec(path)?.[1] ?? assert.fail(path);
-        if (!there.roles.has(role)) throw new KubeError(there.status, '', 'no');
-        return {};
-      },
+  const client: Pick<KubeClient, 'call'> = {
+    async call(_method, path) {
+      if (path === '/api/v1/namespaces/system/services/webhook') return { metadata: { uid: 'u' } };
+      const role = /^\/apis\/rbac\.authorization\.k8s\.io\/v1\/clusterroles\/(.+)$/.exec(path)?.[1] ?? assert.fail(path);
+      if (!there.roles.has(role)) throw new KubeError(there.status, '', 'no');
+      return {};
     },
-    log: silentLogger,
-    events,
+  };
+  const problem = expectedObjects({
+    client,
     exceptions: there.exceptions,
     namespace: 'system',
-    webhookService: 'webhook',
     expectedExceptions: [exception.key],
     expectedClusterRoles: ['x-view', 'x-edit'],
   });
+  const report = createReporter({ client, log: silentLogger, events, namespace: 'system', webhookService: 'webhook' }, problem);
   return { there, list, report: () => report(signal) };
 }
 
