@@ -27,7 +27,7 @@ export const tiers = {
   unit: {
     about: 'pure functions and small parts',
     globs: [
-      '{api,common,lib,webhook,controller,broker,sidecar,tools}/**/*.test.ts',
+      '{api,cli,common,lib,webhook,controller,broker,sidecar,tools}/**/*.test.ts',
       'test/{azure,cluster,demo,runner}/**/*.test.ts',
       'test/*.test.ts',
     ],
