@@ -13,7 +13,7 @@ export class BrokerUnreachedError extends Error {
 export const describeBrokerError = (error: unknown): string =>
   error instanceof BrokerUnreachedError ? error.message : describeFetchError(error);
 
-/** `served`: something at this address responded, or another program did. */
+/** `served`: the address responded, if only with a certificate that is not the broker's. */
 type Kind = 'served' | 'refused' | 'silent' | 'unresolved';
 
 interface Failure {
