@@ -3,8 +3,16 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { annotations } from '../../../api/names.ts';
 import { mergePatch } from '../../../lib/kube/client.ts';
-import { at } from '../../../lib/kube/objects.ts';
-import { azureAssignedIdentities, azureIdentities, namespaces, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { at, metadataOf } from '../../../lib/kube/objects.ts';
+import {
+  azureAssignedIdentities,
+  azureIdentities,
+  configMaps,
+  namespaces,
+  nodes,
+  pods,
+  resourcePath,
+} from '../../../lib/kube/resources.ts';
 import type { RunningProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
 import { pool1 } from '../azure/fixtures.ts';
@@ -132,7 +140,11 @@ describe('an assignment', () => {
     const name = nameOf('shared');
     await harness.createPod('shared', 'write');
     await harness.untilAssigned(name);
-    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: '00000000-0000-4000-8000-000000000001' };
+    // The garbage collector removes the reference to an owner that does not exist.
+    const made = await harness.client.call('POST', resourcePath(configMaps, { namespace: 'default' }), {
+      body: { metadata: { name: 'owner' } },
+    });
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: metadataOf(made).uid };
     const theirs = { metadata: { ownerReferences: [owner], labels: { team: 'a' } }, spec: { replicas: 3 } };
     await harness.patch(azureAssignedIdentities, name, theirs);
     const recordedTenant = () => harness.find(name)?.spec?.azureIdentityRef?.spec?.tenantID;
