@@ -24,8 +24,8 @@ after(() => broker.stop());
 
 test('prints its version, its commands and their flags', async () => {
   assert.equal((await runSidecar(['--version'])).stdout.trim(), version);
-  assert.match((await runSidecar(['--help'])).stdout, /init .*\n.*proxy .*\n.*host .*\n.*wait /);
-  for (const command of ['init', 'proxy', 'host', 'wait']) {
+  assert.match((await runSidecar(['--help'])).stdout, /init .*\n.*proxy .*\n.*host .*\n.*status .*\n.*try-token .*\n.*wait /);
+  for (const command of ['init', 'proxy', 'host', 'status', 'try-token', 'wait']) {
     const { code, stdout } = await runSidecar([command, '--help']);
     assert.equal(code, 0);
     assert.match(stdout, /^ {2}--[a-z-]+\n {6}\S/m);
@@ -41,7 +41,7 @@ test('exits with 2 for an invalid flag and with 1 for a failure, each with one l
   const taken = `127.0.0.1:${(busy.address() as AddressInfo).port}`;
   for (const [args, code, expected] of [
     [['proxy', '--foo'], 2, /unknown argument --foo/],
-    [['serve'], 2, /unknown command "serve": accepted is init, proxy, host, wait/],
+    [['serve'], 2, /unknown command "serve": accepted is init, proxy, host, status, try-token, wait/],
     [[], 2, /no command/],
     [['init', '--pod-ip=10.0.0.1', '--host-ip=10.0.0.1'], 1, /host's network namespace/],
     [['proxy', ...rest, '--broker-ca-file=/none'], 1, /--broker-ca-file \/none cannot be read/],
