@@ -12,7 +12,7 @@ import { version } from '../../api/version.ts';
 import { crdVersion } from '../../lib/identities/crd-version.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import type { KubeObject } from './render.ts';
-import { chart } from './render.ts';
+import { chart, helm } from './render.ts';
 
 describe('custom resource definitions', () => {
   for (const [kind, plural] of Object.entries(plurals) as [Kind, string][])
@@ -35,6 +35,17 @@ describe('custom resource definitions', () => {
       const [definition] = loadAllYaml(readFileSync(path.join(chart, 'crds', `${plural}.yaml`), 'utf8')) as KubeObject[];
       assert.equal(crdVersion(definition), version, plural);
     }
+  });
+
+  it('are one document each where helm prints them behind each other', async () => {
+    const { stdout } = await helm('show', 'crds', chart);
+    const names = loadAllYaml(stdout).map((definition) => stringAt(definition, 'metadata', 'name'));
+    assert.deepEqual(
+      names.sort(),
+      Object.values(plurals)
+        .map((plural) => `${plural}.${apiGroup}`)
+        .sort(),
+    );
   });
 
   it('are those that Chart.yaml describes for Artifact Hub', () => {
