@@ -74,7 +74,10 @@ describe('the node endpoint as a process', () => {
       assert.equal(JSON.parse(body).clientid, clientIds.reader);
     }
     const { body, token } = broker.requests.at(-1) ?? {};
-    assert.match(JSON.stringify(body), /^\{"namespace":"team","pod":"app-0","resource":"https:\/\/vault\.azure\.net","wait":4\d\}$/);
+    assert.match(
+      JSON.stringify(body),
+      /^\{"namespace":"team","pod":"app-0","resource":"https:\/\/vault\.azure\.net","wait":4\d(,"counts":"[a-z:0-9 ,]+")?\}$/,
+    );
     assert.equal(token, 'bound-token');
   });
 
