@@ -113,6 +113,8 @@ describe('helm install', () => {
     // Nobody runs the Job of an uninstall here.
     const uninstalled = await helm('uninstall', 'first', '-n', 'one', '--no-hooks');
     assert.equal(uninstalled.code, 0, uninstalled.stderr);
+    // No kubelet runs the Job of the hook.
+    await helm('uninstall', 'first', '-n', 'one', '--no-hooks');
     const { code, stdout, stderr } = await install('first', 'default');
     assert.equal(code, 0, stderr);
     assert.match(stdout, /WARNING: whoever has rights in namespace default has the rights of this release/);
