@@ -245,7 +245,7 @@ async function startFromChart({ name, plane, client, directory }: ChartProgram):
       await programFile(name),
       `--kubeconfig=${kubeconfig}`,
       `--namespace=${releaseNamespace}`,
-      ...(name === 'controller' ? [`--certificates-directory=${directory}`] : ['--drain-delay=0']),
+      ...(name === 'controller' ? [`--certificates-directory=${directory}`] : ['--drain-delay=3']),
       ...listeners[name].map((listener) => `--${listener}-listen=127.0.0.1:0`),
     ],
     env: { PATH: process.env.PATH, ...env },
