@@ -1,6 +1,7 @@
 // The admission policies of the guard in a real API server: what each refuses, what it lets through, and that a warning refuses nothing.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { sidecarCommand } from '../../../api/names.ts';
 import { at } from '../../../lib/kube/objects.ts';
 import { run } from '../../cluster/run.ts';
 import { eventually } from '../../harness/wait.ts';
@@ -179,6 +180,26 @@ describe('the admission policies', () => {
         expect(await connect(name), /a process in the containers of the token proxy could act as it/);
       // The pod has no node.
       for (const name of ['app', '']) assert.match((await connect(name)).message, /does not have a host assigned/);
+    });
+
+  const commands: [what: string, container: string, command: readonly string[], isLet: boolean][] = [
+    ['the status of the proxy', 'proxy', [...sidecarCommand, 'status'], true],
+    ['a trial of a token', 'proxy', [...sidecarCommand, 'try-token', '--resource=https://vault.azure.net'], true],
+    ['a trial with another flag', 'proxy', [...sidecarCommand, 'try-token', '--resource=r', '--listen=10.0.0.1:1'], false],
+    ['a second proxy', 'proxy', [...sidecarCommand, 'proxy'], false],
+    ['a flag of the runtime', 'proxy', ['/usr/local/bin/bun', '-e', 'x', ...sidecarCommand.slice(1), 'status'], false],
+    ['parts in one', 'proxy', [sidecarCommand.join('\n'), 'status'], false],
+    ['more behind', 'proxy', [...sidecarCommand, 'status', 'x'], false],
+    ['the status in the init container', 'init', [...sidecarCommand, 'status'], false],
+  ];
+  for (const [what, container, command, isLet] of commands)
+    it(`${isLet ? 'let' : 'refuse to'} exec ${what}`, async () => {
+      await create('plain', { labels: redirected });
+      const query = [...command.map((part) => ['command', part]), ['container', `aad-pod-identity-${container}`], ['stdout', 'true']];
+      const path = `${podPath('plain', `p${count}`, 'exec')}?${new URLSearchParams(query)}`;
+      const { message } = await harness.call({ method: 'POST', path });
+      // The pod has no such container, which is looked at after the policies.
+      assert.match(message, isLet ? /is not valid for pod/ : /could act as it/);
     });
 
   const raw = /a debug container needs to drop the capabilities NET_RAW, SETGID and SETUID/;
