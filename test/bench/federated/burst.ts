@@ -2,7 +2,8 @@
 import { names, spread } from '../controller/cluster.ts';
 import { quantile, row, textRow } from '../table.ts';
 import type { Federation } from './cluster.ts';
-import { identityName, resource } from './cluster.ts';
+import { identityName } from './cluster.ts';
+import { resource } from './resource.ts';
 
 export interface Burst {
   pods: number;

@@ -7,7 +7,6 @@ import { names } from '../controller/cluster.ts';
 import type { Sidecars } from './sidecars.ts';
 import { startSidecars } from './sidecars.ts';
 
-export const resource = 'https://vault.azure.net';
 export const identityName = (index: number) => `identity-${index}`;
 
 export interface Federation {

@@ -5,7 +5,8 @@ import { tokenPath } from '../../../api/broker.ts';
 import { names, spread } from '../controller/cluster.ts';
 import { median, row } from '../table.ts';
 import type { Federation } from './cluster.ts';
-import { identityName, resource } from './cluster.ts';
+import { identityName } from './cluster.ts';
+import { resource } from './resource.ts';
 
 export interface Mints {
   /** Pods of the burst, and over how many identities it spread them. */

@@ -7,7 +7,7 @@ import { stringAt } from '../../../lib/kube/objects.ts';
 import { configMaps, resourcePath } from '../../../lib/kube/resources.ts';
 import { boundTokenOf } from '../../harness/service-account.ts';
 import type { Harness } from '../../integration/controller/harness/harness.ts';
-import { resource } from './cluster.ts';
+import { resource } from './resource.ts';
 import type { FirstToken, Refused, SidecarData, StartedPod } from './sidecar-worker.ts';
 
 export interface Connection {

@@ -1,0 +1,1 @@
+export const resource = 'https://vault.azure.net';
