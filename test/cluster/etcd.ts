@@ -1,5 +1,6 @@
 // What tests do to an API server behind its back, in its etcd: forget the history, and make everything as it was before. The API server follows by its
 // own watches. Requests go to the JSON gateway of etcd, whose keys and values are base64.
+import { setTimeout as delay } from 'node:timers/promises';
 import { ask } from './ready.ts';
 
 /** Values by key, both in base64. */
@@ -33,13 +34,16 @@ export async function readState(url: string): Promise<EtcdState> {
 /** The API server renews them while it runs. */
 const ownKeys = ['/registry/masterleases/', '/registry/leases/kube-system/apiserver-'];
 
-/** Brings back that state. Repeats it, because controllers that run may write in answer to what goes. */
+/** Brings back that state. Controllers that run may write in answer to what goes, so it counts once it has stayed for a moment. */
 export async function restoreState(url: string, state: EtcdState): Promise<void> {
-  for (let tries = 0; tries < 20; tries += 1) {
+  let unchanged = 0;
+  for (let tries = 0; tries < 40; tries += 1) {
     const changes = changesBetween(await readState(url), state);
-    if (changes.length === 0) return;
+    unchanged = changes.length === 0 ? unchanged + 1 : 0;
+    if (unchanged === 3) return;
     // etcd takes 128 operations at once.
     for (let start = 0; start < changes.length; start += 100) await post(url, '/v3/kv/txn', { success: changes.slice(start, start + 100) });
+    if (changes.length === 0) await delay(150);
   }
   throw new Error('the state of etcd goes on changing while it is restored');
 }
