@@ -28,6 +28,10 @@ export const images = {
 export type ImageName = keyof typeof images;
 export const imageNames = Object.keys(images) as ImageName[];
 
+/** A person runs the plugin with the Node that they have. An older one would fail somewhere in the middle. */
+const nodeGuard =
+  'if(Number(process.versions.node.split(".")[0])<24){console.error("kubectl aad-pod-identity: Node is "+process.versions.node+": accepted is 24 or later");process.exit(2)}';
+
 export interface BundleOptions {
   write: boolean;
   /** Where the file goes; dist/ by default. */
@@ -55,6 +59,7 @@ export async function bundle(
     minifySyntax: minify,
     minifyWhitespace: minify,
     legalComments: 'none',
+    ...(name === 'cli' ? { banner: { js: nodeGuard } } : {}),
     metafile: true,
     write: false,
     logLevel: 'error',

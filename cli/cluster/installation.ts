@@ -15,7 +15,7 @@ import { parseInstallationStatus } from '../../lib/identities/installation-statu
 import type { MatchRules } from '../../lib/identities/match.ts';
 import { at, isRecord, metadataOf, stringAt } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
-import { configMaps, endpointSlices, leases, mutatingWebhookConfigurations, pods } from '../../lib/kube/resources.ts';
+import { configMaps, endpointSlices, leases, mutatingWebhookConfigurations, pods, services } from '../../lib/kube/resources.ts';
 import type { Read, Reader } from './reader.ts';
 import { valueOr } from './reader.ts';
 
@@ -47,6 +47,7 @@ export interface Release {
   readonly caBundle: Read<string>;
   readonly webhookEndpoints: Read<readonly unknown[]>;
   readonly brokerEndpoints: Read<readonly unknown[]>;
+  readonly brokerService: Read<unknown>;
 }
 
 export interface Installation {
@@ -103,13 +104,14 @@ export function entriesOf(configuration: unknown): Record<string, unknown>[] {
 async function readRelease(reader: Reader, namespace: string): Promise<Release> {
   const endpointsOf = (service: string) =>
     reader.list(endpointSlices, { namespace, labelSelector: `kubernetes.io/service-name=${service}` });
-  const [ours, lease, status, caBundle, webhookEndpoints, brokerEndpoints] = await Promise.all([
+  const [ours, lease, status, caBundle, webhookEndpoints, brokerEndpoints, brokerService] = await Promise.all([
     reader.list(deployments, { namespace, labelSelector: chartLabel }),
     reader.get(leases, { namespace, name: leaderLeaseName }),
     readStatus(reader, namespace),
     reader.get(configMaps, { namespace, name: caBundleConfigMapName }),
     endpointsOf(webhookServiceName),
     endpointsOf(brokerServiceName),
+    reader.get(services, { namespace, name: brokerServiceName }),
   ]);
   return {
     namespace,
@@ -119,6 +121,7 @@ async function readRelease(reader: Reader, namespace: string): Promise<Release> 
     caBundle: mapRead(caBundle, (object) => stringAt(object, 'data', 'ca.crt') ?? ''),
     webhookEndpoints,
     brokerEndpoints,
+    brokerService,
   };
 }
 

@@ -96,7 +96,7 @@ function checkScopes({ scopes, scopesLeftOut }: InstallationStatus, now: Date): 
   const problems = scopes.flatMap((scope) => checkScope(scope, now));
   return problems.length > 0 || scopes.length === 0
     ? problems
-    : [passed(`${scopes.length + scopesLeftOut} scale sets and VMs without a problem`)];
+    : [passed(`scale sets and VMs without a problem: ${scopes.length + scopesLeftOut}`)];
 }
 
 function checkScope({ id, failure, paused, quarantined }: ScopeStatus, now: Date): Finding[] {

@@ -27,8 +27,12 @@ const healthy: SidecarStatus = {
 const endpoint = { conditions: { ready: true }, addresses: ['10.1.0.1'] };
 
 /** The codes for what a proxy knows, `passed` for what is well. */
-function codesFor(changes: Partial<SidecarStatus>, brokers: unknown[] = [endpoint]): string[] {
-  const release = { namespace: 'system', brokerEndpoints: { value: [{ endpoints: brokers }] } } as unknown as Release;
+function codesFor(changes: Partial<SidecarStatus>, brokers: unknown[] = [endpoint], clusterIP = '10.0.0.1'): string[] {
+  const release = {
+    namespace: 'system',
+    brokerEndpoints: { value: [{ endpoints: brokers }] },
+    brokerService: { value: { spec: { clusterIP } } },
+  } as unknown as Release;
   const facts = { namespace: 'team', name: 'web', sidecar: { status: { ...healthy, ...changes } }, installation: { release } };
   return checkServed(facts as unknown as PodFacts).map((finding) => (finding.status === 'passed' ? 'passed' : finding.code));
 }
@@ -42,6 +46,9 @@ describe('what the token proxy knows', () => {
 
   it('is BrokerBlocked where replicas are ready and nothing answers', () =>
     assert.deepEqual(codesFor(lost('10.0.0.1:9443: no answer in time. Does a network policy deny it?')), ['BrokerBlocked']));
+
+  it('is BrokerMoved where the pod has the address of a former Service', () =>
+    assert.deepEqual(codesFor(lost('no answer in time'), [endpoint], '10.0.0.2'), ['BrokerMoved']));
 
   it('is BrokerUnreachable where the broker refuses', () =>
     assert.deepEqual(codesFor(lost('certificate has expired')), ['BrokerUnreachable']));

@@ -1,6 +1,9 @@
 // What the token proxy of the pod knows: whether it reaches the broker, and what the broker says.
+import { isIP } from 'node:net';
 import { rowKey } from '../../../api/identity-choice.ts';
 import type { SidecarStatus } from '../../../api/sidecar-status.ts';
+import { parseAddress } from '../../../common/address.ts';
+import { stringAt } from '../../../lib/kube/objects.ts';
 import type { Installation } from '../../cluster/installation.ts';
 import { readyAddresses } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
@@ -42,6 +45,15 @@ function checkBroker({ broker }: SidecarStatus, { release }: Installation): Find
       advice: 'No replica of the broker is ready. Look at its pods.',
       command: `kubectl get pods -n ${release?.namespace} -l app.kubernetes.io/component=broker`,
     });
+  const service = release?.brokerService;
+  const clusterIp = service !== undefined && 'value' in service ? stringAt(service.value, 'spec', 'clusterIP') : undefined;
+  const pinned = ipOf(broker.address);
+  if (clusterIp !== undefined && pinned !== undefined && pinned !== clusterIp)
+    return broken('BrokerMoved', {
+      title,
+      message: `${message}. The pod calls ${pinned}, and the Service of the broker has ${clusterIp} since it was made anew`,
+      advice: 'Make the pod anew. It goes on by the name of the Service where the cluster has DNS.',
+    });
   if (/network policy|timed out|no answer|time ?out/i.test(broker.error ?? ''))
     return broken('BrokerBlocked', {
       title,
@@ -51,6 +63,12 @@ function checkBroker({ broker }: SidecarStatus, { release }: Installation): Find
       command: 'kubectl get networkpolicies -A',
     });
   return broken('BrokerUnreachable', { title, message, advice: 'See the log of the broker.', command: 'kubectl aad-pod-identity check' });
+}
+
+/** Undefined for a name. */
+function ipOf(address: string): string | undefined {
+  const { host } = parseAddress(address) ?? {};
+  return host !== undefined && isIP(host) !== 0 ? host : undefined;
 }
 
 function checkRows({ revoked, excepted, identities, defaultIdentity }: SidecarStatus): Finding[] {

@@ -3,7 +3,7 @@ import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import { isProxyRunning, partsOf } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
-import { broken, passed } from '../../finding.ts';
+import { broken, passed, warning } from '../../finding.ts';
 
 export function checkStarted({ name, namespace }: PodFacts, pod: unknown): Finding[] {
   if ((stringAt(pod, 'spec', 'nodeName') ?? '') === '')
@@ -16,7 +16,7 @@ export function checkStarted({ name, namespace }: PodFacts, pod: unknown): Findi
       }),
     ];
   const init = checkInit(pod, { name, namespace });
-  return init.status === 'broken' ? [init] : [init, checkProxy(pod, { name, namespace })];
+  return init.status === 'passed' ? [init, checkProxy(pod, { name, namespace })] : [init];
 }
 
 interface Target {
@@ -34,6 +34,7 @@ function checkInit(pod: unknown, target: Target): Finding {
   const ended = at(status, 'state', 'terminated') ?? at(status, 'lastState', 'terminated');
   const code = at(ended, 'exitCode');
   if (code === 0) return passed('redirects IMDS to the proxy');
+  if (code === undefined && isStarting(status)) return starting(target);
   const waiting = stringAt(status, 'state', 'waiting', 'message') ?? stringAt(status, 'state', 'waiting', 'reason');
   const message = stringAt(ended, 'message')?.trim() ?? waiting ?? 'it has not ended yet';
   return broken('InitFailed', {
@@ -44,9 +45,27 @@ function checkInit(pod: unknown, target: Target): Finding {
   });
 }
 
+/** Kubelet has no fault to report of the container. */
+function isStarting(status: unknown): boolean {
+  const reason = stringAt(status, 'state', 'waiting', 'reason');
+  return (
+    at(status, 'lastState', 'terminated') === undefined &&
+    (reason === undefined || reason === 'PodInitializing' || reason === 'ContainerCreating')
+  );
+}
+
+const starting = ({ name, namespace }: Target): Finding =>
+  warning('Starting', {
+    title: 'containers',
+    message: 'the pod is starting',
+    advice: 'Wait a few seconds. If it stays so, see its Events.',
+    command: `kubectl describe pod ${name} -n ${namespace}`,
+  });
+
 function checkProxy(pod: unknown, target: Target): Finding {
   if (isProxyRunning(pod)) return passed('the token proxy runs');
   const status = statusOf(pod, proxyContainerName);
+  if (at(status, 'state', 'terminated') === undefined && isStarting(status)) return starting(target);
   const why =
     stringAt(status, 'state', 'waiting', 'message') ??
     stringAt(status, 'state', 'waiting', 'reason') ??
