@@ -187,7 +187,7 @@ describe("values of aad-pod-identity's chart", () => {
   it('may be left empty', async () => {
     const empty = (section: unknown) => Object.fromEntries(Object.keys(section ?? {}).map((key) => [key, null]));
     const mic = { ...empty(defaults.mic), leaderElection: { duration: null }, customCloud: { enabled: null } };
-    const values = { mic, nmi: empty(defaults.nmi) };
+    const values = { mic, nmi: empty(defaults.nmi), azureIdentities: null };
     assert.deepEqual(await renderValues(values), await render());
     assert.deepEqual(await withoutEffect(values), {});
     await renderValues({ adminsecret: { tenantID: null, clientSecret: null, useMSI: 'true' } });
