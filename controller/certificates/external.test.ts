@@ -102,17 +102,25 @@ describe('certificates of others', () => {
       writeFileSync(path.join(target, 'tls.crt'), (await authority.issue('broker.system.svc')).certificate);
       writeFileSync(path.join(target, 'ca.crt'), authority.certificate);
     }
-    rmSync(path.join(folder, 'broker'), { recursive: true });
-    symlinkSync(first, path.join(folder, 'broker'));
+    const link = path.join(folder, 'broker');
+    const exchange = (target: string) => {
+      rmSync(link, { recursive: true });
+      symlinkSync(target, link);
+    };
+    exchange(first);
     const { promise, resolve } = Promise.withResolvers<void>();
     const unwatch = watchExternal(external, resolve);
-    // The watch does not keep a process alive by itself.
-    const alive = setInterval(() => undefined, 1_000);
-    rmSync(path.join(folder, 'broker'));
-    symlinkSync(second, path.join(folder, 'broker'));
+    // The watch looks for the first time at a moment that nobody is told, and what it sees then is no change to it. So the link changes again and again.
+    let target = second;
+    exchange(target);
+    const again = setInterval(() => {
+      target = target === first ? second : first;
+      exchange(target);
+    }, 3_000);
     await promise;
-    clearInterval(alive);
+    clearInterval(again);
     unwatch();
+    exchange(second);
     assert.deepEqual(readExternal(external, now), { bundle: ca.certificate + other.certificate });
   });
 });
