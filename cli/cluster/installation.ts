@@ -6,6 +6,7 @@ import {
   apiGroup,
   brokerServiceName,
   caBundleConfigMapName,
+  caBundleKey,
   injectedLabel,
   leaderLeaseName,
   webhookConfigurationName,
@@ -15,17 +16,18 @@ import { parseInstallationStatus } from '../../lib/identities/installation-statu
 import type { MatchRules } from '../../lib/identities/match.ts';
 import { at, isRecord, metadataOf, stringAt } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
-import { configMaps, endpointSlices, leases, mutatingWebhookConfigurations, pods, services } from '../../lib/kube/resources.ts';
+import {
+  configMaps,
+  customResourceDefinitions,
+  endpointSlices,
+  leases,
+  mutatingWebhookConfigurations,
+  pods,
+  services,
+} from '../../lib/kube/resources.ts';
 import type { Read, Reader } from './reader.ts';
 import { valueOr } from './reader.ts';
 
-const deployments: Resource = { group: 'apps', version: 'v1', plural: 'deployments', kind: 'Deployment' };
-const crds: Resource = {
-  group: 'apiextensions.k8s.io',
-  version: 'v1',
-  plural: 'customresourcedefinitions',
-  kind: 'CustomResourceDefinition',
-};
 const policies: Resource = {
   group: 'admissionregistration.k8s.io',
   version: 'v1',
@@ -39,7 +41,6 @@ const chartLabel = 'app.kubernetes.io/name=aad-pod-identity-webhook';
 /** The programs of a release. */
 export interface Release {
   readonly namespace: string;
-  readonly deployments: Read<readonly unknown[]>;
   readonly lease: Read<unknown>;
   /** Undefined: the ConfigMap is there and holds something else. */
   readonly status: Read<InstallationStatus | undefined>;
@@ -50,42 +51,47 @@ export interface Release {
   readonly brokerService: Read<unknown>;
 }
 
-export interface Installation {
-  readonly version: Read<unknown>;
-  readonly crds: Read<readonly unknown[]>;
+/** What `check pod` needs of the installation. */
+export interface InstallationParts {
   readonly webhookConfiguration: Read<unknown>;
   /** Undefined: nothing says where the chart is installed. */
   readonly release: Release | undefined;
-  readonly policies: Read<readonly unknown[]>;
   /** Pods of an NMI or a MIC of aad-pod-identity. */
   readonly upstreamPods: Read<readonly unknown[]>;
+}
+
+export interface Installation extends InstallationParts {
+  readonly version: Read<unknown>;
+  readonly crds: Read<readonly unknown[]>;
+  readonly policies: Read<readonly unknown[]>;
   readonly injectedPods: Read<readonly unknown[]>;
 }
 
 export async function readInstallation(reader: Reader, releaseNamespace: string | undefined): Promise<Installation> {
-  const configuration = reader.get(mutatingWebhookConfigurations, { name: webhookConfigurationName });
-  const release = configuration.then((read) => {
-    const namespace = releaseNamespace ?? ('value' in read ? namespaceOf(read.value) : undefined);
-    return namespace === undefined ? undefined : readRelease(reader, namespace);
-  });
-  const [version, allCrds, webhookConfiguration, found, allPolicies, upstreamPods, injectedPods] = await Promise.all([
+  const [parts, version, crds, allPolicies, injectedPods] = await Promise.all([
+    readInstallationParts(reader, releaseNamespace),
     reader.call('/version', 'get /version'),
-    reader.list(crds),
-    configuration,
-    release,
+    reader.list(customResourceDefinitions),
     reader.list(policies, { labelSelector: chartLabel }),
-    readUpstreamPods(reader),
     reader.list(pods, { labelSelector: injectedLabel }),
   ]);
   return {
+    ...parts,
     version,
-    crds: mapRead(allCrds, (items) => items.filter((crd) => stringAt(crd, 'spec', 'group') === apiGroup)),
-    webhookConfiguration,
-    release: found,
+    crds: mapRead(crds, (items) => items.filter((crd) => stringAt(crd, 'spec', 'group') === apiGroup)),
     policies: allPolicies,
-    upstreamPods,
     injectedPods,
   };
+}
+
+export async function readInstallationParts(reader: Reader, releaseNamespace: string | undefined): Promise<InstallationParts> {
+  const configuration = reader.get(mutatingWebhookConfigurations, { name: webhookConfigurationName });
+  const found = configuration.then((read) => {
+    const namespace = releaseNamespace ?? ('value' in read ? namespaceOf(read.value) : undefined);
+    return namespace === undefined ? undefined : readRelease(reader, namespace);
+  });
+  const [webhookConfiguration, release, upstreamPods] = await Promise.all([configuration, found, readUpstreamPods(reader)]);
+  return { webhookConfiguration, release, upstreamPods };
 }
 
 /** The entries say which release gets the pods. Before the controller has added them there is only what Helm wrote. */
@@ -104,8 +110,7 @@ export function entriesOf(configuration: unknown): Record<string, unknown>[] {
 async function readRelease(reader: Reader, namespace: string): Promise<Release> {
   const endpointsOf = (service: string) =>
     reader.list(endpointSlices, { namespace, labelSelector: `kubernetes.io/service-name=${service}` });
-  const [ours, lease, status, caBundle, webhookEndpoints, brokerEndpoints, brokerService] = await Promise.all([
-    reader.list(deployments, { namespace, labelSelector: chartLabel }),
+  const [lease, status, caBundle, webhookEndpoints, brokerEndpoints, brokerService] = await Promise.all([
     reader.get(leases, { namespace, name: leaderLeaseName }),
     readStatus(reader, namespace),
     reader.get(configMaps, { namespace, name: caBundleConfigMapName }),
@@ -115,10 +120,9 @@ async function readRelease(reader: Reader, namespace: string): Promise<Release> 
   ]);
   return {
     namespace,
-    deployments: ours,
     lease,
     status,
-    caBundle: mapRead(caBundle, (object) => stringAt(object, 'data', 'ca.crt') ?? ''),
+    caBundle: mapRead(caBundle, (object) => stringAt(object, 'data', caBundleKey) ?? ''),
     webhookEndpoints,
     brokerEndpoints,
     brokerService,

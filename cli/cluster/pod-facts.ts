@@ -20,13 +20,12 @@ import {
   azurePodIdentityExceptions,
   events,
   namespaces,
-  nodes,
   pods,
 } from '../../lib/kube/resources.ts';
 import type { ExecResult } from './exec.ts';
 import { exec } from './exec.ts';
-import type { Installation } from './installation.ts';
-import { mapRead, readInstallation } from './installation.ts';
+import type { InstallationParts } from './installation.ts';
+import { mapRead, readInstallationParts } from './installation.ts';
 import type { Read, Reader } from './reader.ts';
 import { parseSidecarStatus } from './sidecar-status.ts';
 import type { TrialAdmission } from './trial-admission.ts';
@@ -43,12 +42,11 @@ export interface PodFacts {
   readonly exceptions: Read<readonly Exception[]>;
   /** Those of the pod's node. */
   readonly assignments: Read<readonly Assignment[]>;
-  readonly node: Read<unknown>;
   /** Of the pod, or of whatever tries to make it. */
   readonly events: readonly unknown[];
   /** Controllers above the pod, the nearest first. */
   readonly owners: readonly unknown[];
-  readonly installation: Installation;
+  readonly installation: InstallationParts;
   /** Undefined where the pod has no proxy that runs. */
   readonly sidecar: SidecarView | undefined;
   /** Undefined where the pod is injected, or cannot be. */
@@ -80,25 +78,24 @@ export async function readPodFacts(options: PodFactsOptions): Promise<PodFacts> 
     listParsed(reader, azureIdentityBindings, bindingOf, namespace),
     listParsed(reader, azureIdentities, identityOf, namespace),
     listIn(reader, azurePodIdentityExceptions, exceptionOf, namespace),
-    readInstallation(reader, options.releaseNamespace),
+    readInstallationParts(reader, options.releaseNamespace),
   ]);
   return { namespace, name, pod, namespaceObject, bindings, identities, exceptions, installation, ...rest };
 }
 
-type AfterPod = Pick<PodFacts, 'node' | 'assignments' | 'events' | 'owners' | 'sidecar' | 'trial'>;
+type AfterPod = Pick<PodFacts, 'assignments' | 'events' | 'owners' | 'sidecar' | 'trial'>;
 
 async function readAfterPod(options: PodFactsOptions, pod: unknown): Promise<AfterPod> {
   const { reader, namespace, name } = options;
   const node = stringAt(pod, 'spec', 'nodeName');
-  const [nodeRead, assignments, found, owners, sidecar, trial] = await Promise.all([
-    node === undefined ? absent : reader.get(nodes, { name: node }),
+  const [assignments, found, owners, sidecar, trial] = await Promise.all([
     node === undefined ? absent : listParsed(reader, azureAssignedIdentities, assignmentOf, 'default', `${nodeNameLabel}=${node}`),
     readEvents(reader, namespace, name),
     readOwners(reader, namespace, pod),
     isProxyRunning(pod) ? readSidecar(options) : undefined,
     pod !== undefined && !hasProxy(pod) ? tryAdmission(options.client, namespace, options.signal) : undefined,
   ]);
-  return { node: nodeRead, assignments, events: found, owners, sidecar, trial };
+  return { assignments, events: found, owners, sidecar, trial };
 }
 
 const absent = { why: 'absent' } as const;

@@ -12,7 +12,7 @@ export const checkPodCommand: Command = {
   usage: 'check pod NAME',
   summary: 'walks from a pod to its token, and ends at the first broken link',
   rights: [
-    'get pods, nodes, namespaces and list events',
+    'get pods, namespaces and list events',
     'list azureidentities, azureidentitybindings, azurepodidentityexceptions and azureassignedidentities',
     'create pods/exec in the namespace, to ask the token proxy what it knows',
     'what check needs, for the parts that it shares',

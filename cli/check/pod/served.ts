@@ -4,7 +4,7 @@ import { rowKey } from '../../../api/identity-choice.ts';
 import type { SidecarStatus } from '../../../api/sidecar-status.ts';
 import { parseAddress } from '../../../common/address.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
-import type { Installation } from '../../cluster/installation.ts';
+import type { InstallationParts } from '../../cluster/installation.ts';
 import { readyAddresses } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
@@ -28,7 +28,7 @@ export function checkServed({ sidecar, namespace, name, installation }: PodFacts
   return [reached, ...checkRows(status)];
 }
 
-function checkBroker({ broker }: SidecarStatus, { release }: Installation): Finding {
+function checkBroker({ broker }: SidecarStatus, { release }: InstallationParts): Finding {
   const title = 'broker';
   if (broker.error === undefined && broker.answeredSecondsAgo !== undefined)
     return passed(`the token proxy reaches the broker at ${broker.address}`);
