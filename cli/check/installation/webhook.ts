@@ -1,11 +1,12 @@
-import { X509Certificate } from 'node:crypto';
 import { stringAt } from '../../../lib/kube/objects.ts';
+import { parseCertificates } from '../../../lib/tls/key-pair.ts';
 import type { Installation, Release } from '../../cluster/installation.ts';
 import { entriesOf, readyAddresses } from '../../cluster/installation.ts';
 import type { TrialAdmission } from '../../cluster/trial-admission.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, passed, unknown } from '../../finding.ts';
 import { unreadable } from '../unreadable.ts';
+import { callFailureOf } from '../webhook-call.ts';
 
 const logsOf = (component: string, namespace: string): string =>
   `kubectl logs -n ${namespace} -l app.kubernetes.io/component=${component} --tail=50`;
@@ -61,7 +62,7 @@ function checkCaBundle(bundles: readonly string[], caBundle: Release['caBundle']
       command: 'kubectl get mutatingwebhookconfiguration zz-aad-pod-identity-webhook -o yaml --show-managed-fields',
     });
   for (const bundle of bundles) {
-    const roots = certificatesOf(bundle);
+    const roots = parseCertificates(bundle);
     if (roots.length === 0) return wrong('an entry has no certificate in its caBundle');
     if (roots.every(({ validTo }) => new Date(validTo) < now))
       return broken('CertificateExpired', {
@@ -72,19 +73,9 @@ function checkCaBundle(bundles: readonly string[], caBundle: Release['caBundle']
       });
   }
   if (!('value' in caBundle)) return caBundle.why === 'absent' ? passed('holds valid certificates') : unreadable(title, caBundle);
-  const own = certificatesOf(caBundle.value).map(({ fingerprint256 }) => fingerprint256);
-  const isOurs = bundles.every((bundle) => certificatesOf(bundle).some(({ fingerprint256 }) => own.includes(fingerprint256)));
+  const own = parseCertificates(caBundle.value).map(({ fingerprint256 }) => fingerprint256);
+  const isOurs = bundles.every((bundle) => parseCertificates(bundle).some(({ fingerprint256 }) => own.includes(fingerprint256)));
   return isOurs ? passed('holds the CA of this release') : wrong('the caBundle has no CA of this release');
-}
-
-/** Empty for what is no PEM of certificates. */
-function certificatesOf(pem: string): X509Certificate[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
-  try {
-    return blocks.map((block) => new X509Certificate(block));
-  } catch {
-    return [];
-  }
 }
 
 function checkTrial(trial: TrialAdmission, { namespace }: Release): Finding[] {
@@ -103,7 +94,7 @@ function checkTrial(trial: TrialAdmission, { namespace }: Release): Finding[] {
       ];
     case 'unreachable':
       return [
-        broken(/x509|certificate/.test(trial.text) ? 'CaBundleWrong' : 'WebhookBlocked', {
+        broken(callFailureOf(trial.text, 'WebhookBlocked'), {
           title,
           message: trial.text,
           advice:

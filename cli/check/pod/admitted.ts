@@ -5,6 +5,7 @@ import type { Code } from '../../codes.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, passed } from '../../finding.ts';
 import { unreadable } from '../unreadable.ts';
+import { callFailureOf } from '../webhook-call.ts';
 
 export function checkAdmitted({ pod, namespace, name, events }: PodFacts): Finding {
   const title = 'pod';
@@ -32,7 +33,7 @@ export function checkAdmitted({ pod, namespace, name, events }: PodFacts): Findi
 
 /** By the texts of the API server and of our webhook: api/decisions.ts. */
 function refusalOf(text: string): Code {
-  if (/failed calling webhook "[\w.]*aadpodidentity/.test(text)) return /x509|certificate/.test(text) ? 'CaBundleWrong' : 'WebhookDown';
+  if (/failed calling webhook "[\w.]*aadpodidentity/.test(text)) return callFailureOf(text, 'WebhookDown');
   if (/guarded/.test(text)) return 'RefusedByGuard';
   if (/ValidatingAdmissionPolicy/.test(text)) return 'RefusedByPolicy';
   return 'PodRefused';

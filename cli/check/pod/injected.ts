@@ -13,6 +13,7 @@ import type { TrialAdmission } from '../../cluster/trial-admission.ts';
 import type { Code } from '../../codes.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, passed } from '../../finding.ts';
+import { callFailureOf } from '../webhook-call.ts';
 
 const skipCodes: Record<ReasonFor<'skip'>, Code> = {
   mirror_pod: 'StaticPod',
@@ -79,7 +80,7 @@ function missed(
     });
   const check = { command: 'kubectl aad-pod-identity check' };
   if (trial?.outcome === 'unreachable')
-    return broken(/x509|certificate/.test(trial.text) ? 'CaBundleWrong' : 'WebhookDown', {
+    return broken(callFailureOf(trial.text, 'WebhookDown'), {
       title,
       message: `the API server cannot call the webhook: ${trial.text}`,
       advice: 'Mend the webhook first.',

@@ -1,0 +1,7 @@
+import type { Code } from '../codes.ts';
+
+/** What is wrong where the API server could not call the webhook. `otherwise`: where its text is not about a certificate. */
+export function callFailureOf(text: string, otherwise: Code): Code {
+  if (/certificate has expired/.test(text)) return 'CertificateExpired';
+  return /x509|certificate/.test(text) ? 'CaBundleWrong' : otherwise;
+}
