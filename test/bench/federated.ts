@@ -4,14 +4,14 @@ import { burst } from './federated/burst.ts';
 import { startFederation } from './federated/cluster.ts';
 import { firstTokens } from './federated/first-tokens.ts';
 import { mintsFromCache } from './federated/mints.ts';
-import { printTable } from './table.ts';
 
-const federation = await startFederation({ identities: 220, credentialWriteMs: 300 });
-try {
-  await firstTokens(federation, { first: 200, fresh: 20, inUse: 50 });
-  await burst(federation, { pods: 2_000, identities: 200, upstreamSeconds: 837 });
-  await mintsFromCache(federation, { pods: 400, identities: 200, each: 25 });
-} finally {
-  await federation.stop();
+export async function bench(): Promise<void> {
+  const federation = await startFederation({ identities: 220, credentialWriteMs: 300 });
+  try {
+    await firstTokens(federation, { first: 200, fresh: 20, inUse: 50 });
+    await burst(federation, { pods: 2_000, identities: 200, upstreamSeconds: 837 });
+    await mintsFromCache(federation, { pods: 400, identities: 200, each: 25 });
+  } finally {
+    await federation.stop();
+  }
 }
-printTable();

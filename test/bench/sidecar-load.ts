@@ -8,7 +8,7 @@ import { rowOf } from '../integration/sidecar/azure.ts';
 import { sendRepeatedly } from './raw-requests.ts';
 import { median } from './table.ts';
 
-const query = '/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net';
+export const query = '/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3A%2F%2Fvault.azure.net';
 const headers = { Metadata: 'true' };
 
 /** A fake IMDS that always answers one token of 1.5 KB. */

@@ -5,14 +5,17 @@ import type { Server } from 'node:http';
 import { Agent, createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createConnection, createServer as createTcpServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ManagedIdentityCredential } from '@azure/identity';
 import { rowOf, startAzure } from '../integration/sidecar/azure.ts';
 import type { FakeBroker } from '../integration/sidecar/fake-broker.ts';
 import { startFakeBroker } from '../integration/sidecar/fake-broker.ts';
 import type { RunningProxy } from '../integration/sidecar/process.ts';
 import { bun, memoryOf, runSidecar, startProxy } from '../integration/sidecar/process.ts';
-import { ask, load, startFakeImds } from './sidecar-load.ts';
-import { median, printTable, round, row, textRow } from './table.ts';
+import type { Options } from './options.ts';
+import { ask, load, query, startFakeImds } from './sidecar-load.ts';
+import { emptyScriptStart, startBareServer, startOther } from './sidecar-references.ts';
+import { median, round, row, textRow } from './table.ts';
 
 const copies = 20;
 const sidecarCount = 110;
@@ -21,19 +24,40 @@ const requests = 200_000;
 const progress = (text: string) => console.error(`  ${text}`);
 const mib = (kib: number) => kib / 1024;
 
-async function memory(proxy: RunningProxy): Promise<void> {
+async function memory(proxy: RunningProxy, fresh: number): Promise<void> {
   const agent = new Agent({ keepAlive: true });
   for (let i = 0; i < 100; i += 1) await ask(proxy.url, agent);
   agent.destroy();
   const first = await memoryOf(proxy.pid);
-  row('private memory after the first token and 100 requests', mib(first.privateKiB), 'MiB', { atMost: 6 });
+  const empty = { what: 'empty Bun script', value: fresh };
+  row('private memory after the first token and 100 requests', mib(first.privateKiB), 'MiB', { reference: empty, atMost: 2.5 });
   textRow('RSS of the same process', `${round(mib(first.rssKiB))} MiB`);
-  const single = await load(proxy.url, 1, requests / 10);
-  row('cached token, p50 on 1 connection', single.p50, 'ms', { atMost: 0.15 });
-  const four = await load(proxy.url, 4, requests);
-  row('cached token on 4 connections', four.perSecond, 'requests/s', { atLeast: 30_000 });
+}
+
+/** Cached tokens, beside a bare server with the same answer and, where asked for, another proxy. */
+async function throughput(proxy: RunningProxy, imds: string, against: Options['against']): Promise<void> {
+  const answer = await fetch(`${proxy.url}${query}`, { headers: { Metadata: 'true' } });
+  const bare = await startBareServer({ 'content-type': 'application/json', server: 'IMDS/1' }, await answer.text());
+  await load(bare.url, 4, requests / 10);
+  await load(proxy.url, 4, requests / 10);
+  const single = { bare: await load(bare.url, 1, requests / 10), ours: await load(proxy.url, 1, requests / 10) };
+  const reference = (value: number) => ({ what: 'bare Bun.serve', value });
+  row('cached token, p50 on 1 connection', single.ours.p50, 'ms', { reference: reference(single.bare.p50), atMost: 1.15 });
+  const four = { bare: await load(bare.url, 4, requests), ours: await load(proxy.url, 4, requests) };
+  row('cached token on 4 connections', four.ours.perSecond, 'requests/s', { reference: reference(four.bare.perSecond), atLeast: 0.7 });
+  await bare.stop();
+  if (against.proxy !== undefined) {
+    const other = startOther(against.proxy, { port: String(await freePort()), imds });
+    while (!(await accepts(Number(new URL(other.url).port)))) await delay(10);
+    const theirs = await load(other.url, 4, requests);
+    const value = theirs.perSecond;
+    row('the same, beside the other proxy', four.ours.perSecond, 'requests/s', { reference: { what: against.proxy, value }, atLeast: 1 });
+    const { privateKiB } = await memoryOf(other.pid);
+    textRow('private memory of the other proxy then', `${round(mib(privateKiB))} MiB`);
+    await other.stop();
+  }
   progress('a minute of quiet');
-  await new Promise((resolve) => setTimeout(resolve, 60_000));
+  await delay(60_000);
   row(`private memory a minute after ${requests} requests`, mib((await memoryOf(proxy.pid)).privateKiB), 'MiB', { atMost: 7 });
 }
 
@@ -48,37 +72,48 @@ async function manyCopies(imds: string, broker: FakeBroker): Promise<void> {
   await Promise.all(proxies.map((proxy) => proxy.stop()));
 }
 
-/** Empty scripts of both runtimes, for scale. */
-async function emptyScripts(): Promise<void> {
+/** Private KiB of an empty script of Bun; the other runtime beside it, for scale. */
+async function emptyScripts(): Promise<number> {
+  const sizes: number[] = [];
   for (const [name, command, args] of [
     ['empty Bun script', bun, ['--smol', '-e', 'setInterval(() => {}, 1e6)']],
     ['empty Node script', process.execPath, ['-e', 'setInterval(() => {}, 1e6)']],
   ] as const) {
     const child = spawn(command, args, { stdio: 'ignore', env: { BUN_JSC_useJIT: '0' } });
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await delay(1000);
     const { privateKiB, pssKiB, rssKiB } = await memoryOf(child.pid ?? 0);
+    sizes.push(privateKiB);
     textRow(name, `${round(mib(privateKiB))} private, ${round(mib(pssKiB))} PSS, ${round(mib(rssKiB))} RSS MiB`);
     child.kill();
     await once(child, 'exit');
   }
+  return sizes[0] ?? Number.NaN;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createTcpServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
 }
 
 async function start(broker: FakeBroker, imds: string): Promise<void> {
   const times: number[] = [];
+  const empty: number[] = [];
   for (let i = 0; i < 15; i += 1) {
+    empty.push(await emptyScriptStart());
     // The port is chosen here, so that its first acceptance can be watched from outside.
-    const probe = createTcpServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
-    await once(probe, 'close');
+    const port = await freePort();
     const began = performance.now();
     const starting = startProxy({ imds, broker, flags: [`--listen=127.0.0.1:${port}`] });
-    while (!(await accepts(port))) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (!(await accepts(port))) await delay(1);
     times.push(performance.now() - began);
     await (await starting).stop();
   }
-  row('start to listening, median of 15', median(times), 'ms', { atMost: 30 });
+  const reference = { what: 'empty Bun script', value: median(empty) };
+  row('start to listening, median of 15', median(times), 'ms', { reference, atMost: 1.5 });
 }
 
 function accepts(port: number): Promise<boolean> {
@@ -109,8 +144,8 @@ async function initTime(): Promise<void> {
       list.push(performance.now() - began);
     }
   }
-  row('init, median of 11, start of the process included', median(times), 'ms', { atMost: 150 });
-  textRow('of which an empty command in the same namespace', `${round(median(bare))} ms`);
+  const reference = { what: 'an empty command in the same namespace', value: median(bare) };
+  row('init, median of 11, start of the process included', median(times), 'ms', { reference });
 }
 
 /** A node full of pods that start at once, on one VM with Azure's limits; each is asked by Microsoft's own library, with its retries. */
@@ -163,25 +198,20 @@ async function startPods(proxies: readonly RunningProxy[]): Promise<{ url: strin
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
 }
 
-async function benchSidecar(): Promise<void> {
-  console.error('sidecar (about three minutes)');
+export async function bench({ against }: Pick<Options, 'against'>): Promise<void> {
   const fakeImds = await startFakeImds();
   const broker = await startFakeBroker();
   broker.set([rowOf('reader')]);
+  const fresh = await emptyScripts();
   const proxy = await startProxy({ imds: fakeImds.url, broker });
-  await memory(proxy);
+  await memory(proxy, mib(fresh));
+  await throughput(proxy, fakeImds.url, against);
   await proxy.stop();
   await manyCopies(fakeImds.url, broker);
-  await emptyScripts();
   await start(broker, fakeImds.url);
   await initTime();
   await coldStart(broker);
   await broker.stop();
   fakeImds.server.closeAllConnections();
   fakeImds.server.close();
-  textRow('anchor: NMI of aad-pod-identity, p50 (no cache, IMDS of 30 ms)', '31.8 ms');
-  textRow('anchor: Go proxy of Azure Workload Identity, idle', '5.9 private, 7.0 PSS MiB');
-  printTable();
 }
-
-await benchSidecar();

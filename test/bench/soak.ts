@@ -12,14 +12,32 @@ import { rowOf } from '../integration/sidecar/azure.ts';
 import { startFakeBroker } from '../integration/sidecar/fake-broker.ts';
 import { memoryOf, onBun, startProxy } from '../integration/sidecar/process.ts';
 import { load, startFakeImds } from './sidecar-load.ts';
+import { round, row } from './table.ts';
 
 const requests = 1_000_000;
 const polls = 100_000;
 const samples = 10;
 
-async function report(what: string, done: number, pid: number): Promise<void> {
-  const { privateKiB } = await memoryOf(pid);
-  console.log(`${what.padEnd(16)} ${String(done).padStart(8)}  ${(privateKiB / 1024).toFixed(2)} MiB private`);
+/** Private memory over time, in MiB. */
+class Growth {
+  readonly #what: string;
+  readonly #samples: number[] = [];
+
+  constructor(what: string) {
+    this.#what = what;
+  }
+
+  async sample(done: number, pid: number): Promise<void> {
+    const { privateKiB } = await memoryOf(pid);
+    this.#samples.push(privateKiB / 1024);
+    console.error(`  ${this.#what.padEnd(16)} ${String(done).padStart(8)}  ${round(privateKiB / 1024)} MiB private`);
+  }
+
+  report(done: number): void {
+    const [first = Number.NaN] = this.#samples;
+    const reference = { what: 'after the first 1 000', value: first };
+    row(`private memory after ${done} ${this.#what}`, this.#samples.at(-1) ?? Number.NaN, 'MiB', { reference, atMost: 1.25 });
+  }
 }
 
 async function soakRequests(): Promise<void> {
@@ -28,11 +46,13 @@ async function soakRequests(): Promise<void> {
   broker.set([rowOf('reader')]);
   const proxy = await startProxy({ imds: imds.url, broker });
   await load(proxy.url, 4, 1000);
-  await report('cached requests', 1000, proxy.pid);
+  const growth = new Growth('cached requests');
+  await growth.sample(1000, proxy.pid);
   for (let part = 1; part <= samples; part += 1) {
     await load(proxy.url, 4, requests / samples);
-    await report('cached requests', (part * requests) / samples, proxy.pid);
+    await growth.sample((part * requests) / samples, proxy.pid);
   }
+  growth.report(requests);
   await proxy.stop();
   await broker.stop();
   imds.server.closeAllConnections();
@@ -66,14 +86,16 @@ async function soakPolls(): Promise<void> {
   const [command = '', ...args] = [...onBun, outfile, `https://localhost:${(server.address() as AddressInfo).port}`, certificate.ca];
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { BUN_JSC_useJIT: '0' } });
   const ended = once(child, 'exit');
+  const growth = new Growth('polls');
   for (let part = 0; part <= samples; part += 1) {
     due = Math.max(1000, (part * polls) / samples);
     const there = new Promise<void>((resolve) => {
       reached = resolve;
     });
     if (asked < due) await Promise.race([there, ended.then(() => Promise.reject(new Error('the poller ended')))]);
-    await report('polls', due, child.pid ?? 0);
+    await growth.sample(due, child.pid ?? 0);
   }
+  growth.report(polls);
   child.kill();
   await ended;
   server.closeAllConnections();
@@ -81,5 +103,7 @@ async function soakPolls(): Promise<void> {
   await rm(folder, { recursive: true });
 }
 
-await soakRequests();
-await soakPolls();
+export async function bench(): Promise<void> {
+  await soakRequests();
+  await soakPolls();
+}

@@ -13,7 +13,7 @@ import { bundle } from '../../tools/build.ts';
 import type { Harness } from '../integration/webhook/harness.ts';
 import { startHarness } from '../integration/webhook/harness.ts';
 import type { WebhookProcess } from '../integration/webhook/webhook-process.ts';
-import { printTable, quantile, row } from './table.ts';
+import { quantile, row } from './table.ts';
 
 const seconds = 15;
 
@@ -111,21 +111,22 @@ async function underApiServer(sessions: Sessions, webhook: WebhookProcess): Prom
   }
 }
 
-const { outfile } = await bundle('webhook', { write: true });
-const harness = await startHarness();
-try {
-  const webhook = await harness.startRegistered([], outfile);
-  await harness.createNamespace('bench');
-  row('RSS when ready', residentMiB(webhook.process.pid ?? 0), 'MiB');
-  const sessions = openSessions(harness.plane);
-  await underApiServer(sessions, webhook);
-  sessions.close();
-  await loadReviews(webhook.port);
-  const { perSecond, p99 } = await loadReviews(webhook.port);
-  row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', { atLeast: 5_000 });
-  row('the same, p99', p99, 'ms');
-  row('RSS after it', residentMiB(webhook.process.pid ?? 0), 'MiB', { atMost: 160 });
-} finally {
-  await harness.stop();
+export async function bench(): Promise<void> {
+  const { outfile } = await bundle('webhook', { write: true });
+  const harness = await startHarness();
+  try {
+    const webhook = await harness.startRegistered([], outfile);
+    await harness.createNamespace('bench');
+    row('RSS when ready', residentMiB(webhook.process.pid ?? 0), 'MiB');
+    const sessions = openSessions(harness.plane);
+    await underApiServer(sessions, webhook);
+    sessions.close();
+    await loadReviews(webhook.port);
+    const { perSecond, p99 } = await loadReviews(webhook.port);
+    row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', { atLeast: 5_000 });
+    row('the same, p99', p99, 'ms');
+    row('RSS after it', residentMiB(webhook.process.pid ?? 0), 'MiB', { atMost: 160 });
+  } finally {
+    await harness.stop();
+  }
 }
-printTable();

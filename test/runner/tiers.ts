@@ -28,7 +28,7 @@ export const tiers = {
     about: 'pure functions and small parts',
     globs: [
       '{api,cli,common,lib,webhook,controller,broker,sidecar,tools}/**/*.test.ts',
-      'test/{azure,cluster,demo,runner}/**/*.test.ts',
+      'test/{azure,bench,cluster,demo,runner}/**/*.test.ts',
       'test/*.test.ts',
     ],
     isolation: 'none',
