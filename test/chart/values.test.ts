@@ -201,10 +201,10 @@ describe('values for images', () => {
   it('are asked for in one message when there are none', async () => {
     const { code, stderr } = await template('--set', 'image.controlPlane.repository=,image.sidecar.repository=');
     assert.notEqual(code, 0);
-    assert.match(stderr, /section "Images" of README\.md/);
+    assert.match(stderr, /section "Images" of docs\/install\.md/);
     assert.match(stderr, /set image\.controlPlane\.repository and image\.sidecar\.repository, such as --set/);
-    const readme = readFileSync(path.resolve(chart, '../../README.md'), 'utf8');
-    assert.match(readme, /^### Images$/m);
+    const page = readFileSync(path.resolve(chart, '../../docs/install.md'), 'utf8');
+    assert.match(page, /^## Images$/m);
   });
 
   it('are empty in values.yaml, since anybody may own a name in a public registry', () => {

@@ -29,7 +29,7 @@ const writer =
 const started = Date.now();
 const seconds = () => `${((Date.now() - started) / 1000).toFixed(1)} s`;
 
-/** A shell can evaluate what is printed: docs/install.md. */
+/** A shell can evaluate what is printed: docs/first-pod.md. */
 function describe(cluster: Cluster): void {
   for (const [name, value] of Object.entries(variablesOf(cluster, writer))) console.log(`export ${name}='${value}'`);
   console.log(`# emulator:  ${cluster.emulatorControlUrl}`);

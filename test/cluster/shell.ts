@@ -1,4 +1,4 @@
-// What a shell needs to follow docs/install.md in a test cluster.
+// What a shell needs to follow docs/first-pod.md in a test cluster.
 import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Cluster } from './cluster.ts';

@@ -2,14 +2,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { blocksOf } from '../docs/blocks.ts';
 
 /** The blocks of code marked `sh` below a heading, up to the next heading, in their order. */
 export function commandsOf(page: string, heading: string): string[] {
   const text = readFileSync(path.resolve(import.meta.dirname, '../../docs', page), 'utf8');
-  const section = text.split(/^(?=#+ )/m).find((part) => part.startsWith(`${heading}\n`));
-  const blocks = [...(section ?? '').matchAll(/^( *)```sh\n(.*?)^ *```$/gms)].map(([, indent = '', block = '']) =>
-    block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
-  );
+  const blocks = blocksOf(text).filter((block) => block.heading === heading && block.language === 'sh');
   assert.ok(blocks.length > 0, `${page} has commands below ${heading}`);
-  return blocks;
+  return blocks.map((block) => block.text);
 }

@@ -175,16 +175,16 @@ describe('the chart as people install it', { skip }, () => {
     assert.equal(stringAt(await product.json(['get', 'azureassignedidentity', object]), 'status', 'status'), 'Assigned');
   });
 
-  it('installs by docs/install.md, to a token', async () => {
+  it('installs by docs/first-pod.md, to a token', async () => {
     await shell('helm uninstall aad-pod-identity -n kube-system --wait');
     await product.kubectl(['delete', 'deployment', 'web']);
-    const [install = '', ...look] = commandsOf('install.md', '## Install the chart');
+    const [install = '', ...look] = commandsOf('first-pod.md', '## Install the chart');
     await shell(install);
     const seen = await Promise.all(look.map(shell));
     assert.equal(seen.join('').match(/1\/1 +Running/g)?.length, 6);
     await untilEvent(releaseNamespace, 'WebhookRegistered', /the API server calls the webhook from now on/);
 
-    const [apply = '', ask = '', status = ''] = commandsOf('install.md', '## Give a pod an identity');
+    const [apply = '', ask = '', status = ''] = commandsOf('first-pod.md', '## Give a pod an identity');
     await shell(apply);
     const answer: unknown = JSON.parse(await shell(ask));
     assert.equal(readJwt(stringAt(answer, 'access_token') ?? '')?.claims.appid, identities.second.clientId);
