@@ -1,11 +1,17 @@
 // What a check says of one thing that it looked at.
 import type { Code } from './codes.ts';
 
-export type Finding = Passed | Problem;
+export type Finding = Passed | Skipped | Problem;
 
 /** It is as it should be; `title` says what, in a few words. */
 export interface Passed {
   readonly status: 'passed';
+  readonly title: string;
+}
+
+/** There was nothing to look at, which is no fault; `title` says what was not looked at, and why. */
+export interface Skipped {
+  readonly status: 'skipped';
   readonly title: string;
 }
 
@@ -24,12 +30,14 @@ export interface Problem {
 }
 
 export const passed = (title: string): Passed => ({ status: 'passed', title });
+export const skipped = (title: string): Skipped => ({ status: 'skipped', title });
 
 type Details = Omit<Problem, 'status' | 'code'>;
 export const broken = (code: Code, details: Details): Problem => ({ status: 'broken', code, ...details });
 export const warning = (code: Code, details: Details): Problem => ({ status: 'warning', code, ...details });
 export const unknown = (code: Code, details: Details): Problem => ({ status: 'unknown', code, ...details });
 
+export const isProblem = (finding: Finding): finding is Problem => 'code' in finding;
 export const isBroken = (finding: Finding): finding is Problem => finding.status === 'broken';
 
 /** Findings under one heading. */

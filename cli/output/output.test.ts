@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Section } from '../finding.ts';
-import { broken, passed, warning } from '../finding.ts';
+import { broken, passed, skipped, warning } from '../finding.ts';
 import { sectionsJson } from './json.ts';
 import { coloured, plain, styleFor } from './style.ts';
 import { age, table } from './table.ts';
@@ -32,6 +32,11 @@ First broken link: BindingMissing
     ));
 
   it('says so where nothing is wrong', () => assert.match(sectionsText(sections.slice(0, 1), plain), /\n\nNothing is wrong\.\n$/));
+
+  it('shows what was not looked at, and takes it for no fault', () => {
+    const text = sectionsText([{ title: 'Broker', findings: [skipped('from nodes: no pod runs')] }], plain);
+    assert.equal(text, 'Broker\n  [skipped] from nodes: no pod runs\n\nNothing is wrong.\n');
+  });
 
   it('marks by tick and colour for a terminal', () => assert.ok(sectionsText(sections, coloured).includes('\u001b[32m✓\u001b[39m exists')));
 });

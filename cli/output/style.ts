@@ -12,7 +12,13 @@ export interface Style {
   faint(text: string): string;
 }
 
-const plainMarks: Record<Mark, string> = { passed: '[ok]     ', warning: '[warning]', broken: '[broken] ', unknown: '[unknown]' };
+const plainMarks: Record<Mark, string> = {
+  passed: '[ok]     ',
+  skipped: '[skipped]',
+  warning: '[warning]',
+  broken: '[broken] ',
+  unknown: '[unknown]',
+};
 
 export const plain: Style = {
   mark: (mark) => plainMarks[mark],
@@ -26,6 +32,7 @@ const paint = (format: Parameters<typeof styleText>[0], text: string): string =>
 
 const ticks: Record<Mark, string> = {
   passed: paint('green', '✓'),
+  skipped: paint('dim', '-'),
   warning: paint('yellow', '!'),
   broken: paint('red', '✗'),
   unknown: paint('magenta', '?'),

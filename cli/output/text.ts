@@ -1,5 +1,5 @@
-import type { Finding, Problem, Section } from '../finding.ts';
-import { firstBroken } from '../finding.ts';
+import type { Finding, Section } from '../finding.ts';
+import { firstBroken, isProblem } from '../finding.ts';
 import type { Style } from './style.ts';
 
 /** `ending`: also the first broken link, with what to do. */
@@ -11,7 +11,7 @@ export function sectionsText(sections: readonly Section[], style: Style): string
 }
 
 function line(finding: Finding, style: Style): string {
-  if (finding.status === 'passed') return `  ${style.mark('passed')} ${finding.title}`;
+  if (!isProblem(finding)) return `  ${style.mark(finding.status)} ${finding.title}`;
   return `  ${style.mark(finding.status)} ${finding.title}: ${finding.message} ${style.faint(`[${finding.code}]`)}`;
 }
 
@@ -23,5 +23,3 @@ function ending(sections: readonly Section[], style: Style): string {
   const command = found.command === undefined ? '' : `\n  $ ${found.command}`;
   return `${style.strong(`${intro}: ${found.code}`)}\n  ${found.advice}${command}\n  More: docs/troubleshooting.md#${found.code.toLowerCase()}\n`;
 }
-
-const isProblem = (finding: Finding): finding is Problem => finding.status !== 'passed';

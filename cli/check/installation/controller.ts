@@ -4,7 +4,7 @@ import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { Release } from '../../cluster/installation.ts';
 import type { Code } from '../../codes.ts';
 import type { Finding } from '../../finding.ts';
-import { broken, passed, warning } from '../../finding.ts';
+import { broken, passed, skipped, warning } from '../../finding.ts';
 import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
 
@@ -87,7 +87,7 @@ function checkAzure({ signIn, resourceManager }: InstallationStatus): Finding[] 
 }
 
 function checkCall(call: CallStatus, about: { title: string; good: string; code: Code; advice: string }): Finding {
-  if (call.state === 'unknown') return passed(`${about.title}: not needed yet`);
+  if (call.state === 'unknown') return skipped(`${about.title}: not needed yet, so not tried`);
   if (call.state === 'working') return passed(about.good);
   return broken(about.code, { title: about.title, message: call.message, advice: about.advice });
 }

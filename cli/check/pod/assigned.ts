@@ -8,7 +8,7 @@ import type { Match } from '../../../lib/identities/match.ts';
 import type { Pod } from '../../../lib/identities/pod.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
-import { broken, passed } from '../../finding.ts';
+import { broken, isProblem, passed } from '../../finding.ts';
 import { checkLeader } from '../installation/controller.ts';
 import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
@@ -50,7 +50,7 @@ function noAssignment(
       command: check,
     });
   }
-  if (leader !== undefined && leader.status !== 'passed') return leader;
+  if (leader !== undefined && isProblem(leader)) return leader;
   return broken('AssignmentMissing', {
     title,
     message: 'the controller has made none for this pod',
@@ -75,7 +75,7 @@ function judge(assignment: Assignment, identity: Identity, leader: Finding | und
     const message = `${known[annotations.message] ?? reason}${retryAt === undefined ? '' : `; the next try is at ${retryAt}`}`;
     return broken(reason, { title, message, advice, command: own?.(identity) ?? command });
   }
-  if (leader !== undefined && leader.status !== 'passed') return leader;
+  if (leader !== undefined && isProblem(leader)) return leader;
   return broken('AssignmentPending', {
     title,
     message: `it is ${status || 'new'}, and nothing is written about why`,

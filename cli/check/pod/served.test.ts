@@ -34,7 +34,7 @@ function codesFor(changes: Partial<SidecarStatus>, brokers: unknown[] = [endpoin
     brokerService: { value: { spec: { clusterIP } } },
   } as unknown as Release;
   const facts = { namespace: 'team', name: 'web', sidecar: { status: { ...healthy, ...changes } }, installation: { release } };
-  return checkServed(facts as unknown as PodFacts).map((finding) => (finding.status === 'passed' ? 'passed' : finding.code));
+  return checkServed(facts as unknown as PodFacts).map((finding) => ('code' in finding ? finding.code : finding.status));
 }
 
 const lost = (error: string) => ({ broker: { address: '10.0.0.1:9443', answeredSecondsAgo: 300, error } });
