@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AzureIdentity, AzureIdentitySpec } from '../api/kinds.ts';
-import type { ServicePrincipalRules } from './service-principal.ts';
+import type { ServicePrincipalRules } from '../lib/identities/service-principal.ts';
 import { parseServicePrincipal } from './service-principal.ts';
 
 const guid = 'cccccccc-0000-4000-8000-000000000001';

@@ -1,7 +1,8 @@
 // What the author of an AzureIdentity says about client and tenant, where nothing else says it: for type 3, and for a federated type 0 in managed mode.
+
+import { isClientId, isTenant } from '../../lib/azure/entra-names.ts';
 import type { Identity } from '../../lib/identities/identity.ts';
 import type { PolicyCheck } from '../../lib/identities/policy-check.ts';
-import { isClientId, isTenant } from '../entra-names.ts';
 
 export interface ClaimProblem {
   reason: 'IdentityNotAllowed' | 'FederationRefused';

@@ -1,13 +1,13 @@
 // As which client, and in which tenant, the broker signs in for a federated identity. The assertion is every identity for an hour, so it goes nowhere but
 // to the Entra of the settings.
 
+import { bareOriginOf } from '../../lib/azure/bare-origin.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import type { FederationRecords } from '../../lib/identities/federation/records.ts';
 import type { Identity } from '../../lib/identities/identity.ts';
 import { notAllowedMessage } from '../../lib/identities/policy.ts';
 import type { PolicyCheck } from '../../lib/identities/policy-check.ts';
 import { reasonWithMessage } from '../../lib/identities/reasons.ts';
-import { bareOriginOf } from '../bare-origin.ts';
 import { BrokerError } from '../error.ts';
 import { InvalidIdentityError } from '../service-principal.ts';
 import { problemOfClaims } from './claims.ts';

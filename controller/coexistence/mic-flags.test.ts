@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings, SettingsError } from '../../lib/settings.ts';
+import { translateMicArguments } from '../../lib/upstream/mic-flags.ts';
 import type { ControllerSettings } from '../settings.ts';
 import { settings } from '../settings.ts';
-import { translateMicArguments } from './mic-flags.ts';
 
 const listed = '1111AAAA-0000-4000-8000-000000000001,2222bbbb-0000-4000-8000-000000000002';
 const defaults = parseSettings(settings, [], {});

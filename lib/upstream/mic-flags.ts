@@ -1,6 +1,6 @@
-// Manifests of aad-pod-identity's MIC start this controller too (docs/reference/aad-pod-identity.md lists its flags and variables). A flag that has a
+// Manifests of aad-pod-identity's MIC start our controller too (docs/reference/aad-pod-identity.md lists its flags and variables). A flag that has a
 // meaning here becomes ours. One that has none is accepted with a note that says why, and what to use instead.
-import { SettingsError } from '../../lib/settings.ts';
+import { SettingsError } from '../settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
