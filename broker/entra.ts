@@ -2,8 +2,8 @@
 import type { INetworkModule } from '@azure/msal-node';
 import { msalNetwork } from '../lib/azure/auth/msal-network.ts';
 import { cloudNames, entraOf, isClosedCloud, publicCloud } from '../lib/azure/clouds.ts';
+import { trustCaFile } from '../lib/azure/trusted-certificates.ts';
 import { SettingsError } from '../lib/settings.ts';
-import { readSettingsFile } from '../lib/settings-file.ts';
 import { userAgentOf } from '../lib/user-agent.ts';
 import type { BrokerSettings } from './settings.ts';
 
@@ -21,6 +21,6 @@ export function connectEntra(settings: Pick<BrokerSettings, 'cloud' | 'entraEndp
     throw new SettingsError(
       `--cloud is '${name}'${isClosedCloud(name) ? ', which was closed in 2021' : ''}: accepted is ${cloudNames}, or any name with --entra-endpoint`,
     );
-  const ca = settings.azureCaFile === '' ? undefined : readSettingsFile('--azure-ca-file', settings.azureCaFile);
-  return { authority, network: msalNetwork({ ca, userAgent: userAgentOf('broker', settings.customUserAgent) }) };
+  trustCaFile(settings.azureCaFile);
+  return { authority, network: msalNetwork({ userAgent: userAgentOf('broker', settings.customUserAgent) }) };
 }

@@ -7,8 +7,8 @@ import { msalNetwork } from '../../lib/azure/auth/msal-network.ts';
 import type { SignInSettings } from '../../lib/azure/auth/sign-in.ts';
 import { chooseSignIn } from '../../lib/azure/auth/sign-in.ts';
 import type { Cloud } from '../../lib/azure/clouds.ts';
+import { trustCaFile } from '../../lib/azure/trusted-certificates.ts';
 import type { Logger } from '../../lib/log.ts';
-import { readSettingsFile } from '../../lib/settings-file.ts';
 import { userAgentOf } from '../../lib/user-agent.ts';
 import { createArm } from './arm/client.ts';
 import type { Compute } from './arm/compute.ts';
@@ -52,7 +52,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function connectAzure(settings: AzureSettings, log: Logger, env: Environment = process.env): AzureConnection {
   const cloud = cloudOf(settings, env);
   const userAgent = userAgentOf('controller', settings.customUserAgent);
-  const ca = settings.azureCaFile === '' ? undefined : readSettingsFile('--azure-ca-file', settings.azureCaFile);
+  trustCaFile(settings.azureCaFile);
   // azure.json is read again for each sign-in, so a file that was rewritten, replaced or linked anew needs no watch.
   const choose = () => chooseSignIn(settings, readAzureJson(settings), env);
   let signIn = choose();
@@ -72,7 +72,7 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
 
   const credential = createCredential(choose, {
     cloud,
-    network: msalNetwork({ ca, userAgent }),
+    network: msalNetwork({ userAgent }),
     imdsEndpoint: settings.imdsEndpoint,
     userAgent,
     clock: systemClock,
@@ -81,7 +81,6 @@ export function connectAzure(settings: AzureSettings, log: Logger, env: Environm
     createArm({
       cloud,
       credential,
-      ca,
       apiVersion: settings.armApiVersion || undefined,
       userAgent,
       signInChanged,

@@ -1,6 +1,5 @@
 // One call to Resource Manager. The client of @azure/arm-compute has the pipeline: sign-in, TLS, proxy, user agent. This file reads the answers
 // itself, because the generated operations lose errors and ignore settings (docs/reference/client-libraries.md#azurearm-compute).
-import { getCACertificates } from 'node:tls';
 import { createComputeManagement } from '@azure/arm-compute/api';
 import { untilAborted } from '../../../lib/azure/abort.ts';
 import type { TokenCredential } from '../../../lib/azure/auth/access-token.ts';
@@ -37,8 +36,6 @@ type RequestParameters = NonNullable<Parameters<ReturnType<ReturnType<typeof cre
 export interface ArmOptions {
   cloud: Cloud;
   credential: TokenCredential;
-  /** PEM, trusted besides the usual roots. */
-  ca?: string | undefined;
   apiVersion?: string | undefined;
   userAgent: string;
   /** Whether the credential signs in in another way than at the last call. The tokens from before are then dropped. */
@@ -47,9 +44,7 @@ export interface ArmOptions {
 }
 
 export function createArm(options: ArmOptions): Send {
-  const { cloud, credential, ca, log } = options;
-  // The same object each time: by it the SDK finds the connections it keeps.
-  const tlsOptions = ca === undefined ? undefined : { ca: [...getCACertificates('default'), ca] };
+  const { cloud, credential, log } = options;
   const connect = () =>
     // Which subscription is in the path of every call.
     createComputeManagement(credential, '', {
@@ -58,7 +53,6 @@ export function createArm(options: ArmOptions): Send {
       userAgentOptions: { userAgentPrefix: options.userAgent },
       retryOptions: { maxRetries: 0 },
       redirectOptions: { maxRetries: 0 },
-      ...(tlsOptions === undefined ? {} : { tlsOptions }),
     });
   let client = connect();
   let apiVersion = options.apiVersion ?? defaultApiVersion;

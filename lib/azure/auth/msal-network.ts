@@ -1,19 +1,12 @@
-// The HTTP client for MSAL. MSAL's default uses the global fetch, which takes neither another CA nor a proxy, and throws on a response that is not JSON.
-import { getCACertificates } from 'node:tls';
+// The HTTP client for MSAL. MSAL's default uses the global fetch, which takes no proxy, and throws on a response that is not JSON.
 import type { INetworkModule, NetworkRequestOptions, NetworkResponse } from '@azure/msal-node';
 import { EnvHttpProxyAgent, request } from 'undici';
 
 const timeoutMs = 30_000;
 
-/** `ca` is PEM, trusted besides the default roots. HTTPS_PROXY and NO_PROXY apply. */
-export function msalNetwork(options: { ca?: string | undefined; userAgent?: string } = {}): INetworkModule {
-  const tls = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca] };
-  const dispatcher = new EnvHttpProxyAgent({
-    connect: { ...tls, timeout: 10_000 },
-    requestTls: tls,
-    proxyTls: tls,
-    keepAliveTimeout: 1000,
-  });
+/** HTTPS_PROXY and NO_PROXY apply. */
+export function msalNetwork(options: { userAgent?: string } = {}): INetworkModule {
+  const dispatcher = new EnvHttpProxyAgent({ connect: { timeout: 10_000 }, keepAliveTimeout: 1000 });
 
   async function send<T>(
     method: 'GET' | 'POST',

@@ -15,6 +15,7 @@ import { createProver } from '../../../broker/federation/proof.ts';
 import { systemClock } from '../../../common/clock.ts';
 import { msalNetwork } from '../../../lib/azure/auth/msal-network.ts';
 import { scopeOf } from '../../../lib/azure/auth/scope.ts';
+import { trustAlso } from '../../../lib/azure/trusted-certificates.ts';
 import type { FederationRecord } from '../../../lib/identities/federation/record.ts';
 import type { ListedRecord } from '../../../lib/identities/federation/records.ts';
 import { indexFederationRecords } from '../../../lib/identities/federation/records.ts';
@@ -75,7 +76,8 @@ async function start(t: TestContext, { federated = [credential], azure = {}, set
       ...changes,
     });
   record();
-  const network = msalNetwork({ ca: emulator.ca });
+  trustAlso(emulator.ca);
+  const network = msalNetwork();
   const assertions = createAssertionSource({ file, clock: systemClock });
   const authority = emulator.urls.entra;
   const reported: string[] = [];

@@ -7,6 +7,7 @@ import { createTokenMinter } from '../../../broker/token-minter.ts';
 import { systemClock } from '../../../common/clock.ts';
 import { msalNetwork } from '../../../lib/azure/auth/msal-network.ts';
 import { createClientCertificate, pkcs12Of } from '../../../lib/azure/auth/testing/client-certificate.ts';
+import { trustAlso } from '../../../lib/azure/trusted-certificates.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { silentLogger } from '../../../lib/log.ts';
 import { app, smallAzure, tenant } from '../azure/fixtures.ts';
@@ -15,6 +16,7 @@ import { emulate } from '../azure/harness.ts';
 
 async function minterOf(t: TestContext, spec: AzureIdentitySpec, data: Record<string, Buffer>, azure: Record<string, unknown> = {}) {
   const emulator = await emulate(t, { state: smallAzure(azure), running: true });
+  trustAlso(emulator.ca);
   const secret = { metadata: {}, data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, value.toString('base64')])) };
   const client: KubeClient = { call: async () => secret, watch: () => assert.fail('no watch'), close: async () => undefined };
   const mint = createTokenMinter({
@@ -26,7 +28,7 @@ async function minterOf(t: TestContext, spec: AzureIdentitySpec, data: Record<st
       spec: { clientID: app.clientId, tenantID: tenant, clientPassword: { name: 'pw' }, ...spec },
     }),
     rules: { authority: emulator.urls.entra, knownHosts: [], allowCrossNamespaceSecrets: false, isAllowed: () => true },
-    network: msalNetwork({ ca: emulator.ca }),
+    network: msalNetwork(),
     clock: systemClock,
   });
   return (resource: string) => mint('team/sp', resource);
