@@ -7,10 +7,16 @@ const installationCodes = [
   'NotInstalled',
   'CrdsMissing',
   'CrdsOld',
+  'FeatureMissing',
+  'PluginVersion',
+  'FederationFromDefault',
   'WebhookNotRegistered',
   'WebhookDown',
   'WebhookBlocked',
   'CertificateExpired',
+  'CertificateNotYetValid',
+  'CertificateEnds',
+  'CaBundleMissing',
   'CaBundleWrong',
   'NoLeader',
   'StatusOld',
@@ -22,6 +28,9 @@ const installationCodes = [
   'OtherReleaseRuns',
   'NodeAgentRuns',
   'SidecarsOld',
+  'PolicyNotBound',
+  'PolicyInvalid',
+  'PolicyOld',
 ] as const;
 
 const podCodes = [

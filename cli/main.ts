@@ -12,5 +12,6 @@ const terminal: Terminal = {
 
 // Not awaited at the top level, which a CommonJS bundle cannot be.
 void run(process.argv.slice(2), terminal).then((code) => {
-  process.exitCode = code;
+  // What was written is flushed then. A connection that is still being opened would keep the process for minutes.
+  process.stdout.write('', () => process.exit(code));
 });

@@ -12,11 +12,14 @@ import {
   webhookConfigurationName,
   webhookServiceName,
 } from '../../api/names.ts';
+import type { Assignment } from '../../lib/identities/assignment.ts';
+import { assignmentOf } from '../../lib/identities/assignment.ts';
 import { parseInstallationStatus } from '../../lib/identities/installation-status.ts';
 import type { MatchRules } from '../../lib/identities/match.ts';
 import { at, isRecord, metadataOf, stringAt } from '../../lib/kube/objects.ts';
 import type { Resource } from '../../lib/kube/resources.ts';
 import {
+  azureAssignedIdentities,
   configMaps,
   customResourceDefinitions,
   endpointSlices,
@@ -33,6 +36,12 @@ const policies: Resource = {
   version: 'v1',
   plural: 'validatingadmissionpolicies',
   kind: 'ValidatingAdmissionPolicy',
+};
+
+const policyBindings: Resource = {
+  ...policies,
+  plural: 'validatingadmissionpolicybindings',
+  kind: 'ValidatingAdmissionPolicyBinding',
 };
 
 /** Label of every object that the chart renders. */
@@ -64,15 +73,19 @@ export interface Installation extends InstallationParts {
   readonly version: Read<unknown>;
   readonly crds: Read<readonly unknown[]>;
   readonly policies: Read<readonly unknown[]>;
+  readonly policyBindings: Read<readonly unknown[]>;
+  readonly assignments: Read<readonly Assignment[]>;
   readonly injectedPods: Read<readonly unknown[]>;
 }
 
 export async function readInstallation(reader: Reader, releaseNamespace: string | undefined): Promise<Installation> {
-  const [parts, version, crds, allPolicies, injectedPods] = await Promise.all([
+  const [parts, version, crds, allPolicies, allBindings, assignments, injectedPods] = await Promise.all([
     readInstallationParts(reader, releaseNamespace),
     reader.call('/version', 'get /version'),
     reader.list(customResourceDefinitions),
     reader.list(policies, { labelSelector: chartLabel }),
+    reader.list(policyBindings, { labelSelector: chartLabel }),
+    reader.list(azureAssignedIdentities),
     reader.list(pods, { labelSelector: injectedLabel }),
   ]);
   return {
@@ -80,6 +93,8 @@ export async function readInstallation(reader: Reader, releaseNamespace: string 
     version,
     crds: mapRead(crds, (items) => items.filter((crd) => stringAt(crd, 'spec', 'group') === apiGroup)),
     policies: allPolicies,
+    policyBindings: allBindings,
+    assignments: mapRead(assignments, (items) => items.flatMap((raw) => assignmentOf(raw) ?? [])),
     injectedPods,
   };
 }
@@ -133,6 +148,10 @@ const readStatus = async (reader: Reader, namespace: string): Promise<Read<Insta
   mapRead(await reader.get(configMaps, { namespace, name: statusConfigMapName }), (object) =>
     parseInstallationStatus(stringAt(object, 'data', statusKey) ?? ''),
   );
+
+/** Of the leader; undefined where it cannot be read. */
+export const leaderStatusOf = (release: Release | undefined): InstallationStatus | undefined =>
+  release === undefined ? undefined : valueOr(release.status, undefined);
 
 /** How the controller of the release matches pods. Its defaults where its status cannot be read. */
 export async function readMatchRules(reader: Reader, releaseNamespace: string | undefined): Promise<MatchRules> {

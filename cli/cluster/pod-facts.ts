@@ -1,7 +1,6 @@
 // Everything that `check pod` reads, at once where it can.
 import type { KubeConfig } from '@kubernetes/client-node';
-import { nodeNameLabel, proxyContainerName, sidecarCommand } from '../../api/names.ts';
-import type { SidecarStatus } from '../../api/sidecar-status.ts';
+import { nodeNameLabel, proxyContainerName } from '../../api/names.ts';
 import type { Assignment } from '../../lib/identities/assignment.ts';
 import { assignmentOf } from '../../lib/identities/assignment.ts';
 import type { Binding } from '../../lib/identities/binding.ts';
@@ -22,12 +21,11 @@ import {
   namespaces,
   pods,
 } from '../../lib/kube/resources.ts';
-import type { ExecResult } from './exec.ts';
-import { exec } from './exec.ts';
 import type { InstallationParts } from './installation.ts';
 import { mapRead, readInstallationParts } from './installation.ts';
 import type { Read, Reader } from './reader.ts';
-import { parseSidecarStatus } from './sidecar-status.ts';
+import type { SidecarView } from './sidecar-view.ts';
+import { askSidecar } from './sidecar-view.ts';
 import type { TrialAdmission } from './trial-admission.ts';
 import { tryAdmission } from './trial-admission.ts';
 
@@ -53,8 +51,6 @@ export interface PodFacts {
   readonly trial: TrialAdmission | undefined;
 }
 
-export type SidecarView = { readonly status: SidecarStatus } | { readonly failure: string };
-
 export interface PodFactsOptions {
   reader: Reader;
   client: KubeClient;
@@ -64,8 +60,6 @@ export interface PodFactsOptions {
   releaseNamespace: string | undefined;
   signal: AbortSignal;
 }
-
-const execTimeoutMs = 8_000;
 
 export async function readPodFacts(options: PodFactsOptions): Promise<PodFacts> {
   const { reader, namespace, name } = options;
@@ -92,7 +86,7 @@ async function readAfterPod(options: PodFactsOptions, pod: unknown): Promise<Aft
     node === undefined ? absent : listParsed(reader, azureAssignedIdentities, assignmentOf, 'default', `${nodeNameLabel}=${node}`),
     readEvents(reader, namespace, name),
     readOwners(reader, namespace, pod),
-    isProxyRunning(pod) ? readSidecar(options) : undefined,
+    isProxyRunning(pod) ? askSidecar(options.config, { namespace, pod: name }) : undefined,
     pod !== undefined && !hasProxy(pod) ? tryAdmission(options.client, namespace, options.signal) : undefined,
   ]);
   return { assignments, events: found, owners, sidecar, trial };
@@ -178,15 +172,4 @@ export const hasProxy = (pod: unknown): boolean => partsOf(pod, 'spec').some((co
 export function isProxyRunning(pod: unknown): boolean {
   const status = partsOf(pod, 'status').find((container) => container.name === proxyContainerName);
   return at(status, 'state', 'running') !== undefined && metadataOf(pod).deletionTimestamp === undefined;
-}
-
-async function readSidecar({ config, namespace, name: pod }: PodFactsOptions): Promise<SidecarView> {
-  const result: ExecResult = await exec(
-    config,
-    { namespace, pod, container: proxyContainerName, command: [...sidecarCommand, 'status'] },
-    execTimeoutMs,
-  );
-  if ('failure' in result) return result;
-  const status = parseSidecarStatus(result.stdout);
-  return status === undefined ? { failure: 'its answer is no status: it may be of an older version' } : { status };
 }

@@ -27,6 +27,8 @@ export interface Reader {
 }
 
 const timeoutMs = 10_000;
+/** Of all pages together. */
+const listTimeoutMs = 20_000;
 const pageSize = 500;
 
 export function createReader(client: KubeClient, signal: AbortSignal): Reader {
@@ -35,6 +37,8 @@ export function createReader(client: KubeClient, signal: AbortSignal): Reader {
       return { value: await call() };
     } catch (error) {
       signal.throwIfAborted();
+      if (error instanceof DOMException && error.name === 'TimeoutError')
+        return { why: 'failed', message: `no answer within ${listTimeoutMs / 1000} s` };
       if (isNotFound(error)) return { why: 'absent' };
       if (isForbidden(error)) return { why: 'denied', right };
       return { why: 'failed', message: error instanceof Error ? error.message : String(error) };
@@ -55,7 +59,7 @@ export function createReader(client: KubeClient, signal: AbortSignal): Reader {
             ...(labelSelector === undefined ? {} : { labelSelector }),
             ...(fieldSelector === undefined ? {} : { fieldSelector }),
           },
-          { pageSize, signal },
+          { pageSize, signal: AbortSignal.any([signal, AbortSignal.timeout(listTimeoutMs)]) },
         );
         return [...objects.values()];
       }),

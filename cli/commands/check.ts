@@ -2,6 +2,8 @@ import { parseOptions, SettingsError } from '../../common/options.ts';
 import { withAccess } from '../access.ts';
 import { checkInstallation } from '../check/installation/sections.ts';
 import { readInstallation } from '../cluster/installation.ts';
+import { readNodeViews } from '../cluster/node-views.ts';
+import { valueOr } from '../cluster/reader.ts';
 import { tryAdmission } from '../cluster/trial-admission.ts';
 import { checkOptions } from '../command-line.ts';
 import type { Command } from './command.ts';
@@ -20,12 +22,13 @@ export const check: Command = {
   async run([unexpected], flags, terminal) {
     if (unexpected !== undefined) throw new SettingsError(`unknown argument ${unexpected}: accepted is check, or check pod NAME`);
     const values = parseOptions(checkOptions, flags);
-    return withAccess(values, async ({ client, reader, namespace, signal }) => {
-      const [installation, trial] = await Promise.all([
-        readInstallation(reader, values.releaseNamespace),
-        tryAdmission(client, namespace, signal),
-      ]);
-      return report(checkInstallation({ installation, trial, now: new Date() }), values, terminal);
+    return withAccess(values, async ({ client, config, reader, namespace, signal }) => {
+      const readAll = async () => {
+        const installation = await readInstallation(reader, values.releaseNamespace);
+        return { installation, nodeViews: await readNodeViews(config, valueOr(installation.injectedPods, [])) };
+      };
+      const [read, trial] = await Promise.all([readAll(), tryAdmission(client, namespace, signal)]);
+      return report(checkInstallation({ ...read, trial, now: new Date() }), values, terminal);
     });
   },
 };

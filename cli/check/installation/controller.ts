@@ -1,20 +1,21 @@
 import type { CallStatus, InstallationStatus, ScopeStatus } from '../../../api/installation-status.ts';
 import { isTerminal } from '../../../lib/identities/reasons.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
-import type { Release } from '../../cluster/installation.ts';
+import type { Installation, Release } from '../../cluster/installation.ts';
 import type { Code } from '../../codes.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, passed, skipped, warning } from '../../finding.ts';
 import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
+import { identityNames } from './identities.ts';
 
 const leaseLimitMs = 60_000;
 /** The leader writes its status at least once a minute. */
 const statusLimitMs = 3 * 60_000;
 
-export function checkController(release: Release, now: Date): Finding[] {
+export function checkController(installation: Installation, release: Release, now: Date): Finding[] {
   const leader = checkLeader(release, now);
-  return [leader, ...(leader.status === 'broken' ? [] : checkStatus(release, now))];
+  return [leader, ...(leader.status === 'broken' ? [] : checkStatus(installation, release, now))];
 }
 
 export function checkLeader({ namespace, lease }: Release, now: Date): Finding {
@@ -36,11 +37,14 @@ export function checkLeader({ namespace, lease }: Release, now: Date): Finding {
   if (!(ageMs < leaseLimitMs)) return noLeader(`${holder} has not renewed the Lease for ${Math.round(ageMs / 1000)} s`);
   const transitions = at(lease.value, 'spec', 'leaseTransitions');
   return passed(
-    `${holder.split('_')[0]} leads${typeof transitions === 'number' && transitions > 0 ? `, after ${transitions} changes` : ''}`,
+    `${holder.split('_')[0]} leads${typeof transitions === 'number' && transitions > 0 ? `, after ${transitions} changes` : ''}; it renewed the Lease ${secondsOf(ageMs)} s ago`,
   );
 }
 
-function checkStatus({ namespace, status }: Release, now: Date): Finding[] {
+/** Clocks differ. */
+const secondsOf = (ageMs: number): number => Math.max(0, Math.round(ageMs / 1000));
+
+function checkStatus(installation: Installation, { namespace, status }: Release, now: Date): Finding[] {
   const title = 'status of the leader';
   if (!('value' in status) && status.why !== 'absent') return [unreadable(title, status)];
   const found = 'value' in status ? status.value : undefined;
@@ -55,9 +59,10 @@ function checkStatus({ namespace, status }: Release, now: Date): Finding[] {
       }),
     ];
   return [
+    passed(`wrote its status ${secondsOf(ageMs)} s ago`),
     ...checkConflict(found),
     ...(found.mode === 'managed' ? [passed('managed mode: Azure is not called')] : checkAzure(found)),
-    ...checkScopes(found, now),
+    ...checkScopes(installation, found, now),
   ];
 }
 
@@ -92,22 +97,35 @@ function checkCall(call: CallStatus, about: { title: string; good: string; code:
   return broken(about.code, { title: about.title, message: call.message, advice: about.advice });
 }
 
-function checkScopes({ scopes, scopesLeftOut }: InstallationStatus, now: Date): Finding[] {
-  const problems = scopes.flatMap((scope) => checkScope(scope, now));
+function checkScopes(installation: Installation, { scopes, scopesLeftOut }: InstallationStatus, now: Date): Finding[] {
+  const problems = scopes.flatMap((scope) => [...checkQuarantined(installation, scope), ...checkScope(scope, now)]);
   return problems.length > 0 || scopes.length === 0
     ? problems
     : [passed(`scale sets and VMs without a problem: ${scopes.length + scopesLeftOut}`)];
 }
 
-function checkScope({ id, failure, paused, quarantined }: ScopeStatus, now: Date): Finding[] {
-  const title = id.split('/').slice(-2).join(' ');
-  const findings: Finding[] = quarantined.map(({ identity, until }) =>
-    warning('Quarantined', {
-      title,
-      message: `${identity} is kept out until ${until}, because Azure refused it`,
-      advice: 'Mend the AzureIdentity: any change of it ends the wait.',
-    }),
-  );
+/** The namespaces that have the identity are those whose authors can mend it. */
+function checkQuarantined(installation: Installation, { id, quarantined }: ScopeStatus): Finding[] {
+  return quarantined.map(({ identity, until }) => {
+    const names = identityNames(installation, identity);
+    const [first] = names;
+    return warning('Quarantined', {
+      title: scopeName(id),
+      message: `${identity}${first === undefined ? '' : ` (AzureIdentity ${names.join(', ')})`} is kept out until ${until}, because Azure refused it`,
+      advice: `Mend the AzureIdentity${first === undefined ? ' with that resource id' : ''}: any change of it ends the wait.`,
+      command:
+        first === undefined
+          ? 'kubectl get azureidentities -A'
+          : `kubectl edit azureidentity ${first.split('/')[1]} -n ${first.split('/')[0]}`,
+    });
+  });
+}
+
+const scopeName = (id: string): string => id.split('/').slice(-2).join(' ');
+
+function checkScope({ id, failure, paused }: ScopeStatus, now: Date): Finding[] {
+  const title = scopeName(id);
+  const findings: Finding[] = [];
   if (paused)
     findings.push(
       warning('ScopePaused', {

@@ -6,6 +6,7 @@ import { belongsTo } from '../../../lib/identities/assignment.ts';
 import type { Identity } from '../../../lib/identities/identity.ts';
 import type { Match } from '../../../lib/identities/match.ts';
 import type { Pod } from '../../../lib/identities/pod.ts';
+import { leaderStatusOf } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, isProblem, passed } from '../../finding.ts';
@@ -29,10 +30,7 @@ export function checkAssigned(facts: PodFacts, pod: Pod, matches: readonly Match
   });
 }
 
-export function statusOf({ installation }: PodFacts): InstallationStatus | undefined {
-  const read = installation.release?.status;
-  return read !== undefined && 'value' in read ? read.value : undefined;
-}
+export const statusOf = ({ installation }: PodFacts): InstallationStatus | undefined => leaderStatusOf(installation.release);
 
 const check = 'kubectl aad-pod-identity check';
 

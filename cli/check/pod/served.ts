@@ -4,7 +4,7 @@ import { rowKey } from '../../../api/identity-choice.ts';
 import type { SidecarStatus } from '../../../api/sidecar-status.ts';
 import { parseAddress } from '../../../common/address.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
-import type { InstallationParts } from '../../cluster/installation.ts';
+import type { Release } from '../../cluster/installation.ts';
 import { readyAddresses } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
@@ -23,12 +23,13 @@ export function checkServed({ sidecar, namespace, name, installation }: PodFacts
       }),
     ];
   const { status } = sidecar;
-  const reached = checkBroker(status, installation);
+  const reached = checkReach(status, installation.release);
   if (reached.status === 'broken') return [reached];
   return [reached, ...checkRows(status)];
 }
 
-function checkBroker({ broker }: SidecarStatus, { release }: InstallationParts): Finding {
+/** Whether the token proxy reaches the broker, and what keeps it from that. */
+export function checkReach({ broker }: SidecarStatus, release: Release | undefined): Finding {
   const title = 'broker';
   if (broker.error === undefined && broker.answeredSecondsAgo !== undefined)
     return passed(`the token proxy reaches the broker at ${broker.address}`);
