@@ -16,8 +16,11 @@ export interface Skipped {
 }
 
 export interface Problem {
-  /** `unknown`: it could not be found out, mostly for want of a right. `warning`: tokens come nevertheless. */
-  readonly status: 'broken' | 'warning' | 'unknown';
+  /**
+   * `waiting`: it is under way and needs nobody. `warning`: tokens come nevertheless. `unknown`: it could not be found out, mostly for want of a
+   * right. Only `broken` is a fault.
+   */
+  readonly status: 'broken' | 'waiting' | 'warning' | 'unknown';
   readonly code: Code;
   /** What was looked at, in a few words. */
   readonly title: string;
@@ -34,6 +37,7 @@ export const skipped = (title: string): Skipped => ({ status: 'skipped', title }
 
 type Details = Omit<Problem, 'status' | 'code'>;
 export const broken = (code: Code, details: Details): Problem => ({ status: 'broken', code, ...details });
+export const waiting = (code: Code, details: Details): Problem => ({ status: 'waiting', code, ...details });
 export const warning = (code: Code, details: Details): Problem => ({ status: 'warning', code, ...details });
 export const unknown = (code: Code, details: Details): Problem => ({ status: 'unknown', code, ...details });
 

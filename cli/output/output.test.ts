@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Section } from '../finding.ts';
-import { broken, passed, skipped, warning } from '../finding.ts';
+import { broken, passed, skipped, waiting, warning } from '../finding.ts';
 import { sectionsJson } from './json.ts';
 import { coloured, plain, styleFor } from './style.ts';
 import { age, table } from './table.ts';
@@ -36,6 +36,14 @@ First broken link: BindingMissing
   it('shows what was not looked at, and takes it for no fault', () => {
     const text = sectionsText([{ title: 'Broker', findings: [skipped('from nodes: no pod runs')] }], plain);
     assert.equal(text, 'Broker\n  [skipped] from nodes: no pod runs\n\nNothing is wrong.\n');
+  });
+
+  it('tells what is under way before a warning, and calls neither broken', () => {
+    const findings = [warning('IdentityMissing', details), waiting('Starting', { ...details, advice: 'Wait.' })];
+    assert.match(
+      sectionsText([{ title: 'Pod', findings }], plain),
+      /\[waiting\] binding: none \[Starting\]\n\nNot ready yet: Starting\n {2}Wait\.\n/,
+    );
   });
 
   it('marks by tick and colour for a terminal', () => assert.ok(sectionsText(sections, coloured).includes('\u001b[32m✓\u001b[39m exists')));

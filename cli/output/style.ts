@@ -15,6 +15,7 @@ export interface Style {
 const plainMarks: Record<Mark, string> = {
   passed: '[ok]     ',
   skipped: '[skipped]',
+  waiting: '[waiting]',
   warning: '[warning]',
   broken: '[broken] ',
   unknown: '[unknown]',
@@ -33,6 +34,7 @@ const paint = (format: Parameters<typeof styleText>[0], text: string): string =>
 const ticks: Record<Mark, string> = {
   passed: paint('green', '✓'),
   skipped: paint('dim', '-'),
+  waiting: paint('cyan', '…'),
   warning: paint('yellow', '!'),
   broken: paint('red', '✗'),
   unknown: paint('magenta', '?'),

@@ -1,8 +1,7 @@
-import type { Finding, Section } from '../finding.ts';
+import type { Finding, Problem, Section } from '../finding.ts';
 import { firstBroken, isProblem } from '../finding.ts';
 import type { Style } from './style.ts';
 
-/** `ending`: also the first broken link, with what to do. */
 export function sectionsText(sections: readonly Section[], style: Style): string {
   const blocks = sections.map(({ title, findings }) =>
     [style.heading(title), ...findings.map((finding) => line(finding, style))].join('\n'),
@@ -15,11 +14,18 @@ function line(finding: Finding, style: Style): string {
   return `  ${style.mark(finding.status)} ${finding.title}: ${finding.message} ${style.faint(`[${finding.code}]`)}`;
 }
 
+const intros: Record<Problem['status'], string> = {
+  broken: 'First broken link',
+  waiting: 'Not ready yet',
+  warning: 'Works, with a warning',
+  unknown: 'Could not be checked',
+};
+
+/** The one problem that the reader should look at first, and what to do about it. */
 function ending(sections: readonly Section[], style: Style): string {
-  const found = firstBroken(sections) ?? sections.flatMap(({ findings }) => findings).find(isProblem);
+  const problems = sections.flatMap(({ findings }) => findings).filter(isProblem);
+  const found = firstBroken(sections) ?? problems.find(({ status }) => status === 'waiting') ?? problems[0];
   if (found === undefined) return `${style.strong('Nothing is wrong.')}\n`;
-  const intro =
-    found.status === 'broken' ? 'First broken link' : found.status === 'warning' ? 'Works, with a warning' : 'Could not be checked';
   const command = found.command === undefined ? '' : `\n  $ ${found.command}`;
-  return `${style.strong(`${intro}: ${found.code}`)}\n  ${found.advice}${command}\n  More: docs/troubleshooting.md#${found.code.toLowerCase()}\n`;
+  return `${style.strong(`${intros[found.status]}: ${found.code}`)}\n  ${found.advice}${command}\n  More: docs/troubleshooting.md#${found.code.toLowerCase()}\n`;
 }

@@ -33,6 +33,6 @@ export function checkPod(facts: PodFacts, now: Date): Section[] {
   if (!add('Start', checkStarted(facts, raw))) return sections;
   if (!add('Assignment', checkAssigned(facts, pod, matches, now))) return sections;
   if (!add('Node', checkNodeAgent(facts, raw))) return sections;
-  add('Token proxy', checkServed(facts));
+  add('Token proxy', checkServed(facts, pod, now));
   return sections;
 }

@@ -1,61 +1,66 @@
 // What the token proxy of the pod knows: whether it reaches the broker, and what the broker says.
 import { isIP } from 'node:net';
+import type { IdentityRow } from '../../../api/broker.ts';
 import { rowKey } from '../../../api/identity-choice.ts';
+import { annotations } from '../../../api/names.ts';
 import type { SidecarStatus } from '../../../api/sidecar-status.ts';
 import { parseAddress } from '../../../common/address.ts';
+import { matchingException } from '../../../lib/identities/exceptions.ts';
+import type { Pod } from '../../../lib/identities/pod.ts';
 import { stringAt } from '../../../lib/kube/objects.ts';
 import type { Release } from '../../cluster/installation.ts';
 import { readyAddresses } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
-import type { Finding } from '../../finding.ts';
-import { broken, passed, unknown } from '../../finding.ts';
+import type { Finding, Problem } from '../../finding.ts';
+import { broken, passed, unknown, waiting } from '../../finding.ts';
+import { assignmentFor, createdAt } from './assigned.ts';
+import { isUnderWay } from './under-way.ts';
 
-export function checkServed({ sidecar, namespace, name, installation }: PodFacts): Finding[] {
+const title = 'broker';
+
+export function checkServed(facts: PodFacts, pod: Pod, now: Date): Finding[] {
+  const { sidecar, installation } = facts;
   if (sidecar === undefined) return [];
-  const title = 'what the token proxy knows';
-  if ('failure' in sidecar)
-    return [
-      unknown('SidecarUnreachable', {
-        title,
-        message: `\`sidecar.js status\` in the container: ${sidecar.failure}`,
-        advice: 'It needs the right to create pods/exec, and a proxy of this version. Else see its log.',
-        command: `kubectl logs ${name} -n ${namespace} -c aad-pod-identity-proxy --tail=20`,
-      }),
-    ];
+  if ('failure' in sidecar) {
+    // A broker that is down serves nobody, whatever the token proxy would have said.
+    const down = brokerDown(installation.release, 'no replica of the broker is ready');
+    return [unasked(facts, sidecar.failure), ...(down === undefined ? [] : [down])];
+  }
   const { status } = sidecar;
   const reached = checkReach(status, installation.release);
-  if (reached.status === 'broken') return [reached];
-  return [reached, ...checkRows(status)];
+  return reached.status === 'passed' ? [reached, ...checkAnswer(status, { facts, pod, now })] : [reached];
+}
+
+function unasked({ name, namespace }: PodFacts, failure: string): Finding {
+  return unknown('SidecarUnreachable', {
+    title: 'what the token proxy knows',
+    message: `\`sidecar.js status\` in the container: ${failure}`,
+    advice: 'It needs the right to create pods/exec, and a proxy of this version. Else see its log.',
+    command: `kubectl logs ${name} -n ${namespace} -c aad-pod-identity-proxy --tail=20`,
+  });
 }
 
 /** Whether the token proxy reaches the broker, and what keeps it from that. */
 export function checkReach({ broker }: SidecarStatus, release: Release | undefined): Finding {
-  const title = 'broker';
-  if (broker.error === undefined && broker.answeredSecondsAgo !== undefined)
-    return passed(`the token proxy reaches the broker at ${broker.address}`);
-  const since = broker.answeredSecondsAgo === undefined ? 'never' : `not for ${broker.answeredSecondsAgo} s`;
-  const message = `the token proxy reached it ${since}: ${broker.error ?? 'it was not called yet'}`;
-  const endpoints = release?.brokerEndpoints;
-  if (
-    endpoints !== undefined &&
-    (('value' in endpoints && readyAddresses(endpoints.value) === 0) || ('why' in endpoints && endpoints.why === 'absent'))
-  )
-    return broken('BrokerDown', {
-      title,
-      message,
-      advice: 'No replica of the broker is ready. Look at its pods.',
-      command: `kubectl get pods -n ${release?.namespace} -l app.kubernetes.io/component=broker`,
-    });
+  const { address, answeredSecondsAgo, error } = broker;
+  if (error === undefined)
+    return answeredSecondsAgo === undefined
+      ? waiting('Starting', { title, message: 'the token proxy asks the broker for the first time', advice: 'Wait a few seconds.' })
+      : passed(`the token proxy reaches the broker at ${address}`);
+  const since = answeredSecondsAgo === undefined ? 'never' : `not for ${answeredSecondsAgo} s`;
+  const message = `the token proxy reached it ${since}: ${error}`;
+  const down = brokerDown(release, message);
+  if (down !== undefined) return down;
   const service = release?.brokerService;
   const clusterIp = service !== undefined && 'value' in service ? stringAt(service.value, 'spec', 'clusterIP') : undefined;
-  const pinned = ipOf(broker.address);
+  const pinned = ipOf(address);
   if (clusterIp !== undefined && pinned !== undefined && pinned !== clusterIp)
     return broken('BrokerMoved', {
       title,
       message: `${message}. The pod calls ${pinned}, and the Service of the broker has ${clusterIp} since it was made anew`,
       advice: 'Make the pod anew. It goes on by the name of the Service where the cluster has DNS.',
     });
-  if (/network policy|timed out|no answer|time ?out/i.test(broker.error ?? ''))
+  if (/network policy|timed out|no answer|time ?out/i.test(error))
     return broken('BrokerBlocked', {
       title,
       message,
@@ -66,46 +71,75 @@ export function checkReach({ broker }: SidecarStatus, release: Release | undefin
   return broken('BrokerUnreachable', { title, message, advice: 'See the log of the broker.', command: 'kubectl aad-pod-identity check' });
 }
 
+/** Undefined where a replica is ready, and where nothing tells. */
+function brokerDown(release: Release | undefined, message: string): Problem | undefined {
+  const endpoints = release?.brokerEndpoints;
+  const isDown = endpoints !== undefined && ('value' in endpoints ? readyAddresses(endpoints.value) === 0 : endpoints.why === 'absent');
+  if (!isDown) return undefined;
+  return broken('BrokerDown', {
+    title,
+    message,
+    advice: 'No replica of the broker is ready. Look at its pods.',
+    command: `kubectl get pods -n ${release?.namespace} -l app.kubernetes.io/component=broker`,
+  });
+}
+
 /** Undefined for a name. */
 function ipOf(address: string): string | undefined {
   const { host } = parseAddress(address) ?? {};
   return host !== undefined && isIP(host) !== 0 ? host : undefined;
 }
 
-function checkRows({ revoked, excepted, identities, defaultIdentity }: SidecarStatus): Finding[] {
+interface Judged {
+  facts: PodFacts;
+  pod: Pod;
+  now: Date;
+}
+
+/** What the broker says of the pod. */
+function checkAnswer({ revoked, excepted, identities, defaultIdentity }: SidecarStatus, judged: Judged): Finding[] {
   if (revoked !== undefined)
     return [
       broken('IdentityRevoked', {
-        title: 'broker',
+        title,
         message: `${revoked.code}: ${revoked.message}`,
         advice: 'The broker does not count this pod among those that take part. Make it anew.',
+        command: `kubectl delete pod ${judged.pod.name} -n ${judged.pod.namespace}`,
       }),
     ];
-  if (excepted)
-    return [
-      broken('Excepted', {
-        title: 'broker',
-        message: 'an AzurePodIdentityException applies now, so requests go to IMDS as from the node',
-        advice: 'Change the exception if it means other pods.',
-        command: 'kubectl get azurepodidentityexceptions -A',
-      }),
-    ];
-  const serving = identities.filter(({ state }) => state === 'Assigned');
-  const waiting = identities.filter(({ state }) => state !== 'Assigned');
+  if (excepted) return [exceptedNow(judged)];
+  const serving = identities.filter(({ state }) => state === 'Assigned').map(rowKey);
+  const byDefault = defaultIdentity === undefined ? '' : `; ${defaultIdentity} is the default`;
   return [
-    ...(serving.length === 0
-      ? []
-      : [
-          passed(
-            `the broker lists ${serving.map(rowKey).join(', ')} as assigned${defaultIdentity === undefined ? '' : `; ${defaultIdentity} is the default`}`,
-          ),
-        ]),
-    ...waiting.map((row) =>
-      broken('AssignmentPending', {
-        title: `AzureIdentity ${rowKey(row)}, as the broker has it`,
-        message: `it is ${row.state}: ${row.reason ?? 'no reason is given'}`,
-        advice: 'The broker may be some seconds behind. If it stays so, the reason says what to do.',
-      }),
-    ),
+    ...(serving.length === 0 ? [] : [passed(`the broker lists ${serving.join(', ')} as assigned${byDefault}`)]),
+    ...identities.filter(({ state }) => state !== 'Assigned').map((row) => judgeRow(row, judged)),
   ];
+}
+
+function exceptedNow({ facts: { exceptions }, pod: { labels, namespace } }: Judged): Finding {
+  const exception = matchingException(labels, 'value' in exceptions ? exceptions.value : []);
+  return broken('Excepted', {
+    title,
+    message: `${exception === undefined ? 'an AzurePodIdentityException' : `AzurePodIdentityException ${exception.key}`} applies now, so requests go to IMDS as from the node`,
+    advice: 'Change the exception if it means other pods.',
+    command:
+      exception === undefined
+        ? 'kubectl get azurepodidentityexceptions -A'
+        : `kubectl get azurepodidentityexception ${exception.name} -n ${namespace} -o yaml`,
+  });
+}
+
+/** The broker follows the AzureAssignedIdentity some seconds later. */
+function judgeRow(row: IdentityRow, { facts, pod, now }: Judged): Finding {
+  const { assignments } = facts;
+  const metadata = assignmentFor(pod, rowKey(row), 'value' in assignments ? assignments.value : [])?.metadata;
+  const began = metadata?.annotations?.[annotations.assignedAt] ?? metadata?.creationTimestamp ?? createdAt(facts);
+  const details = {
+    title: `AzureIdentity ${rowKey(row)}, as the broker has it`,
+    message: `it is ${row.state}: ${row.reason ?? 'no reason is given'}`,
+    command: `kubectl get azureassignedidentities -A -o wide`,
+  };
+  return row.state === 'Created' && isUnderWay([began], now)
+    ? waiting('AssignmentPending', { ...details, advice: 'Wait a few seconds: the broker learns of an assignment after it is made.' })
+    : broken('AssignmentPending', { ...details, advice: 'The reason says what to do. Without one, see the log of the broker.' });
 }

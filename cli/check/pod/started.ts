@@ -3,18 +3,10 @@ import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import { isProxyRunning, partsOf } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
-import { broken, passed, warning } from '../../finding.ts';
+import { broken, passed, waiting } from '../../finding.ts';
 
 export function checkStarted({ name, namespace }: PodFacts, pod: unknown): Finding[] {
-  if ((stringAt(pod, 'spec', 'nodeName') ?? '') === '')
-    return [
-      broken('NotScheduled', {
-        title: 'node',
-        message: 'the pod has no node yet',
-        advice: 'See why the scheduler finds none.',
-        command: `kubectl describe pod ${name} -n ${namespace}`,
-      }),
-    ];
+  if ((stringAt(pod, 'spec', 'nodeName') ?? '') === '') return [notScheduled(pod, { name, namespace })];
   const init = checkInit(pod, { name, namespace });
   return init.status === 'passed' ? [init, checkProxy(pod, { name, namespace })] : [init];
 }
@@ -22,6 +14,20 @@ export function checkStarted({ name, namespace }: PodFacts, pod: unknown): Findi
 interface Target {
   name: string;
   namespace: string;
+}
+
+function notScheduled(pod: unknown, { name, namespace }: Target): Finding {
+  const conditions = at(pod, 'status', 'conditions');
+  const refused = (Array.isArray(conditions) ? conditions : []).find((condition) => stringAt(condition, 'reason') === 'Unschedulable');
+  const details = {
+    title: 'node',
+    message: `the pod has no node yet${refused === undefined ? '' : `: ${stringAt(refused, 'message') ?? 'the scheduler finds none'}`}`,
+    advice: 'See why the scheduler finds none.',
+    command: `kubectl describe pod ${name} -n ${namespace}`,
+  };
+  return refused === undefined
+    ? waiting('NotScheduled', { ...details, advice: 'Wait a few seconds. If it stays so, see its Events.' })
+    : broken('NotScheduled', details);
 }
 
 const logsOf = ({ name, namespace }: Target, container: string): string => `kubectl logs ${name} -n ${namespace} -c ${container}`;
@@ -55,7 +61,7 @@ function isStarting(status: unknown): boolean {
 }
 
 const starting = ({ name, namespace }: Target): Finding =>
-  warning('Starting', {
+  waiting('Starting', {
     title: 'containers',
     message: 'the pod is starting',
     advice: 'Wait a few seconds. If it stays so, see its Events.',
