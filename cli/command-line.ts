@@ -33,7 +33,10 @@ export const listOptions = {
   ...checkOptions,
   allNamespaces: boolean({ description: 'pods of all namespaces (-A)', default: false }),
   who: optional(
-    text({ description: 'show who can get this identity', form: 'an AzureIdentity, as name or namespace/name, or its resource id' }),
+    text({
+      description: 'show who can get this identity',
+      form: 'an AzureIdentity as name or namespace/name, its client id or its resource id',
+    }),
   ),
 } as const;
 

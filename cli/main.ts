@@ -7,6 +7,8 @@ const terminal: Terminal = {
   write: (output) => process.stdout.write(output),
   writeError: (output) => process.stderr.write(output),
   isTerminal: process.stdout.isTTY === true,
+  isErrorTerminal: process.stderr.isTTY === true,
+  columns: process.stderr.columns ?? 80,
   env: process.env,
 };
 

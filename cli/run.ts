@@ -50,7 +50,7 @@ async function dispatch(args: readonly string[], terminal: Terminal): Promise<Ex
 function help(command: Command | undefined): string {
   if (command !== undefined) {
     const rights = command.rights.map((right) => `  ${right}\n`).join('');
-    return `usage: ${plugin} ${command.usage} [flags]\n${command.summary}\n\n${describeOptions(command.options)}\nRights that it needs at least; it names each that is missing:\n${rights}`;
+    return `usage: ${plugin} ${command.usage} [flags]\n${command.summary}\n\n${describeOptions(command.options)}\nRights that it needs at least; it names each that is missing (docs/troubleshooting.md#rights has roles with them):\n${rights}`;
   }
   const list = commands.map(({ usage, summary }) => `  ${usage.padEnd(16)} ${summary}\n`).join('');
   return (

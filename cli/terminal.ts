@@ -2,7 +2,12 @@
 export interface Terminal {
   write(text: string): void;
   writeError(text: string): void;
+  /** Of the output. */
   isTerminal: boolean;
+  /** Of the errors. */
+  isErrorTerminal: boolean;
+  /** Width of the errors' terminal. */
+  columns: number;
   env: Readonly<Record<string, string | undefined>>;
 }
 

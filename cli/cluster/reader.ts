@@ -24,6 +24,8 @@ export interface Reader {
   list(resource: Resource, options?: ListOptions): Promise<Read<readonly unknown[]>>;
   /** Any path that answers JSON. `right`: what it needs. */
   call(path: string, right: string): Promise<Read<unknown>>;
+  /** Every right that a read so far was denied for, in the order of the reads. */
+  denied(): readonly string[];
 }
 
 const timeoutMs = 10_000;
@@ -32,6 +34,7 @@ const listTimeoutMs = 20_000;
 const pageSize = 500;
 
 export function createReader(client: KubeClient, signal: AbortSignal): Reader {
+  const denied = new Set<string>();
   const read = async <T>(right: string, call: () => Promise<T>): Promise<Read<T>> => {
     try {
       return { value: await call() };
@@ -40,7 +43,10 @@ export function createReader(client: KubeClient, signal: AbortSignal): Reader {
       if (error instanceof DOMException && error.name === 'TimeoutError')
         return { why: 'failed', message: `no answer within ${listTimeoutMs / 1000} s` };
       if (isNotFound(error)) return { why: 'absent' };
-      if (isForbidden(error)) return { why: 'denied', right };
+      if (isForbidden(error)) {
+        denied.add(right);
+        return { why: 'denied', right };
+      }
       return { why: 'failed', message: error instanceof Error ? error.message : String(error) };
     }
   };
@@ -64,10 +70,18 @@ export function createReader(client: KubeClient, signal: AbortSignal): Reader {
         return [...objects.values()];
       }),
     call,
+    denied: () => [...denied],
   };
 }
 
-const clusterScoped: ReadonlySet<string> = new Set(['nodes', 'namespaces', 'mutatingwebhookconfigurations', 'customresourcedefinitions']);
+const clusterScoped: ReadonlySet<string> = new Set([
+  'nodes',
+  'namespaces',
+  'mutatingwebhookconfigurations',
+  'customresourcedefinitions',
+  'validatingadmissionpolicies',
+  'validatingadmissionpolicybindings',
+]);
 
 /** Such as `list azureidentities.aadpodidentity.k8s.io in all namespaces`. */
 function rightOf(verb: string, { group, plural }: Resource, { namespace }: { namespace?: string | undefined }): string {

@@ -5,8 +5,9 @@ import { belongsTo } from '../../lib/identities/assignment.ts';
 import type { Binding } from '../../lib/identities/binding.ts';
 import type { Identity } from '../../lib/identities/identity.ts';
 import type { MatchRules } from '../../lib/identities/match.ts';
-import { matchPod } from '../../lib/identities/match.ts';
+import { bindingsOfPod, matchPod } from '../../lib/identities/match.ts';
 import type { Pod } from '../../lib/identities/pod.ts';
+import type { Code } from '../codes.ts';
 
 export interface ListedIdentity {
   readonly namespace: string;
@@ -16,6 +17,7 @@ export interface ListedIdentity {
   readonly binding: string;
   /** `Assigned`, `Created`, or `None` where nothing assigns it. */
   readonly state: string;
+  /** Of the AzureAssignedIdentity, or why there is none: both are codes of docs/troubleshooting.md. */
   readonly reason: string;
   readonly node: string;
   /** Resource id of the scale set, the VM or, for a federated identity, the identity. */
@@ -40,16 +42,30 @@ export function listIdentities({ pods, bindings, identities, assignments, rules,
   const rows = pods
     .filter(({ finished }) => !finished)
     .flatMap((pod): ListedIdentity[] => {
+      const counting = bindingsOfPod(pod, bindings, rules);
       const { matches } = matchPod(pod, bindings, (key) => byKey.get(key), rules);
-      if (matches.length === 0)
-        return [{ ...ofPod(pod), identity: '', binding: '', state: 'None', reason: 'NoBinding', scope: '', waitingSeconds: undefined }];
-      return matches.map(({ identity, binding }) => {
+      const matched = matches.map(({ identity, binding }) => {
         const assignment = byPod.get(pod.key)?.find((found) => found.identityKey === identity.key && belongsTo(found, pod));
         return { ...ofPod(pod), identity: identity.key, binding: binding.key, ...stateOf(assignment, now) };
       });
+      const dangling = counting
+        .filter(({ identityKey }) => !byKey.has(identityKey))
+        .map(({ key, identityKey }) => ({ ...ofPod(pod), identity: identityKey, binding: key, ...without('IdentityMissing') }));
+      if (matched.length + dangling.length > 0) return [...matched, ...dangling];
+      // A binding of another namespace may give an identity that is for pods of its own.
+      const reason = counting.length === 0 ? 'BindingMissing' : 'BindingElsewhere';
+      return [{ ...ofPod(pod), identity: '', binding: counting[0]?.key ?? '', ...without(reason) }];
     });
   return rows.sort((a, b) => compare(`${a.namespace}/${a.pod}`, `${b.namespace}/${b.pod}`));
 }
+
+/** Nothing assigns an identity; the reason is a code of the plugin. */
+const without = (reason: Extract<Code, 'BindingMissing' | 'BindingElsewhere' | 'IdentityMissing'>) => ({
+  state: 'None',
+  reason,
+  scope: '',
+  waitingSeconds: undefined,
+});
 
 const ofPod = ({ namespace, name, node }: Pod) => ({ namespace, pod: name, node });
 

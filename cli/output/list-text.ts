@@ -28,7 +28,8 @@ export function whoText({ identities, byBinding, nodes, unguarded }: Who, style:
     style.heading(identities.join(', ')),
     bound.length === 0 ? 'No pod has it by a binding.\n' : table(['POD', 'BINDING', 'STATE'], bound, style),
   ];
-  if (nodes.length === 0) lines.push('It is attached to no node, so nothing else can ask IMDS for it.\n');
+  if (nodes.length === 0)
+    lines.push('The controller has attached it to no node. Whether somebody else has, Azure knows: az vmss identity show.\n');
   else if (unguarded.length === 0) lines.push(`It is attached to ${nodes.join(', ')}. Every other pod there is kept from IMDS.\n`);
   else {
     const more = unguarded.length > namesShown ? `\n  and ${unguarded.length - namesShown} more` : '';

@@ -4,7 +4,7 @@ import type { NodeViews } from '../../cluster/node-views.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, isProblem, passed, skipped, unknown } from '../../finding.ts';
 import { checkReach } from '../pod/served.ts';
-import { unreadable } from '../unreadable.ts';
+import { execDenied, unreadable } from '../unreadable.ts';
 
 export function checkBroker({ injectedPods }: Installation, release: Release, nodeViews: NodeViews): Finding[] {
   const replicas = checkReplicas(release);
@@ -36,8 +36,7 @@ function checkNodes({ asked, leftOut }: NodeViews, release: Release): Finding[] 
       const finding = checkReach(view.status, release);
       if (isProblem(finding)) findings.push({ ...finding, title });
       else reached += 1;
-    } else if (view.isDenied)
-      findings.push(unreadable(title, { why: 'denied', right: `get and create pods/exec in namespace ${namespace}` }));
+    } else if (view.isDenied) findings.push(execDenied(title, namespace));
     else
       findings.push(
         unknown('SidecarUnreachable', {

@@ -13,6 +13,7 @@ import { readyAddresses } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding, Problem } from '../../finding.ts';
 import { broken, passed, unknown, waiting } from '../../finding.ts';
+import { execDenied } from '../unreadable.ts';
 import { assignmentFor, createdAt } from './assigned.ts';
 import { isUnderWay } from './under-way.ts';
 
@@ -24,18 +25,20 @@ export function checkServed(facts: PodFacts, pod: Pod, now: Date): Finding[] {
   if ('failure' in sidecar) {
     // A broker that is down serves nobody, whatever the token proxy would have said.
     const down = brokerDown(installation.release, 'no replica of the broker is ready');
-    return [unasked(facts, sidecar.failure), ...(down === undefined ? [] : [down])];
+    return [unasked(facts, sidecar), ...(down === undefined ? [] : [down])];
   }
   const { status } = sidecar;
   const reached = checkReach(status, installation.release);
   return reached.status === 'passed' ? [reached, ...checkAnswer(status, { facts, pod, now })] : [reached];
 }
 
-function unasked({ name, namespace }: PodFacts, failure: string): Finding {
+function unasked({ name, namespace }: PodFacts, { failure, isDenied }: { failure: string; isDenied?: true }): Finding {
+  const title = 'what the token proxy knows';
+  if (isDenied) return execDenied(title, namespace);
   return unknown('SidecarUnreachable', {
-    title: 'what the token proxy knows',
+    title,
     message: `\`sidecar.js status\` in the container: ${failure}`,
-    advice: 'It needs the right to create pods/exec, and a proxy of this version. Else see its log.',
+    advice: 'It needs a proxy of this version. Else see its log.',
     command: `kubectl logs ${name} -n ${namespace} -c aad-pod-identity-proxy --tail=20`,
   });
 }

@@ -319,13 +319,19 @@ describe('list', () => {
     assert.match(stdout, /^NAMESPACE +POD +IDENTITY +STATE +REASON +WAITING +NODE +SCOPE\n/);
     assert.match(stdout, /^default +healthy +default\/writer +Assigned +- +- +node-healthy +virtualMachineScaleSets\/healthy$/m);
     assert.match(stdout, /^default +unknown-identity +default\/nobody +Created +IdentityNotFound +\d+[smh] /m);
-    assert.match(stdout, /^default +unbound +- +None +NoBinding /m);
+    assert.match(stdout, /^default +unbound +- +None +BindingMissing /m);
+    assert.match(stdout, /^default +misspelt +default\/wirter +None +IdentityMissing /m);
   });
 
   it('shows who can get an identity: by binding, and by its node', async () => {
     const { stdout } = await runPlugin(kubeconfig(), ['list', '--who', 'writer']);
     assert.match(stdout, /^default\/healthy +default\/healthy +Assigned$/m);
     assert.match(stdout, /Nothing keeps these pods there from asking IMDS for it:\n/);
+  });
+
+  it('takes the client id of an identity for --who', async () => {
+    const { stdout } = await runPlugin(kubeconfig(), ['list', '--who', clientIds.writer]);
+    assert.match(stdout, /^default\/healthy +default\/healthy +Assigned$/m);
   });
 
   it('names the identities that there are when --who means none', async () => {

@@ -19,6 +19,8 @@ export async function runPlugin(kubeconfig: string, args: readonly string[]): Pr
       output.stderr += text;
     },
     isTerminal: false,
+    isErrorTerminal: false,
+    columns: 80,
     env: {},
   });
   return { code, ...output };
