@@ -97,6 +97,9 @@ export const controllerServiceAccountName = 'aad-pod-identity-controller';
 /** Sorts after other mutating webhooks, so that ours sees their containers and takes index 0. */
 export const webhookConfigurationName = 'zz-aad-pod-identity-webhook';
 
+/** Pod of `helm test`, in the release namespace. */
+export const testPodName = 'aad-pod-identity-test';
+
 /** ConfigMap by which an uninstall asks the leader to detach everything: docs/adr/0035-uninstall.md. */
 export const uninstallRequestName = 'aad-pod-identity-uninstall';
 

@@ -1,5 +1,5 @@
 // The calls of an uninstall to the API server, each for one step of run.ts. They throw as the client does; what is gone already is a success.
-import { brokerServiceName, controllerServiceAccountName, leaderLeaseName } from '../../api/names.ts';
+import { brokerServiceName, controllerServiceAccountName, leaderLeaseName, testPodName } from '../../api/names.ts';
 import { assignmentOf } from '../../lib/identities/assignment.ts';
 import { federationRecordSelector } from '../../lib/identities/federation/record.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
@@ -65,6 +65,8 @@ export function clusterOf(client: KubeClient, namespace: string) {
       const seconds = at(raw, 'spec', 'leaseDurationSeconds');
       return { resourceVersion: metadataOf(raw).resourceVersion, durationMs: (typeof seconds === 'number' ? seconds : 10) * 1000 };
     },
+
+    removeTestPod: () => remove(pods, { namespace, name: testPodName }),
 
     removeLease: () => remove(leases, { namespace, name: leaderLeaseName }),
 

@@ -6,6 +6,7 @@
 //   controller              stopped, so that it makes no AzureAssignedIdentity anew
 //   AzureAssignedIdentities released
 //   Lease                   removed: a new install leads at once
+//   pod of helm test        removed: Helm leaves it
 import type { Clock } from '../../common/clock.ts';
 import { sleep } from '../../common/sleep.ts';
 import type { KubeClient } from '../../lib/kube/client.ts';
@@ -190,6 +191,14 @@ async function finish({ namespace }: UninstallOptions, { client, cluster, step, 
       },
       until: end,
     });
+  await step({
+    what: 'pod of helm test',
+    async work() {
+      await cluster.removeTestPod();
+      return undefined;
+    },
+    until: end,
+  });
   await step({
     what: 'request to the controller',
     async work() {

@@ -1,11 +1,9 @@
 // The pod of `helm test`.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { bindingLabel } from '../../api/names.ts';
+import { bindingLabel, testPodName as name } from '../../api/names.ts';
 import { at } from '../../lib/kube/objects.ts';
 import { find, render } from './render.ts';
-
-const name = 'aad-pod-identity-test';
 
 describe('the pod of helm test', () => {
   it('is labelled and has no rights and no credential', async () => {

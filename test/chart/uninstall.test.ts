@@ -1,7 +1,7 @@
 // The Job that runs before `helm uninstall`.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { leaderLeaseName, uninstallRequestName, webhookConfigurationName } from '../../api/names.ts';
+import { leaderLeaseName, testPodName, uninstallRequestName, webhookConfigurationName } from '../../api/names.ts';
 import { programs } from '../../controller/uninstall/cluster.ts';
 import { settings } from '../../controller/uninstall/settings.ts';
 import { at } from '../../lib/kube/objects.ts';
@@ -67,6 +67,7 @@ describe('the Job of an uninstall', () => {
         ['mutatingwebhookconfigurations', [webhookConfigurationName], ['delete']],
         ['azureassignedidentities', [], ['list', 'patch', 'delete']],
         ['deployments/scale', [programs.controller, programs.broker], ['patch']],
+        ['pods', [testPodName], ['delete']],
         ['configmaps', [uninstallRequestName], ['patch']],
         ['leases', [leaderLeaseName], ['get', 'delete']],
       ],

@@ -38,6 +38,7 @@ describe('helm install', () => {
     const { code, stdout, stderr } = await install('first', 'one');
     assert.equal(code, 0, stderr);
     assert.doesNotMatch(stdout, /WARNING/);
+    assert.match(stdout, /\n\n1\. Say which Azure identity exists/);
   });
   after(() => plane?.stop());
 
@@ -56,9 +57,16 @@ describe('helm install', () => {
     await refusesAnother('second', 'two');
   });
 
-  it('upgrades the one release that there is', async () => {
-    const { code, stderr } = await helm('upgrade', 'first', chart, '-n', 'one', '--reuse-values');
+  it('upgrades the one release that there is, and counts the AzureIdentities in its notes', async () => {
+    const identity = { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata: { name: 'demo' }, spec: {} };
+    await mustRun(plane.kubectl, ['apply', '-f', '-'], { ...environment(), input: JSON.stringify(identity) });
+    const { code, stdout, stderr } = await helm('upgrade', 'first', chart, '-n', 'one', '--reuse-values');
     assert.equal(code, 0, stderr);
+    assert.match(
+      stdout,
+      /\n\n1\. The cluster has 1 AzureIdentity\. Which pods may use which: .*\n\n2\. Label pods .*<selector of a binding>\n/,
+    );
+    assert.doesNotMatch(stdout, /Say which/);
   });
 
   it('leaves ClusterRoles for users to aad-pod-identity while it has them', async () => {

@@ -9,6 +9,7 @@ import {
   assignedIdentityFinalizer,
   leaderLeaseName,
   scopeRecordPrefix,
+  testPodName,
   uninstallRequestName,
   webhookConfigurationName,
 } from '../../../api/names.ts';
@@ -150,6 +151,8 @@ async function recordedIdentities(): Promise<string[]> {
 describe('the uninstall', () => {
   it('detaches by the leader, and releases all objects and the Lease', async () => {
     await createProgramPod();
+    const tested = { metadata: { name: testPodName }, spec: { containers: [{ name: 'test', image: 'test' }] } };
+    await harness.client.call('POST', resourcePath(pods, { namespace }), { body: tested });
     await createFederationRecord('trusting', 'ours');
     const [{ log, message }] = await Promise.all([uninstall('--timeout=60'), obeyScale()]);
     assert.deepEqual(
@@ -166,6 +169,7 @@ describe('the uninstall', () => {
     assert.deepEqual(await recordedIdentities(), []);
     await harness.until(() => harness.count() === 0, 'all objects are released');
     assert.equal(await isGone(leases, leaderLeaseName), true);
+    assert.equal(await isGone(pods, testPodName), true);
   });
 
   it('leaves identities with detach=false, and a new controller owns them', async () => {
