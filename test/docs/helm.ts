@@ -20,7 +20,7 @@ const commands: Readonly<Record<string, Flags>> = {
   uninstall: { ...waits, ...switches('--keep-history') },
   rollback: waits,
   test: { ...switches('--logs'), ...valued('--timeout') },
-  template: { ...values, ...switches('--include-crds'), ...valued('--show-only', '--kube-version') },
+  template: { ...values, ...switches('--include-crds', '--no-hooks'), ...valued('--show-only', '--kube-version') },
   status: {},
   history: {},
   list: switches('-A', '--all-namespaces'),

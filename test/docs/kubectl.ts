@@ -8,6 +8,7 @@ import { ourResources } from './schemas.ts';
 
 const common = { ...valued('-n', '--namespace', '--context', '--kubeconfig', '-v'), ...switches('-A', '--all-namespaces') };
 const selected = { ...valued('-l', '--selector', '--field-selector'), ...switches('--all') };
+const interactive = switches('-it', '-i', '-t');
 const written = { ...valued('-f', '-o', '--output', '--dry-run', '--field-manager'), ...switches('-R') };
 
 interface Verb {
@@ -20,12 +21,25 @@ const verbs: Readonly<Record<string, Verb>> = {
   annotate: { flags: { ...selected, ...switches('--overwrite') }, names: 'resource' },
   apply: { flags: { ...written, ...valued('-k'), ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
   'auth can-i': { flags: valued('--as', '--subresource'), names: 'nothing' },
-  create: { flags: { ...written, ...valued('--type', '--from-file', '--from-literal', '--image') }, names: 'nothing' },
-  debug: { flags: { ...valued('--image', '--target', '--copy-to', '--profile'), ...switches('-it', '-i', '-t') }, names: 'podOrResource' },
+  create: { flags: written, names: 'nothing' },
+  'create namespace': { flags: written, names: 'nothing' },
+  'create secret': { flags: { ...written, ...valued('--type', '--from-file', '--from-literal') }, names: 'nothing' },
+  'create token': {
+    flags: valued('--audience', '--duration', '--bound-object-kind', '--bound-object-name', '--bound-object-uid'),
+    names: 'nothing',
+  },
+  debug: {
+    flags: {
+      ...valued('--image', '--target', '--copy-to', '--profile', '--custom', '-c', '--container', '--attach'),
+      ...interactive,
+    },
+    names: 'podOrResource',
+  },
   delete: { flags: { ...selected, ...valued('-f', '--timeout', '--wait'), ...switches('--ignore-not-found', '--now') }, names: 'resource' },
+  diff: { flags: { ...written, ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
   describe: { flags: selected, names: 'resource' },
   edit: { flags: {}, names: 'resource' },
-  exec: { flags: { ...valued('-c', '--container'), ...switches('-it', '-i', '-t') }, names: 'podOrResource' },
+  exec: { flags: { ...valued('-c', '--container'), ...interactive }, names: 'podOrResource' },
   get: {
     flags: {
       ...selected,
@@ -48,7 +62,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   'rollout restart': { flags: selected, names: 'resource' },
   'rollout status': { flags: { ...selected, ...valued('--timeout') }, names: 'resource' },
   run: {
-    flags: { ...valued('--image', '--labels', '-l', '--restart', '--overrides'), ...switches('--rm', '-it', '-i', '-t') },
+    flags: { ...written, ...interactive, ...valued('--image', '--labels', '-l', '--restart', '--overrides'), ...switches('--rm') },
     names: 'nothing',
   },
   scale: { flags: valued('--replicas', '--timeout'), names: 'resource' },
@@ -60,9 +74,8 @@ const verbs: Readonly<Record<string, Verb>> = {
 const resources = new Set([
   ...ourResources,
   ...'certificates issuers applications kustomizations helmreleases'.split(' '),
-  ...'events pods pod namespaces namespace nodes node configmaps configmap secrets secret services service endpoints leases lease'.split(
-    ' ',
-  ),
+  ...'events pods pod namespaces namespace nodes node configmaps configmap secrets secret leases lease'.split(' '),
+  ...'services service endpoints'.split(' '),
   ...'deployments deployment replicasets replicaset daemonsets daemonset statefulsets statefulset jobs job cronjobs cronjob'.split(' '),
   ...'mutatingwebhookconfigurations mutatingwebhookconfiguration validatingadmissionpolicies serviceaccounts serviceaccount'.split(' '),
   ...'limitranges limitrange resourcequotas resourcequota networkpolicies networkpolicy clusterroles clusterrole crds crd'.split(' '),
