@@ -1,10 +1,13 @@
 // The commands of the Azure CLI that pages may use. Each was compared by hand with the source of the CLI
-// (https://github.com/Azure/azure-cli, src/azure-cli/azure/cli/command_modules): add a command or a flag only after the same.
+// (https://github.com/Azure/azure-cli, src/azure-cli/azure/cli/command_modules) or of its extension aks-preview
+// (https://github.com/Azure/azure-cli-extensions, src/aks-preview): add a command or a flag only after the same.
 import { readLine, switches, valued } from './flags.ts';
 
 /** Of every command. */
 const common = valued('--output', '-o', '--query', '--subscription');
 const named = valued('--name', '--resource-group');
+const clustered = valued('--cluster-name', '--resource-group');
+const podIdentity = { ...clustered, ...valued('--namespace', '--name') };
 
 const commands = {
   login: {},
@@ -14,8 +17,16 @@ const commands = {
   'acr login': valued('--name'),
   'aks create': { ...named, ...valued('--node-count', '--attach-acr'), ...switches('--enable-oidc-issuer', '--generate-ssh-keys') },
   'aks get-credentials': named,
+  'aks pod-identity add': { ...podIdentity, ...valued('--identity-resource-id') },
+  'aks pod-identity delete': podIdentity,
+  'aks pod-identity exception list': clustered,
+  'aks pod-identity list': clustered,
   'aks show': named,
-  'aks update': { ...named, ...valued('--attach-acr'), ...switches('--enable-oidc-issuer', '--enable-imds-restriction') },
+  'aks update': {
+    ...named,
+    ...valued('--attach-acr'),
+    ...switches('--enable-oidc-issuer', '--enable-imds-restriction', '--enable-pod-identity', '--disable-pod-identity'),
+  },
   'group create': valued('--name', '--location'),
   'group delete': { ...valued('--name'), ...switches('--yes', '--no-wait') },
   'group show': valued('--name'),
