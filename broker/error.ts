@@ -3,7 +3,8 @@ import type { Logger } from '../lib/log.ts';
 import type { ErrorResponse } from '../lib/tls/server.ts';
 import { clientErrorStatus } from '../lib/tls/server.ts';
 
-const statusOf = {
+/** The status of a response, where the code alone decides it. */
+export const statusOfCode = {
   unauthenticated: 401,
   forbidden: 403,
   pod_gone: 404,
@@ -33,7 +34,7 @@ export class BrokerError extends Error {
   ) {
     super(message);
     this.code = code;
-    this.status = options.status ?? statusOf[code];
+    this.status = options.status ?? statusOfCode[code];
     this.entraError = options.entraError;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (this.status === 503 ? 1 : undefined);
   }

@@ -1,7 +1,4 @@
 // docs/monitoring.md lists every metric of every program. UPDATE_GOLDENS=1 writes the list anew.
-import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
 import { ports } from '../api/names.ts';
@@ -12,6 +9,7 @@ import { fakeInformers } from '../lib/identities/testing/informers.ts';
 import { at } from '../lib/kube/objects.ts';
 import { createMetrics as createSidecarMetrics } from '../sidecar/proxy/metrics.ts';
 import { createMetrics as createWebhookMetrics } from '../webhook/metrics.ts';
+import { assertSection, code, tableSection } from './generated-section.ts';
 
 interface Family {
   name: string;
@@ -19,9 +17,6 @@ interface Family {
   labels: string[];
   help: string;
 }
-
-const page = path.resolve(import.meta.dirname, '../docs/monitoring.md');
-const list = /(?<=<!-- metrics -->\n)[\s\S]*(?=<!-- \/metrics -->)/;
 
 const familiesOf = (registry: Registry): Family[] =>
   registry.getMetricsAsArray().map((metric) => {
@@ -70,16 +65,11 @@ function sidecarFamilies(): Family[] {
   );
 }
 
-const cell = (text: string) => text.replaceAll('|', '\\|');
-
 function section(title: string, families: Family[]): string {
   const rows = families
     .toSorted((a, b) => a.name.localeCompare(b.name))
-    .map(({ name, type, labels, help }) => {
-      const shown = labels.map((label) => `\`${label}\``).join(', ');
-      return `| \`${name}\` | ${type} | ${shown} | ${cell(help)} |`;
-    });
-  return [`\n### ${title}\n`, '| metric | type | labels | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+    .map(({ name, type, labels, help }) => [code(name), type, labels.map(code).join(', '), help]);
+  return tableSection(`### ${title}`, ['metric', 'type', 'labels', 'meaning'], rows);
 }
 
 test('docs/monitoring.md lists every metric of every program', () => {
@@ -90,11 +80,5 @@ test('docs/monitoring.md lists every metric of every program', () => {
     section('Token proxy', sidecarFamilies()),
     '\n',
   ].join('');
-  const text = readFileSync(page, 'utf8');
-  if (process.env.UPDATE_GOLDENS === '1')
-    writeFileSync(
-      page,
-      text.replace(list, () => expected),
-    );
-  assert.equal(list.exec(readFileSync(page, 'utf8'))?.[0], expected, 'UPDATE_GOLDENS=1 npm run test:unit -- test/metrics-page.test.ts');
+  assertSection('monitoring.md', 'metrics', expected);
 });

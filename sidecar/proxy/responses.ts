@@ -8,7 +8,8 @@ import type { Protocol, TokenRoute } from './routes.ts';
 const serverName = `IMDS/aad-pod-identity/${version}`;
 const jsonHeaders = { 'content-type': 'application/json; charset=utf-8', server: serverName };
 
-const errorCodes: Record<number, string> = {
+/** The field `error` of IMDS for a status. */
+export const errorOfStatus: Record<number, string> = {
   400: 'invalid_request',
   401: 'unauthorized_client',
   403: 'forbidden',
@@ -32,7 +33,7 @@ export interface ErrorOptions {
 }
 
 export function errorResponse(
-  { status, message, error = errorCodes[status] ?? 'server_error', retryAfter, allow }: ErrorOptions,
+  { status, message, error = errorOfStatus[status] ?? 'server_error', retryAfter, allow }: ErrorOptions,
   protocol: Protocol,
 ): Response {
   // Credential chains take the word "unreachable" for "there is no IMDS here" and try their next source.

@@ -27,6 +27,7 @@ const commands = {
     ...valued('--attach-acr'),
     ...switches('--enable-oidc-issuer', '--enable-imds-restriction', '--enable-pod-identity', '--disable-pod-identity'),
   },
+  'aks upgrade': { ...named, ...switches('--node-image-only') },
   'group create': valued('--name', '--location'),
   'group delete': { ...valued('--name'), ...switches('--yes', '--no-wait') },
   'group show': valued('--name'),

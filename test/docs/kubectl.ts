@@ -21,8 +21,10 @@ const verbs: Readonly<Record<string, Verb>> = {
   annotate: { flags: { ...selected, ...switches('--overwrite') }, names: 'resource' },
   apply: { flags: { ...written, ...valued('-k'), ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
   'auth can-i': { flags: valued('--as', '--subresource'), names: 'nothing' },
-  create: { flags: written, names: 'nothing' },
+  create: { flags: { ...written, ...valued('--image') }, names: 'nothing' },
   'create namespace': { flags: written, names: 'nothing' },
+  'create rolebinding': { flags: valued('--clusterrole', '--role', '--user', '--group', '--serviceaccount'), names: 'nothing' },
+  'create clusterrolebinding': { flags: valued('--clusterrole', '--user', '--group', '--serviceaccount'), names: 'nothing' },
   'create secret': { flags: { ...written, ...valued('--type', '--from-file', '--from-literal') }, names: 'nothing' },
   'create token': {
     flags: valued('--audience', '--duration', '--bound-object-kind', '--bound-object-name', '--bound-object-uid'),
@@ -36,8 +38,8 @@ const verbs: Readonly<Record<string, Verb>> = {
     names: 'podOrResource',
   },
   delete: { flags: { ...selected, ...valued('-f', '--timeout', '--wait'), ...switches('--ignore-not-found', '--now') }, names: 'resource' },
-  diff: { flags: { ...written, ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
   describe: { flags: selected, names: 'resource' },
+  diff: { flags: { ...valued('-f', '--field-manager'), ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
   edit: { flags: {}, names: 'resource' },
   exec: { flags: { ...valued('-c', '--container'), ...interactive }, names: 'podOrResource' },
   get: {
