@@ -37,7 +37,7 @@ const quotedParts = (cell: string | undefined): string[] => {
 
 /** What the app gets while such an error lasts. */
 const effects: Record<FailureKind, string> = {
-  untrusted: '400; 503 while the credential is new',
+  untrusted: '400; 503 while the credential is new, or when the controller made it',
   refused: '400',
   assertion: '503',
   issuer: '503',
