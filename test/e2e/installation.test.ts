@@ -195,4 +195,26 @@ describe('the chart as people install it', { skip }, () => {
       (text) => /my-app-default-my-identity(?:.|\n)*Attached/.test(text),
     );
   });
+
+  it('shows the links from pod to token by docs/debugging.md', async () => {
+    const injected = await follow('debugging.md', '## 1. Is the pod injected?');
+    assert.match(injected, /^redirect\n\{.*\}\naad-pod-identity-init aad-pod-identity-proxy\ninject\.aadpodidentity\.k8s\.io\n/);
+    assert.match(injected, /"decision":"inject"/);
+    const proxy = await follow('debugging.md', '## 3. What does the token proxy know?');
+    for (const text of [
+      '"msg":"broker reached"',
+      '"msg":"token fetched"',
+      '"state":"Assigned"',
+      '"xms_mirid"',
+      'server: IMDS/aad-pod-identity/',
+    ])
+      assert.ok(proxy.includes(text), text);
+    const controller = await follow('debugging.md', '## 5. What does the controller do?');
+    for (const text of ['my-app-default-my-identity', '"msg":"scope written"', '"state": "owned"', '"state": "working"'])
+      assert.ok(controller.includes(text), text);
+  });
+
+  it('finds no difference between cluster and chart by docs/gitops.md', async () => {
+    assert.equal(await follow('gitops.md', '## What the programs write'), '');
+  });
 });
