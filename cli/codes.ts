@@ -70,5 +70,33 @@ const podCodes = [
 
 export const ownCodes = [...installationCodes, ...podCodes] as const;
 
+/** Of `migrate` alone. docs/migration.md has a table of them; a test compares both lists. */
+export const migrationCodes = [
+  'ManifestSkipped',
+  'UpstreamNotFound',
+  'AksAddon',
+  'ReleaseOwnsObjects',
+  'LeaderLockMoved',
+  'SecretSignIn',
+  'NodeFileSignIn',
+  'ShorterWait',
+  'MetadataHeaderRequired',
+  'FlagUnknown',
+  'InvalidServicePrincipal',
+  'CrossNamespaceSecret',
+  'SecretNamespaces',
+  'NotFederable',
+  'BlanksIgnored',
+  'SameNameIdentities',
+  'ForeignBindingLimit',
+  'DefaultIdentity',
+  'CrossNamespaceBindings',
+  'PodMalformed',
+  'PodSecurity',
+  'RecreateByHand',
+  'NodeEndpointNeeded',
+  'WorkloadIdentityToo',
+] as const;
+
 /** Beside our own there are the reasons that the controller writes on an AzureAssignedIdentity: docs/troubleshooting.md. */
-export type Code = (typeof ownCodes)[number] | AssignmentReason;
+export type Code = (typeof ownCodes)[number] | (typeof migrationCodes)[number] | AssignmentReason;

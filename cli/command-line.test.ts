@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { SettingsError } from '../common/options.ts';
-import { checkPodOptions, listOptions, splitWords } from './command-line.ts';
+import { checkPodOptions, joinRepeated, listOptions, splitWords } from './command-line.ts';
 
 describe('splitWords', () => {
   it('tells the words of a command from its flags and their values', () =>
@@ -29,4 +29,10 @@ describe('splitWords', () => {
       () => splitWords(['-x'], listOptions),
       (error) => error instanceof SettingsError && /^unknown argument -x: accepted are -n, /.test(error.message),
     ));
+});
+
+describe('joinRepeated', () => {
+  it('makes one list of the values of a flag', () =>
+    assert.deepEqual(joinRepeated(['--filename', 'a', '--federate', '--filename=b,c'], '--filename'), ['--federate', '--filename=a,b,c']));
+  it('leaves the flags as they are without it', () => assert.deepEqual(joinRepeated(['--federate'], '--filename'), ['--federate']));
 });

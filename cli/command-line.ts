@@ -1,11 +1,12 @@
 // What kubectl's users type: command words, their arguments, long flags, and the short ones of kubectl.
 import type { Options } from '../common/options.ts';
-import { boolean, choice, flagOf, optional, SettingsError, text } from '../common/options.ts';
+import { boolean, choice, flagOf, list, optional, SettingsError, text } from '../common/options.ts';
 
 const shortFlags: Readonly<Record<string, string>> = {
   '-n': '--namespace',
   '-o': '--output',
   '-A': '--all-namespaces',
+  '-f': '--filename',
   '-h': '--help',
 };
 
@@ -39,6 +40,43 @@ export const listOptions = {
     }),
   ),
 } as const;
+
+export const migrateOptions = {
+  ...commonOptions,
+  releaseNamespace: optional(text({ description: 'where the chart will be installed; default aad-pod-identity', form: 'a name' })),
+  output: choice(['text', 'json', 'yaml', 'values'], {
+    description: 'json has the stable codes, yaml the objects that change, values the values of the chart alone (-o)',
+    default: 'text',
+  }),
+  filename: list({
+    description: 'read manifests of files, of folders or of standard input (-) in place of the cluster; may be repeated (-f)',
+    form: 'files, folders or -',
+    accepts: () => true,
+    default: [],
+  }),
+  federate: boolean({ description: 'show what federates each AzureIdentity; with -o yaml, annotate them', default: false }),
+  manageCredentials: boolean({
+    description:
+      'the controller makes the federated credentials (federation.manageCredentials of the chart); false shows the commands of az',
+    default: true,
+  }),
+  issuer: optional(text({ description: "issuer of the cluster's service account tokens; default: it is asked", form: 'a URL' })),
+} as const;
+
+/** Joins the values of a flag that is given more than once, as kubectl does, into one list. */
+export function joinRepeated(flags: readonly string[], flag: string): string[] {
+  const values: string[] = [];
+  const rest: string[] = [];
+  for (let index = 0; index < flags.length; index += 1) {
+    const word = flags[index] ?? '';
+    if (word.startsWith(`${flag}=`)) values.push(word.slice(flag.length + 1));
+    else if (word === flag && flags[index + 1] !== undefined) {
+      index += 1;
+      values.push(flags[index] ?? '');
+    } else rest.push(word);
+  }
+  return values.length === 0 ? rest : [...rest, `${flag}=${values.join(',')}`];
+}
 
 export interface Split {
   /** In order: the command, then its arguments. */

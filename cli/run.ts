@@ -6,6 +6,7 @@ import { check } from './commands/check.ts';
 import { checkPodCommand } from './commands/check-pod.ts';
 import type { Command } from './commands/command.ts';
 import { list } from './commands/list.ts';
+import { migrate } from './commands/migrate.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 /** Longer names first: `check pod` before `check`. */
@@ -13,6 +14,7 @@ const commands: readonly (Command & { words: readonly string[] })[] = [
   { words: ['check', 'pod'], ...checkPodCommand },
   { words: ['check'], ...check },
   { words: ['list'], ...list },
+  { words: ['migrate'], ...migrate },
 ];
 
 const plugin = 'kubectl aad-pod-identity';

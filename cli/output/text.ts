@@ -4,12 +4,12 @@ import type { Style } from './style.ts';
 
 export function sectionsText(sections: readonly Section[], style: Style): string {
   const blocks = sections.map(({ title, findings }) =>
-    [style.heading(title), ...findings.map((finding) => line(finding, style))].join('\n'),
+    [style.heading(title), ...findings.map((finding) => findingLine(finding, style))].join('\n'),
   );
   return `${blocks.join('\n\n')}\n\n${ending(sections, style)}`;
 }
 
-function line(finding: Finding, style: Style): string {
+export function findingLine(finding: Finding, style: Style): string {
   if (!isProblem(finding)) return `  ${style.mark(finding.status)} ${finding.title}`;
   return `  ${style.mark(finding.status)} ${finding.title}: ${finding.message} ${style.faint(`[${finding.code}]`)}`;
 }

@@ -2,12 +2,12 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { FederationResponse } from '../../api/federation.ts';
+import { issuerProblemOf } from '../../lib/identities/federation/issuer.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import { FederationError } from '../azure/arm/federated-credentials.ts';
 import type { FederationContext } from './context.ts';
 import type { Failure } from './failure.ts';
 import { failureOfPlan, failureOfProof } from './failure.ts';
-import { issuerProblemOf } from './issuer.ts';
 import type { CredentialPlan } from './plan.ts';
 import { isProofDue, planCredential } from './plan.ts';
 import { isRefreshDue } from './state.ts';

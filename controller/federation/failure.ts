@@ -2,6 +2,7 @@
 import type { FederationResponse } from '../../api/federation.ts';
 import { aadstsMeanings } from '../../lib/azure/auth/aadsts.ts';
 import { createCommand } from '../../lib/identities/federation/create-command.ts';
+import { hasOurPattern } from '../../lib/identities/federation/credential-name.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import { FederationRecordError, isNewCredential } from '../../lib/identities/federation/record.ts';
 import type { AssignmentReason } from '../../lib/identities/reasons.ts';
@@ -10,7 +11,6 @@ import { FederationError } from '../azure/arm/federated-credentials.ts';
 import type { FederationRetry } from '../azure/arm/federation-refusals.ts';
 import { credentialLimit } from '../azure/arm/federation-refusals.ts';
 import { deleteCommand, grantCommand } from './commands.ts';
-import { hasOurPattern } from './credential-name.ts';
 import type { CredentialPlan } from './plan.ts';
 import type { FailedProof } from './proof-client.ts';
 import { BrokerUnavailableError } from './proof-client.ts';

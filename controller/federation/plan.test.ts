@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { credentialNameOf, hasOurPattern } from '../../lib/identities/federation/credential-name.ts';
 import type { FederationRecord } from '../../lib/identities/federation/record.ts';
 import type { FederatedCredential } from '../azure/arm/federated-credentials.ts';
-import { credentialNameOf, hasOurPattern } from './credential-name.ts';
 import type { PlanInput } from './plan.ts';
 import { isProofDue, planCredential } from './plan.ts';
 import { credentialOf, foreignCredential, identityId, ownName, trust } from './testing/harness.ts';

@@ -1,9 +1,9 @@
 // What has to happen to the federated credentials of one identity: pure, from the record, what Azure has, and what the broker's token says.
 import type { FederationResponse } from '../../api/federation.ts';
+import { credentialNameOf } from '../../lib/identities/federation/credential-name.ts';
 import type { FederationRecord, FormerCredential, RecordedCredential } from '../../lib/identities/federation/record.ts';
 import type { FederatedCredential, IdentityIds } from '../azure/arm/federated-credentials.ts';
 import { credentialLimit } from '../azure/arm/federation-refusals.ts';
-import { credentialNameOf } from './credential-name.ts';
 
 export interface PlanInput {
   record: FederationRecord | undefined;

@@ -127,7 +127,7 @@ function variablesOf(env: Environment): Record<string, string> {
 }
 
 /** Go's spellings of a boolean. Any other text stays, so that our own parser refuses it by the name of the setting. */
-function goBoolean(text: string): string {
+export function goBoolean(text: string): string {
   if (/^(1|t|T|true|TRUE|True)$/.test(text)) return 'true';
   return /^(0|f|F|false|FALSE|False)$/.test(text) ? 'false' : text;
 }
@@ -140,3 +140,6 @@ function goSeconds(text: string): number | undefined {
   const parts = text.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g);
   return [...parts].reduce((sum, [, amount, unit]) => sum + Number(amount) * (unitSeconds[unit ?? ''] ?? 0), 0);
 }
+
+/** Whether a MIC has the flag of this name, without dashes. */
+export const isMicFlag = (name: string): boolean => Object.hasOwn(flags, name);

@@ -3,7 +3,7 @@ import type { ReasonFor } from '../../../api/decisions.ts';
 import { reasonText } from '../../../api/decisions.ts';
 import { skipReason } from '../../../lib/identities/decision/skip.ts';
 import { matchingException } from '../../../lib/identities/exceptions.ts';
-import { excludedNamespaces } from '../../../lib/identities/namespace.ts';
+import { excludedNamespaces, isExcludedNamespace } from '../../../lib/identities/namespace.ts';
 import { podOf } from '../../../lib/identities/pod.ts';
 import { metadataOf } from '../../../lib/kube/objects.ts';
 import { entriesOf } from '../../cluster/installation.ts';
@@ -62,7 +62,7 @@ function isExcluded({ namespace, namespaceObject, installation }: PodFacts): boo
   if (excludedNamespaces.has(namespace)) return true;
   const labels = 'value' in namespaceObject ? (metadataOf(namespaceObject.value).labels ?? {}) : {};
   const isRegistered = 'value' in installation.webhookConfiguration && entriesOf(installation.webhookConfiguration.value).length > 0;
-  return isRegistered && (labels['control-plane'] === 'true' || labels['kubernetes.azure.com/managedby'] === 'aks');
+  return isRegistered && isExcludedNamespace(namespace, labels);
 }
 
 /** The webhook would inject the pod, and did not: the trial tells whether it would now. */
