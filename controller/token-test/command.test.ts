@@ -34,7 +34,7 @@ it('asks as an app does, prints one line and ends with 1 for a failure', async (
   assert.deepEqual(asked, [{ url, metadata: 'true' }]);
 });
 
-it('asks the token proxy for its status without a selector, until the broker has answered', async () => {
+it('asks for the status without a selector until the broker has answered', async () => {
   const { code, stdout, asked } = await runAgainst([], (count) => ({
     server: 'IMDS/aad-pod-identity/0.2.0',
     body: JSON.stringify({ broker: { address: 'b:1', ...(count > 1 ? { answeredSecondsAgo: 0 } : {}) } }),

@@ -7,7 +7,7 @@ import { getCACertificates } from 'node:tls';
 import { SettingsError } from '../settings.ts';
 import { trustCaFile } from './trusted-certificates.ts';
 
-test('refuses a CA file without certificates in one line, and trusts what it did before', async (t) => {
+test('refuses a CA file without certificates and trusts what it did before', async (t) => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'trust-'));
   t.after(() => rm(folder, { recursive: true }));
   const file = path.join(folder, 'ca.pem');

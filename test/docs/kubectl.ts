@@ -1,5 +1,5 @@
 // Command lines of kubectl: its verbs, their flags, the resources that they name; and those of the plugin, by the plugin's own tables.
-import { checkOptions, checkPodOptions, listOptions, splitWords } from '../../cli/command-line.ts';
+import { checkOptions, checkPodOptions, listOptions, migrateOptions, splitWords } from '../../cli/command-line.ts';
 import type { Options } from '../../common/options.ts';
 import { parseOptions } from '../../common/options.ts';
 import type { Flags } from './flags.ts';
@@ -108,6 +108,7 @@ const pluginCommands: readonly { words: readonly string[]; options: Options; tak
   { words: ['check', 'pod'], options: checkPodOptions, takes: 1 },
   { words: ['check'], options: checkOptions, takes: 0 },
   { words: ['list'], options: listOptions, takes: 0 },
+  { words: ['migrate'], options: migrateOptions, takes: 0 },
   { words: ['version'], options: {}, takes: 0 },
 ];
 

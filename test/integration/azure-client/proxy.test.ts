@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { identityIds, idOf, tenant } from '../azure/fixtures.ts';
 import { connected, quickAzure } from './harness.ts';
 
-test('reaches Entra and Resource Manager through a proxy, with the CAs of --azure-ca-file', async (t) => {
+test('reaches Entra and ARM through a proxy, with the CAs of --azure-ca-file', async (t) => {
   const tunnels: string[] = [];
   const proxy = createServer().on('connect', ({ url = '' }, near) => {
     tunnels.push(url);

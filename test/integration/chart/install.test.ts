@@ -57,7 +57,7 @@ describe('helm install', () => {
     await refusesAnother('second', 'two');
   });
 
-  it('upgrades the one release that there is, and counts the AzureIdentities in its notes', async () => {
+  it('upgrades the one release, and counts the AzureIdentities in its notes', async () => {
     const identity = { apiVersion: 'aadpodidentity.k8s.io/v1', kind: 'AzureIdentity', metadata: { name: 'demo' }, spec: {} };
     await mustRun(plane.kubectl, ['apply', '-f', '-'], { ...environment(), input: JSON.stringify(identity) });
     const { code, stdout, stderr } = await helm('upgrade', 'first', chart, '-n', 'one', '--reuse-values');
