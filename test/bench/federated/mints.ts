@@ -1,8 +1,8 @@
 // How many tokens one broker gives from its cache for each second of its CPU.
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { tokenPath } from '../../../api/broker.ts';
 import { names, spread } from '../controller/cluster.ts';
+import { secondsOf } from '../processor-time.ts';
 import { median, row } from '../table.ts';
 import type { Federation } from './cluster.ts';
 import { identityName } from './cluster.ts';
@@ -17,10 +17,9 @@ export interface Mints {
 }
 
 const addresses = 8;
-const ticksPerSecond = 100;
 
 export async function mintsFromCache(federation: Federation, { pods, identities, each }: Mints): Promise<void> {
-  const { sidecars, brokerPid } = federation;
+  const { sidecars, programs } = federation;
   const { port, ca, servername } = sidecars.connection;
   const agents = Array.from(
     { length: addresses },
@@ -49,19 +48,11 @@ export async function mintsFromCache(federation: Federation, { pods, identities,
   // The first request of each verifies its service account token.
   await spread(asking, 48, ask);
   times.length = 0;
-  const [cpuBefore, began] = [cpuSeconds(brokerPid), performance.now()];
+  const [cpuBefore, began] = [secondsOf(programs.broker), performance.now()];
   for (let count = 1; count < each; count += 1) await spread(asking, 48, ask);
-  const [cpu, seconds] = [cpuSeconds(brokerPid) - cpuBefore, (performance.now() - began) / 1000];
+  const [cpu, seconds] = [secondsOf(programs.broker) - cpuBefore, (performance.now() - began) / 1000];
   await Promise.all(agents.map((agent) => agent.close()));
   row('tokens from the cache of the broker for a second of its CPU', times.length / cpu, '', { atLeast: 1000 });
   row('  a second, with this client beside it', times.length / seconds, '');
   row('  p50 on 48 connections', median(times), 'ms');
-}
-
-/** User and system time of a process. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
 }
