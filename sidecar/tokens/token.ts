@@ -48,8 +48,8 @@ function wholeNumber(value: unknown): number | undefined {
 }
 
 /** Unix seconds at which the first of its tokens expires: they are served and refreshed together. */
-export function expiryOf({ expiresOn, auxiliary = [] }: Token): number {
-  return Math.min(expiresOn, ...auxiliary.map((each) => each.expiresOn));
+export function expiryOf({ expiresOn, auxiliary }: Token): number {
+  return auxiliary === undefined ? expiresOn : Math.min(expiresOn, ...auxiliary.map((each) => each.expiresOn));
 }
 
 export function secondsLeft(token: Token, wallMs: number): number {
