@@ -15,7 +15,7 @@ export function checkIdentities({ assignments }: Installation): Finding[] {
   const assigned = byReason.get('')?.length ?? 0;
   const onTheWay = assignments.value.length - assigned;
   if (problems.length > 0) return problems;
-  return [passed(`${assigned} AzureAssignedIdentities are assigned${onTheWay === 0 ? '' : `, ${onTheWay} on the way`}`)];
+  return [passed(`AzureAssignedIdentities: ${assigned} assigned${onTheWay === 0 ? '' : `, ${onTheWay} on the way`}`)];
 }
 
 const reasonOf = ({ metadata }: Assignment): string => metadata.annotations?.[annotations.reason] ?? 'none';

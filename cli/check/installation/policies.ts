@@ -12,7 +12,7 @@ export function checkPolicies({ policies, policyBindings }: Installation, releas
   if (!('value' in policyBindings))
     return policyBindings.why === 'absent' ? [] : [unreadable('bindings of admission policies', policyBindings)];
   const problems = policies.value.flatMap((policy) => checkPolicy(policy, policyBindings.value, releaseVersion));
-  return problems.length > 0 ? problems : [passed(`${policies.value.length} admission policies, each with its binding`)];
+  return problems.length > 0 ? problems : [passed(`admission policies: ${policies.value.length}, each with its binding`)];
 }
 
 function checkPolicy(policy: unknown, bindings: readonly unknown[], releaseVersion: string): Finding[] {

@@ -152,7 +152,7 @@ describe('checkInstallation', () => {
       'caBundle of the webhook is valid until 2036-05-29',
       'controller-0 leads; it renewed the Lease 0 s ago',
       'reached from one node, as one token proxy on each says',
-      '1 admission policies, each with its binding',
+      'admission policies: 1, each with its binding',
       'no MIC of aad-pod-identity runs',
     ])
       assert.ok(text.includes(part), `${part} in:\n${text}`);

@@ -3,7 +3,7 @@ import { podOf } from '../../../lib/identities/pod.ts';
 import { matchRulesOf } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding, Section } from '../../finding.ts';
-import { isBroken } from '../../finding.ts';
+import { isBroken, skipped } from '../../finding.ts';
 import { checkAdmitted } from './admitted.ts';
 import { checkAssigned, statusOf } from './assigned.ts';
 import { checkBound } from './bound.ts';
@@ -30,6 +30,11 @@ export function checkPod(facts: PodFacts, now: Date): Section[] {
   if (!add('Injection', [checkInjected(facts, raw)])) return sections;
   const { findings, matches } = checkBound(facts, pod, matchRulesOf(statusOf(facts)));
   if (!add('Binding and identity', findings)) return sections;
+  // Its containers are gone: nobody can ask them, and the controller has released what it had.
+  if (pod.finished) {
+    add('End', [skipped('the pod has ended, so its containers and its assignments are not looked at')]);
+    return sections;
+  }
   if (!add('Start', checkStarted(facts, raw))) return sections;
   if (!add('Assignment', checkAssigned(facts, pod, matches, now))) return sections;
   if (!add('Node', checkNodeAgent(facts, raw))) return sections;
