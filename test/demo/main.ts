@@ -1,5 +1,6 @@
 // `npm run demo`: the walkthrough on this machine, or with --context in a cluster of yours.
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
@@ -29,7 +30,7 @@ In a cluster of yours instead:
   --second ID        ARM id of another one
   --app-image IMAGE  an image with sleep and curl
 
-The last step federates the identity: docs/federated-identities.md says what the cluster needs for it.
+One step federates the identity: docs/federated-identities.md says what the cluster needs for it.
 `;
 
 const started = Date.now();
@@ -55,6 +56,7 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
     await runWalkthrough({
       kubectl: (args, input) => cluster.kubectl(args, input === undefined ? {} : { input }),
       helm: (args, input) => cluster.helm(args, input === undefined ? {} : { input }),
+      plugin: (args) => runPlugin([...args, '--kubeconfig', cluster.kubeconfig]),
       values: chartValues(cluster, images),
       identity: identities.demo,
       secondIdentityId: identities.second.id,
@@ -75,6 +77,8 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
     if (!keep) await cluster.down();
   }
 }
+
+const runPlugin = (args: readonly string[]) => run(process.execPath, [path.resolve(import.meta.dirname, '../../cli/main.ts'), ...args]);
 
 /** Ids of the identities on the first scale set, asked of the emulator. */
 async function attachedTo(control: string): Promise<string[]> {
@@ -99,6 +103,7 @@ async function inYourCluster(
   const target: Target = {
     kubectl: (args, input) => run('kubectl', ['--context', context, ...args], input === undefined ? {} : { input }),
     helm: (args, input) => run('helm', ['--kube-context', context, ...args], input === undefined ? {} : { input }),
+    plugin: (args) => runPlugin([...args, '--context', context]),
     values: readFileSync(values, 'utf8'),
     identity: { id: identity, clientId },
     secondIdentityId: second,

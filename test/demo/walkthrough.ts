@@ -1,4 +1,4 @@
-// The steps of the demo, from `helm install` to a federated identity. Each step prints the command that a user would type and its real output, and
+// The steps of the demo, from `helm install` to a federated identity and a check of it all. Each step prints the command that a user would type and its real output, and
 // fails when the output does not show what the step is for.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,6 +17,8 @@ export interface Target {
   /** Runs a program against the cluster; the arguments are those a user would type. */
   kubectl(args: string[], input?: string): Promise<{ stdout: string; stderr: string; code: number }>;
   helm(args: string[], input?: string): Promise<{ stdout: string; stderr: string; code: number }>;
+  /** Our plugin of kubectl. */
+  plugin(args: string[]): Promise<{ stdout: string; stderr: string; code: number }>;
   /** The chart's values, as the file that `--values` names. */
   values: string;
   identity: { id: string; clientId: string };
@@ -42,6 +44,8 @@ export async function runWalkthrough(target: Target): Promise<void> {
   await skipExcepted(target);
   await detach(target);
   await federate(target);
+  await check(target);
+  await deletePods(target, 'demo');
 }
 
 async function install(target: Target): Promise<void> {
@@ -168,7 +172,22 @@ async function federate(target: Target): Promise<void> {
     async () => (await curl(target, 'plain', byClientId)).access_token === undefined,
   );
   output(JSON.stringify(await execCurl(target, 'plain', byClientId), undefined, 2));
-  await deletePods(target, 'demo', 'plain');
+  await deletePods(target, 'plain');
+}
+
+async function check(target: Target): Promise<void> {
+  step('Look for a fault: in the installation, and between the pod and its token');
+  await showCheck(target, 'check');
+  await showCheck(target, 'check', 'pod', 'demo');
+}
+
+async function showCheck(target: Target, ...args: string[]): Promise<void> {
+  command(`kubectl aad-pod-identity ${args.join(' ')}`);
+  const began = Date.now();
+  const text = await succeed(target.plugin(args));
+  output(text);
+  note(`It took ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  if (!/^Nothing is wrong\.$/m.test(text)) throw new DemoError('the plugin finds a fault in a healthy cluster');
 }
 
 async function untilFederated(target: Target): Promise<void> {

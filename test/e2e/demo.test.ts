@@ -90,6 +90,11 @@ describe('the demo', () => {
       afterSwitch,
       /The pod without the label gets nothing, once IMDS has heard of the change:\n.*\n +\{\n +"error": "invalid_request"/,
     );
+    const check = printed.slice(printed.indexOf('Look for a fault'));
+    assert.equal(check.match(/^ +Nothing is wrong\.$/gm)?.length, 2);
+    assert.doesNotMatch(check, /\[(?:broken|warning|unknown)\]/);
+    assert.match(check, /\[ok\] +reached from one node, as one token proxy on each says/);
+    assert.match(check, /\[ok\] +the broker lists default\/demo as assigned/);
     const memory = Number(/Private memory of the sidecar after its first tokens: ([\d.]+) MiB/.exec(printed)?.[1]);
     assert.ok(memory < 7, `${memory} MiB`);
     await untilNothingIsLeft();
