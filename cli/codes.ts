@@ -11,6 +11,7 @@ const installationCodes = [
   'PluginVersion',
   'FederationFromDefault',
   'WebhookNotRegistered',
+  'WebhookChanged',
   'WebhookDown',
   'WebhookBlocked',
   'CertificateExpired',

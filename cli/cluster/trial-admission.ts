@@ -11,7 +11,8 @@ export type TrialAdmission =
   | { readonly outcome: 'not injected' }
   | { readonly outcome: 'unreachable' | 'refused' | 'denied' | 'failed'; readonly text: string };
 
-const webhookName = 'inject.aadpodidentity.k8s.io';
+/** The entry for labelled pods, as the chart names it. */
+export const webhookName = 'inject.aadpodidentity.k8s.io';
 const timeoutMs = 15_000;
 
 /** Never throws, but for an aborted signal. */

@@ -38,9 +38,14 @@ before(async () => {
   ]);
 });
 
-const configuration = (bundle: string, count = 2) => ({
-  webhooks: Array.from({ length: count }, () => ({ clientConfig: { caBundle: Buffer.from(bundle).toString('base64') } })),
-});
+const configuration = (bundle: string, inject: object = {}) => {
+  const entryOf = (name: string) => ({
+    name: `${name}.aadpodidentity.k8s.io`,
+    failurePolicy: 'Fail',
+    clientConfig: { caBundle: Buffer.from(bundle).toString('base64'), service: { namespace: 'system' } },
+  });
+  return { webhooks: [{ ...entryOf('inject'), ...inject }, entryOf('guard')] };
+};
 const slices = [{ endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }] }];
 const leaderStatus: InstallationStatus = {
   version,
@@ -120,6 +125,13 @@ function findingsFor({ installation = {}, release = {}, status, trial = { outcom
   return sections.flatMap(({ findings }) => findings);
 }
 
+/** The entries call the webhook there. */
+const inDefault = (): Changes => {
+  const { webhooks } = configuration(ca);
+  const moved = webhooks.map((entry) => ({ ...entry, clientConfig: { ...entry.clientConfig, service: { namespace: 'default' } } }));
+  return { release: { namespace: 'default' }, installation: { webhookConfiguration: { value: { webhooks: moved } } } };
+};
+
 const problemsFor = (changes: Changes) =>
   findingsFor(changes)
     .filter(isProblem)
@@ -171,17 +183,23 @@ describe('checkInstallation', () => {
       ['broken CrdsMissing'],
       () => ({ installation: { crds: { value: [refusedCrd, ...Object.values(plurals).slice(1).map(crdOf)] } } }),
     ],
-    [
-      'without entries',
-      ['broken WebhookNotRegistered'],
-      () => ({ installation: { webhookConfiguration: { value: configuration(ca, 0) } } }),
-    ],
+    ['without entries', ['broken WebhookNotRegistered'], () => ({ installation: { webhookConfiguration: { value: { webhooks: [] } } } })],
     [
       'with a foreign caBundle',
       ['broken CaBundleWrong'],
       () => ({ installation: { webhookConfiguration: { value: configuration(otherCa) } } }),
     ],
     ['with an empty caBundle', ['broken CaBundleWrong'], () => ({ installation: { webhookConfiguration: { value: configuration('') } } })],
+    [
+      'where failurePolicy was changed',
+      ['warning WebhookChanged'],
+      () => ({ installation: { webhookConfiguration: { value: configuration(ca, { failurePolicy: 'Ignore' }) } } }),
+    ],
+    [
+      'without the entry for labelled pods',
+      ['broken WebhookNotRegistered'],
+      () => ({ installation: { webhookConfiguration: { value: configuration(ca, { name: 'other' }) } } }),
+    ],
     [
       'where the CA is not valid yet',
       ['broken CertificateNotYetValid', 'broken CertificateNotYetValid'],
@@ -223,9 +241,10 @@ describe('checkInstallation', () => {
     [
       'federated from namespace default',
       ['warning FederationFromDefault'],
-      () => ({ release: { namespace: 'default' }, status: { settings: { ...leaderStatus.settings, assignment: 'federate' } } }),
+      () => ({ ...inDefault(), status: { settings: { ...leaderStatus.settings, assignment: 'federate' } } }),
     ],
-    ['attached from namespace default', [], () => ({ release: { namespace: 'default' } })],
+    ['where another release is called', ['warning WebhookChanged'], () => ({ release: { namespace: 'other' } })],
+    ['attached from namespace default', [], inDefault],
     ['without broker', ['broken BrokerDown'], () => ({ release: { brokerEndpoints: absent } })],
     [
       'where a node does not reach the broker',

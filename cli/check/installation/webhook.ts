@@ -1,8 +1,10 @@
+import { stringAt } from '../../../lib/kube/objects.ts';
 import type { Installation, Release } from '../../cluster/installation.ts';
 import { entriesOf, readyAddresses } from '../../cluster/installation.ts';
 import type { TrialAdmission } from '../../cluster/trial-admission.ts';
+import { webhookName } from '../../cluster/trial-admission.ts';
 import type { Finding } from '../../finding.ts';
-import { broken, passed, unknown } from '../../finding.ts';
+import { broken, passed, unknown, warning } from '../../finding.ts';
 import { unreadable } from '../unreadable.ts';
 import { callFailureOf } from '../webhook-call.ts';
 
@@ -35,15 +37,30 @@ const noReplicas = (namespace: string): Finding =>
   });
 
 function checkEntries(entries: readonly unknown[], { namespace }: Release): Finding {
-  if (entries.length === 0)
+  const inject = entries.find((entry) => stringAt(entry, 'name') === webhookName);
+  if (inject === undefined)
     return broken('WebhookNotRegistered', {
       title: 'registration',
-      message:
-        'the webhook configuration has no entries, so no pod is injected; the controller adds them once a webhook serves with its certificate',
+      message: `the webhook configuration has no entry ${webhookName}, so no pod is injected; the controller adds it once a webhook serves with its certificate`,
       advice: 'See what the controller waits for.',
       command: logsOf('controller', namespace),
     });
-  return passed(`registered: ${entries.length === 1 ? 'one entry' : `${entries.length} entries`}`);
+  const changed = changeOf(entries, inject, namespace);
+  if (changed === undefined) return passed(`registered: ${entries.length === 1 ? 'one entry' : `${entries.length} entries`}`);
+  return warning('WebhookChanged', {
+    title: 'registration',
+    message: changed,
+    advice: 'The controller writes the entries again within a minute. If it stays, something else writes them: see who.',
+    command: 'kubectl get mutatingwebhookconfiguration zz-aad-pod-identity-webhook -o yaml --show-managed-fields',
+  });
+}
+
+/** What differs from the entries of the chart, of what matters most. */
+function changeOf(entries: readonly unknown[], inject: unknown, namespace: string): string | undefined {
+  if (stringAt(inject, 'failurePolicy') !== 'Fail')
+    return `failurePolicy of ${webhookName} is not Fail: while no webhook answers, labelled pods start without a token proxy`;
+  const foreign = entries.find((entry) => stringAt(entry, 'clientConfig', 'service', 'namespace') !== namespace);
+  return foreign === undefined ? undefined : `${stringAt(foreign, 'name')} does not call the webhook of namespace ${namespace}`;
 }
 
 function checkTrial(trial: TrialAdmission, { namespace }: Release): Finding[] {
