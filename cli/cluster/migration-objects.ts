@@ -16,14 +16,14 @@ import {
   statefulSets,
 } from '../../lib/kube/resources.ts';
 import { unreadable } from '../check/unreadable.ts';
-import type { Finding } from '../finding.ts';
+import type { Problem } from '../finding.ts';
 import { userRoleName } from '../migrate/input.ts';
 import type { ListOptions, Read, Reader } from './reader.ts';
 
 export interface MigrationObjects {
   readonly objects: readonly unknown[];
   /** What could not be read. */
-  readonly problems: readonly Finding[];
+  readonly problems: readonly Problem[];
 }
 
 const lists: readonly [Resource, ListOptions?][] = [
@@ -48,11 +48,12 @@ export async function readMigrationObjects(reader: Reader): Promise<MigrationObj
   const objects = found.flatMap((read, index) => ('value' in read ? read.value.map((object) => named(object, lists[index]?.[0])) : []));
   return {
     objects: [...objects, ...('value' in userRole ? [named(userRole.value, clusterRoles)] : [])],
-    problems: [...found, userRole].flatMap(problemOf),
+    // An API server that does not answer fails each list alike.
+    problems: [...new Map([...found, userRole].flatMap(problemOf).map((problem) => [problem.message, problem])).values()],
   };
 }
 
-function problemOf(read: Read<unknown>): Finding[] {
+function problemOf(read: Read<unknown>): Problem[] {
   return 'value' in read || read.why === 'absent' ? [] : [unreadable('cluster', read)];
 }
 

@@ -81,6 +81,7 @@ const clusterScoped: ReadonlySet<string> = new Set([
   'customresourcedefinitions',
   'validatingadmissionpolicies',
   'validatingadmissionpolicybindings',
+  'clusterroles',
 ]);
 
 /** Such as `list azureidentities.aadpodidentity.k8s.io in all namespaces`. */

@@ -3,7 +3,7 @@ import type { Access } from '../access.ts';
 import { withAccess } from '../access.ts';
 import { readIssuer, readMigrationObjects } from '../cluster/migration-objects.ts';
 import { joinRepeated, migrateOptions } from '../command-line.ts';
-import type { Finding } from '../finding.ts';
+import type { Problem } from '../finding.ts';
 import { firstBroken } from '../finding.ts';
 import { changedObjects, objectsText } from '../migrate/changed-objects.ts';
 import { unknownIssuer } from '../migrate/federation.ts';
@@ -43,13 +43,13 @@ export const migrate: Command = {
     if (output === 'yaml') terminal.write(objectsText(changedObjects(input, { federate })));
     else if (output === 'values') terminal.write(valuesText(report.values));
     else print(report, values, terminal);
-    return firstBroken(report.sections) === undefined ? 0 : 1;
+    return firstBroken(report.sections) === undefined && !report.incomplete ? 0 : 1;
   },
 };
 
 interface Source {
   objects: readonly unknown[];
-  problems: readonly Finding[];
+  problems: readonly Problem[];
   /** Of objects that name none. */
   namespace: string;
   issuer: string | undefined;

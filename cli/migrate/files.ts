@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { SettingsError } from '../../common/options.ts';
-import type { Finding } from '../finding.ts';
+import type { Problem } from '../finding.ts';
 import { unknown } from '../finding.ts';
 import { readManifests } from './manifests.ts';
 
@@ -11,9 +11,9 @@ import { readManifests } from './manifests.ts';
 export async function readFiles(
   names: readonly string[],
   stdin: NodeJS.ReadableStream,
-): Promise<{ objects: unknown[]; problems: Finding[] }> {
+): Promise<{ objects: unknown[]; problems: Problem[] }> {
   const objects: unknown[] = [];
-  const problems: Finding[] = [];
+  const problems: Problem[] = [];
   for (const name of names) {
     for (const file of await filesOf(name)) {
       const manifests = readManifests(
@@ -27,7 +27,7 @@ export async function readFiles(
   return { objects, problems };
 }
 
-const skipped = ({ place, why }: { place: string; why: string }): Finding =>
+const skipped = ({ place, why }: { place: string; why: string }): Problem =>
   unknown('ManifestSkipped', {
     title: place,
     message: `skipped: ${why}`,

@@ -36,6 +36,12 @@ describe('the values of a migrationReport', () => {
     });
   });
 
+  it('let the controller attach what AKS attached, in the namespaces that AKS matched', () => {
+    const args = ['--operation-mode=managed'];
+    assert.deepEqual(report([nmi({ args })]).values, { operationMode: 'managed' });
+    assert.deepEqual(report([nmi({ args, labels: { 'kubernetes.azure.com/managedby': 'aks' } })]).values, { forceNamespaced: true });
+  });
+
   it('leave ClusterRoles to the release that has them', () => {
     const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'aad-pod-identity-view' } };
     assert.deepEqual(report([...healthy(), role]).values, { rbac: { userFacingClusterRoles: 'existing' } });

@@ -1,6 +1,6 @@
 // The report of a move. Pure.
 import { issuerProblemOf } from '../../lib/identities/federation/issuer.ts';
-import type { Finding, Section } from '../finding.ts';
+import type { Finding, Problem, Section } from '../finding.ts';
 import { broken } from '../finding.ts';
 import type { FederatedIdentity, FederateOptions } from './federation.ts';
 import { federationOf, unknownIssuer } from './federation.ts';
@@ -17,11 +17,13 @@ export interface MigrationReport {
   readonly steps: readonly Step[];
   /** Undefined without --federate. */
   readonly federation: readonly FederatedIdentity[] | undefined;
+  /** Something of the cluster could not be read. */
+  readonly incomplete: boolean;
 }
 
 export interface ReportOptions {
   /** What could not be read. */
-  reading: readonly Finding[];
+  reading: readonly Problem[];
   /** Of our release. */
   releaseNamespace: string;
   /** Undefined without --federate. */
@@ -35,6 +37,7 @@ export function migrationReport(input: MigrationInput, { reading, releaseNamespa
     values: valuesFor(input),
     steps: stepsFor(input, { releaseNamespace, federate }),
     federation: federate === undefined ? undefined : federationOf(input.identities, federate),
+    incomplete: reading.some(({ code }) => code !== 'ManifestSkipped'),
   };
 }
 

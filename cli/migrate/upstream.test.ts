@@ -27,7 +27,7 @@ describe('settingsOf', () => {
       'controller.createDeleteBatch': 50,
       'controller.leaseDuration': 30,
       'controller.leaseRenew': 15,
-      'controller.leaseRetry': 7.5,
+      'controller.leaseRetry': 7,
       forceNamespaced: true,
       customUserAgent: 'fleet 7',
       'controller.logLevel': 'debug',

@@ -209,7 +209,8 @@ function typed(setting: string, text: string): unknown {
       .map((item) => item.trim())
       .filter((item) => item !== '');
   if (/^(true|false)$/i.test(text)) return text.toLowerCase() === 'true';
-  return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  // The chart takes whole numbers, and MIC fractions of seconds and of calls a second.
+  return /^\d+(\.\d+)?$/.test(text) ? Math.max(Math.floor(Number(text)), Number(text) > 0 ? 1 : 0) : text;
 }
 
 const camelCase = (name: string): string => name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -12,6 +12,8 @@ export type ChartValues = Record<string, unknown>;
 
 export function valuesFor(input: MigrationInput): ChartValues {
   const paths = new Map(settingsOf(input.programs).values);
+  // AKS attaches the identities of its add-on, and detaches them with it. Then our controller has to.
+  if (input.aksAddon && paths.delete('operationMode')) paths.set('forceNamespaced', true);
   const mic = input.programs.find(({ component }) => component === 'mic');
   const nmi = input.programs.find(({ component }) => component === 'nmi');
   if (mic !== undefined) for (const [name, value] of Object.entries(placementOf(mic))) paths.set(`mic.${name}`, value);

@@ -5,7 +5,7 @@ import { valuesText } from '../migrate/values.ts';
 import type { Style } from './style.ts';
 import { findingLine } from './text.ts';
 
-export function migrationText({ sections, values, steps, federation }: MigrationReport, style: Style): string {
+export function migrationText({ sections, values, steps, federation, incomplete }: MigrationReport, style: Style): string {
   const blocks = [
     ...sections.map(({ title, findings }) => [style.heading(title), ...findings.flatMap((finding) => withAdvice(finding, style))]),
     [style.heading('Values'), ...indented(valuesText(values).trimEnd().split('\n'))],
@@ -28,7 +28,12 @@ export function migrationText({ sections, values, steps, federation }: Migration
     ]),
   ];
   const count = sections.flatMap(({ findings }) => findings).filter(isBroken).length;
-  const ending = count === 0 ? 'Nothing would break.' : `${count} ${count === 1 ? 'thing' : 'things'} would break: see [broken] above.`;
+  const ending = [
+    ...(incomplete ? ['Something could not be read, so the report is incomplete.'] : []),
+    count === 0
+      ? 'Nothing that was read would break.'
+      : `${count} ${count === 1 ? 'thing' : 'things'} would break: see ${style.mark('broken').trim()} above.`,
+  ].join(' ');
   return `${blocks.map((lines) => lines.join('\n')).join('\n\n')}\n\n${style.strong(ending)}\n  Codes, details and the way back: docs/migration.md\n`;
 }
 

@@ -5,8 +5,13 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { inputOf } from '../../cli/migrate/input.ts';
+import { deployment, identity, mic, nmi } from '../../cli/migrate/testing/fixtures.ts';
+import { programOf, settingsOf as settingsOfMigration } from '../../cli/migrate/upstream.ts';
+import { valuesFor } from '../../cli/migrate/values.ts';
 import { isRecord } from '../../common/records.ts';
 import { settings as controllerSettings } from '../../controller/settings.ts';
+import { chartValueOf } from '../../lib/chart-values.ts';
 import { at, stringAt } from '../../lib/kube/objects.ts';
 import { parseSettings } from '../../lib/settings.ts';
 import { translateMicArguments } from '../../lib/upstream/mic-flags.ts';
@@ -171,6 +176,49 @@ describe("values of aad-pod-identity's chart", () => {
     assert.deepEqual([settings.useMsi, settings.userAssignedMsiClientId], [true, '22222222-0000-4000-8000-000000000001']);
     assert.equal(parseSettings(webhookSettings, [], environmentOf(objects, webhook)).blockInstanceMetadata, true);
     find(objects, 'ClusterRole', 'aad-pod-identity-view');
+  });
+
+  it('are what migrate prints for the flags of MIC and NMI', async () => {
+    const args = [
+      '--cloudconfig=/etc/kubernetes/azure.json',
+      '--immutable-user-msis=22222222-0000-4000-8000-000000000001,33333333-0000-4000-8000-000000000001',
+      '--identity-assignment-reconcile-interval=5m',
+      '--createDeleteBatch=50',
+      '--clientQps=20',
+      '--leader-election-duration=30s',
+      '--forceNamespaced',
+      '--custom-user-agent=fleet 7',
+      '--log-format=text',
+      '-v=6',
+    ];
+    const tolerations = [{ key: 'CriticalAddonsOnly', operator: 'Exists' }];
+    const objects = [
+      mic({ args, spec: { tolerations, priorityClassName: 'high' }, labels: { fleet: 'a' }, replicas: 3 }),
+      nmi({ args: ['--block-instance-metadata', '--operation-mode=managed'] }),
+      deployment('vault', 'web', { volumes: [{ name: 'v', csi: { driver: 'secrets-store.csi.k8s.io' } }] }),
+      identity('partner', { type: 1 }),
+    ];
+    const rendered = await renderValues(valuesFor(inputOf(objects, 'default')), '--set', noSignIn);
+    const { argv, env } = translateMicArguments(args, {});
+    const wanted = parseSettings(controllerSettings, argv, env);
+    const { values } = settingsOfMigration(objects.flatMap((object) => programOf(object) ?? []));
+    for (const setting of Object.keys(controllerSettings) as (keyof typeof controllerSettings)[]) {
+      const value = chartValueOf('controller', setting);
+      if (value === undefined || !values.has(value) || setting === 'cloudConfig' || setting === 'operationMode') continue;
+      const exact = wanted[setting];
+      assert.deepEqual(settingsOf(rendered)[setting], typeof exact === 'number' ? Math.floor(exact) : exact, setting);
+    }
+    assert.equal(settingsOf(rendered).cloudConfig, '/etc/aad-pod-identity/azure.json');
+    assert.equal(settingsOf(rendered).operationMode, 'managed');
+    assert.equal(parseSettings(webhookSettings, [], environmentOf(rendered, webhook)).blockInstanceMetadata, true);
+    for (const program of programs) {
+      assert.deepEqual(podOf(rendered, program).spec.tolerations, tolerations, program);
+      assert.equal(podOf(rendered, program).spec.priorityClassName, 'high', program);
+    }
+    assert.equal(podOf(rendered, controller).labels.fleet, 'a');
+    assert.equal(at(find(rendered, 'Deployment', controller), 'spec', 'replicas'), 3);
+    find(rendered, 'DaemonSet', 'aad-pod-identity-node');
+    find(rendered, 'Role', broker);
   });
 
   it('sign in with azure.json where the file names it and no admin secret', async () => {

@@ -14,7 +14,7 @@ export function programFindings(input: MigrationInput): Finding[] {
   return [
     ...found(programs),
     ...addonOfAks(input),
-    ...mode(settings),
+    ...(input.aksAddon ? [] : mode(settings)),
     ...matching(settings),
     ...mics.flatMap(otherLock),
     ...mics.flatMap((mic) => signIn(mic, settings)),
@@ -46,7 +46,8 @@ function addonOfAks({ aksAddon, identities, bindings }: MigrationInput): Finding
     broken('AksAddon', {
       title: 'add-on of AKS',
       message: `AKS runs NMI${objects.length === 0 ? '' : ` and manages ${names(objects)}`}: without the add-on the kinds go, and all objects with them`,
-      advice: 'Keep copies of the objects, and apply them after the add-on is off: the steps below have the commands.',
+      advice:
+        'Keep copies of the objects, and apply them after the add-on is off: the steps below have the commands. Our controller then attaches the identities, and needs a sign-in.',
     }),
   ];
 }

@@ -73,7 +73,7 @@ function refusalOf(outcome: Outcome, title: string): Finding[] {
 const unchanged = {
   excepted: 'excepted, so requests go to IMDS',
   host_network: 'have the network of the node, so requests go to IMDS',
-  windows: 'Windows pods, which get no token',
+  windows: 'are for Windows, so requests go to IMDS',
   no_selector: 'have an empty label, so take no part',
 } as const;
 
