@@ -40,7 +40,7 @@ export interface PodFacts {
   readonly exceptions: Read<readonly Exception[]>;
   /** Those of the pod's node. */
   readonly assignments: Read<readonly Assignment[]>;
-  /** Of the pod, or of whatever tries to make it. */
+  /** Of the pod, or of whatever tries to make it; the latest is the last. */
   readonly events: readonly unknown[];
   /** Controllers above the pod, the nearest first. */
   readonly owners: readonly unknown[];
@@ -119,7 +119,7 @@ const listIn = async <T>(
 async function readEvents(reader: Reader, namespace: string, name: string): Promise<readonly unknown[]> {
   const read = await reader.list(events, { namespace });
   if (!('value' in read)) return [];
-  return read.value.filter((event) => {
+  const found = read.value.filter((event) => {
     const regarding = stringAt(event, 'regarding', 'name') ?? '';
     return (
       regarding === name ||
@@ -127,7 +127,14 @@ async function readEvents(reader: Reader, namespace: string, name: string): Prom
         (name === regarding || name.startsWith(`${regarding}-`) || regarding.startsWith(`${name}-`)))
     );
   });
+  return found.toSorted((a, b) => lastSeen(a) - lastSeen(b));
 }
+
+/** Recorders of core/v1 write the deprecated field only. */
+const lastSeen = (event: unknown): number =>
+  Date.parse(
+    stringAt(event, 'series', 'lastObservedTime') ?? stringAt(event, 'eventTime') ?? stringAt(event, 'deprecatedLastTimestamp') ?? '',
+  ) || 0;
 
 const replicaSets: Resource = { group: 'apps', version: 'v1', plural: 'replicasets', kind: 'ReplicaSet' };
 const workloads: Readonly<Record<string, Resource>> = {

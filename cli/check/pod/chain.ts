@@ -27,7 +27,7 @@ export function checkPod(facts: PodFacts, now: Date): Section[] {
   if (!add('Label', [checkLabelled(facts, raw)])) return sections;
   const pod = podOf(raw);
   if (pod === undefined) return sections;
-  if (!add('Injection', [checkInjected(facts, raw)])) return sections;
+  if (!add('Injection', [checkInjected(facts, raw, pod)])) return sections;
   const { findings, matches } = checkBound(facts, pod, matchRulesOf(statusOf(facts)));
   if (!add('Binding and identity', findings)) return sections;
   // Its containers are gone: nobody can ask them, and the controller has released what it had.

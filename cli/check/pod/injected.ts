@@ -2,9 +2,10 @@
 import type { ReasonFor } from '../../../api/decisions.ts';
 import { reasonText } from '../../../api/decisions.ts';
 import { skipReason } from '../../../lib/identities/decision/skip.ts';
+import type { Exception } from '../../../lib/identities/exceptions.ts';
 import { matchingException } from '../../../lib/identities/exceptions.ts';
 import { excludedNamespaces, isExcludedNamespace } from '../../../lib/identities/namespace.ts';
-import { podOf } from '../../../lib/identities/pod.ts';
+import type { Pod } from '../../../lib/identities/pod.ts';
 import { metadataOf } from '../../../lib/kube/objects.ts';
 import { entriesOf } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
@@ -12,7 +13,7 @@ import { hasProxy } from '../../cluster/pod-facts.ts';
 import type { TrialAdmission } from '../../cluster/trial-admission.ts';
 import type { Code } from '../../codes.ts';
 import type { Finding } from '../../finding.ts';
-import { broken, passed } from '../../finding.ts';
+import { broken, passed, warning } from '../../finding.ts';
 import { callFailureOf } from '../webhook-call.ts';
 
 const skipCodes: Record<ReasonFor<'skip'>, Code> = {
@@ -24,20 +25,22 @@ const skipCodes: Record<ReasonFor<'skip'>, Code> = {
   host_network: 'HostNetwork',
 };
 
-export function checkInjected(facts: PodFacts, raw: unknown): Finding {
-  const title = 'token proxy';
-  if (hasProxy(raw)) return passed('has the token proxy');
+const title = 'token proxy';
+
+export function checkInjected(facts: PodFacts, raw: unknown, pod: Pod): Finding {
   const { namespace, name, trial } = facts;
-  const pod = podOf(raw);
-  const exception = matchingException(pod?.labels ?? {}, 'value' in facts.exceptions ? facts.exceptions.value : []);
-  const reason = pod === undefined ? undefined : skipReason(pod, exception !== undefined);
-  if (reason !== undefined)
-    return broken(skipCodes[reason], {
+  const exception = matchingException(pod.labels, 'value' in facts.exceptions ? facts.exceptions.value : []);
+  if (hasProxy(raw)) return exception === undefined ? passed('has the token proxy') : exceptedLater(exception);
+  const reason = skipReason(pod, exception !== undefined);
+  if (reason === 'excepted' && exception !== undefined)
+    return broken('Excepted', {
       title,
-      message: reasonText(reason, reason === 'excepted' ? `AzurePodIdentityException ${exception?.key}` : undefined),
+      message: reasonText(reason, nameOf(exception)),
       advice: adviceOf[reason],
-      ...(reason === 'excepted' ? { command: `kubectl get azurepodidentityexception ${exception?.name} -n ${namespace} -o yaml` } : {}),
+      command: show(exception),
     });
+  if (reason !== undefined)
+    return broken(skipCodes[reason], { title, message: reasonText(reason), advice: adviceOf[reason], command: showPod(name, namespace) });
   if (isExcluded(facts))
     return broken('NamespaceExcluded', {
       title,
@@ -46,8 +49,21 @@ export function checkInjected(facts: PodFacts, raw: unknown): Finding {
         'Run the pod in another namespace. The webhook leaves out kube-system, and namespaces labelled control-plane=true or kubernetes.azure.com/managedby=aks.',
       command: `kubectl get namespace ${namespace} --show-labels`,
     });
-  return missed(trial, { title, name, namespace });
+  return missed(trial, { name, namespace });
 }
+
+const nameOf = ({ key }: Exception): string => `AzurePodIdentityException ${key}`;
+const show = ({ name, namespace }: Exception): string => `kubectl get azurepodidentityexception ${name} -n ${namespace} -o yaml`;
+const showPod = (name: string, namespace: string): string => `kubectl get pod ${name} -n ${namespace} -o yaml`;
+
+/** Whether the exception counts for a pod that runs is a setting of the release; the token proxy knows. */
+const exceptedLater = (exception: Exception): Finding =>
+  warning('Excepted', {
+    title,
+    message: `the pod has it, and ${nameOf(exception)} matches its labels now: a pod that is made anew has none`,
+    advice: 'Change the labels of the pod, or the exception if it means other pods.',
+    command: show(exception),
+  });
 
 const adviceOf: Record<ReasonFor<'skip'>, string> = {
   mirror_pod: 'Run it as a DaemonSet.',
@@ -66,10 +82,7 @@ function isExcluded({ namespace, namespaceObject, installation }: PodFacts): boo
 }
 
 /** The webhook would inject the pod, and did not: the trial tells whether it would now. */
-function missed(
-  trial: TrialAdmission | undefined,
-  { title, name, namespace }: { title: string; name: string; namespace: string },
-): Finding {
+function missed(trial: TrialAdmission | undefined, { name, namespace }: { name: string; namespace: string }): Finding {
   const recreate = { command: `kubectl delete pod ${name} -n ${namespace}` };
   if (trial?.outcome === 'injected')
     return broken('OlderThanInstall', {

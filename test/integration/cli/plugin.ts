@@ -1,4 +1,5 @@
 // The kubectl plugin in this process, against the cluster of a kubeconfig.
+import assert from 'node:assert/strict';
 import { run } from '../../../cli/run.ts';
 import type { ExitCode } from '../../../cli/terminal.ts';
 
@@ -26,9 +27,12 @@ export async function runPlugin(kubeconfig: string, args: readonly string[]): Pr
   return { code, ...output };
 }
 
-interface Report {
+export interface Report {
   firstBroken: string | null;
-  sections: { title: string; findings: { status: string; code?: string; title: string; message?: string }[] }[];
+  sections: {
+    title: string;
+    findings: { status: string; code?: string; title: string; message?: string; advice?: string; command?: string }[];
+  }[];
 }
 
 /** The parsed output of `-o json`. Throws where it is none. */
@@ -36,4 +40,11 @@ export async function reportOf(kubeconfig: string, ...args: readonly string[]): 
   const { stdout, stderr } = await runPlugin(kubeconfig, [...args, '-o', 'json']);
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout) as Report;
+}
+
+/** What a user reads about the first broken link, which has to say what to do and what to type. */
+export function brokenOf({ sections }: Report): { message: string; command: string } {
+  const found = sections.flatMap(({ findings }) => findings).find(({ status }) => status === 'broken');
+  assert.ok(found?.message && found.advice && found.command, JSON.stringify(found));
+  return { message: found.message, command: found.command };
 }
