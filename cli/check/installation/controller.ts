@@ -3,7 +3,7 @@ import { isTerminal } from '../../../lib/identities/reasons.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import type { Installation, Release } from '../../cluster/installation.ts';
 import type { Code } from '../../codes.ts';
-import type { Finding } from '../../finding.ts';
+import type { Finding, Problem } from '../../finding.ts';
 import { broken, passed, skipped, warning } from '../../finding.ts';
 import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
@@ -20,7 +20,6 @@ export function checkController(installation: Installation, release: Release, no
 
 export function checkLeader({ namespace, lease }: Release, now: Date): Finding {
   const title = 'leader';
-  const command = `kubectl get pods,lease -n ${namespace} -l app.kubernetes.io/component=controller`;
   const noLeader = (message: string) =>
     broken('NoLeader', {
       title,
@@ -28,8 +27,7 @@ export function checkLeader({ namespace, lease }: Release, now: Date): Finding {
       advice: 'Look at the pods of the controller and their log.',
       command: `kubectl logs -n ${namespace} -l app.kubernetes.io/component=controller --tail=50`,
     });
-  if (!('value' in lease))
-    return lease.why === 'absent' ? noLeader('no controller has ever led') : { ...unreadable(title, lease), command };
+  if (!('value' in lease)) return lease.why === 'absent' ? noLeader('no controller has ever led') : unreadable(title, lease);
   const holder = stringAt(lease.value, 'spec', 'holderIdentity') ?? '';
   if (holder === '') return noLeader('no replica holds the Lease');
   const ageMs = now.getTime() - Date.parse(stringAt(lease.value, 'spec', 'renewTime') ?? '');
@@ -66,11 +64,17 @@ function checkStatus(installation: Installation, { namespace, status }: Release,
   ];
 }
 
-function checkConflict({ conflict }: InstallationStatus): Finding[] {
+/** Another controller does the same work, so this one assigns nothing. */
+export function checkConflict({ conflict }: InstallationStatus): Problem[] {
   if (conflict === undefined) return [];
-  const code: Code = conflict.reason === 'OtherReleaseRuns' ? 'OtherReleaseRuns' : 'UpstreamControllerRuns';
+  const isRelease = conflict.reason === 'OtherReleaseRuns';
   return [
-    broken(code, { title: 'other controllers', message: conflict.message, advice: 'Scale the other controller down or uninstall it.' }),
+    broken(isRelease ? 'OtherReleaseRuns' : 'UpstreamControllerRuns', {
+      title: 'other controllers',
+      message: conflict.message,
+      advice: 'Scale the other controller down or uninstall it.',
+      command: isRelease ? 'helm list -A' : 'kubectl get pods -A -l app.kubernetes.io/component=mic',
+    }),
   ];
 }
 
@@ -121,6 +125,9 @@ function checkQuarantined(installation: Installation, { id, quarantined }: Scope
   });
 }
 
+/** Their messages name the scope, its record and what Azure said. */
+const showAssigned = 'kubectl get azureassignedidentities -A -o wide';
+
 const scopeName = (id: string): string => id.split('/').slice(-2).join(' ');
 
 function checkScope({ id, failure, paused }: ScopeStatus, now: Date): Finding[] {
@@ -132,10 +139,11 @@ function checkScope({ id, failure, paused }: ScopeStatus, now: Date): Finding[] 
         title,
         message: 'its record is paused: nothing is attached or detached',
         advice: reasonAdvice.ScopePaused.advice,
+        command: showAssigned,
       }),
     );
   if (failure !== undefined && isAssignmentReason(failure.reason) && !(Date.parse(failure.until) < now.getTime())) {
-    const details = { title, message: failure.message, advice: reasonAdvice[failure.reason].advice };
+    const details = { title, message: failure.message, advice: reasonAdvice[failure.reason].advice, command: showAssigned };
     findings.push(isTerminal(failure.reason) ? broken(failure.reason, details) : warning(failure.reason, details));
   }
   return findings;

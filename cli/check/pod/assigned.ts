@@ -12,7 +12,7 @@ import { leaderStatusOf } from '../../cluster/installation.ts';
 import type { PodFacts } from '../../cluster/pod-facts.ts';
 import type { Finding } from '../../finding.ts';
 import { broken, isBroken, passed, skipped, waiting } from '../../finding.ts';
-import { checkLeader } from '../installation/controller.ts';
+import { checkConflict, checkLeader } from '../installation/controller.ts';
 import { isAssignmentReason, reasonAdvice } from '../reason-advice.ts';
 import { unreadable } from '../unreadable.ts';
 import { isUnderWay } from './under-way.ts';
@@ -57,21 +57,12 @@ export function assignmentFor(pod: Pod, identityKey: string, assignments: readon
   return found.find(({ metadata }) => metadata.deletionTimestamp === undefined) ?? found[0];
 }
 
-const check = 'kubectl aad-pod-identity check';
-
 function judgeMissing({ identity, binding }: Match, { podCreated, leader, status, now }: Context): Finding {
   const title = `AzureAssignedIdentity for ${identity.key}`;
-  if (status?.conflict !== undefined) {
-    const code = status.conflict.reason === 'OtherReleaseRuns' ? 'OtherReleaseRuns' : 'UpstreamControllerRuns';
-    return broken(code, {
-      title,
-      message: status.conflict.message,
-      advice: 'Scale the other controller down or uninstall it.',
-      command: check,
-    });
-  }
+  const [conflict] = status === undefined ? [] : checkConflict(status);
+  if (conflict !== undefined) return conflict;
   if (leader !== undefined && isBroken(leader)) return leader;
-  const details = { title, message: 'the controller has made none for this pod', command: check };
+  const details = { title, message: 'the controller has made none for this pod', command: 'kubectl aad-pod-identity check' };
   const began = [podCreated, binding.object.metadata.creationTimestamp, identity.object.metadata.creationTimestamp];
   return isUnderWay(began, now)
     ? waiting('AssignmentMissing', { ...details, message: `${details.message} yet`, advice: 'Wait a few seconds.' })

@@ -51,6 +51,7 @@ function noBinding(pod: Pod, bindings: readonly Binding[]): Finding {
       title,
       message: `AzureIdentityBinding ${elsewhere.key} has the selector ${pod.selector}, and bindings of that namespace do not count for this pod`,
       advice: `Make binding and identity in namespace ${pod.namespace}, or have the platform team list the other namespace in bindingNamespaces.`,
+      command: `kubectl get azureidentitybindings -n ${elsewhere.namespace}`,
     });
   const near = bindings.find((binding) => binding.namespace === pod.namespace && isNearMiss(pod, binding));
   return broken('BindingMissing', {
@@ -81,4 +82,5 @@ const allNamespaced = (pod: Pod, counting: readonly Binding[]): Finding =>
     title: 'binding',
     message: `${counting.map(({ key }) => key).join(', ')} give identities that are limited to pods of their own namespace`,
     advice: `Make binding and identity in namespace ${pod.namespace}.`,
+    command: `kubectl get azureidentities -n ${counting[0]?.namespace} -o yaml`,
   });

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import type { IdentityRow } from '../../../api/broker.ts';
 import { rowKey } from '../../../api/identity-choice.ts';
-import { annotations } from '../../../api/names.ts';
+import { annotations, brokerServiceName } from '../../../api/names.ts';
 import type { SidecarStatus } from '../../../api/sidecar-status.ts';
 import { parseAddress } from '../../../common/address.ts';
 import { matchingException } from '../../../lib/identities/exceptions.ts';
@@ -62,6 +62,7 @@ export function checkReach({ broker }: SidecarStatus, release: Release | undefin
       title,
       message: `${message}. The pod calls ${pinned}, and the Service of the broker has ${clusterIp} since it was made anew`,
       advice: 'Make the pod anew. It goes on by the name of the Service where the cluster has DNS.',
+      command: `kubectl get service -n ${release?.namespace} ${brokerServiceName}`,
     });
   if (/network policy|timed out|no answer|time ?out/i.test(error))
     return broken('BrokerBlocked', {
