@@ -10,7 +10,7 @@ import { migrate } from './commands/migrate.ts';
 import type { ExitCode, Terminal } from './terminal.ts';
 
 /** Longer names first: `check pod` before `check`. */
-const commands: readonly (Command & { words: readonly string[] })[] = [
+export const commands: readonly (Command & { words: readonly string[] })[] = [
   { words: ['check', 'pod'], ...checkPodCommand },
   { words: ['check'], ...check },
   { words: ['list'], ...list },

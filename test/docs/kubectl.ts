@@ -1,6 +1,6 @@
-// Command lines of kubectl: its verbs, their flags, the resources that they name; and those of the plugin, by the plugin's own tables.
-import { checkOptions, checkPodOptions, listOptions, migrateOptions, splitWords } from '../../cli/command-line.ts';
-import type { Options } from '../../common/options.ts';
+// Command lines of kubectl: its verbs, their flags, the resources that they name; and those of the plugin, by the plugin's own table.
+import { splitWords } from '../../cli/command-line.ts';
+import { commands } from '../../cli/run.ts';
 import { parseOptions } from '../../common/options.ts';
 import type { Flags } from './flags.ts';
 import { readLine, switches, valued } from './flags.ts';
@@ -104,21 +104,15 @@ function problemsOfNames({ names }: Verb, [first]: readonly string[], values: Re
     .map((one) => `unknown resource ${one}`);
 }
 
-const pluginCommands: readonly { words: readonly string[]; options: Options; takes: number }[] = [
-  { words: ['check', 'pod'], options: checkPodOptions, takes: 1 },
-  { words: ['check'], options: checkOptions, takes: 0 },
-  { words: ['list'], options: listOptions, takes: 0 },
-  { words: ['migrate'], options: migrateOptions, takes: 0 },
-  { words: ['version'], options: {}, takes: 0 },
-];
-
 function problemsOfPlugin(args: readonly string[]): string[] {
-  const command = pluginCommands.find(({ words }) => words.every((word, index) => args[index] === word));
+  if (args[0] === 'version') return [];
+  const command = commands.find(({ words }) => words.every((word, index) => args[index] === word));
   if (command === undefined) return [`kubectl aad-pod-identity ${args[0] ?? ''}: unknown command`];
+  const expected = command.usage.split(' ').length - command.words.length;
   try {
     const { words, flags } = splitWords(args.slice(command.words.length), command.options);
     parseOptions(command.options, flags);
-    return words.length === command.takes ? [] : [`kubectl aad-pod-identity ${args.join(' ')}: ${command.takes} names are expected`];
+    return words.length === expected ? [] : [`kubectl aad-pod-identity ${args.join(' ')}: ${expected} names are expected`];
   } catch (error) {
     return [`kubectl aad-pod-identity: ${error instanceof Error ? error.message : String(error)}`];
   }
