@@ -12,11 +12,15 @@ interface Bench {
   about: string;
   /** On 2 processors. */
   minutes: number;
-  load(): Promise<{ bench(options: Pick<Options, 'against'>): Promise<void> }>;
+  load(): Promise<{ bench(options: Pick<Options, 'against' | 'webhookPath'>): Promise<void> }>;
 }
 
 const benches: Record<string, Bench> = {
-  webhook: { about: 'admission behind a real API server, beside none; memory', minutes: 4, load: () => import('./webhook.ts') },
+  webhook: {
+    about: 'admission behind a real API server, beside none and a bare one; memory',
+    minutes: 4,
+    load: () => import('./webhook.ts'),
+  },
   sidecar: { about: 'cached tokens, start, memory, a node full of cold starts', minutes: 3, load: () => import('./sidecar.ts') },
   controller: { about: 'matching, assignment and release of many pods, memory', minutes: 4, load: () => import('./controller.ts') },
   federated: { about: 'first tokens, a burst, tokens from the cache of the broker', minutes: 3, load: () => import('./federated.ts') },
@@ -38,6 +42,7 @@ ${Object.entries(benches)
                           webhook     {port} {certs} {kubeconfig}: {certs} is a folder with tls.crt, tls.key and ca.crt
                           proxy       {port} {imds}
                           controller  {kubeconfig} {arm}
+  --webhook-path PATH     where the other webhook answers reviews, by default /mutate
   --help                  this text
 `;
 

@@ -14,6 +14,11 @@ test('reads the command of another program', () => {
   assert.deepEqual(against, { proxy: 'other --listen={port}' });
 });
 
+test('reads where the other webhook answers reviews', () => {
+  assert.equal(parseOptions([], benches).webhookPath, '/mutate');
+  assert.equal(parseOptions(['--webhook-path=/mutate-v1-pod'], benches).webhookPath, '/mutate-v1-pod');
+});
+
 test('names what is wrong on the command line, and what is accepted', () => {
   assert.throws(
     () => parseOptions(['web'], benches),

@@ -11,6 +11,8 @@ export interface Options {
   help: boolean;
   /** Command lines with `{placeholders}`. */
   against: Partial<Record<Kind, string>>;
+  /** Of the reviews that the other webhook answers. */
+  webhookPath: string;
 }
 
 /** Names what was wrong on the command line, and what is accepted. */
@@ -28,11 +30,20 @@ export function parseOptions(args: readonly string[], benches: readonly string[]
     if (!isKind(kind)) throw new UsageError(`--against ${given}: accepted is KIND=COMMAND, and a KIND is ${kinds.join(', ')}`);
     against[kind] = command;
   }
-  return { names: positionals.length > 0 ? positionals : [...benches], help: values.help ?? false, against };
+  return {
+    names: positionals.length > 0 ? positionals : [...benches],
+    help: values.help ?? false,
+    against,
+    webhookPath: values['webhook-path'],
+  };
 }
 
 function parse(args: readonly string[]) {
-  const options = { help: { type: 'boolean', short: 'h' }, against: { type: 'string', multiple: true } } as const;
+  const options = {
+    help: { type: 'boolean', short: 'h' },
+    against: { type: 'string', multiple: true },
+    'webhook-path': { type: 'string', default: '/mutate' },
+  } as const;
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {

@@ -1,132 +1,133 @@
-// `npm run bench -- webhook`: the bundle behind the real API server at 200 and 300 pods a second, alone under reviews, and what it costs a pod.
-// A run passes when no pod is refused and 99 of 100 are there within a second.
-// Prints a table, asserts nothing.
+// `npm run bench -- webhook`: creates pods behind the real API server without a webhook, with one that does nothing, with ours as the chart starts it,
+// and with another one (--against webhook=COMMAND). Prints a table, asserts nothing.
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { connect } from 'node:http2';
 import path from 'node:path';
-import { text } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { bundle } from '../../tools/build.ts';
+import { webhookServiceName } from '../../api/names.ts';
+import { at } from '../../common/records.ts';
+import { parseQuantity } from '../../lib/kube/quantity.ts';
 import type { Harness } from '../integration/webhook/harness.ts';
-import { startHarness } from '../integration/webhook/harness.ts';
-import type { WebhookProcess } from '../integration/webhook/webhook-process.ts';
-import { quantile, row } from './table.ts';
+import { releaseNamespace, startHarness } from '../integration/webhook/harness.ts';
+import { asInChart } from './as-in-chart.ts';
+import { createMemoryCgroup } from './memory-cgroup.ts';
+import type { Options } from './options.ts';
+import { findPid, memoryMiB } from './process-usage.ts';
+import { quantile, row, textRow } from './table.ts';
+import type { Measure, Measured, Subject } from './webhook/measure.ts';
+import { createMeasure } from './webhook/measure.ts';
+import { startOtherWebhook } from './webhook/other-webhook.ts';
+import { benchNamespace, connectPodClient } from './webhook/pod-load.ts';
 
-const seconds = 15;
+const seconds = 10;
+const rates = [60, 120, 200];
+const flood = { perSecond: 300, seconds: 15 };
+const warmUp = { perSecond: 100, seconds: 5 };
+const bareCommand = `${process.execPath} ${path.join(import.meta.dirname, 'webhook/bare-webhook.ts')} {port} {certs}`;
 
-const residentMiB = (pid: number) => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-
-interface Load {
-  prefix: string;
-  rate: number;
-  labels: Record<string, string>;
-}
-
-/** Creates pods at the rate, however long the answers take; returns how long each took, in milliseconds, and how many were refused. */
-async function createAtRate(sessions: Sessions, { prefix, rate, labels }: Load): Promise<{ times: number[]; refused: number }> {
-  const times: number[] = [];
-  const refusals = new Map<string, number>();
-  const pending: Promise<void>[] = [];
-  const began = performance.now();
-  for (let index = 0; index < rate * seconds; index += 1) {
-    const wait = began + (index * 1000) / rate - performance.now();
-    if (wait > 1) await delay(wait);
-    const sent = performance.now();
-    const body = {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: `${prefix}-${index}`, labels },
-      spec: { containers: [{ name: 'app', image: 'app:1' }] },
+export async function bench({ against, webhookPath }: Pick<Options, 'against' | 'webhookPath'>): Promise<void> {
+  const harness = await startHarness();
+  const limit = await memoryLimitInChart(harness);
+  const cgroup = createMemoryCgroup(limit);
+  if (cgroup === undefined) textRow('no memory cgroup here', 'the webhook allows more connections than in its container');
+  const stops = [() => harness.stop()];
+  try {
+    const program = await asInChart('webhook');
+    const process = await harness.startRegistered([], { ...program, through: cgroup?.through ?? [] });
+    const start = async (name: string, command: string, urlPath: string): Promise<Subject> => {
+      const other = await startOtherWebhook(harness, { name, command, path: urlPath });
+      stops.unshift(() => other.stop());
+      return { name, labels: other.labels, webhook: other };
     };
-    pending.push(
-      sessions.createPod(body).then(
-        () => void times.push(performance.now() - sent),
-        (error: unknown) => void refusals.set(String(error), (refusals.get(String(error)) ?? 0) + 1),
-      ),
-    );
+    const none: Subject = { name: 'none', labels: { app: 'x' } };
+    const bare = await start('bare', bareCommand, '/');
+    const other = against.webhook === undefined ? [] : [await start('other', against.webhook, webhookPath)];
+    const pid = process.process.pid ?? 0;
+    const ours: Subject = { name: 'ours', labels: { aadpodidbinding: 'reader' }, webhook: { pid, port: process.port } };
+
+    await harness.createNamespace(benchNamespace);
+    row('RSS when ready', memoryMiB(pid, 'VmRSS'), 'MiB');
+    const pods = connectPodClient(harness.plane);
+    stops.unshift(async () => pods.close());
+    const apiServer = findPid(`--secure-port=${new URL(harness.plane.url).port}`);
+    const measure = createMeasure(pods, apiServer);
+    for (const subject of [none, bare, ...other, ours]) await measure(subject, warmUp);
+    for (const perSecond of rates) await atRate(measure, [none, bare, ...other, ours], perSecond);
+    for (const subject of [...other, ours]) {
+      const { p50, p99, failed, connections } = await measure(subject, flood);
+      const what = `${flood.perSecond} pods/s, ${subject.name}`;
+      row(`${what}: failed`, failed, 'pods', { atMost: 0 });
+      row(`${what}: create, p50`, p50, 'ms');
+      row(`${what}: create, p99`, p99, 'ms');
+      row(`${what}: new connections`, connections, '');
+    }
+    const [reference] = other.map(({ name, webhook }) => ({ what: name, value: memoryMiB(webhook?.pid ?? 0, 'VmHWM') }));
+    if (reference !== undefined) row('RSS at most, beside the other', memoryMiB(pid, 'VmHWM'), 'MiB', { reference });
+    row('RSS at most', memoryMiB(pid, 'VmHWM'), 'MiB', { atMost: 100 });
+    const admissions = process.log.flatMap((record) => (record.msg === 'admission' && typeof record.ms === 'number' ? [record.ms] : []));
+    row('from review to response, p50', quantile(admissions, 0.5), 'ms', { atMost: 1 });
+    row('from review to response, p99', quantile(admissions, 0.99), 'ms', { atMost: 5 });
+    await loadReviews(process.port);
+    const { perSecond, p99 } = await loadReviews(process.port);
+    row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', { atLeast: 5_000 });
+    row('the same, p99', p99, 'ms');
+    row('RSS at most, after it', memoryMiB(pid, 'VmHWM'), 'MiB', { atMost: limit / 2 / 1024 ** 2 });
+  } finally {
+    for (const stop of stops) await stop();
+    cgroup?.remove();
   }
-  await Promise.all(pending);
-  for (const [error, count] of refusals) console.error(`  ${count} refused: ${error}`);
-  return { times, refused: rate * seconds - times.length };
 }
 
-interface Sessions {
-  /** Rejects with the answer of the API server that refuses it. */
-  createPod(body: unknown): Promise<void>;
-  close(): void;
+async function memoryLimitInChart({ client }: Harness): Promise<number> {
+  const deployment = await client.call('GET', `/apis/apps/v1/namespaces/${releaseNamespace}/deployments/${webhookServiceName}`);
+  const containers = at(deployment, 'spec', 'template', 'spec', 'containers');
+  const limit = parseQuantity(at(Array.isArray(containers) ? containers[0] : undefined, 'resources', 'limits', 'memory'));
+  if (limit === undefined) throw new Error('the webhook of the chart has no memory limit');
+  return limit;
 }
 
-/** HTTP/2, as the controllers of Kubernetes speak it. A connection for each request would make the API server busy with handshakes of ours. */
-function openSessions({ url, ca, token }: Harness['plane']): Sessions {
-  const sessions = Array.from({ length: 4 }, () => connect(url, { ca }));
-  let turn = 0;
-  return {
-    async createPod(body) {
-      turn += 1;
-      const stream = sessions[turn % sessions.length]?.request({
-        ':method': 'POST',
-        ':path': '/api/v1/namespaces/bench/pods',
-        authorization: `Bearer ${token}`,
-        'content-type': 'application/json',
+/** Side by side; what a webhook adds to a pod is compared with what the last one before ours adds. */
+async function atRate(measure: Measure, subjects: readonly Subject[], perSecond: number): Promise<void> {
+  const results = new Map<string, Measured>();
+  for (const subject of subjects) results.set(subject.name, await measure(subject, { perSecond, seconds }));
+  const [, none] = [...results][0] ?? [];
+  const [compared, last] = [...results].at(-2) ?? [];
+  if (none === undefined || compared === undefined || last === undefined) return;
+  for (const [name, result] of results) {
+    const what = `${perSecond} pods/s, ${name}`;
+    const isOurs = name === 'ours';
+    const goal = (of: (measured: Measured) => number) => (isOurs ? { reference: { what: compared, value: of(last) } } : {});
+    if (name === 'none') row(`${what}: create, p50`, result.p50, 'ms');
+    else
+      row(`${what}: adds to create, p50`, result.p50 - none.p50, 'ms', {
+        ...goal(({ p50 }) => p50 - none.p50),
+        ...(isOurs && { atMost: 1 }),
       });
-      if (stream === undefined) throw new Error('there is no session');
-      stream.end(JSON.stringify(body));
-      const [headers] = (await once(stream, 'response')) as [{ ':status'?: number }];
-      const answer = await text(stream);
-      if (headers[':status'] !== 201) throw new Error(answer);
-    },
-    close: () => {
-      for (const session of sessions) session.close();
-    },
-  };
+    if (name === 'none') row(`${what}: create, p99`, result.p99, 'ms');
+    else
+      row(`${what}: adds to create, p99`, result.p99 - none.p99, 'ms', {
+        ...goal(({ p99 }) => p99 - none.p99),
+        ...(isOurs && { atMost: 1 }),
+      });
+    row(
+      `${what}: API server, a pod`,
+      result.apiServerMs,
+      'ms of processor',
+      goal(({ apiServerMs }) => apiServerMs),
+    );
+    if (name === 'none') continue;
+    row(
+      `${what}: webhook, a pod`,
+      result.webhookMs,
+      'ms of processor',
+      goal(({ webhookMs }) => webhookMs),
+    );
+    row(`${what}: new connections`, result.connections, '');
+    if (result.failed > 0 || isOurs) row(`${what}: failed`, result.failed, 'pods', { atMost: 0 });
+  }
 }
 
 /** In a process of its own: this process reads the webhook's log, and would slow the webhook by reading it slowly. */
 async function loadReviews(port: number): Promise<{ perSecond: number; p99: number }> {
-  const { stdout } = await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, 'review-load.ts'), String(port)]);
+  const { stdout } = await promisify(execFile)(process.execPath, [path.join(import.meta.dirname, 'webhook/review-load.ts'), String(port)]);
   return JSON.parse(stdout) as { perSecond: number; p99: number };
-}
-
-async function underApiServer(sessions: Sessions, webhook: WebhookProcess): Promise<void> {
-  const plain = { app: 'x' };
-  const labelled = { aadpodidbinding: 'reader' };
-  await createAtRate(sessions, { prefix: 'warm', rate: 200, labels: labelled });
-  for (const rate of [200, 300]) {
-    const without = await createAtRate(sessions, { prefix: `plain-${rate}`, rate, labels: plain });
-    const before = webhook.log.length;
-    const { times, refused } = await createAtRate(sessions, { prefix: `labelled-${rate}`, rate, labels: labelled });
-    const own = webhook.log
-      .slice(before)
-      .flatMap((record) => (record.msg === 'admission' && typeof record.ms === 'number' ? [record.ms] : []));
-    row(`pods refused at ${rate} pods/s`, refused, 'pods', { atMost: 0 });
-    row("webhook's own time, p50", quantile(own, 0.5), 'ms', { atMost: 1 });
-    row("webhook's own time, p99", quantile(own, 0.99), 'ms', { atMost: 5 });
-    row('pod create without the webhook, p50', quantile(without.times, 0.5), 'ms');
-    row('pod create with the webhook, p50', quantile(times, 0.5), 'ms');
-    row('pod create without the webhook, p99', quantile(without.times, 0.99), 'ms');
-    row('pod create with the webhook, p99', quantile(times, 0.99), 'ms', { atMost: 1000 });
-  }
-}
-
-export async function bench(): Promise<void> {
-  const { outfile } = await bundle('webhook', { write: true });
-  const harness = await startHarness();
-  try {
-    const webhook = await harness.startRegistered([], outfile);
-    await harness.createNamespace('bench');
-    row('RSS when ready', residentMiB(webhook.process.pid ?? 0), 'MiB');
-    const sessions = openSessions(harness.plane);
-    await underApiServer(sessions, webhook);
-    sessions.close();
-    await loadReviews(webhook.port);
-    const { perSecond, p99 } = await loadReviews(webhook.port);
-    row('reviews over keep-alive TLS, 4 connections', perSecond, 'reviews/s', { atLeast: 5_000 });
-    row('the same, p99', p99, 'ms');
-    row('RSS after it', residentMiB(webhook.process.pid ?? 0), 'MiB', { atMost: 160 });
-  } finally {
-    await harness.stop();
-  }
 }

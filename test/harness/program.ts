@@ -23,6 +23,8 @@ export interface NodeProgram {
   file?: string;
   nodeFlags?: readonly string[];
   env?: Readonly<Record<string, string>>;
+  /** A command that runs the one behind it, such as one that limits its memory. */
+  through?: readonly string[];
 }
 
 export interface ProgramOptions {

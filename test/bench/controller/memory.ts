@@ -1,14 +1,13 @@
 // Memory of controller and broker as the chart starts them, with an assignment for each of many pods.
 import { readFileSync } from 'node:fs';
-import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pods as podKind, resourcePath } from '../../../lib/kube/resources.ts';
-import { bundle } from '../../../tools/build.ts';
-import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
+import type { RunningProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
 import { serveBroker } from '../../integration/controller/broker-service.ts';
 import type { Harness } from '../../integration/controller/harness/harness.ts';
 import { statusOf } from '../../integration/controller/harness/observations.ts';
+import { asInChart } from '../as-in-chart.ts';
 import { row } from '../table.ts';
 import { names, spread, startCluster } from './cluster.ts';
 import { realisticPod } from './pods.ts';
@@ -57,16 +56,6 @@ const createPods = (harness: Harness, count: number): Promise<void> =>
     const body = realisticPod(`${selector}-6d4f9c7b58-${name}`, selector, `node-${index % cluster.nodes}`);
     return harness.client.call('POST', resourcePath(podKind, { namespace: 'default' }), { body });
   });
-
-/** The bundle of the image, with the node flags and variables of the chart. */
-async function asInChart(name: 'controller' | 'broker'): Promise<NodeProgram> {
-  const { outfile } = await bundle(name, { write: true });
-  const root = path.resolve(import.meta.dirname, '../../..');
-  const template = readFileSync(path.join(root, `charts/aad-pod-identity-webhook/templates/${name}.yaml`), 'utf8');
-  const flags = new RegExp(`command: \\[node, (.*, )?/app/${name}\\.cjs\\]`).exec(template)?.[1] ?? '';
-  const env = [...template.matchAll(/name: (MALLOC_\w+), value: "(\w+)"/g)].map(([, variable = '', value = '']) => [variable, value]);
-  return { nodeFlags: flags.split(', ').filter((flag) => flag !== ''), file: outfile, env: Object.fromEntries(env) };
-}
 
 async function untilReady(controller: RunningProgram): Promise<void> {
   const { probes } = await controller.logged(({ msg }) => msg === 'started');

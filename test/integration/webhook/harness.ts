@@ -22,6 +22,7 @@ import type { Result } from '../../cluster/run.ts';
 import { mustRun, run } from '../../cluster/run.ts';
 import { programFile } from '../../harness/bundles.ts';
 import { leaseControlPlane } from '../../harness/control-plane.ts';
+import type { NodeProgram } from '../../harness/program.ts';
 import { eventually } from '../../harness/wait.ts';
 import { entriesOfChart } from '../chart/installed.ts';
 import type { WebhookProcess } from './webhook-process.ts';
@@ -46,8 +47,8 @@ export interface Harness {
   /** Points the chart's configuration at a process outside the cluster. */
   register(port: number, caBundle?: string): Promise<void>;
   startWebhook(flags?: readonly string[]): Promise<WebhookProcess>;
-  /** Starts a webhook from this file, by default the bundle of the tests, registers it and waits until it is ready. */
-  startRegistered(flags?: readonly string[], file?: string): Promise<WebhookProcess>;
+  /** Starts a webhook, by default from the bundle of the tests, registers it and waits until it is ready. */
+  startRegistered(flags?: readonly string[], program?: NodeProgram): Promise<WebhookProcess>;
   /** In a namespace that was created just before, without a wait for anything but its service account. */
   createPodInNew(namespace: string, body: object): Promise<void>;
   createNamespace(name: string, metadata?: { labels?: Record<string, string>; annotations?: Record<string, string> }): Promise<void>;
@@ -61,9 +62,9 @@ export async function startHarness(
   const plane = await leaseControlPlane(options);
   const client = connect({ kubeconfig: plane.kubeconfig, userAgent: 'test', qps: 2_000 });
   const started = new Set<WebhookProcess>();
-  const start = async (flags: readonly string[], file?: string) => {
-    const program = file ?? (await programFile('webhook'));
-    const webhook = await startWebhookProcess({ plane, client, namespace: releaseNamespace, flags, file: program });
+  const start = async (flags: readonly string[], program: NodeProgram = {}) => {
+    const file = program.file ?? (await programFile('webhook'));
+    const webhook = await startWebhookProcess({ plane, client, namespace: releaseNamespace, flags, ...program, file });
     started.add(webhook);
     return webhook;
   };
@@ -80,8 +81,8 @@ export async function startHarness(
       }),
     register: (port, caBundle = harness.ca.certificate) => register(client, port, caBundle),
     startWebhook: (flags = []) => start(flags),
-    async startRegistered(flags = [], file) {
-      const webhook = await start(flags, file);
+    async startRegistered(flags = [], program) {
+      const webhook = await start(flags, program);
       await register(client, webhook.port, harness.ca.certificate);
       await eventually(async () => (await webhook.readyz()).status === 200, 'the webhook is ready');
       await eventually(() => isInjecting(client), 'the API server calls the webhook');

@@ -2,7 +2,7 @@
 import { webhookServiceName } from '../../../api/names.ts';
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
-import type { RunningProgram } from '../../harness/program.ts';
+import type { NodeProgram, RunningProgram } from '../../harness/program.ts';
 import { startProgram } from '../../harness/program.ts';
 import { kubeconfigOf } from '../../harness/service-account.ts';
 
@@ -12,7 +12,7 @@ export interface WebhookProcess extends RunningProgram {
   readyz(): Promise<{ status: number; text: string }>;
 }
 
-export interface WebhookProcessOptions {
+export interface WebhookProcessOptions extends NodeProgram {
   plane: ControlPlane;
   client: KubeClient;
   /** Release namespace. */
@@ -22,12 +22,15 @@ export interface WebhookProcessOptions {
 }
 
 /** Resolves when it listens. */
-export async function startWebhookProcess({ plane, client, namespace, flags, file }: WebhookProcessOptions): Promise<WebhookProcess> {
+export async function startWebhookProcess(options: WebhookProcessOptions): Promise<WebhookProcess> {
+  const { plane, client, namespace, flags, file, nodeFlags = [], env = {}, through = [] } = options;
   const kubeconfig = await kubeconfigOf({ plane, client, namespace, name: webhookServiceName });
   const program = startProgram({
     name: 'webhook',
     command: [
+      ...through,
       process.execPath,
+      ...nodeFlags,
       file,
       `--kubeconfig=${kubeconfig}`,
       `--namespace=${namespace}`,
@@ -36,6 +39,7 @@ export async function startWebhookProcess({ plane, client, namespace, flags, fil
       ...['admission', 'probes', 'metrics'].map((listener) => `--${listener}-listen=127.0.0.1:0`),
       ...flags,
     ],
+    env: { ...process.env, ...env },
   });
   const { admissionPort, probesPort } = await program.logged((record) => record.msg === 'listening');
   return {

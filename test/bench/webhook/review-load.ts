@@ -1,9 +1,9 @@
 // Load of the webhook's bench: `review-load.ts PORT` prints reviews a second and the p99 in milliseconds as JSON.
 import { once } from 'node:events';
 import { connect } from 'node:tls';
-import { rawPod } from '../../lib/identities/decision/testing/raw-pods.ts';
-import { sendRepeatedly } from './raw-requests.ts';
-import { quantile } from './table.ts';
+import { rawPod } from '../../../lib/identities/decision/testing/raw-pods.ts';
+import { sendRepeatedly } from '../raw-requests.ts';
+import { quantile } from '../table.ts';
 
 const connections = 4;
 const reviews = 40_000;
