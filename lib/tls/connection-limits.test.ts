@@ -56,6 +56,15 @@ describe('connection limits', () => {
     assert.deepEqual(table.roomFor('c', 0), { room: false }, 'never one with a request');
   });
 
+  it('takes a quiet connection from the source with the most before one that was just opened', () => {
+    const table = createConnectionTable<string>(limits);
+    open(table, 'a1', 'b1', 'b2');
+    for (const connection of ['a2', 'a3', 'a4']) table.add(connection, 'a', 500);
+    useAt(100, table, 'a1');
+    assert.deepEqual(table.roomFor('c', 1_099), { room: true, close: 'a2' });
+    assert.deepEqual(table.roomFor('c', 1_100), { room: true, close: 'a1' });
+  });
+
   it('takes nothing from a source that has no more than the asking one', () => {
     const table = createConnectionTable<string>(limits);
     open(table, 'a1', 'a2', 'b1', 'b2', 'c1', 'c2');

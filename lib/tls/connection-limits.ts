@@ -49,17 +49,20 @@ export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSour
     return found;
   }
 
+  const isQuiet = ({ open, quietSince }: Entry, now: number) => open === 0 && now - quietSince >= quietMs;
+  const findQuiet = (connections: Iterable<C>, now: number): C | undefined =>
+    find(connections, (entry) => !entry.used && isQuiet(entry, now)) ?? find(connections, (entry) => isQuiet(entry, now));
+
   function roomOfSource(own: ReadonlySet<C>, now: number): { room: boolean; close?: C } {
-    const isQuiet = ({ open, quietSince }: Entry) => open === 0 && now - quietSince >= quietMs;
-    const close = find(own, (entry) => !entry.used && isQuiet(entry)) ?? find(own, isQuiet);
+    const close = findQuiet(own, now);
     return close === undefined ? { room: false } : { room: true, close };
   }
 
   /** The source with the most connections loses one, unless the asking source would have as many then. */
-  function roomOfLargest(own: number): { room: boolean; close?: C } {
+  function roomOfLargest(own: number, now: number): { room: boolean; close?: C } {
     const connections = largest();
     if (connections.size <= own + 1) return { room: false };
-    const close = find(connections, ({ used }) => !used) ?? find(connections, ({ open }) => open === 0);
+    const close = findQuiet(connections, now) ?? find(connections, ({ used }) => !used) ?? find(connections, ({ open }) => open === 0);
     return close === undefined ? { room: false } : { room: true, close };
   }
 
@@ -67,7 +70,7 @@ export function createConnectionTable<C>({ maxConnections, maxConnectionsPerSour
     roomFor(source, now) {
       const own = sources.get(source) ?? new Set<C>();
       if (own.size >= maxConnectionsPerSource) return roomOfSource(own, now);
-      return entries.size < maxConnections ? { room: true } : roomOfLargest(own.size);
+      return entries.size < maxConnections ? { room: true } : roomOfLargest(own.size, now);
     },
 
     add(connection, source, now) {

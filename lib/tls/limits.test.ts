@@ -8,7 +8,7 @@ test('derives all limits from the memory of the container', () => {
   assert.deepEqual(tlsLimits({ memory: 256 * MiB, connectionShare: 0.08, bodyShare: 0.15 }), {
     maxConnections: 262,
     maxConnectionsPerSource: 131,
-    quietMs: 1_000,
+    quietMs: 6_000,
     maxWaiting: 983,
     maxWaitingPerSource: 491,
     maxBodyBytes: 40_265_318,

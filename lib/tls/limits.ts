@@ -16,6 +16,11 @@ export interface LimitOptions {
 }
 
 const waitingShare = 0.06;
+/**
+ * Longer than an admission may take by default. A busy client can leave a connection without a request for seconds although it is about to send one, and
+ * a request on a connection that was just closed fails.
+ */
+const quietMs = 6_000;
 
 /** No source has more than half, so that two sources do not see each other. */
 export function tlsLimits({ memory, connectionShare, bodyShare }: LimitOptions): TlsLimits & BodyLimits {
@@ -24,7 +29,7 @@ export function tlsLimits({ memory, connectionShare, bodyShare }: LimitOptions):
   return {
     maxConnections,
     maxConnectionsPerSource: Math.floor(maxConnections / 2),
-    quietMs: 1_000,
+    quietMs,
     maxWaiting,
     maxWaitingPerSource: Math.floor(maxWaiting / 2),
     maxBodyBytes: Math.floor(memory * bodyShare),
