@@ -9,12 +9,12 @@ export interface SecretCredential {
   version: string;
 }
 
-/** From a raw Secret; type 1 is a client secret, type 2 a certificate. Throws an Error that says what is missing and quotes nothing of the data. */
-export function parseClientCredential(type: 1 | 2, rawSecret: unknown): SecretCredential {
+/** From a raw Secret; type 1 is a client secret, type 2 a certificate. Rejects with an Error that says what is missing and quotes nothing of the data. */
+export async function parseClientCredential(type: 1 | 2, rawSecret: unknown): Promise<SecretCredential> {
   const data = stringMapAt(rawSecret, 'data');
   const { uid = '', resourceVersion = '' } = metadataOf(rawSecret);
   return {
-    credential: type === 1 ? { clientSecret: passwordIn(data) } : { clientCertificate: certificateIn(data) },
+    credential: type === 1 ? { clientSecret: passwordIn(data) } : { clientCertificate: await certificateIn(data) },
     version: `${uid} ${resourceVersion}`,
   };
 }

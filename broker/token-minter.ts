@@ -112,7 +112,7 @@ async function readSecret({ client, log, events, identityOf }: MinterOptions, re
   const { secret, type } = request.principal;
   const key = `${secret.namespace}/${secret.name}`;
   try {
-    return parseClientCredential(type, await client.call('GET', resourcePath(secrets, secret), { timeoutMs: 10_000 }));
+    return await parseClientCredential(type, await client.call('GET', resourcePath(secrets, secret), { timeoutMs: 10_000 }));
   } catch (error) {
     const why = isNotFound(error) ? 'does not exist' : error instanceof Error ? error.message : String(error);
     log.warn({ secret: key, error: why }, 'Secret of an AzureIdentity cannot be used');

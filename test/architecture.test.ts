@@ -92,6 +92,28 @@ describe('the dependency direction', () => {
     );
   });
 
+  // 5 MiB of each replica, of which most never use them.
+  it('starts no program with the Azure SDKs or node-forge', async () => {
+    const large = /^node_modules\/(@azure\/(arm-compute|core-rest-pipeline|msal-)|@typespec\/|node-forge\/)/;
+    for (const name of ['controller', 'broker', 'webhook'] as const) {
+      const { atStart } = await bundle(name, { write: false });
+      assert.ok(
+        atStart.some((file) => file.startsWith('node_modules/undici/')),
+        'the walk leads into packages',
+      );
+      assert.deepEqual(
+        atStart.filter((file) => large.test(file)),
+        [],
+      );
+    }
+  });
+
+  // 13 MiB.
+  it('bundles the classes that client-node generates for each kind into the plugin of kubectl only', async () => {
+    const generated = (input: string) => input.startsWith('node_modules/@kubernetes/client-node/dist/gen/models/');
+    for (const name of programNames) assert.equal((await inputsOf(name)).some(generated), name === 'cli', name);
+  });
+
   // Handshakes could delay the renewal of the Lease.
   it('bundles the controller without a TLS server', async () => {
     const inputs = await inputsOf('controller');

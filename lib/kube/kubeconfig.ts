@@ -1,5 +1,6 @@
 // The configuration as kubectl reads it, and an error for each way in which it cannot be used.
-import { KubeConfig } from '@kubernetes/client-node';
+// Not the index of the package: that loads its generated classes of every kind, 13 MiB (docs/reference/node-runtime.md#memory).
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { SettingsError } from '../settings.ts';
 
 export interface KubeconfigOptions {

@@ -1,6 +1,6 @@
 // One call to Resource Manager. The client of @azure/arm-compute has the pipeline: sign-in, TLS, proxy, user agent. This file reads the answers
 // itself, because the generated operations lose errors and ignore settings (docs/reference/client-libraries.md#azurearm-compute).
-import { createComputeManagement } from '@azure/arm-compute/api';
+import type { ComputeManagementContext } from '@azure/arm-compute/api';
 import { untilAborted } from '../../../lib/azure/abort.ts';
 import type { TokenCredential } from '../../../lib/azure/auth/access-token.ts';
 import { SignInError } from '../../../lib/azure/auth/access-token.ts';
@@ -31,7 +31,7 @@ const defaultApiVersion = '2026-04-01';
 const oldestApiVersion = '2018-06-01';
 const callTimeoutMs = 30_000;
 
-type RequestParameters = NonNullable<Parameters<ReturnType<ReturnType<typeof createComputeManagement>['pathUnchecked']>['get']>[0]>;
+type RequestParameters = NonNullable<Parameters<ReturnType<ComputeManagementContext['pathUnchecked']>['get']>[0]>;
 
 export interface ArmOptions {
   cloud: Cloud;
@@ -45,24 +45,28 @@ export interface ArmOptions {
 
 export function createArm(options: ArmOptions): Send {
   const { cloud, credential, log } = options;
-  const connect = () =>
+  const connect = async () => {
+    // Loaded when it is used: a replica that does not lead makes no call (docs/reference/node-runtime.md#memory).
+    const { createComputeManagement } = await import('@azure/arm-compute/api');
     // Which subscription is in the path of every call.
-    createComputeManagement(credential, '', {
+    return createComputeManagement(credential, '', {
       endpoint: cloud.resourceManager,
       credentials: { scopes: [cloud.resourceManagerScope] },
       userAgentOptions: { userAgentPrefix: options.userAgent },
       retryOptions: { maxRetries: 0 },
       redirectOptions: { maxRetries: 0 },
     });
-  let client = connect();
+  };
+  let client: Promise<ComputeManagementContext> | undefined;
   let apiVersion = options.apiVersion ?? defaultApiVersion;
   let fellBack = false;
 
   async function once(request: ArmRequest): Promise<Answer> {
-    if (options.signInChanged()) client = connect();
+    if (options.signInChanged()) client = undefined;
+    client ??= connect();
     const url = new URL(request.url, cloud.resourceManager);
     if (!url.searchParams.has('api-version')) url.searchParams.set('api-version', apiVersion);
-    const route = client.pathUnchecked(url.href);
+    const route = (await client).pathUnchecked(url.href);
     let answer: Answer | undefined;
     // The SDK's own timeout ends with the headers and leaves its timer behind.
     const timeout = AbortSignal.timeout(callTimeoutMs);
@@ -107,7 +111,7 @@ export function createArm(options: ArmOptions): Send {
     let answer = await once(request);
     if (answer.status === 401) {
       // The SDK keeps a token until it expires, whatever ARM thinks of it; a new client asks for a new one.
-      client = connect();
+      client = undefined;
       answer = await once(request);
     }
     const offered = fellBack || request.url.includes('api-version=') ? undefined : newestApiVersionIn(answer);

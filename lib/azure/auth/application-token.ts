@@ -1,6 +1,5 @@
 // One token for an application, through MSAL: for the controller's own sign-in, and for the service principals for which the broker mints tokens.
-import type { Configuration, INetworkModule, NetworkResponse } from '@azure/msal-node';
-import { AuthError, ConfidentialClientApplication, ServerError } from '@azure/msal-node';
+import type { AuthError, Configuration, INetworkModule, NetworkResponse } from '@azure/msal-node';
 import { at, stringAt } from '../../kube/objects.ts';
 import { parseRetryAfter } from '../retry-after.ts';
 
@@ -63,6 +62,8 @@ export class EntraError extends Error {
  * old credentials.
  */
 export async function requestApplicationToken(request: ApplicationRequest): Promise<ApplicationToken> {
+  // Loaded when it is used: a controller with the managed identity of its node never does (docs/reference/node-runtime.md#memory).
+  const msal = await import('@azure/msal-node');
   const { clientId, credential, scopes, claims, capabilities } = request;
   const network = observe(request.network);
   const authority = `${request.authority}/${request.tenantId}`;
@@ -84,7 +85,7 @@ export async function requestApplicationToken(request: ApplicationRequest): Prom
     system: { networkClient: network.module },
   };
   try {
-    const application = new ConfidentialClientApplication(configuration);
+    const application = new msal.ConfidentialClientApplication(configuration);
     const result = await application.acquireTokenByClientCredential({ scopes, ...(claims === undefined ? {} : { claims }) });
     if (result === null || result.expiresOn === null) throw new EntraError('Entra answered without a token');
     const { accessToken, expiresOn, refreshOn } = result;
@@ -92,8 +93,9 @@ export async function requestApplicationToken(request: ApplicationRequest): Prom
     return { accessToken, expiresOn, ...(refreshOn === undefined ? {} : { refreshOn }), ...(requestId === undefined ? {} : { requestId }) };
   } catch (error) {
     if (error instanceof EntraError) throw error;
-    const status = error instanceof ServerError ? error.status : undefined;
-    throw new EntraError(safeText(error, credential), { ...detailsOf(network.last), status });
+    const status = error instanceof msal.ServerError ? error.status : undefined;
+    const text = error instanceof msal.AuthError ? textOf(error) : error instanceof Error ? error.message : String(error);
+    throw new EntraError(safeText(text, credential), { ...detailsOf(network.last), status });
   }
 }
 
@@ -130,9 +132,10 @@ function detailsOf(response: NetworkResponse<unknown> | undefined): EntraErrorDe
   };
 }
 
-function safeText(error: unknown, { clientSecret, clientAssertion }: ClientCredential): string {
-  let text =
-    error instanceof AuthError ? `${error.errorCode}: ${error.errorMessage}` : error instanceof Error ? error.message : String(error);
+const textOf = ({ errorCode, errorMessage }: AuthError): string => `${errorCode}: ${errorMessage}`;
+
+function safeText(given: string, { clientSecret, clientAssertion }: ClientCredential): string {
+  let text = given;
   // Before the text is cut, which could leave a part of a secret.
   for (const secret of [clientSecret, clientAssertion]) if (secret !== undefined && secret !== '') text = text.replaceAll(secret, '***');
   return text.slice(0, 600);

@@ -1,7 +1,7 @@
 // The certificate and key of an application, from PEM or PKCS#12, as MSAL takes them.
 import type { KeyObject } from 'node:crypto';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import forge from 'node-forge';
+import type forge from 'node-forge';
 
 export interface ClientCertificate {
   /** PKCS#8 PEM. */
@@ -12,10 +12,10 @@ export interface ClientCertificate {
   x5c: string;
 }
 
-/** Throws an Error whose message says what is missing and never holds key material. */
-export function readClientCertificate(bytes: Buffer, password?: string): ClientCertificate {
+/** Rejects with an Error whose message says what is missing and never holds key material. */
+export async function readClientCertificate(bytes: Buffer, password?: string): Promise<ClientCertificate> {
   const text = bytes.toString('latin1');
-  const { key, certificates } = text.includes('-----BEGIN') ? fromPem(text, password) : fromPkcs12(text, password);
+  const { key, certificates } = text.includes('-----BEGIN') ? fromPem(text, password) : await fromPkcs12(text, password);
   const own = certificates.find((certificate) => certificate.checkPrivateKey(key));
   if (own === undefined) throw new Error('none of the certificates belongs to the private key');
   const chain = [own, ...certificates.filter((certificate) => certificate !== own)];
@@ -43,8 +43,11 @@ function fromPem(text: string, password: string | undefined): Parts {
   };
 }
 
-function fromPkcs12(binary: string, password: string | undefined): Parts {
-  const archive = openPkcs12(binary, password);
+async function fromPkcs12(binary: string, password: string | undefined): Promise<Parts> {
+  // Loaded when it is used: most installations have no such file (docs/reference/node-runtime.md#memory).
+  const { default: forge } = await import('node-forge');
+  const archive = openPkcs12(forge, binary, password);
+  const der = (asn1: forge.asn1.Asn1): Buffer => Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1');
   const { pkcs8ShroudedKeyBag = '', keyBag = '', certBag = '' } = forge.pki.oids;
   const keys = [pkcs8ShroudedKeyBag, keyBag].flatMap((bagType) => archive.getBags({ bagType })[bagType] ?? []);
   const certificates = archive.getBags({ bagType: certBag })[certBag] ?? [];
@@ -59,11 +62,11 @@ function fromPkcs12(binary: string, password: string | undefined): Parts {
   };
 }
 
-function openPkcs12(binary: string, password: string | undefined) {
+function openPkcs12({ pkcs12, asn1 }: Pick<typeof forge, 'pkcs12' | 'asn1'>, binary: string, password: string | undefined) {
   // An empty password and no password differ in PKCS#12, and a file made without a password can need either.
   for (const attempt of password === undefined || password === '' ? ['', undefined] : [password]) {
     try {
-      return forge.pkcs12.pkcs12FromAsn1(forge.asn1.fromDer(binary), false, attempt);
+      return pkcs12.pkcs12FromAsn1(asn1.fromDer(binary), false, attempt);
     } catch {
       // Tries the next one. The error is dropped, since forge can quote what it decrypted.
     }
@@ -71,7 +74,6 @@ function openPkcs12(binary: string, password: string | undefined) {
   throw new Error('neither PEM nor a PKCS#12 file that opens with the given password');
 }
 
-const der = (asn1: forge.asn1.Asn1): Buffer => Buffer.from(forge.asn1.toDer(asn1).getBytes(), 'latin1');
 const x509 = (certificate: string | Buffer): X509Certificate => new X509Certificate(certificate);
 
 function privateKey(input: Parameters<typeof createPrivateKey>[0]): KeyObject {

@@ -69,7 +69,7 @@ async function readCredential(signIn: ApplicationSignIn): Promise<ClientCredenti
       const bytes = await readFile(signIn.file).catch((error: unknown) => unreadable(signIn.file, error));
       const password = signIn.password === undefined ? undefined : await readSecret(signIn.password);
       try {
-        return { clientCertificate: readClientCertificate(bytes, password) };
+        return { clientCertificate: await readClientCertificate(bytes, password) };
       } catch (error) {
         throw new SignInError(`${signIn.file}: ${error instanceof Error ? error.message : String(error)}`);
       }
