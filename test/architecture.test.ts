@@ -109,7 +109,7 @@ describe('the dependency direction', () => {
   });
 
   // 13 MiB.
-  it('bundles the classes that client-node generates for each kind into the plugin of kubectl only', async () => {
+  it('bundles the generated classes of client-node into the plugin of kubectl only', async () => {
     const generated = (input: string) => input.startsWith('node_modules/@kubernetes/client-node/dist/gen/models/');
     for (const name of programNames) assert.equal((await inputsOf(name)).some(generated), name === 'cli', name);
   });

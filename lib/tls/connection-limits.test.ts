@@ -56,7 +56,7 @@ describe('connection limits', () => {
     assert.deepEqual(table.roomFor('c', 0), { room: false }, 'never one with a request');
   });
 
-  it('takes a quiet connection from the source with the most before one that was just opened', () => {
+  it('takes a quiet connection of the largest source before a new one', () => {
     const table = createConnectionTable<string>(limits);
     open(table, 'a1', 'b1', 'b2');
     for (const connection of ['a2', 'a3', 'a4']) table.add(connection, 'a', 500);
