@@ -14,7 +14,7 @@ export interface LogRecord {
 /** `2026-11-30T21:00:00.000Z WARN message key=value`: one line, whatever a value holds, so that no value can pass for a record. */
 export function textLine({ time, level, message, fields }: LogRecord): string {
   const pairs = Object.entries(fields).flatMap(([key, value]) => (value === undefined ? [] : [` ${key}=${shown(value)}`]));
-  return `${time} ${level.toUpperCase()} ${escaped(message)}${pairs.join('')}`;
+  return `${time} ${level.toUpperCase()} ${escapeControls(message)}${pairs.join('')}`;
 }
 
 /** In quotes where it would not be one word. */
@@ -23,8 +23,8 @@ function shown(value: unknown): string {
   return /^[^\s"=\p{C}]+$/u.test(text) ? text : quoted(text);
 }
 
-const quoted = (text: string): string => escaped(JSON.stringify(text));
+const quoted = (text: string): string => escapeControls(JSON.stringify(text));
 
 /** Control characters and line separators, some of which JSON leaves as they are. */
-const escaped = (text: string): string =>
+export const escapeControls = (text: string): string =>
   text.replace(/[\p{Cc}\u2028\u2029]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);

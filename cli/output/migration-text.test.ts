@@ -40,6 +40,14 @@ Federation
 `,
     ));
 
+  it('lets no text of an object steer the terminal', () => {
+    const message = 'resource id \u001b[2Jx';
+    const sections = [{ title: 'Pods', findings: [broken('PodSecurity', { ...details, message })] }];
+    const text = migrationText({ ...report, sections, federation: [{ identity: 'a/b', code: 'NotFederable', message }] }, plain);
+    assert.ok(!text.includes('\u001b'));
+    assert.equal(text.split('\\u001b[2J').length, 3);
+  });
+
   it('says where it is incomplete, and promises no more than was read', () => {
     const sections = [{ title: 'Read', findings: [unknown('RightMissing', details)] }];
     assert.match(migrationText({ ...report, sections, incomplete: true }, plain), /incomplete\. Nothing that was read would break\.\n/);

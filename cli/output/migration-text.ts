@@ -1,3 +1,4 @@
+import { escapeControls } from '../../common/log-format.ts';
 import type { Finding } from '../finding.ts';
 import { isBroken, isProblem } from '../finding.ts';
 import type { MigrationReport } from '../migrate/report.ts';
@@ -17,7 +18,7 @@ export function migrationText({ sections, values, steps, federation, incomplete 
             ...federation.map((found) =>
               'commands' in found
                 ? `  ${found.identity}: can be federated`
-                : `  ${found.identity}: ${found.message} ${style.faint(`[${found.code}]`)}`,
+                : `  ${found.identity}: ${escapeControls(found.message)} ${style.faint(`[${found.code}]`)}`,
             ),
           ],
         ]),

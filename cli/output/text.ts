@@ -1,3 +1,4 @@
+import { escapeControls } from '../../common/log-format.ts';
 import type { Finding, Problem, Section } from '../finding.ts';
 import { firstBroken, isProblem } from '../finding.ts';
 import type { Style } from './style.ts';
@@ -9,9 +10,10 @@ export function sectionsText(sections: readonly Section[], style: Style): string
   return `${blocks.join('\n\n')}\n\n${ending(sections, style)}`;
 }
 
+/** What others wrote into objects must not steer the terminal. */
 export function findingLine(finding: Finding, style: Style): string {
-  if (!isProblem(finding)) return `  ${style.mark(finding.status)} ${finding.title}`;
-  return `  ${style.mark(finding.status)} ${finding.title}: ${finding.message} ${style.faint(`[${finding.code}]`)}`;
+  const line = `  ${style.mark(finding.status)} ${escapeControls(finding.title)}`;
+  return isProblem(finding) ? `${line}: ${escapeControls(finding.message)} ${style.faint(`[${finding.code}]`)}` : line;
 }
 
 const intros: Record<Problem['status'], string> = {
