@@ -80,6 +80,7 @@ export const migrationCodes = [
   'LeaderLockMoved',
   'SecretSignIn',
   'NodeFileSignIn',
+  'CustomCloud',
   'ShorterWait',
   'MetadataHeaderRequired',
   'FlagUnknown',

@@ -42,6 +42,7 @@ describe('readManifests', () => {
     ['an object without kind', 'apiVersion: v1', /^it has no kind$/],
     ['an object without apiVersion', 'kind: Pod', /^Pod without apiVersion$/],
     ['an object without name', 'kind: Pod\napiVersion: v1', /^Pod without metadata\.name$/],
+    ['a name that is none', "kind: Pod\napiVersion: v1\nmetadata: { name: '$(reboot)' }", /that is no name$/],
     ['an alias of nothing', 'a: *b', /alias/i],
     ['lists without end', `${'{"kind":"List","apiVersion":"v1","items":['.repeat(9)}${']}'.repeat(9)}`, /too deep/],
   ];
@@ -75,7 +76,7 @@ describe('readManifests', () => {
       fc.record({
         apiVersion: fc.constantFrom('v1', 'apps/v1'),
         kind: fc.constantFrom('Pod', 'Deployment'),
-        metadata: fc.record({ name: fc.string() }),
+        metadata: fc.record({ name: fc.stringMatching(/^[a-z][a-z0-9.-]{0,20}$/) }),
         spec: fc.jsonValue(),
       }),
     );

@@ -55,8 +55,10 @@ function readDocument(value: unknown, place: string, depth = 0): ReadObject[] {
   const why = problemOf(value);
   if (why !== undefined) return [{ place, why }];
   const items = listItems(value);
-  if (items === undefined)
-    return metadataOf(value).name === undefined ? [{ place, why: `${kindOf(value)} without metadata.name` }] : [{ object: value }];
+  if (items === undefined) {
+    const noName = nameProblemOf(value);
+    return noName === undefined ? [{ object: value }] : [{ place, why: noName }];
+  }
   if (depth === maxListDepth) return [{ place, why: 'lists lie too deep in each other' }];
   return items.flatMap((item, index) => readDocument(item, `${place}, item ${index + 1}`, depth + 1));
 }
@@ -65,6 +67,17 @@ function problemOf(value: unknown): string | undefined {
   if (!isRecord(value)) return 'it is no object';
   if (kindOf(value) === '') return 'it has no kind';
   return stringAt(value, 'apiVersion') === undefined ? `${kindOf(value)} without apiVersion` : undefined;
+}
+
+/** Names become parts of commands that a person types. The API server has no other names of these kinds. */
+const accepted = /^[\w.:-]{1,253}$/;
+
+function nameProblemOf(value: unknown): string | undefined {
+  const { name, namespace } = metadataOf(value);
+  if (name === undefined) return `${kindOf(value)} without metadata.name`;
+  return accepted.test(name) && (namespace === undefined || accepted.test(namespace))
+    ? undefined
+    : `${kindOf(value)} with a metadata.name or namespace that is no name`;
 }
 
 /** The API server leaves kind and apiVersion out of the items of a typed list. */

@@ -71,6 +71,13 @@ const cases: Case[] = [
     says: /\/etc\/kubernetes\/azure\.json of its node/,
   },
   {
+    what: 'a cloud of its own',
+    code: 'CustomCloud',
+    status: 'warning',
+    all: [mic({ env: [{ name: 'AZURE_ENVIRONMENT_FILEPATH', value: '/etc/kubernetes/akscustom.json' }] })],
+    says: /akscustom\.json describes the cloud/,
+  },
+  {
     what: 'an NMI that waits longer than the sidecar',
     code: 'ShorterWait',
     status: 'warning',

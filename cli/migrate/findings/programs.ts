@@ -18,6 +18,7 @@ export function programFindings(input: MigrationInput): Finding[] {
     ...matching(settings),
     ...mics.flatMap(otherLock),
     ...mics.flatMap((mic) => signIn(mic, settings)),
+    ...customCloud(settings),
     ...programs.flatMap(waitOf),
     ...programs.flatMap(headerOf),
     ...flags(settings),
@@ -87,7 +88,21 @@ function signIn(mic: UpstreamProgram, { values }: FoundSettings): Finding[] {
     warning('NodeFileSignIn', {
       title: 'sign-in to Azure',
       message: `MIC signs in with ${String(file)} of its node; with controller.cloudConfig our controller does, as root`,
-      advice: 'Better name a sign-in below adminsecret, such as a managed identity: docs/install.md#sign-in.',
+      advice:
+        'Better name a sign-in below adminsecret, such as a managed identity: docs/install.md#sign-in. Outside of the public cloud set adminsecret.cloud too.',
+    }),
+  ];
+}
+
+/** MIC alone signs in to Azure Resource Manager; here the broker signs in to Entra too, and reads no file of the node. */
+function customCloud({ values }: FoundSettings): Finding[] {
+  const file = values.get('controller.azureEnvironmentFilepath');
+  if (file === undefined) return [];
+  return [
+    warning('CustomCloud', {
+      title: 'cloud',
+      message: `${String(file)} describes the cloud, and the broker does not read it`,
+      advice: 'Set adminsecret.cloud: AzureStackCloud and entraEndpoint too: docs/migration.md#signing-in-to-azure.',
     }),
   ];
 }
