@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { migrationCodes } from '../cli/codes.ts';
 import { inputOf } from '../cli/migrate/input.ts';
 import { nmiFlags } from '../cli/migrate/nmi-flags.ts';
-import { stepsFor, stepTitles } from '../cli/migrate/steps.ts';
+import { addonStepTitles, stepsFor, stepTitles } from '../cli/migrate/steps.ts';
 import { healthy, identity, ofRelease } from '../cli/migrate/testing/fixtures.ts';
 import { anchorsOf } from './references.ts';
 
@@ -32,6 +32,11 @@ describe('docs/migration.md', () => {
       headings.filter((heading) => titles.includes(heading)),
       titles,
     );
+  });
+
+  it('has a sister with the steps from the add-on of AKS', () => {
+    const headings = [...read('docs/aks-add-on.md').matchAll(/^### (.*)$/gm)].map(([, heading]) => heading);
+    assert.deepEqual(headings, Object.values(addonStepTitles));
   });
 
   it('has the commands of migrate', () => {

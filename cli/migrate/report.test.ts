@@ -5,6 +5,7 @@ import { unknownIssuer } from './federation.ts';
 import { inputOf } from './input.ts';
 import { readManifests } from './manifests.ts';
 import { migrationReport } from './report.ts';
+import { addonStepTitles } from './steps.ts';
 import { binding, deployment, exception, healthy, identity, mic, namespace, nmi, ofRelease, resourceIdOf } from './testing/fixtures.ts';
 
 const issuer = 'https://issuer.example.com/';
@@ -92,16 +93,16 @@ describe('the steps of a migrationReport', () => {
     assert.ok(!found.some((command) => /helm uninstall|UPSTREAM_/.test(command)));
   });
 
-  it('keep copies of all objects, and apply them after the add-on of AKS', () => {
-    const addon = nmi({ release: false, labels: { 'kubernetes.azure.com/managedby': 'aks' } });
-    const found = commands([addon, identity('reader')]);
-    const order = ['migrate -o yaml > objects.yaml', 'helm install', '--disable-pod-identity', '/crds', '-f objects.yaml'];
-    const places = order.map((part) => found.findIndex((command) => command.includes(part)));
+  it('are those of another page for the add-on of AKS', () => {
+    const labels = { 'kubernetes.azure.com/managedby': 'aks' };
+    const { steps } = report([nmi({ release: false, labels }), identity('reader', {}, { labels }), identity('own')]);
     assert.deepEqual(
-      places,
-      places.toSorted((a, b) => a - b),
+      steps.map(({ title }) => title),
+      Object.values(addonStepTitles),
     );
-    assert.ok(!places.includes(-1));
+    assert.deepEqual(steps[3]?.commands, [
+      'az aks pod-identity delete --resource-group "$GROUP" --cluster-name "$CLUSTER" --namespace team-a --name reader',
+    ]);
   });
 });
 

@@ -6,7 +6,7 @@ import type { FederateOptions } from './federation.ts';
 import { federationOf } from './federation.ts';
 import type { MigrationInput } from './input.ts';
 import type { UpstreamProgram } from './upstream.ts';
-import { lockFlagsOf } from './upstream.ts';
+import { isOfAks, lockFlagsOf } from './upstream.ts';
 import type { Workload } from './workloads.ts';
 
 export interface Step {
@@ -27,6 +27,15 @@ export const stepTitles = {
   federate: '6. Federate',
 } as const;
 
+/** docs/aks-add-on.md has them as headings. */
+export const addonStepTitles = {
+  save: '1. Write down what there is',
+  install: '2. Install beside it',
+  restart: '3. Restart the workloads',
+  takeOver: '4. Take the identities over',
+  disable: '5. Disable the add-on',
+} as const;
+
 const chart = 'charts/aad-pod-identity-webhook';
 
 export interface PlanOptions {
@@ -37,6 +46,7 @@ export interface PlanOptions {
 }
 
 export function stepsFor(input: MigrationInput, options: PlanOptions): Step[] {
+  if (input.aksAddon) return stepsFromAddon(input, options);
   return [
     ...release(input),
     install(input, options),
@@ -76,7 +86,6 @@ function install(input: MigrationInput, { releaseNamespace }: PlanOptions): Step
   return {
     title: stepTitles.install,
     commands: [
-      ...(input.aksAddon ? ['kubectl aad-pod-identity migrate -o yaml > objects.yaml'] : []),
       ...unseen.map(scaleDown),
       `helm install webhook ${chart} -n ${releaseNamespace} --create-namespace${values} --values "$VALUES" --wait`,
       ...(programsOf(input, 'mic').length > 0 ? ['kubectl get events -n default --field-selector reason=UpstreamControllerRuns'] : []),
@@ -114,18 +123,6 @@ function switchMicOff(input: MigrationInput): Step[] {
 const scaleDown = ({ name, namespace }: UpstreamProgram): string => `kubectl scale deployment ${name} -n ${namespace} --replicas=0`;
 
 function switchNmiOff(input: MigrationInput): Step[] {
-  if (input.aksAddon)
-    return [
-      {
-        title: stepTitles.nmi,
-        commands: [
-          'az aks update --name CLUSTER --resource-group GROUP --disable-pod-identity',
-          `kubectl apply --server-side -f ${chart}/crds`,
-          'kubectl apply --server-side -f objects.yaml',
-        ],
-        note: 'Only when every labelled pod has its token proxy. Pods wait for tokens from the first command to the last.',
-      },
-    ];
   return programsOf(input, 'nmi').map(({ name, namespace }) => ({
     title: stepTitles.nmi,
     commands: [`kubectl delete daemonset ${name} -n ${namespace}`],
@@ -165,4 +162,36 @@ function federate({ identities }: MigrationInput, { federate: options }: PlanOpt
           note: 'Not before: MIC attaches whatever the annotation says. What it has attached stays attached, unless controller.adoptAttached is set.',
         },
       ];
+}
+
+/** Of the add-on AKS makes and attaches the identities, so the objects of the user have names of their own. */
+function stepsFromAddon(input: MigrationInput, options: PlanOptions): Step[] {
+  const ofAks = input.identities.filter(({ object }) => isOfAks(object));
+  return [
+    {
+      title: addonStepTitles.save,
+      commands: ['kubectl aad-pod-identity migrate -o yaml > objects.yaml', 'kubectl apply -f my-identities.yaml'],
+      note: 'my-identities.yaml has objects of your own, with other names than those of AKS: docs/aks-add-on.md.',
+    },
+    { ...install(input, options), title: addonStepTitles.install },
+    { ...restart(input), title: addonStepTitles.restart },
+    {
+      title: addonStepTitles.takeOver,
+      commands: ofAks.map(
+        ({ namespace, name }) =>
+          `az aks pod-identity delete --resource-group "$GROUP" --cluster-name "$CLUSTER" --namespace ${namespace} --name ${name}`,
+      ),
+      note: 'One at a time, when few pods start. An identity that is federated before needs no such care: docs/aks-add-on.md.',
+    },
+    {
+      title: addonStepTitles.disable,
+      commands: [
+        'az aks update --resource-group "$GROUP" --name "$CLUSTER" --disable-pod-identity',
+        `kubectl apply --server-side --force-conflicts -f ${chart}/crds`,
+        'kubectl apply -f my-identities.yaml',
+        `helm upgrade webhook ${chart} -n ${options.releaseNamespace} --reset-then-reuse-values --wait`,
+      ],
+      note: 'The kinds may go with the add-on, and all objects with them: bring both back at once.',
+    },
+  ];
 }

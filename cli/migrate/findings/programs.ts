@@ -48,7 +48,7 @@ function addonOfAks({ aksAddon, identities, bindings }: MigrationInput): Finding
       title: 'add-on of AKS',
       message: `AKS runs NMI${objects.length === 0 ? '' : ` and manages ${names(objects)}`}: without the add-on the kinds go, and all objects with them`,
       advice:
-        'Keep copies of the objects, and apply them after the add-on is off: the steps below have the commands. Our controller then attaches the identities, and needs a sign-in.',
+        'Make objects of your own beside those of AKS. Our controller then attaches the identities, and needs a sign-in: docs/aks-add-on.md.',
     }),
   ];
 }
