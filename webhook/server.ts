@@ -1,4 +1,4 @@
-// The admission endpoint. HTTP/1.1, since kube-apiserver speaks nothing else to webhooks.
+// The admission endpoint. HTTP/1.1, since kube-apiserver speaks nothing else to webhooks of a cluster (docs/reference/kubernetes.md#calls-to-webhooks).
 import type { Listener } from '../lib/http.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ErrorResponse, TlsApp, TlsServer, TlsServerOptions } from '../lib/tls/server.ts';
