@@ -8,10 +8,7 @@ const entry = entryOf('inject', 'home');
 
 describe('parseWebhookEntries', () => {
   it('accepts entries with and without optional fields, and none', () => {
-    const entries = [
-      { ...entry, matchConditions: [{ name: 'a', expression: 'true' }] },
-      { ...entry, namespaceSelector: {} },
-    ];
+    const entries = [entry, { ...entry, namespaceSelector: {} }];
     assert.deepEqual(parseWebhookEntries(JSON.stringify(entries)), entries);
     assert.deepEqual(parseWebhookEntries('[]'), []);
   });
@@ -24,7 +21,7 @@ describe('parseWebhookEntries', () => {
       /^webhookEntries\[0\]\.rules is missing: accepted is an object with name, /,
     ],
     ['an entry with a url', [{ ...entry, clientConfig: { url: 'x' } }], /^webhookEntries\[0\]\.clientConfig\.service is missing: /],
-    ['an unknown field', [{ ...entry, caBundle: '' }], /^webhookEntries\[0\]\.caBundle is not known: accepted is matchConditions, name, /],
+    ['an unknown field', [{ ...entry, caBundle: '' }], /^webhookEntries\[0\]\.caBundle is not known: accepted is name, /],
     ['a text as number', [{ ...entry, timeoutSeconds: '5' }], /^webhookEntries\[0\]\.timeoutSeconds is "5": accepted is a whole number$/],
     ['a number as text', [{ ...entry, name: 5 }], /^webhookEntries\[0\]\.name is 5: accepted is a text$/],
     ['a list as selector', [{ ...entry, objectSelector: [] }], /^webhookEntries\[0\]\.objectSelector is \[\]: accepted is an object/],

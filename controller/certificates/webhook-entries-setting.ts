@@ -61,24 +61,21 @@ const selector = recordOf(
 );
 
 /** All that the API server would default is required, so that an entry that is read back is equal to the setting. */
-const entry = recordOf(
-  {
-    name: text,
-    admissionReviewVersions: listOf(text),
-    clientConfig: recordOf({ service: recordOf({ name: text, namespace: text, path: text, port: wholeNumber }) }),
-    failurePolicy: text,
-    matchPolicy: text,
-    reinvocationPolicy: text,
-    sideEffects: text,
-    timeoutSeconds: wholeNumber,
-    rules: listOf(
-      recordOf({ apiGroups: listOf(text), apiVersions: listOf(text), operations: listOf(text), resources: listOf(text), scope: text }),
-    ),
-    objectSelector: selector,
-    namespaceSelector: selector,
-  },
-  { matchConditions: listOf(recordOf({ name: text, expression: text })) },
-);
+const entry = recordOf({
+  name: text,
+  admissionReviewVersions: listOf(text),
+  clientConfig: recordOf({ service: recordOf({ name: text, namespace: text, path: text, port: wholeNumber }) }),
+  failurePolicy: text,
+  matchPolicy: text,
+  reinvocationPolicy: text,
+  sideEffects: text,
+  timeoutSeconds: wholeNumber,
+  rules: listOf(
+    recordOf({ apiGroups: listOf(text), apiVersions: listOf(text), operations: listOf(text), resources: listOf(text), scope: text }),
+  ),
+  objectSelector: selector,
+  namespaceSelector: selector,
+});
 
 /** An entry of the MutatingWebhookConfiguration, without its caBundle. */
 export type WebhookEntry = ReturnType<typeof entry>;

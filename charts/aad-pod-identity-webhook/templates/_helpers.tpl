@@ -198,13 +198,6 @@ controller-policies.yaml lets it write nothing else. Each has every field that t
       {{- with .Values.webhook.namespaceSelectorExpressions }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-  matchConditions:
-    # A mirror pod is not injected, but a kubelet may have forged status or marker of one: the webhook removes them.
-    - name: no-mirror-pods-without-status
-      expression: >-
-        !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
-        || 'aadpodidentity.k8s.io/status' in object.metadata.annotations
-        || (has(object.metadata.labels) && 'aadpodidentity.k8s.io/injected' in object.metadata.labels)
 {{- if .Values.guard.enabled }}
 # Pods without the label. Those with it come by the entry above, and get a guard there if they are not redirected.
 - name: guard.aadpodidentity.k8s.io
@@ -249,12 +242,6 @@ controller-policies.yaml lets it write nothing else. Each has every field that t
       {{- with .Values.guard.namespaceSelector.matchExpressions }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-  matchConditions:
-    - name: no-mirror-pods-without-status
-      expression: >-
-        !has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)
-        || 'aadpodidentity.k8s.io/status' in object.metadata.annotations
-        || (has(object.metadata.labels) && 'aadpodidentity.k8s.io/injected' in object.metadata.labels)
 {{- end }}
 {{- end }}
 
