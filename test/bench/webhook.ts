@@ -51,6 +51,11 @@ export async function bench({ against, webhookPath }: Pick<Options, 'against' | 
     const apiServer = findPid(`--secure-port=${new URL(harness.plane.url).port}`);
     const measure = createMeasure(pods, apiServer);
     for (const subject of [none, bare, ...other, ours]) await measure(subject, warmUp);
+    for (const { name, labels } of [none, ...other, ours]) {
+      const prefix = `size-${name}`;
+      await pods.load({ prefix, perSecond: 1, seconds: 1, labels });
+      row(`${name}: a pod in etcd`, await pods.bytesInEtcd(`${prefix}-0`), 'bytes');
+    }
     for (const perSecond of rates) await atRate(measure, [none, bare, ...other, ours], perSecond);
     for (const subject of [...other, ours]) {
       const { p50, p99, failed, connections } = await measure(subject, flood);

@@ -1,7 +1,7 @@
 // Creates pods at a rate, however long the answers take.
 import { once } from 'node:events';
 import { connect } from 'node:http2';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 
@@ -21,6 +21,8 @@ export interface PodLoadResult {
 
 export interface PodClient {
   load(load: PodLoad): Promise<PodLoadResult>;
+  /** In the encoding of etcd. */
+  bytesInEtcd(name: string): Promise<number>;
   close(): void;
 }
 
@@ -30,19 +32,28 @@ export const benchNamespace = 'bench';
 export function connectPodClient({ url, ca, token }: ControlPlane): PodClient {
   const sessions = Array.from({ length: 4 }, () => connect(url, { ca }));
   let turn = 0;
-  async function createPod(body: unknown): Promise<void> {
+  async function call(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body?: unknown,
+  ): Promise<{ status: number; answer: Buffer }> {
     turn += 1;
-    const stream = sessions[turn % sessions.length]?.request({
-      ':method': 'POST',
-      ':path': `/api/v1/namespaces/${benchNamespace}/pods`,
+    const request = {
+      ':method': method,
+      ':path': `/api/v1/namespaces/${benchNamespace}/pods${path}`,
       authorization: `Bearer ${token}`,
-      'content-type': 'application/json',
-    });
+      ...headers,
+    };
+    const stream = sessions[turn % sessions.length]?.request(request);
     if (stream === undefined) throw new Error('there is no session');
-    stream.end(JSON.stringify(body));
-    const [headers] = (await once(stream, 'response')) as [{ ':status'?: number }];
-    const answer = await text(stream);
-    if (headers[':status'] !== 201) throw new Error(answer);
+    stream.end(body === undefined ? undefined : JSON.stringify(body));
+    const [{ ':status': status = 0 }] = (await once(stream, 'response')) as [{ ':status'?: number }];
+    return { status, answer: await buffer(stream) };
+  }
+  async function createPod(body: unknown): Promise<void> {
+    const { status, answer } = await call('POST', '', { 'content-type': 'application/json' }, body);
+    if (status !== 201) throw new Error(answer.toString());
   }
   return {
     async load({ prefix, perSecond, seconds, labels }) {
@@ -66,6 +77,7 @@ export function connectPodClient({ url, ca, token }: ControlPlane): PodClient {
       for (const [error, count] of failures) console.error(`  ${count} failed: ${error.slice(0, 300)}`);
       return { times, failed: perSecond * seconds - times.length };
     },
+    bytesInEtcd: async (name) => (await call('GET', `/${name}`, { accept: 'application/vnd.kubernetes.protobuf' })).answer.length,
     close: () => {
       for (const session of sessions) session.close();
     },
