@@ -54,6 +54,8 @@ function addAdmissionRoute(
     const body = responseBody(review.uid, response);
     const seconds = (performance.now() - began) / 1000;
     metrics.admitted(decision, reason, seconds);
+    await reply.type('application/json').send(body);
+    // The API server does not wait for the line.
     const { uid, namespace, name, dryRun } = review;
     log.info(
       {
@@ -68,7 +70,7 @@ function addAdmissionRoute(
       },
       'admission',
     );
-    return reply.type('application/json').send(body);
+    return reply;
   });
 }
 
