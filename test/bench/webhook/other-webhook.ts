@@ -8,7 +8,7 @@ import { start } from '../../cluster/processes.ts';
 import { freePort } from '../../harness/free-port.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from '../../integration/webhook/harness.ts';
-import { base64, issueFor, webhookHost } from '../../integration/webhook/harness.ts';
+import { base64, issueFor } from '../../integration/webhook/harness.ts';
 import { fillIn } from '../options.ts';
 
 export interface OtherWebhook {
@@ -54,7 +54,7 @@ export async function startOtherWebhook(
       webhooks: [
         {
           name: `${name}.bench.example`,
-          clientConfig: { url: `https://${webhookHost}:${port}${urlPath}`, caBundle: base64(ca.certificate) },
+          clientConfig: { url: `https://localhost:${port}${urlPath}`, caBundle: base64(ca.certificate) },
           rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],
           objectSelector: { matchLabels: labels },
           reinvocationPolicy: 'IfNeeded',

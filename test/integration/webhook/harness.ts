@@ -31,9 +31,6 @@ import { startWebhookProcess } from './webhook-process.ts';
 /** Not `default`, so that nothing works only in the default namespace. */
 export const releaseNamespace = 'identity-system';
 
-/** With a dot: the API server speaks HTTP/2 to webhooks at `localhost`, and to those in a cluster HTTP/1.1 (docs/reference/kubernetes.md#calls-to-webhooks). */
-export const webhookHost = 'localhost.';
-
 export async function issueFor(names: readonly string[], authority?: KeyPair): Promise<{ ca: KeyPair; leaf: KeyPair }> {
   const context = async () => ({ now: new Date(), key: await generateKey(), serial: randomBytes(16) });
   const ca = authority ?? issueAuthority(await context());
@@ -145,7 +142,7 @@ function certificatesOf(client: KubeClient): Pick<Harness, 'publishLeaf' | 'publ
 async function register(client: KubeClient, port: number, caBundle: string): Promise<void> {
   const webhooks = (await entriesOfChart(client, releaseNamespace)).map((entry) => {
     const { path } = entry.clientConfig.service;
-    return { ...entry, clientConfig: { url: `https://${webhookHost}:${port}${path}`, caBundle: base64(caBundle) } };
+    return { ...entry, clientConfig: { url: `https://localhost:${port}${path}`, caBundle: base64(caBundle) } };
   });
   await client.call('PATCH', resourcePath(mutatingWebhookConfigurations, { name: webhookConfigurationName }), {
     contentType: mergePatch,
