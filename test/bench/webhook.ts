@@ -3,11 +3,11 @@
 import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { webhookServiceName } from '../../api/names.ts';
+import { webhookConfigurationName, webhookServiceName } from '../../api/names.ts';
 import { at } from '../../common/records.ts';
 import { parseQuantity } from '../../lib/kube/quantity.ts';
 import type { Harness } from '../integration/webhook/harness.ts';
-import { releaseNamespace, startHarness } from '../integration/webhook/harness.ts';
+import { issueFor, releaseNamespace, startHarness } from '../integration/webhook/harness.ts';
 import { asInChart } from './as-in-chart.ts';
 import { createMemoryCgroup } from './memory-cgroup.ts';
 import type { Options } from './options.ts';
@@ -17,6 +17,7 @@ import type { Measure, Measured, Subject } from './webhook/measure.ts';
 import { createMeasure } from './webhook/measure.ts';
 import { startOtherWebhook } from './webhook/other-webhook.ts';
 import { benchNamespace, connectPodClient } from './webhook/pod-load.ts';
+import { callByService, dnsNameOf } from './webhook/service.ts';
 
 const seconds = 10;
 const rates = [60, 120, 200];
@@ -31,7 +32,9 @@ export async function bench({ against, webhookPath }: Pick<Options, 'against' | 
   if (cgroup === undefined) textRow('no memory cgroup here', 'the webhook allows more connections than in its container');
   const stops = [() => harness.stop()];
   try {
+    await harness.createNamespace(benchNamespace);
     const program = await asInChart('webhook');
+    await harness.publishLeaf((await issueFor(['localhost', dnsNameOf('ours')], harness.ca)).leaf);
     const process = await harness.startRegistered([], { ...program, through: cgroup?.through ?? [] });
     const start = async (name: string, command: string, urlPath: string): Promise<Subject> => {
       const other = await startOtherWebhook(harness, { name, command, path: urlPath });
@@ -44,7 +47,7 @@ export async function bench({ against, webhookPath }: Pick<Options, 'against' | 
     const pid = process.process.pid ?? 0;
     const ours: Subject = { name: 'ours', labels: { aadpodidbinding: 'reader' }, webhook: { pid, port: process.port } };
 
-    await harness.createNamespace(benchNamespace);
+    await callByService(harness.client, webhookConfigurationName, { name: 'ours', port: process.port });
     row('RSS when ready', memoryMiB(pid, 'VmRSS'), 'MiB');
     const pods = connectPodClient(harness.plane);
     stops.unshift(async () => pods.close());

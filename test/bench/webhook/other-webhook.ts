@@ -10,6 +10,7 @@ import { eventually } from '../../harness/wait.ts';
 import type { Harness } from '../../integration/webhook/harness.ts';
 import { base64, issueFor } from '../../integration/webhook/harness.ts';
 import { fillIn } from '../options.ts';
+import { callByService, dnsNameOf } from './service.ts';
 
 export interface OtherWebhook {
   readonly pid: number;
@@ -33,7 +34,7 @@ export async function startOtherWebhook(
   { name, command, path: urlPath }: OtherWebhookOptions,
 ): Promise<OtherWebhook> {
   const port = await freePort();
-  const { leaf } = await issueFor(['localhost'], ca);
+  const { leaf } = await issueFor([dnsNameOf(name)], ca);
   const certs = path.join(plane.folder, `${name}-certs`);
   mkdirSync(certs);
   for (const [file, pem] of Object.entries({ 'tls.crt': leaf.certificate, 'tls.key': leaf.key, 'ca.crt': ca.certificate }))
@@ -66,6 +67,7 @@ export async function startOtherWebhook(
       ],
     },
   });
+  await callByService(client, `bench-${name}`, { name, port });
   return { pid: program.pid, port, labels, stop: () => program.stop(5) };
 }
 
