@@ -9,6 +9,7 @@ import { injectedLabel } from '../../api/names.ts';
 import { at, isRecord, stringAt } from '../../lib/kube/objects.ts';
 import { readJwt } from '../azure/core/jwt.ts';
 import { findCsiDriver } from '../cluster/binaries.ts';
+import { azure } from '../cluster/node-config.ts';
 import { processesInPod } from '../cluster/procfs.ts';
 import { missingForCluster, missingForUserNamespaces } from '../cluster/requirements.ts';
 import { mustRun } from '../cluster/run.ts';
@@ -20,6 +21,7 @@ import type { PodParts } from './fixtures.ts';
 import { identity, listOf, pod, podTemplate, workload } from './fixtures.ts';
 import type { Product } from './harness.ts';
 import { eventually, imds, residentOf, startProduct, system, vault } from './harness.ts';
+import { policedCluster } from './policed-cluster.ts';
 
 const missing = await missingForCluster();
 const skip = missing.length > 0 ? `the cluster needs ${missing.join('; ')}` : false;
@@ -650,6 +652,29 @@ describe('the product in a real cluster', { skip }, () => {
       'no record is left, as the NOTES say',
       () => product.kubectl(records),
       (text) => text === '',
+    );
+  });
+
+  // The last test: the policies of the release are enforced from here on.
+  it('names the network policy that keeps a pod from the broker', async () => {
+    await product.apply(...identity('demo', 'closed'), pod('closed', app('closed')));
+    await product.ready('pod/closed');
+    await product.apply({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'closed' },
+      spec: { podSelector: { matchLabels: { aadpodidbinding: 'closed' } }, policyTypes: ['Egress'] },
+    });
+    const policed = policedCluster(product.cluster, log);
+    await policed.enforce(() => policed.reaches('default', 'closed', `https://${azure.arm}/`));
+    // A connection that is open stays open.
+    const [pid] = processesInPod(await uidOf('closed'), 'proxy');
+    assert.ok(pid);
+    process.kill(pid, 'SIGKILL');
+    await eventually(
+      'check pod says so',
+      async () => (await reportOf(product.cluster.kubeconfig, 'check', 'pod', 'closed')).firstBroken,
+      (code) => code === 'BrokerBlocked',
     );
   });
 
