@@ -1,7 +1,7 @@
 // The Kubernetes programs, helm, the tests' own CSI driver and what few machines have, at the versions that go/*/go.mod pin: found, or built from the
 // pinned modules (go.sum is the checksum).
 // Nothing is downloaded as a binary: the checksums of the official archives are not in this repository.
-import { renameSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from './cache.ts';
@@ -40,21 +40,23 @@ interface Build {
   /** On 2 cores. */
   minutes: number;
   tags?: string;
-  /** Of a program of the folder itself; without one its tools are built. */
+  /** Of a program of the folder itself. */
   source?: string;
+  /** Whether the tools of its go.mod are built. */
+  tools?: boolean;
   /** Whether it needs a C compiler. */
   cgo?: boolean;
 }
 /** By folder of go/. */
 const builds = {
-  kubernetes: { module: 'k8s.io/kubernetes', minutes: 5 },
+  kubernetes: { module: 'k8s.io/kubernetes', minutes: 5, source: 'main.go', tools: true },
   // The tag leaves out the cloud providers of old, which take most of the time.
-  'kubernetes-oldest': { module: 'k8s.io/kubernetes', minutes: 3, tags: 'providerless' },
-  helm: { module: 'helm.sh/helm/v3', minutes: 1 },
-  'kube-router': { module: 'github.com/cloudnativelabs/kube-router/v2', minutes: 3 },
+  'kubernetes-oldest': { module: 'k8s.io/kubernetes', minutes: 3, tools: true, tags: 'providerless' },
+  helm: { module: 'helm.sh/helm/v3', minutes: 1, tools: true },
+  'kube-router': { module: 'github.com/cloudnativelabs/kube-router/v2', minutes: 3, tools: true },
   'csi-driver': { module: 'github.com/container-storage-interface/spec', minutes: 1, source: 'main.go' },
-  containerd: { module: 'github.com/containerd/containerd/v2', minutes: 2 },
-  runc: { module: 'github.com/opencontainers/runc', minutes: 1, tags: 'seccomp', cgo: true },
+  containerd: { module: 'github.com/containerd/containerd/v2', minutes: 2, tools: true },
+  runc: { module: 'github.com/opencontainers/runc', minutes: 1, tools: true, tags: 'seccomp', cgo: true },
 } as const satisfies Record<string, Build>;
 type BuildName = keyof typeof builds;
 
@@ -99,31 +101,43 @@ async function missingGo(goMod: string): Promise<string | undefined> {
 }
 
 async function build(kind: BuildName, { goMod, version }: Pins, folder: string, log: Log): Promise<void> {
-  const { minutes, source, tags = '', cgo = false }: Build = builds[kind];
+  const { minutes, source, tools = false, tags = '', cgo = false }: Build = builds[kind];
   const problem = (await missingGo(goMod)) ?? (cgo && findOnPath('gcc') === undefined ? 'gcc' : undefined);
   if (problem !== undefined)
     throw new Error(`${kind} ${version} has to be built, which needs ${problem}; or put its programs in KUBEBUILDER_ASSETS or PATH`);
-  const args = [
-    'build',
-    '-trimpath',
-    `-ldflags=${linkFlags(kind, version)}`,
-    `-tags=${tags}`,
-    '-o',
-    `${folder}/`,
-    source === undefined ? 'tool' : '.',
-  ];
+  const packages = [...(source === undefined ? [] : ['.']), ...(tools ? ['tool'] : [])];
+  const args = ['build', '-v', '-trimpath', `-ldflags=${linkFlags(kind, version)}`, `-tags=${tags}`, '-o', `${folder}/`, ...packages];
   const c = cgo ? { CGO_ENABLED: '1', PKG_CONFIG: await seccompConfig(folder, log) } : { CGO_ENABLED: '0' };
   const env = { ...c, GOWORK: 'off', GOFLAGS: '-mod=readonly -buildvcs=false' };
-  const { code, stderr } = await withProgress(log, `building ${kind} ${version} with Go`, `${minutes} minutes on 2 cores, once`, () =>
-    run('go', args, { cwd: path.join(modules, kind), env }),
+  const cwd = path.join(modules, kind);
+  const { code, stderr } = await withProgress(
+    log,
+    `building ${kind} ${version} with Go`,
+    `${minutes} minutes on 2 cores, once`,
+    async (progress) => {
+      const { stdout: dependencies } = await run('go', ['list', '-deps', `-tags=${tags}`, ...packages], { cwd, env });
+      const total = dependencies.split('\n').length;
+      let compiled = 0;
+      // With -v, Go prints the name of each package that it compiles.
+      const onStderr = (text: string) => {
+        compiled += text.split('\n').length - 1;
+        progress(compiled / total);
+      };
+      return run('go', args, { cwd, env, onStderr });
+    },
   );
   if (code !== 0) {
     throw new Error(
       `go build of ${kind} ${version} failed (it needs the Go module proxy or a filled module cache; ${kind} ${version} in KUBEBUILDER_ASSETS or PATH avoids it):\n${lastLines(stderr, 8)}`,
     );
   }
+  if (kind !== 'kubernetes') return;
   // etcd's package is called server, and so is the program that Go makes of it.
-  if (kind === 'kubernetes') renameSync(path.join(folder, 'server'), path.join(folder, 'etcd'));
+  renameSync(path.join(folder, 'server'), path.join(folder, 'etcd'));
+  for (const name of kubernetesPrograms) {
+    const file = path.join(folder, name);
+    if (!existsSync(file)) linkSync(path.join(folder, 'kubernetes'), file);
+  }
 }
 
 /** Path of what Go asks for the flags of libseccomp: those of Debian's package, which is not installed. Linked statically, so that nothing needs it later. */

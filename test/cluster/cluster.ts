@@ -149,14 +149,17 @@ function startKeeper(settings: ClusterSettings, log: Log): Promise<void> {
   });
 }
 
+/** Finds or builds what every cluster needs, all at once: one compiles for minutes while another one downloads. */
+export async function clusterParts(log: Log) {
+  const [programs, helm, debian, app] = await Promise.all([findKubernetes(log), findHelm(log), debianPackages('node', log), appImage(log)]);
+  return { programs, helm, debian, app };
+}
+
 async function makeSettings(options: UpOptions): Promise<ClusterSettings> {
   const { name, log } = options;
   const { folder, cgroup } = clusterPlaces(name);
-  const programs = await findKubernetes(log);
-  const helm = await findHelm(log);
-  const debian = await debianPackages('node', log);
+  const { programs, helm, debian, app } = await clusterParts(log);
   const containerRuntime = options.userNamespaces === true ? await findContainerRuntime(log) : null;
-  const app = await appImage(log);
   const others = (options.images ?? []).filter((image) => image.reference !== app.reference);
   const snapshotter = (await canOverlay(cacheRoot())) ? 'overlayfs' : 'native';
   const providerID = options.providerID ?? defaultProviderID;

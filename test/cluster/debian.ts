@@ -3,7 +3,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from './cache.ts';
-import { cached, cacheKey } from './cache.ts';
+import { cached, cacheKey, cacheRoot } from './cache.ts';
+import { withLock } from './lock.ts';
 import { findOnPath, lastLines, run, withProgress } from './run.ts';
 
 /** Programs of unpacked packages and the environment in which they find each other and their libraries. */
@@ -70,6 +71,14 @@ async function download(packages: readonly string[], folder: string): Promise<st
   return fetched.code === 0 ? undefined : lastLines(fetched.stderr, 4);
 }
 
+/** Package lists may be absent, or older than the archive. */
+async function downloadWithUpdate(packages: readonly string[], folder: string): Promise<string | undefined> {
+  const first = await download(packages, folder);
+  if (first === undefined) return undefined;
+  const update = await run('apt-get', ['update', '--quiet'], { env: { LC_ALL: 'C' } });
+  return update.code === 0 ? download(packages, folder) : `${first}\n${lastLines(update.stderr, 4)}`;
+}
+
 async function fill(set: SetName, root: string, log: Log): Promise<void> {
   const { packages, programs, unneeded = [] }: PackageSet = sets[set];
   const archives = path.join(root, '.archives');
@@ -78,13 +87,13 @@ async function fill(set: SetName, root: string, log: Log): Promise<void> {
     log,
     `fetching Debian packages ${packages.join(', ')} (unpacked into the cache, not installed)`,
     '10 s, once',
-    async () => {
-      const first = await download(packages, archives);
-      if (first === undefined) return undefined;
-      // Package lists may be absent, or older than the archive.
-      const update = await run('apt-get', ['update', '--quiet'], { env: { LC_ALL: 'C' } });
-      return update.code === 0 ? download(packages, archives) : `${first}\n${lastLines(update.stderr, 4)}`;
-    },
+    // apt-get update fails where another one runs.
+    () =>
+      withLock(
+        path.join(cacheRoot(), 'apt.lock'),
+        () => downloadWithUpdate(packages, archives),
+        () => {},
+      ),
   );
   if (problem !== undefined)
     throw new Error(`Debian packages ${packages.join(', ')} could not be fetched (network, or root for apt-get update):\n${problem}`);

@@ -15,6 +15,8 @@ export interface RunOptions {
   env?: Record<string, string | undefined>;
   input?: string;
   timeoutSeconds?: number;
+  /** Called with each piece of its stderr. */
+  onStderr?: (text: string) => void;
 }
 
 /** Resolves whatever the exit code is (128 + number for a signal); rejects only where the program cannot be started. */
@@ -34,6 +36,7 @@ export function run(file: string, args: readonly string[], options: RunOptions =
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
+      options.onStderr?.(text);
     });
     // A program may end without reading its input.
     child.stdin.on('error', () => {});
@@ -55,17 +58,30 @@ export async function mustRun(file: string, args: readonly string[], options: Ru
   return stdout;
 }
 
-/** Announces a long step, then logs the elapsed seconds every 8 s. */
-export async function withProgress<T>(log: Log, what: string, usually: string, work: () => Promise<T>): Promise<T> {
+/** How much of a long step is done, from 0 to 1. */
+export type Progress = (share: number) => void;
+
+/** Announces a long step, then logs the elapsed seconds every 8 s, and how long it still takes where the work says how far it is. */
+export async function withProgress<T>(log: Log, what: string, usually: string, work: (progress: Progress) => Promise<T>): Promise<T> {
   const started = Date.now();
   const seconds = () => Math.round((Date.now() - started) / 1000);
+  let done = 0;
   log(`${what} (usually ${usually})`);
-  const ticker = setInterval(() => log(`${what}: ${seconds()} s`), 8000);
+  const ticker = setInterval(() => log(`${what}: ${seconds()} s${remaining(seconds(), done)}`), 8000);
   try {
-    return await work();
+    return await work((share) => {
+      done = share;
+    });
   } finally {
     clearInterval(ticker);
   }
+}
+
+/** Empty where it is not known, and at the start, where it would be a guess. */
+export function remaining(elapsedSeconds: number, share: number): string {
+  if (share < 0.03 || share > 1) return '';
+  const left = Math.round((elapsedSeconds * (1 - share)) / share);
+  return left < 60 ? ', less than a minute left' : `, about ${Math.round(left / 60)} min left`;
 }
 
 /** The program's path, or undefined. */

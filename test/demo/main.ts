@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { up } from '../cluster/cluster.ts';
+import { clusterParts, up } from '../cluster/cluster.ts';
 import { currentImages } from '../cluster/images.ts';
 import { MissingRequirements, missingForCluster } from '../cluster/requirements.ts';
 import { run } from '../cluster/run.ts';
@@ -41,7 +41,7 @@ async function onThisMachine(name: string, keep: boolean): Promise<void> {
   step('Start a Kubernetes cluster on this machine, with the Azure emulator as metadata service, Resource Manager and Entra');
   const missing = await missingForCluster();
   if (missing.length > 0) throw new MissingRequirements('the demo', missing);
-  const images = await currentImages(log);
+  const [images] = await Promise.all([currentImages(log), clusterParts(log)]);
   const cluster = await up({
     name,
     log,

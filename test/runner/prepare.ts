@@ -15,8 +15,7 @@ const preparations: Partial<Record<TierName, (log: Log) => Promise<void>>> = {
   async integration(log) {
     if (missingForPrometheus().length === 0) await findPrometheus(log);
     if ((await missingForPrograms()).length > 0) return;
-    await findKubernetes(log);
-    await findOldestApiServer(log);
+    await Promise.all([findKubernetes(log), findOldestApiServer(log)]);
   },
   async e2e(log) {
     if ((await missingForCluster()).length > 0) return;
