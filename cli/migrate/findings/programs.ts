@@ -46,7 +46,7 @@ function addonOfAks({ aksAddon, identities, bindings }: MigrationInput): Finding
   return [
     broken('AksAddon', {
       title: 'add-on of AKS',
-      message: `AKS runs NMI${objects.length === 0 ? '' : ` and manages ${names(objects)}`}: without the add-on the kinds go, and all objects with them`,
+      message: `AKS runs NMI${objects.length === 0 ? '' : ` and manages ${names(objects)}`}: the kinds may go with the add-on, and all objects with them`,
       advice:
         'Make objects of your own beside those of AKS. Our controller then attaches the identities, and needs a sign-in: docs/aks-add-on.md.',
     }),
