@@ -52,6 +52,7 @@ describe('checkPage', () => {
   const wrong: [what: string, page: string, problem: RegExp][] = [
     ['an unknown program', shell('frobnicate --all'), /^a\.md:2 unknown command frobnicate$/],
     ['a program in an indented block', 'Text\n\n    frobnicate', /^a\.md:3 unknown command frobnicate$/],
+    ['an unknown flag within a line', 'Then `kubectl get pods --everywhere` shows it.', /^a\.md:1 kubectl get: unknown flag --everywhere$/],
     ['a program behind a pipe', shell('kubectl get pods | frobnicate'), /unknown command frobnicate/],
     ['a program in a substitution', shell('export A="$(frobnicate)"'), /unknown command frobnicate/],
     ['an az command that nobody compared', shell('az vm delete --name a'), /az vm delete: nobody has compared/],
@@ -104,6 +105,7 @@ describe('checkPage', () => {
         '  --from-file=b',
         'az identity show --ids <resource id of it>',
       ),
+      'Where `kubectl describe` and `helm uninstall --timeout` differ from `helm`.',
       yaml('metadata:', '  labels: { aadpodidbinding: a }'),
     ].join('\n');
     assert.deepEqual(problemsOf(page), []);

@@ -19,6 +19,7 @@ const commands = {
   'aks get-credentials': named,
   'aks pod-identity add': { ...podIdentity, ...valued('--identity-resource-id') },
   'aks pod-identity delete': podIdentity,
+  'aks pod-identity exception add': { ...podIdentity, ...valued('--pod-labels') },
   'aks pod-identity exception list': clustered,
   'aks pod-identity list': clustered,
   'aks show': named,

@@ -1,4 +1,4 @@
-// The blocks of code of a page: fenced ones with their language, and indented ones. Pure.
+// The code of a page: fenced blocks with their language, indented ones, and code within a line. Pure.
 
 export interface Block {
   /** Of its first line of code, from 1. */
@@ -39,3 +39,10 @@ export function blocksOf(page: string): Block[] {
   close();
   return blocks.map(({ line, heading: above, language, text }) => ({ line, heading: above, language, text }));
 }
+
+/** Code within a line of text, such as a command that a table names. */
+export const inlineCodeOf = (page: string): Pick<Block, 'line' | 'text'>[] =>
+  page
+    .replaceAll(/^( *)```[\s\S]*?^\1```$/gm, (block) => block.replaceAll(/[^\n]/g, ''))
+    .split('\n')
+    .flatMap((text, index) => [...text.matchAll(/`([^`]+)`/g)].map(([, code = '']) => ({ line: index + 1, text: code })));

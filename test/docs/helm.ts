@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, Flags>> = {
   list: switches('-A', '--all-namespaces'),
   'get values': switches('--all', '-a'),
   'get manifest': {},
+  push: {},
   'show crds': {},
   'show values': {},
 };

@@ -20,7 +20,9 @@ interface Verb {
 const verbs: Readonly<Record<string, Verb>> = {
   annotate: { flags: { ...selected, ...switches('--overwrite') }, names: 'resource' },
   apply: { flags: { ...written, ...valued('-k'), ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
+  'api-resources': { flags: valued('--api-group'), names: 'nothing' },
   'auth can-i': { flags: valued('--as', '--subresource'), names: 'nothing' },
+  'cluster-info': { flags: {}, names: 'nothing' },
   create: { flags: { ...written, ...valued('--image') }, names: 'nothing' },
   'create namespace': { flags: written, names: 'nothing' },
   'create rolebinding': { flags: valued('--clusterrole', '--role', '--user', '--group', '--serviceaccount'), names: 'nothing' },
@@ -42,6 +44,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   diff: { flags: { ...valued('-f', '--field-manager'), ...switches('--server-side', '--force-conflicts') }, names: 'nothing' },
   edit: { flags: {}, names: 'resource' },
   exec: { flags: { ...valued('-c', '--container'), ...interactive }, names: 'podOrResource' },
+  explain: { flags: switches('--recursive'), names: 'resource' },
   get: {
     flags: {
       ...selected,
@@ -69,6 +72,7 @@ const verbs: Readonly<Record<string, Verb>> = {
   },
   scale: { flags: valued('--replicas', '--timeout'), names: 'resource' },
   top: { flags: { ...selected, ...switches('--containers') }, names: 'resource' },
+  version: { flags: {}, names: 'nothing' },
   wait: { flags: { ...selected, ...valued('--for', '--timeout') }, names: 'resource' },
 };
 
@@ -77,6 +81,7 @@ const resources = new Set([
   ...ourResources,
   ...'certificates issuers applications kustomizations helmreleases'.split(' '),
   ...'events pods pod namespaces namespace nodes node configmaps configmap secrets secret leases lease'.split(' '),
+  ...'validatingadmissionpolicybindings endpointslices'.split(' '),
   ...'services service endpoints'.split(' '),
   ...'deployments deployment replicasets replicaset daemonsets daemonset statefulsets statefulset jobs job cronjobs cronjob'.split(' '),
   ...'mutatingwebhookconfigurations mutatingwebhookconfiguration validatingadmissionpolicies serviceaccounts serviceaccount'.split(' '),

@@ -20,6 +20,7 @@ export function problemsOfNpm(words: readonly string[]): readonly string[] {
   const [own, ours] = words.includes('--') ? [words.slice(0, words.indexOf('--')), words.slice(words.indexOf('--') + 1)] : [words, []];
   const [command, ...names] = own.filter((word) => !word.startsWith('-'));
   const name = command === 'test' ? 'test' : command === 'run' ? names[0] : undefined;
+  if (command === 'install' || command === 'ci') return [];
   const script = name === undefined ? undefined : scripts[name];
   if (script === undefined) return [`npm ${own.join(' ')}: no such script in package.json`];
   const sources = sourcesOf(script);

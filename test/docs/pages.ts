@@ -3,7 +3,7 @@ import { parseAllDocuments } from 'yaml';
 import { isRecord } from '../../lib/kube/objects.ts';
 import { problemsOfAz } from './az.ts';
 import type { Block } from './blocks.ts';
-import { blocksOf } from './blocks.ts';
+import { blocksOf, inlineCodeOf } from './blocks.ts';
 import { problemsOfHelm } from './helm.ts';
 import { problemsOfKubectl } from './kubectl.ts';
 import { problemsOfNpm } from './npm.ts';
@@ -39,17 +39,32 @@ const others = new Set(['curl', 'docker', 'skopeo', 'cosign', 'sha256sum', 'inst
 
 export const nothingChecked = (): Checked => ({ problems: [], unchecked: new Map(), commands: 0, azure: 0, manifests: 0 });
 
-/** Checks every block of a page, and adds what it found to `checked`. */
+/** Checks every block and every command within a line of a page, and adds what it found to `checked`. */
 export function checkPage(name: string, page: string, checked: Checked): void {
-  for (const block of blocksOf(page)) {
-    const problemsAt = (line: number, problems: readonly string[]) =>
-      checked.problems.push(...problems.map((problem) => `${name}:${line} ${problem}`));
+  const report: Report = (line, problems) => checked.problems.push(...problems.map((problem) => `${name}:${line} ${problem}`));
+  const attempt = (line: number, check: () => void) => {
     try {
-      checkBlock(block, checked, problemsAt);
+      check();
     } catch (error) {
-      problemsAt(block.line, [error instanceof Error ? error.message : String(error)]);
+      report(line, [error instanceof Error ? error.message : String(error)]);
     }
-  }
+  };
+  for (const block of blocksOf(page)) attempt(block.line, () => checkBlock(block, checked, report));
+  for (const { line, text } of inlineCodeOf(page))
+    if (/^(?:az|helm|kubectl|npm) \w/.test(text)) attempt(line, () => checkMention(text, line, checked, report));
+}
+
+/** A sentence may leave away of a command what it is not about. */
+const isIncomplete = (problem: string): boolean => /names nothing$|needs a value$|names are expected$/.test(problem);
+
+function checkMention(text: string, line: number, checked: Checked, report: Report): void {
+  for (const command of commandsIn(text))
+    checkCommand(command, checked, (_, problems) =>
+      report(
+        line,
+        problems.filter((problem) => !isIncomplete(problem)),
+      ),
+    );
 }
 
 type Report = (line: number, problems: readonly string[]) => void;
