@@ -1,4 +1,4 @@
-// The commands of the Azure CLI that pages may use. Each was compared by hand with the source of the CLI
+// The commands of the Azure CLI that pages may use. Each was compared by hand with Microsoft's pages or the source of the CLI
 // (https://github.com/Azure/azure-cli, src/azure-cli/azure/cli/command_modules) or of its extension aks-preview
 // (https://github.com/Azure/azure-cli-extensions, src/aks-preview): add a command or a flag only after the same.
 import { readLine, switches, valued } from './flags.ts';
