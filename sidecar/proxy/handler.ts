@@ -6,7 +6,7 @@ import type { ImdsClient } from '../tokens/imds-client.ts';
 import type { Metrics } from './metrics.ts';
 import { passDocument, passTokenRequest } from './passthrough.ts';
 import { readBody } from './request-bodies.ts';
-import { errorResponse } from './responses.ts';
+import { errorResponse, statusResponse } from './responses.ts';
 import type { PostRoute, Route, RouteSettings, Target, TokenRoute } from './routes.ts';
 import { checkRequest, hostMessage, parseTarget } from './routes.ts';
 import type { Excepted, TokenRequestOptions, Wait } from './token-request.ts';
@@ -79,7 +79,7 @@ function respond(route: Route, request: IncomingRequest, keepOpen: () => void, o
     case 'nonce':
       return new Response(options.nonce);
     case 'status':
-      return Response.json(options.status());
+      return statusResponse(options.status());
     case 'error':
       return errorResponse(route, route.protocol);
     case 'pass':

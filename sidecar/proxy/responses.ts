@@ -1,4 +1,5 @@
 // Responses as IMDS or App Service gives them: always JSON, and every value of a token a string (docs/reference/imds.md).
+import type { SidecarStatus } from '../../api/sidecar-status.ts';
 import { version } from '../../api/version.ts';
 import type { Token } from '../tokens/token.ts';
 import { secondsLeft } from '../tokens/token.ts';
@@ -31,6 +32,9 @@ export interface ErrorOptions {
   /** Methods that a 405 names. */
   allow?: readonly string[];
 }
+
+/** The header tells that the token proxy answers, and not the IMDS of the node. */
+export const statusResponse = (status: SidecarStatus): Response => new Response(JSON.stringify(status), { headers: jsonHeaders });
 
 export function errorResponse(
   { status, message, error = errorOfStatus[status] ?? 'server_error', retryAfter, allow }: ErrorOptions,

@@ -10,6 +10,8 @@ test('shows the identities and the broker, and no token', async () => {
   await harness.bind([row('a')]);
   await harness.requestToken();
   const response = await harness.request(sidecarStatusPath);
+  // helm test tells the token proxy from the IMDS of the node by it.
+  assert.equal(response.headers.get('server'), `IMDS/aad-pod-identity/${version}`);
   const body = await bodyOf(response);
   assert.deepEqual(body, {
     version,

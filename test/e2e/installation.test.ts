@@ -196,6 +196,10 @@ describe('the chart as people install it', { skip }, () => {
     );
   });
 
+  it('tests the release by docs/first-pod.md', async () => {
+    assert.match(await follow('first-pod.md', '## Test the release'), /\npassed: webhook, redirect, token proxy and broker work\. /);
+  });
+
   it('shows the links from pod to token by docs/debugging.md', async () => {
     const injected = await follow('debugging.md', '## 1. Is the pod injected?');
     assert.match(injected, /^redirect\n\{.*\}\naad-pod-identity-init aad-pod-identity-proxy\ninject\.aadpodidentity\.k8s\.io\n/);
