@@ -41,7 +41,7 @@ ${Object.entries(benches)
   --against KIND=COMMAND  measures another webhook, proxy or controller in the same run. COMMAND has placeholders:
                           webhook     {port} {certs} {kubeconfig}: {certs} is a folder with tls.crt, tls.key and ca.crt
                           proxy       {port} {imds}
-                          controller  {kubeconfig} {arm}
+                          controller  {kubeconfig} {arm} {entra} {ca}: {ca} is the file of the CA of the emulated Azure
   --webhook-path PATH     where the other webhook answers reviews, by default /mutate
   --help                  this text
 `;
