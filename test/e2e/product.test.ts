@@ -635,6 +635,12 @@ describe('the product in a real cluster', { skip }, () => {
     await follow('kubectl annotate azureidentity --all -n team-a');
     await untilAttached('none is attached', 'kubelet');
     assert.deepEqual([await tokenOf('web'), await tokenOf('batch')], [demo, second]);
+    const { sections } = await reportOf(product.cluster.kubeconfig, 'check', 'pod', 'web', '-n', namespace);
+    const statuses = sections.flatMap(({ findings }) => findings).map(({ status }) => status);
+    assert.ok(
+      statuses.every((status) => status === 'passed'),
+      JSON.stringify(sections),
+    );
 
     await product.helm('upgrade', '--set', 'assignment=federate', '--set', 'controller.federatedDetachDelay=0');
     await follow('kubectl annotate azureidentity demo -n team-a aadpodidentity.k8s.io/assignment=attach');

@@ -2,7 +2,6 @@
 // real; no kubelet runs, so the pods' containers only say that they run.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { proxyContainerName } from '../../../api/names.ts';
 import type { Code } from '../../../cli/codes.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
 import { azurePodIdentityExceptions, pods, resourcePath } from '../../../lib/kube/resources.ts';
@@ -10,7 +9,9 @@ import { eventually } from '../../harness/wait.ts';
 import { clientIds, group, idOf } from '../azure/fixtures.ts';
 import type { Harness } from '../controller/harness/harness.ts';
 import { startHarness } from '../controller/harness/harness.ts';
-import { reportOf, runPlugin } from './plugin.ts';
+import { brokenOf, reportOf, runPlugin } from './plugin.ts';
+import type { RunningPodOptions } from './running-pod.ts';
+import { createReadyBroker, createRunningPod } from './running-pod.ts';
 
 let harness: Harness;
 const kubeconfig = () => harness.plane.kubeconfig;
@@ -32,23 +33,7 @@ async function bound(name: string, identity = 'writer', spec: Record<string, unk
   await started(name);
 }
 
-/** Its containers run, as far as the API server knows. */
-async function started(name: string, options: { selector?: string; namespace?: string; injected?: boolean } = {}): Promise<void> {
-  const { namespace = 'default', selector = name, injected = true } = options;
-  await harness.createPod(name, selector, { node: `node-${name}`, namespace, injected });
-  const containerStatuses = [...(injected ? [proxyContainerName] : []), 'app'].map((container) => ({
-    name: container,
-    state: { running: {} },
-    ready: true,
-    restartCount: 0,
-    image: 'x',
-    imageID: 'x',
-  }));
-  await harness.client.call('PATCH', `${resourcePath(pods, { namespace, name })}/status`, {
-    contentType: 'application/merge-patch+json',
-    body: { status: { phase: 'Running', containerStatuses } },
-  });
-}
+const started = (name: string, options?: RunningPodOptions) => createRunningPod(harness, name, options);
 
 /** As {@link bound}, until the controller has written the reason. */
 async function boundUntil(reason: string, name: string, identity = 'writer', spec: Record<string, unknown> = {}): Promise<void> {
@@ -84,13 +69,7 @@ const faults: Fault[] = [
     code: 'Excepted',
     message: /AzurePodIdentityException default\/too-wide/,
     async make(name) {
-      const body = {
-        apiVersion: 'aadpodidentity.k8s.io/v1',
-        kind: 'AzurePodIdentityException',
-        metadata: { name: 'too-wide' },
-        spec: { podLabels: { aadpodidbinding: name } },
-      };
-      await harness.client.call('POST', resourcePath(azurePodIdentityExceptions, { namespace: 'default' }), { body });
+      await createException('too-wide', name);
       await started(name, { injected: false });
     },
   },
@@ -153,6 +132,16 @@ const faults: Fault[] = [
     },
   },
   {
+    name: 'throttled-poll',
+    code: 'Throttled',
+    message: /the next try is at/,
+    async make(name) {
+      harness.emulator.addFault({ fault: 'operation', ms: null, resource: scopeOf(name) });
+      harness.emulator.addFault({ fault: 'throttled', retryAfter: 600, resource: scopeOf(name), path: '/operations/', method: 'GET' });
+      await boundUntil('Throttled', name);
+    },
+  },
+  {
     name: 'refused-policy',
     code: 'PolicyDenied',
     message: /Azure Policy/,
@@ -204,6 +193,17 @@ const faults: Fault[] = [
   },
 ];
 
+/** It matches pods with this selector. */
+const createException = (name: string, selector: string) =>
+  harness.client.call('POST', resourcePath(azurePodIdentityExceptions, { namespace: 'default' }), {
+    body: {
+      apiVersion: 'aadpodidentity.k8s.io/v1',
+      kind: 'AzurePodIdentityException',
+      metadata: { name },
+      spec: { podLabels: { aadpodidbinding: selector } },
+    },
+  });
+
 /** The ReplicaSet controller makes it. */
 async function podOfOwner(app: string): Promise<string> {
   let name: string | undefined;
@@ -243,13 +243,14 @@ const providerOf = (name: string): string => {
 };
 
 before(async () => {
-  const names = [...faults.map(({ name }) => name), 'healthy', 'refused', 'lost'];
+  const names = [...faults.map(({ name }) => name), 'healthy', 'attaching', 'excepted-later'];
   harness = await startHarness({
     azure: { scaleSets: names.map((name) => ({ name, instances: 1 })), virtualMachines: [], imds: { vm: 'healthy/0' } },
   });
   for (const name of names) await harness.createNode(`node-${name}`, providerOf(name));
   await harness.createIdentity('writer');
   const policy = JSON.stringify([{ namespaces: ['default'] }]);
+  await createReadyBroker(harness);
   await harness.startController([`--identity-policy=${policy}`]);
 });
 after(() => harness?.stop());
@@ -259,18 +260,9 @@ describe('check pod', () => {
     it(`names ${code} for a pod ${name}`, async () => {
       const pod = await make(name);
       const podName = typeof pod === 'string' ? pod : name;
-      const { firstBroken, sections } = await reportOf(
-        kubeconfig(),
-        'check',
-        'pod',
-        podName,
-        '-n',
-        namespace,
-        '--release-namespace=default',
-      );
-      const found = sections.flatMap(({ findings }) => findings).find((finding) => finding.status === 'broken');
-      assert.equal(firstBroken, code, JSON.stringify(found));
-      assert.match(found?.message ?? '', message);
+      const report = await reportOf(kubeconfig(), 'check', 'pod', podName, '-n', namespace, '--release-namespace=default');
+      assert.equal(report.firstBroken, code, JSON.stringify(report));
+      assert.match(brokenOf(report).message, message);
     });
 
   it('finds nothing broken on a healthy pod, and names what it may not read', async () => {
@@ -283,24 +275,44 @@ describe('check pod', () => {
     assert.match(stdout, /\[unknown\] what the token proxy knows: .*\[SidecarUnreachable\]/);
   });
 
-  it('shows the refusal of a pod that was never made, from the Event of its owner', async () => {
-    const now = new Date().toISOString().replace('Z', '000Z');
-    const note = 'Error creating: pods "refused-x" is forbidden: ValidatingAdmissionPolicy aad-pod-identity-marker denied request';
-    await harness.client.call('POST', '/apis/events.k8s.io/v1/namespaces/default/events', {
-      body: {
-        apiVersion: 'events.k8s.io/v1',
-        kind: 'Event',
-        metadata: { name: 'refused.1' },
-        eventTime: now,
-        reportingController: 'replicaset-controller',
-        reportingInstance: 'x',
-        action: 'Create',
-        reason: 'FailedCreate',
-        type: 'Warning',
-        note,
-        regarding: { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'refused-5d4', namespace: 'default' },
-      },
-    });
+  it('tells an assignment that is under way as waiting, and ends with code 0', async () => {
+    harness.emulator.addFault({ fault: 'operation', ms: null, resource: scopeOf('attaching') });
+    await bound('attaching');
+    await harness.until(() => harness.status('attaching-default-writer') === 'Created', 'an object');
+    const { code, stdout } = await runPlugin(kubeconfig(), ['check', 'pod', 'attaching', '--release-namespace=default']);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /\[waiting\] AzureIdentity default\/writer: it is Created: Azure is at work \[AssignmentPending\]/);
+    assert.match(stdout, /\nNot ready yet: AssignmentPending\n/);
+  });
+
+  it('warns of an exception that a running pod matches since it was made', async () => {
+    await bound('excepted-later');
+    await harness.untilAssigned('excepted-later-default-writer');
+    await createException('too-late', 'excepted-later');
+    const { code, stdout } = await runPlugin(kubeconfig(), ['check', 'pod', 'excepted-later', '--release-namespace=default']);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /\[warning\] token proxy: .*AzurePodIdentityException default\/too-late matches its labels now.* \[Excepted\]/);
+  });
+
+  it('shows the latest refusal of a pod that was never made, from the Events of its owner', async () => {
+    const recordRefusal = (name: string, minutesAgo: number, error: string) =>
+      harness.client.call('POST', '/apis/events.k8s.io/v1/namespaces/default/events', {
+        body: {
+          apiVersion: 'events.k8s.io/v1',
+          kind: 'Event',
+          metadata: { name },
+          eventTime: new Date(Date.now() - minutesAgo * 60_000).toISOString().replace('Z', '000Z'),
+          reportingController: 'replicaset-controller',
+          reportingInstance: 'x',
+          action: 'Create',
+          reason: 'FailedCreate',
+          type: 'Warning',
+          note: `Error creating: pods "refused-x" is forbidden: ${error}`,
+          regarding: { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'refused-5d4', namespace: 'default' },
+        },
+      });
+    await recordRefusal('refused.1', 1, 'ValidatingAdmissionPolicy aad-pod-identity-marker denied request');
+    await recordRefusal('refused.2', 20, 'exceeded quota: compute');
     const { firstBroken } = await reportOf(kubeconfig(), 'check', 'pod', 'refused', '--release-namespace=default');
     assert.equal(firstBroken, 'RefusedByPolicy');
   });
@@ -309,6 +321,26 @@ describe('check pod', () => {
     const { code, stdout } = await runPlugin(kubeconfig(), ['check', 'pod', 'nobody', '--release-namespace=default']);
     assert.equal(code, 1);
     assert.match(stdout, /First broken link: PodNotFound\n {2}Compare the name and the namespace\.\n {2}\$ kubectl get pods -n default\n/);
+  });
+});
+
+describe('check', () => {
+  it('warns of the identity that Azure refused, which is kept out of the writes to its scale set', async () => {
+    await harness.untilReason('unknown-identity-default-nobody', 'IdentityNotFound');
+    let warnings: string[] = [];
+    // The leader writes its status at intervals.
+    await eventually(async () => {
+      const { sections } = await reportOf(kubeconfig(), 'check', '--release-namespace=default');
+      warnings = sections
+        .flatMap(({ findings }) => findings)
+        .filter(({ status, code }) => status === 'warning' && code === 'Quarantined')
+        .map(({ title, message, advice, command }) => [title, message, advice, command].join('\n'));
+      return warnings.length > 0;
+    }, 'the quarantined identity');
+    assert.match(
+      warnings.join('\n\n'),
+      /^virtualMachineScaleSets unknown-identity\n.*\(AzureIdentity default\/nobody\) is kept out until 2.*\nMend .*\nkubectl edit azureidentity nobody -n default$/im,
+    );
   });
 });
 
