@@ -93,7 +93,10 @@ async function memoryLimitInChart({ client }: Harness): Promise<number> {
   return limit;
 }
 
-/** Side by side; what a webhook adds to a pod is compared with what the last one before ours adds. */
+/**
+ * Side by side; what a webhook adds to a pod is compared with what the last one before ours adds. That is a goal beside another webhook only: the bare one
+ * changes nothing.
+ */
 async function atRate(measure: Measure, subjects: readonly Subject[], perSecond: number): Promise<void> {
   const results = new Map<string, Measured>();
   for (const subject of subjects) results.set(subject.name, await measure(subject, { perSecond, seconds }));
@@ -108,13 +111,13 @@ async function atRate(measure: Measure, subjects: readonly Subject[], perSecond:
     else
       row(`${what}: adds to create, p50`, result.p50 - none.p50, 'ms', {
         ...goal(({ p50 }) => p50 - none.p50),
-        ...(isOurs && { atMost: 1 }),
+        ...(isOurs && compared !== 'bare' && { atMost: 1 }),
       });
     if (name === 'none') row(`${what}: create, p99`, result.p99, 'ms');
     else
       row(`${what}: adds to create, p99`, result.p99 - none.p99, 'ms', {
         ...goal(({ p99 }) => p99 - none.p99),
-        ...(isOurs && { atMost: 1 }),
+        ...(isOurs && compared !== 'bare' && { atMost: 1 }),
       });
     row(
       `${what}: API server, a pod`,
