@@ -25,8 +25,8 @@ function checkReason(reason: string, waiting: readonly Assignment[]): Finding[] 
   const [first] = waiting;
   if (first === undefined || !isTerminal(reason) || !isAssignmentReason(reason)) return [];
   const details = {
-    title: `${waiting.length} of the AzureAssignedIdentities`,
-    message: `such as ${first.name}: ${first.metadata.annotations?.[annotations.message] ?? reason}`,
+    title: `AzureAssignedIdentity ${first.name}${waiting.length === 1 ? '' : ` and ${waiting.length - 1} more`}`,
+    message: `${first.metadata.annotations?.[annotations.message] ?? reason}`,
     advice: reasonAdvice[reason].advice,
     command: 'kubectl aad-pod-identity list -A',
   };

@@ -56,23 +56,29 @@ function noBinding(pod: Pod, bindings: readonly Binding[]): Finding {
   const near = bindings.find((binding) => binding.namespace === pod.namespace && isNearMiss(pod, binding));
   return broken('BindingMissing', {
     title,
-    message: `no AzureIdentityBinding has the selector ${pod.selector}${near === undefined ? '' : `; ${near.key} has ${near.selector || 'none'}`}`,
+    message: `no AzureIdentityBinding has the selector ${pod.selector}${near === undefined ? '' : `; AzureIdentityBinding ${near.key} has ${near.selector || 'none'}`}`,
     advice:
       near === undefined
         ? 'Make an AzureIdentityBinding with this selector.'
-        : `Compare the label of the pod with spec.selector of ${near.key}: they must be equal.`,
+        : `Make the label of the pod and spec.selector of AzureIdentityBinding ${near.key} equal: case counts.`,
     command: `kubectl get azureidentitybindings -n ${pod.namespace} -o custom-columns=NAME:.metadata.name,SELECTOR:.spec.selector,IDENTITY:.spec.azureIdentity`,
   });
 }
 
-function noIdentity({ key, namespace, identityKey }: Binding, identities: readonly Identity[], hasOthers: boolean): Finding {
+function noIdentity({ key, name, namespace, identityKey }: Binding, identities: readonly Identity[], hasOthers: boolean): Finding {
   const others = identities.filter((identity) => identity.namespace === namespace).map(({ name }) => name);
+  const [only, ...more] = others;
   const details = {
     title: 'identity',
     message: `AzureIdentityBinding ${key} names AzureIdentity ${identityKey.split('/')[1]}, which namespace ${namespace} does not have`,
     advice:
-      others.length === 0 ? 'Make the AzureIdentity.' : `Correct spec.azureIdentity: the namespace has ${others.slice(0, 5).join(', ')}.`,
-    command: `kubectl get azureidentities -n ${namespace}`,
+      only === undefined
+        ? 'Make the AzureIdentity.'
+        : `Correct spec.azureIdentity of the binding: the namespace has AzureIdentity ${others.slice(0, 5).join(', ')}.`,
+    command:
+      only === undefined || more.length > 0
+        ? `kubectl get azureidentities -n ${namespace}`
+        : `kubectl patch azureidentitybinding ${name} -n ${namespace} --type merge -p '${JSON.stringify({ spec: { azureIdentity: only } })}'`,
   };
   return hasOthers ? warning('IdentityMissing', details) : broken('IdentityMissing', details);
 }

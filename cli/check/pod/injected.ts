@@ -69,7 +69,7 @@ const adviceOf: Record<ReasonFor<'skip'>, string> = {
   mirror_pod: 'Run it as a DaemonSet.',
   no_selector: 'Give the label the selector of an AzureIdentityBinding.',
   opted_out: 'Remove the annotation aadpodidentity.k8s.io/inject from the template of the pod.',
-  excepted: 'Change the labels of the pod, or the exception if it means other pods.',
+  excepted: 'Change the labels of the pod, or the exception if it means other pods. Then make the pod anew.',
   windows: 'Use Azure Workload Identity for Windows pods.',
   host_network: 'Remove hostNetwork from the pod: such a pod has the network of its node.',
 };
