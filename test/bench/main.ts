@@ -12,6 +12,8 @@ interface Bench {
   about: string;
   /** On 2 processors. */
   minutes: number;
+  /** It takes so long that it runs only when it is named. */
+  isLong?: true;
   load(): Promise<{ bench(options: Pick<Options, 'against' | 'webhookPath'>): Promise<void> }>;
 }
 
@@ -23,19 +25,21 @@ const benches: Record<string, Bench> = {
   },
   sidecar: { about: 'cached tokens, start, memory, a node full of cold starts', minutes: 3, load: () => import('./sidecar.ts') },
   controller: { about: 'matching, assignment and release of many pods, memory', minutes: 4, load: () => import('./controller.ts') },
+  scale: { about: 'memory of controller and broker with 50 000 pods', minutes: 9, isLong: true, load: () => import('./scale.ts') },
   federated: { about: 'first tokens, a burst, tokens from the cache of the broker', minutes: 3, load: () => import('./federated.ts') },
   soak: { about: 'memory of a sidecar over many requests and polls', minutes: 1, load: () => import('./soak.ts') },
 };
 const names = Object.keys(benches);
+const usual = names.filter((name) => benches[name]?.isLong === undefined);
 const root = path.resolve(import.meta.dirname, '../..');
 
 const usage = `Usage: npm run bench -- [NAME ...] [--against KIND=COMMAND ...]
 
 Measures the programs and prints a table for each bench: the figure, the same figure of something simpler in the same run, the ratio, the goal.
-Without a NAME all run, and bench/results.md is written. Nothing else should run on the machine meanwhile.
+Without a NAME all run but the long ones, and bench/results.md is written. Nothing else should run on the machine meanwhile.
 
 ${Object.entries(benches)
-  .map(([name, { about, minutes }]) => `  ${name.padEnd(11)} ${about} (${minutes} minutes)`)
+  .map(([name, { about, minutes, isLong }]) => `  ${name.padEnd(11)} ${about} (${minutes} minutes${isLong ? '; only by its name' : ''})`)
   .join('\n')}
 
   --against KIND=COMMAND  measures another webhook, proxy or controller in the same run. COMMAND has placeholders:
@@ -52,7 +56,7 @@ async function commitOf(): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  const options: Options = parseOptions(process.argv.slice(2), names);
+  const options: Options = parseOptions(process.argv.slice(2), names, usual);
   if (options.help) return void process.stdout.write(usage);
   const tables: Table[] = [];
   for (const [index, name] of options.names.entries()) {
@@ -63,7 +67,7 @@ async function main(): Promise<void> {
     tables.push(table);
     console.log(`\n=== ${name}\n${plainTable(table.rows)}`);
   }
-  if (options.names.length < names.length) return;
+  if (!usual.every((name) => options.names.includes(name))) return;
   const page = resultsPage(tables, { machine: thisMachine(), commit: await commitOf(), date: new Date().toISOString().slice(0, 10) });
   await mkdir(path.join(root, 'bench'), { recursive: true });
   await writeFile(path.join(root, 'bench/results.md'), page);

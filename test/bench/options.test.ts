@@ -4,8 +4,9 @@ import { fillIn, parseOptions, UsageError } from './options.ts';
 
 const benches = ['webhook', 'sidecar'];
 
-test('runs all benches without a name, and the named ones with', () => {
+test('runs the usual benches without a name, and the named ones with', () => {
   assert.deepEqual(parseOptions([], benches).names, benches);
+  assert.deepEqual(parseOptions([], benches, ['webhook']).names, ['webhook']);
   assert.deepEqual(parseOptions(['sidecar'], benches).names, ['sidecar']);
 });
 
@@ -22,7 +23,7 @@ test('reads where the other webhook answers reviews', () => {
 test('names what is wrong on the command line, and what is accepted', () => {
   assert.throws(
     () => parseOptions(['web'], benches),
-    new UsageError('unknown bench web: accepted is webhook, sidecar, or nothing for all'),
+    new UsageError('unknown bench web: accepted is webhook, sidecar, or nothing for the usual ones'),
   );
   for (const given of ['nmi=x', 'proxy', 'proxy='])
     assert.throws(

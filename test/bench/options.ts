@@ -20,10 +20,12 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-export function parseOptions(args: readonly string[], benches: readonly string[]): Options {
+/** `usual`: the benches that run when none is named. */
+export function parseOptions(args: readonly string[], benches: readonly string[], usual = benches): Options {
   const { values, positionals } = parse(args);
   const unknown = positionals.find((name) => !benches.includes(name));
-  if (unknown !== undefined) throw new UsageError(`unknown bench ${unknown}: accepted is ${benches.join(', ')}, or nothing for all`);
+  if (unknown !== undefined)
+    throw new UsageError(`unknown bench ${unknown}: accepted is ${benches.join(', ')}, or nothing for the usual ones`);
   const against: Options['against'] = {};
   for (const given of values.against ?? []) {
     const [, kind = '', command = ''] = /^(\w+)=(.+)$/.exec(given) ?? [];
@@ -31,7 +33,7 @@ export function parseOptions(args: readonly string[], benches: readonly string[]
     against[kind] = command;
   }
   return {
-    names: positionals.length > 0 ? positionals : [...benches],
+    names: positionals.length > 0 ? positionals : [...usual],
     help: values.help ?? false,
     against,
     webhookPath: values['webhook-path'],

@@ -1,4 +1,4 @@
-// Text of what the benches measured: for the terminal, and as bench/results.md.
+// Text of what the benches measured: for the terminal, and as a page.
 import os from 'node:os';
 import type { Row } from './table.ts';
 

@@ -12,7 +12,8 @@ import { row } from '../table.ts';
 import { names, spread, startCluster } from './cluster.ts';
 import { realisticPod } from './pods.ts';
 
-const controllerTarget = { atMost: 250 };
+/** RSS in MiB, by the number of pods. */
+const controllerTarget = (pods: number) => ({ atMost: pods > 2_000 ? 250 : 110 });
 /** For garbage collection, and for changes that arrive late. */
 const restMs = 20_000;
 const readySeconds = 300;
@@ -20,6 +21,7 @@ const cluster = { nodes: 100, sets: 10, identities: 50 };
 const lease = ['--lease-duration=10', '--lease-renew=7', '--lease-retry=2'];
 
 export async function memory(count: number): Promise<void> {
+  const target = controllerTarget(count);
   const [controller, broker] = [await asInChart('controller'), await asInChart('broker')];
   const harness = await startCluster(cluster, { operationMs: 1_000 });
   const service = await serveBroker(harness);
@@ -31,18 +33,18 @@ export async function memory(count: number): Promise<void> {
     await eventually(() => assigned() === count, 'all pods are Assigned', { seconds: 3_600, everyMs: 1_000 });
     const follower = await harness.startController([...lease, '--instance=follower'], controller);
     await untilReady(follower);
-    memoryRows(`leader that wrote ${count} assignments`, leader, controllerTarget);
-    memoryRows(`follower that read ${count} pods and assignments`, follower, controllerTarget);
+    memoryRows(`leader that wrote ${count} assignments`, leader, target);
+    memoryRows(`follower that read ${count} pods and assignments`, follower, target);
     const replica = await service.startReplica(broker, readySeconds);
     memoryRows(`broker that read ${count} pods and assignments`, replica);
 
     await leader.stop();
     const next = await harness.startController([...lease, '--instance=next'], controller);
     await untilReady(next);
-    memoryRows('follower that became leader', follower, controllerTarget);
+    memoryRows('follower that became leader', follower, target);
     await delay(restMs);
-    row('leader, at rest: RSS', mib(follower, 'VmRSS'), 'MiB', controllerTarget);
-    row('follower, at rest: RSS', mib(next, 'VmRSS'), 'MiB', controllerTarget);
+    row('leader, at rest: RSS', mib(follower, 'VmRSS'), 'MiB', target);
+    row('follower, at rest: RSS', mib(next, 'VmRSS'), 'MiB', target);
     row('broker, at rest: RSS', mib(replica, 'VmRSS'), 'MiB');
   } finally {
     await service.stop();
