@@ -294,7 +294,7 @@ describe('check pod', () => {
     assert.match(stdout, /\[warning\] token proxy: .*AzurePodIdentityException default\/too-late matches its labels now.* \[Excepted\]/);
   });
 
-  it('shows the latest refusal of a pod that was never made, from the Events of its owner', async () => {
+  it('shows the latest refusal of a pod that was never made, from Events', async () => {
     const recordRefusal = (name: string, minutesAgo: number, error: string) =>
       harness.client.call('POST', '/apis/events.k8s.io/v1/namespaces/default/events', {
         body: {
@@ -325,7 +325,7 @@ describe('check pod', () => {
 });
 
 describe('check', () => {
-  it('warns of the identity that Azure refused, which is kept out of the writes to its scale set', async () => {
+  it('warns of an identity that Azure refused and that is quarantined', async () => {
     await harness.untilReason('unknown-identity-default-nobody', 'IdentityNotFound');
     let warnings: string[] = [];
     // The leader writes its status at intervals.
