@@ -20,7 +20,7 @@ export const thisMachine = (): Machine => ({
   processor: os.cpus()[0]?.model ?? 'unknown',
   processors: os.availableParallelism(),
   memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-  kernel: `${os.type()} ${os.release()}`,
+  kernel: `${os.type()} ${os.release().split('-')[0]}`,
   node: process.version,
 });
 
