@@ -42,7 +42,7 @@ export function checkVersion(version: Installation['version']): Finding {
   });
 }
 
-/** Match conditions of webhooks and native sidecars have no API of their own: the version says whether they are there. */
+/** Native sidecars have no API of their own: the version says whether they are there. */
 function checkFeatures(policies: Installation['policies']): Finding[] {
   if ('value' in policies) return [passed('serves validating admission policies')];
   if (policies.why !== 'absent') return [];

@@ -31,6 +31,7 @@ import type { ServingCertificate } from '../../../lib/tls/serving-certificate.ts
 import { followServingCertificate } from '../../../lib/tls/serving-certificate.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { leaseControlPlane } from '../../harness/control-plane.ts';
+import { createEndpointSlice } from '../../harness/endpoint-slice.ts';
 import { eventually } from '../../harness/wait.ts';
 
 const day = 24 * 3600 * 1000;
@@ -68,17 +69,7 @@ describe('certificates on a real API server', () => {
     });
   });
 
-  /** As the API server would make it of a pod behind the Service `hook`. */
-  const putEndpoint = (ready: boolean) =>
-    client.call('POST', resourcePath(endpointSlices, { namespace }), {
-      body: {
-        apiVersion: 'discovery.k8s.io/v1',
-        kind: 'EndpointSlice',
-        metadata: { name: `hook-${ready}`, labels: { 'kubernetes.io/service-name': 'hook' } },
-        addressType: 'IPv4',
-        endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready } }],
-      },
-    });
+  const putEndpoint = (ready: boolean) => createEndpointSlice(client, { namespace, name: `hook-${ready}`, service: 'hook', ready });
   const start = (wall?: () => number): CertificateController => {
     const controller = startCertificateController({
       client,

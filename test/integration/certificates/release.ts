@@ -23,6 +23,7 @@ import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { startControlPlane } from '../../cluster/control-plane.ts';
 import { mustRun } from '../../cluster/run.ts';
 import { programFile } from '../../harness/bundles.ts';
+import { createEndpointSlice } from '../../harness/endpoint-slice.ts';
 import type { RunningProgram } from '../../harness/program.ts';
 import { startProgram } from '../../harness/program.ts';
 import { boundTokenOf, kubeconfigOf } from '../../harness/service-account.ts';
@@ -266,15 +267,7 @@ async function startFromChart({ name, plane, client, directory }: ChartProgram):
 async function putEndpoint(client: KubeClient): Promise<void> {
   const name = 'webhook-ready';
   if (await exists(client, resourcePath(endpointSlices, { namespace: releaseNamespace, name }))) return;
-  await client.call('POST', resourcePath(endpointSlices, { namespace: releaseNamespace }), {
-    body: {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: { name, labels: { 'kubernetes.io/service-name': webhookServiceName } },
-      addressType: 'IPv4',
-      endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
-    },
-  });
+  await createEndpointSlice(client, { namespace: releaseNamespace, name, service: webhookServiceName });
 }
 
 /** Projects the Secrets of the volume `certificates` of a Deployment into a folder, and follows them. */

@@ -10,6 +10,7 @@ import { webhookServiceName } from '../../../api/names.ts';
 import type { Code } from '../../../cli/codes.ts';
 import { pods, resourcePath } from '../../../lib/kube/resources.ts';
 import { dayMs, generateKey, issueLeaf } from '../../../lib/tls/issue.ts';
+import { createEndpointSlice } from '../../harness/endpoint-slice.ts';
 import { eventually } from '../../harness/wait.ts';
 import type { Harness } from '../webhook/harness.ts';
 import { issueFor, releaseNamespace, startHarness } from '../webhook/harness.ts';
@@ -73,15 +74,7 @@ before(async () => {
     body: { apiVersion: 'v1', kind: 'Pod', metadata, spec },
   });
   // The process has no pod that the Service would select.
-  await harness.client.call('POST', `/apis/discovery.k8s.io/v1/namespaces/${releaseNamespace}/endpointslices`, {
-    body: {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: { name: 'webhook', labels: { 'kubernetes.io/service-name': webhookServiceName } },
-      addressType: 'IPv4',
-      endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
-    },
-  });
+  await createEndpointSlice(harness.client, { namespace: releaseNamespace, name: 'webhook', service: webhookServiceName });
   expired = await serveExpired();
 });
 after(async () => {

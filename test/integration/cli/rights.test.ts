@@ -8,10 +8,11 @@ import { bindingLabel, brokerServiceName, injectedLabel, proxyContainerName, web
 import type { KubeClient } from '../../../lib/kube/client.ts';
 import { connect, mergePatch } from '../../../lib/kube/client.ts';
 import { at, stringAt } from '../../../lib/kube/objects.ts';
-import { endpointSlices, mutatingWebhookConfigurations, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { mutatingWebhookConfigurations, nodes, pods, resourcePath } from '../../../lib/kube/resources.ts';
 import type { ControlPlane } from '../../cluster/control-plane.ts';
 import { leaseControlPlane } from '../../harness/control-plane.ts';
 import { installCrds } from '../../harness/crds.ts';
+import { createEndpointSlice } from '../../harness/endpoint-slice.ts';
 import { eventually } from '../../harness/wait.ts';
 import { runPlugin } from './plugin.ts';
 
@@ -88,13 +89,7 @@ describe('the rights of the plugin', () => {
     await installCrds(plane);
     // Without entries, so that it calls nobody.
     await client.call('POST', resourcePath(mutatingWebhookConfigurations), { body: { metadata: { name: webhookConfigurationName } } });
-    await client.call('POST', resourcePath(endpointSlices, { namespace: 'default' }), {
-      body: {
-        metadata: { name: pod, labels: { 'kubernetes.io/service-name': brokerServiceName } },
-        addressType: 'IPv4',
-        endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
-      },
-    });
+    await createEndpointSlice(client, { namespace: 'default', name: pod, service: brokerServiceName });
     const ours = '/apis/aadpodidentity.k8s.io/v1/namespaces/default';
     const custom = { apiVersion: 'aadpodidentity.k8s.io/v1', metadata: { name: pod } };
     await client.call('POST', `${ours}/azureidentities`, { body: { ...custom, kind: 'AzureIdentity', spec: {} } });

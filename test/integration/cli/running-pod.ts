@@ -1,6 +1,7 @@
 import { brokerServiceName, proxyContainerName } from '../../../api/names.ts';
 import { mergePatch } from '../../../lib/kube/client.ts';
-import { endpointSlices, pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { pods, resourcePath } from '../../../lib/kube/resources.ts';
+import { createEndpointSlice } from '../../harness/endpoint-slice.ts';
 import type { Harness } from '../controller/harness/harness.ts';
 
 export interface RunningPodOptions {
@@ -29,15 +30,5 @@ export async function createRunningPod(harness: Harness, name: string, options: 
 }
 
 /** A replica of the broker in `default`, as far as the API server knows. */
-export async function createReadyBroker(harness: Harness): Promise<void> {
-  const labels = { 'kubernetes.io/service-name': brokerServiceName };
-  const body = {
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { name: brokerServiceName, labels },
-    addressType: 'IPv4',
-    endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
-    ports: [],
-  };
-  await harness.client.call('POST', resourcePath(endpointSlices, { namespace: 'default' }), { body });
-}
+export const createReadyBroker = ({ client }: Harness): Promise<void> =>
+  createEndpointSlice(client, { namespace: 'default', name: brokerServiceName, service: brokerServiceName });

@@ -7,10 +7,11 @@ import { after, before, describe, it } from 'node:test';
 import { reportPath, tokenPath } from '../../../api/broker.ts';
 import { webhookConfigurationName, webhookServiceName } from '../../../api/names.ts';
 import { at, stringAt, stringsAt } from '../../../lib/kube/objects.ts';
-import { endpointSlices, mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
+import { mutatingWebhookConfigurations, resourcePath } from '../../../lib/kube/resources.ts';
 import { chart, required } from '../../chart/render.ts';
 import { findHelm } from '../../cluster/binaries.ts';
 import { mustRun } from '../../cluster/run.ts';
+import { createEndpointSlice } from '../../harness/endpoint-slice.ts';
 import { kubeconfigOf } from '../../harness/service-account.ts';
 import { eventually } from '../../harness/wait.ts';
 import { pool1 } from '../azure/fixtures.ts';
@@ -141,15 +142,7 @@ describe('the rights of the programs', () => {
     });
     try {
       await eventually(async () => (await webhook.readyz()).status === 200, 'a webhook that is ready without being registered');
-      await harness.client.call('POST', resourcePath(endpointSlices, { namespace }), {
-        body: {
-          apiVersion: 'discovery.k8s.io/v1',
-          kind: 'EndpointSlice',
-          metadata: { name: 'webhook', labels: { 'kubernetes.io/service-name': webhookServiceName } },
-          addressType: 'IPv4',
-          endpoints: [{ addresses: ['10.0.0.1'], conditions: { ready: true } }],
-        },
-      });
+      await createEndpointSlice(harness.client, { namespace, name: 'webhook', service: webhookServiceName });
       await controller.logged((record) => record.msg === 'webhook registered');
       const configuration = await harness.client.call(
         'GET',
